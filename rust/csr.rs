@@ -1,0 +1,285 @@
+//! Borrowed views of a sparse user x item matrix in CSR form.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+
+/// Where each row's entries lie: the `indptr` of a CSR matrix.
+///
+/// Made in constant time. [`range`](Self::range) checks the row it hands out, so a batch pays for its own rows only;
+/// [`check`](Self::check) checks them all.
+#[derive(Debug, Clone, Copy)]
+pub struct Indptr<'a> {
+    argument: &'static str,
+    offsets: &'a [i64],
+    stored: usize,
+}
+
+impl<'a> Indptr<'a> {
+    /// View `offsets` as the row pointer of a matrix with `stored` entries; `argument` is its name in errors.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `offsets` is empty: even a matrix without rows has one offset.
+    pub fn new(argument: &'static str, offsets: &'a [i64], stored: usize) -> Result<Self> {
+        if offsets.is_empty() {
+            return Err(Error::Length { argument, got: 0, expected: 1 });
+        }
+        Ok(Self { argument, offsets, stored })
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of stored entries.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// The entries of `row`, a range within the stored ones.
+    ///
+    /// # Errors
+    /// [`Error::IndptrRow`] if the offsets of the row fall or leave the stored entries.
+    ///
+    /// # Panics
+    /// If there is no such row; row numbers from outside go through [`row`](Self::row).
+    #[inline]
+    pub fn range(&self, row: usize) -> Result<Range<usize>> {
+        let (start, end) = (self.offsets[row], self.offsets[row + 1]);
+        if 0 <= start && start <= end && end as u64 <= self.stored as u64 {
+            Ok(start as usize..end as usize)
+        } else {
+            Err(Error::IndptrRow { argument: self.argument, row, start, end, stored: self.stored })
+        }
+    }
+
+    /// `rows[position]` as a row number.
+    ///
+    /// # Errors
+    /// [`Error::Index`] if there is no such row.
+    #[inline]
+    pub fn row(&self, rows: &[i64], position: usize) -> Result<usize> {
+        let value = rows[position];
+        match usize::try_from(value) {
+            Ok(row) if row < self.rows() => Ok(row),
+            _ => Err(Error::Index { argument: "rows", position, value, low: 0, high: self.rows() as i64 }),
+        }
+    }
+
+    /// Check that the rows share out all stored entries in order.
+    ///
+    /// # Errors
+    /// [`Error::IndptrStart`], [`Error::IndptrRow`] or [`Error::IndptrEnd`].
+    pub fn check(&self) -> Result<()> {
+        let argument = self.argument;
+        let (first, last) = (self.offsets[0], self.offsets[self.rows()]);
+        if first != 0 {
+            return Err(Error::IndptrStart { argument, got: first });
+        }
+        for row in 0..self.rows() {
+            self.range(row)?;
+        }
+        if last as u64 != self.stored as u64 {
+            return Err(Error::IndptrEnd { argument, got: last, stored: self.stored });
+        }
+        Ok(())
+    }
+}
+
+/// Which items each user has: a CSR matrix without its values.
+#[derive(Debug, Clone, Copy)]
+pub struct Pattern<'a> {
+    indptr: Indptr<'a>,
+    indices: &'a [i32],
+    argument: &'static str,
+}
+
+impl<'a> Pattern<'a> {
+    /// View a row pointer and column indices; `arguments` are their names in errors.
+    ///
+    /// # Errors
+    /// As [`Indptr::new`].
+    pub fn new(arguments: [&'static str; 2], indptr: &'a [i64], indices: &'a [i32]) -> Result<Self> {
+        let [indptr_name, argument] = arguments;
+        Ok(Self { indptr: Indptr::new(indptr_name, indptr, indices.len())?, indices, argument })
+    }
+
+    /// Where each row's entries lie.
+    #[must_use]
+    pub fn indptr(&self) -> &Indptr<'a> {
+        &self.indptr
+    }
+
+    /// The columns of `row`, which must ascend, strictly if `unique`.
+    ///
+    /// # Errors
+    /// [`Error::IndptrRow`] or [`Error::Unsorted`].
+    #[inline]
+    pub fn sorted_row(&self, row: usize, unique: bool) -> Result<&'a [i32]> {
+        let columns = &self.indices[self.indptr.range(row)?];
+        let sorted = if unique { columns.is_sorted_by(|a, b| a < b) } else { columns.is_sorted() };
+        if sorted { Ok(columns) } else { Err(self.unsorted(row, columns, unique)) }
+    }
+
+    #[cold]
+    fn unsorted(&self, row: usize, columns: &[i32], unique: bool) -> Error {
+        let misplaced = columns.windows(2).find(|pair| pair[0] > pair[1] || unique && pair[0] == pair[1]);
+        let (previous, next) = misplaced.map_or((0, 0), |pair| (pair[0], pair[1]));
+        Error::Unsorted { argument: self.argument, row, previous, next, unique }
+    }
+}
+
+/// A whole user x item matrix, checked once when made: kernels that take it check nothing again.
+#[derive(Debug, Clone, Copy)]
+pub struct CsrView<'a, I = i32, V = f32> {
+    indptr: &'a [i64],
+    indices: &'a [I],
+    data: &'a [V],
+    columns: usize,
+}
+
+impl<'a, I, V> CsrView<'a, I, V>
+where
+    I: Copy + Into<i64>,
+    V: Copy + Into<f64>,
+{
+    /// Check the arrays of a matrix of `shape` and view them; columns of a row may be unsorted or repeat.
+    ///
+    /// # Errors
+    /// [`Error::Length`], or the `Indptr` variants, if the row pointer does not fit the shape and the stored entries;
+    /// [`Error::Index`] for a column outside the shape; [`Error::Value`] for one that is negative, NaN or infinite.
+    pub fn new(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
+        let (rows, columns) = shape;
+        if indptr.len() != rows + 1 {
+            return Err(Error::Length { argument: "indptr", got: indptr.len(), expected: rows + 1 });
+        }
+        if data.len() != indices.len() {
+            return Err(Error::Length { argument: "data", got: data.len(), expected: indices.len() });
+        }
+        Indptr::new("indptr", indptr, indices.len())?.check()?;
+        check_columns(indices, columns)?;
+        check_values(data)?;
+        Ok(Self { indptr, indices, data, columns })
+    }
+
+    /// Number of users.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.indptr.len() - 1
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Number of stored entries.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// The columns and values of `row`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> (&'a [I], &'a [V]) {
+        let range = self.indptr[row] as usize..self.indptr[row + 1] as usize;
+        (&self.indices[range.clone()], &self.data[range])
+    }
+}
+
+fn check_columns<I: Copy + Into<i64>>(indices: &[I], columns: usize) -> Result<()> {
+    let high = i64::try_from(columns).unwrap_or(i64::MAX);
+    match indices.iter().position(|&column| !(0..high).contains(&column.into())) {
+        None => Ok(()),
+        Some(position) => {
+            let value = indices[position].into();
+            Err(Error::Index { argument: "indices", position, value, low: 0, high })
+        }
+    }
+}
+
+fn check_values<V: Copy + Into<f64>>(data: &[V]) -> Result<()> {
+    match data.iter().position(|&value| !(0.0..f64::INFINITY).contains(&value.into())) {
+        None => Ok(()),
+        Some(position) => Err(Error::Value { argument: "data", position, value: data[position].into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INDPTR: [i64; 4] = [0, 2, 2, 3];
+    const INDICES: [i32; 3] = [0, 3, 1];
+    const DATA: [f32; 3] = [1.0, 0.0, 2.5];
+
+    fn view(indptr: &[i64], indices: &[i32], data: &[f32], shape: (usize, usize)) -> Result<()> {
+        CsrView::new(indptr, indices, data, shape).map(|_| ())
+    }
+
+    #[test]
+    fn a_sound_matrix_is_viewed() {
+        let matrix = CsrView::new(&INDPTR, &INDICES, &DATA, (3, 4)).expect("it is sound");
+        assert_eq!((matrix.rows(), matrix.columns(), matrix.stored()), (3, 4, 3));
+        assert_eq!(matrix.row(0), (&[0, 3][..], &[1.0, 0.0][..]));
+        assert_eq!(matrix.row(1), (&[][..], &[][..]));
+        assert_eq!(view(&[0], &[], &[], (0, 0)), Ok(()));
+    }
+
+    #[test]
+    fn each_broken_promise_has_its_error() {
+        let length = |argument, got, expected| Err(Error::Length { argument, got, expected });
+        assert_eq!(view(&INDPTR, &INDICES, &DATA, (2, 4)), length("indptr", 4, 3));
+        assert_eq!(view(&INDPTR, &INDICES, &DATA[..2], (3, 4)), length("data", 2, 3));
+        assert_eq!(
+            view(&[1, 2, 2, 3], &INDICES, &DATA, (3, 4)),
+            Err(Error::IndptrStart { argument: "indptr", got: 1 })
+        );
+        for (falling, row) in [([0, 2, 1, 3], 1), ([0, -1, 2, 3], 0), ([0, 9, 9, 3], 0)] {
+            let (start, end) = (falling[row], falling[row + 1]);
+            assert_eq!(
+                view(&falling, &INDICES, &DATA, (3, 4)),
+                Err(Error::IndptrRow { argument: "indptr", row, start, end, stored: 3 })
+            );
+        }
+        assert_eq!(
+            view(&[0, 2, 2, 2], &INDICES, &DATA, (3, 4)),
+            Err(Error::IndptrEnd { argument: "indptr", got: 2, stored: 3 })
+        );
+        assert_eq!(
+            view(&INDPTR, &INDICES, &DATA, (3, 3)),
+            Err(Error::Index { argument: "indices", position: 1, value: 3, low: 0, high: 3 })
+        );
+        for value in [-1.0, f32::NEG_INFINITY, f32::INFINITY] {
+            let value_error = Error::Value { argument: "data", position: 2, value: f64::from(value) };
+            assert_eq!(view(&INDPTR, &INDICES, &[1.0, -0.0, value], (3, 4)), Err(value_error));
+        }
+        assert!(matches!(
+            view(&INDPTR, &INDICES, &[f32::NAN; 3], (3, 4)),
+            Err(Error::Value { position: 0, .. })
+        ));
+    }
+
+    #[test]
+    fn columns_out_of_order_are_named() {
+        let row = |columns: &[i32], unique| {
+            let offsets = [0, columns.len() as i64];
+            Pattern::new(["indptr", "indices"], &offsets, columns)
+                .and_then(|p| p.sorted_row(0, unique).map(<[i32]>::len))
+        };
+        assert_eq!(row(&[i32::MIN, 3, i32::MAX], true), Ok(3));
+        assert_eq!(row(&[1, 1], false), Ok(2));
+        let unsorted = |previous, next, unique| {
+            Err(Error::Unsorted { argument: "indices", row: 0, previous, next, unique })
+        };
+        assert_eq!(row(&[0, 1, 1], true), unsorted(1, 1, true));
+        assert_eq!(row(&[0, 5, 4], false), unsorted(5, 4, false));
+    }
+}

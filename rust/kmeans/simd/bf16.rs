@@ -1,0 +1,61 @@
+//! AVX-512 BF16: two products a lane, of numbers with 8 significant bits, added up in float32.
+
+use super::{MAX_WIDTH, Nearest, TILE, prefetch};
+use std::arch::x86_64::{
+    __m512, __m512bh, _CMP_LT_OQ, _mm512_cmp_ps_mask, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_mask_mov_ps,
+    _mm512_max_ps, _mm512_min_ps, _mm512_set1_ps, _mm512_storeu_ps,
+};
+
+type Vector = __m512;
+const LANES: usize = 16;
+const VECTORS: usize = 4;
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn splat(value: f32) -> Vector {
+    _mm512_set1_ps(value)
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn load(from: &[f32; LANES]) -> Vector {
+    // SAFETY: the reference covers the 16 floats read; the load needs no alignment.
+    unsafe { _mm512_loadu_ps(from.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn store(value: Vector, to: &mut [f32; LANES]) {
+    // SAFETY: the reference covers the 16 floats written; the store needs no alignment.
+    unsafe { _mm512_storeu_ps(to.as_mut_ptr(), value) }
+}
+
+/// The centroids come with their signs turned, so that subtracting their products is adding them.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn subtract_product(sum: Vector, turned: Vector, b: Vector) -> Vector {
+    // SAFETY: both types are 512 bits in which every pattern is a value.
+    let [turned, b] = unsafe { std::mem::transmute::<[__m512; 2], [__m512bh; 2]>([turned, b]) };
+    _mm512_dpbf16_ps(sum, turned, b)
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn min(a: Vector, b: Vector) -> Vector {
+    _mm512_min_ps(a, b)
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn max(a: Vector, b: Vector) -> Vector {
+    _mm512_max_ps(a, b)
+}
+
+/// `yes` in the lanes where `a < b`, else `no`.
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn where_less(a: Vector, b: Vector, yes: Vector, no: Vector) -> Vector {
+    _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), yes)
+}
+
+nearest!(#[target_feature(enable = "avx512f,avx512bf16")]);

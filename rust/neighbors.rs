@@ -1,0 +1,285 @@
+//! The items most like each item, found by walking from it over its users to the items they have.
+//!
+//! That is a product of sparse matrices, formed a row at a time: nothing ever has the size of items x items.
+
+use rayon::prelude::*;
+
+use crate::csr::Indptr;
+use crate::dense::blocks;
+use crate::error::{Error, Result};
+use crate::topk::{key, unpack};
+
+/// Items whose neighbours one task finds.
+const ITEMS: usize = 16;
+/// Items whose neighbours are found between two looks for an interruption.
+const ROUND: usize = 1024 * ITEMS;
+
+/// Two user x item matrices of the same pattern, L and R, whose product `L'R` says how alike items are.
+#[derive(Debug, Clone)]
+pub struct Walk<'a> {
+    indptr: Indptr<'a>,
+    indices: &'a [i32],
+    right: &'a [f32],
+    items: usize,
+    /// L by item: where each one's entries start, and the user and value of each entry.
+    starts: Vec<usize>,
+    users: Vec<(u32, f32)>,
+}
+
+/// Rows of a sparse matrix, in CSR form.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Neighbors {
+    /// Where each row's entries start, and where the last one's end.
+    pub indptr: Vec<i64>,
+    /// Columns, ascending within a row.
+    pub indices: Vec<i32>,
+    /// Their values.
+    pub data: Vec<f32>,
+}
+
+impl<'a> Walk<'a> {
+    /// View the pattern with the values of R and transpose L.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the arrays do not go together; the variants of [`Indptr::check`]; [`Error::Index`] for an
+    /// item outside `0..items`; [`Error::NotFinite`] for a value that is NaN or infinite.
+    pub fn new(
+        indptr: &'a [i64],
+        indices: &'a [i32],
+        left: &[f32],
+        right: &'a [f32],
+        items: usize,
+    ) -> Result<Self> {
+        let stored = indices.len();
+        for (argument, values) in [("left", left), ("right", right)] {
+            if values.len() != stored {
+                return Err(Error::Length { argument, got: values.len(), expected: stored });
+            }
+            if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+                return Err(Error::NotFinite { argument, position, value: values[position].into() });
+            }
+        }
+        let indptr = Indptr::new("indptr", indptr, stored)?;
+        indptr.check()?;
+        if indptr.rows() > u32::MAX as usize {
+            let got = indptr.rows().to_string();
+            return Err(Error::Setting { argument: "users", got, expected: "users that fit in uint32" });
+        }
+        if items > i32::MAX as usize {
+            let got = items.to_string();
+            return Err(Error::Setting { argument: "n_items", got, expected: "items that fit in int32" });
+        }
+        let mut starts = vec![0; items + 1];
+        for (position, &item) in indices.iter().enumerate() {
+            match usize::try_from(item) {
+                Ok(item) if item < items => starts[item + 1] += 1,
+                _ => {
+                    let (value, high) = (item.into(), items as i64);
+                    return Err(Error::Index { argument: "indices", position, value, low: 0, high });
+                }
+            }
+        }
+        for item in 0..items {
+            starts[item + 1] += starts[item];
+        }
+        let mut next = starts.clone();
+        let mut users = vec![(0, 0.0); stored];
+        for user in 0..indptr.rows() {
+            for entry in indptr.range(user)? {
+                let place = &mut next[indices[entry] as usize];
+                users[*place] = (user as u32, left[entry]);
+                *place += 1;
+            }
+        }
+        Ok(Self { indptr, indices, right, items, starts, users })
+    }
+
+    /// The `k` greatest entries of each row of `L'R`, entries of 0 left out; of equal ones the first.
+    ///
+    /// Sums are formed in double precision in the order of the users. With `itself` an item may be among its own.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `k` is 0, [`Error::Interrupted`] once `should_stop` says so.
+    pub fn nearest(&self, k: usize, itself: bool, should_stop: &dyn Fn() -> bool) -> Result<Neighbors> {
+        if k == 0 {
+            return Err(Error::Setting { argument: "k", got: k.to_string(), expected: "at least 1" });
+        }
+        let mut all = Neighbors { indptr: vec![0], ..Neighbors::default() };
+        for round in blocks(self.items, ROUND) {
+            if should_stop() {
+                return Err(Error::Interrupted);
+            }
+            let found: Vec<Neighbors> = blocks(round.len(), ITEMS)
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .map_init(
+                    || Reached::new(self.items),
+                    |reached, block| {
+                        let mut found = Neighbors::default();
+                        for item in block {
+                            let item = round.start + item;
+                            self.reach(item, reached);
+                            reached.keep(k, (!itself).then_some(item), &mut found);
+                        }
+                        found
+                    },
+                )
+                .collect();
+            for found in found {
+                let before = all.indices.len() as i64;
+                all.indptr.extend(found.indptr.iter().map(|end| before + end));
+                all.indices.extend(found.indices);
+                all.data.extend(found.data);
+            }
+        }
+        Ok(all)
+    }
+
+    fn reach(&self, item: usize, reached: &mut Reached) {
+        for &(user, left) in &self.users[self.starts[item]..self.starts[item + 1]] {
+            // Checked when made.
+            let Ok(entries) = self.indptr.range(user as usize) else { continue };
+            for (&other, &right) in self.indices[entries.clone()].iter().zip(&self.right[entries]) {
+                reached.add(other, f64::from(left) * f64::from(right));
+            }
+        }
+    }
+}
+
+/// One row of the product while it is formed.
+struct Reached {
+    /// NaN where the row has no entry yet: 0 may be the sum of some.
+    sums: Vec<f64>,
+    items: Vec<i32>,
+    keys: Vec<u64>,
+}
+
+impl Reached {
+    fn new(items: usize) -> Self {
+        Self { sums: vec![f64::NAN; items], items: Vec::new(), keys: Vec::new() }
+    }
+
+    #[inline]
+    fn add(&mut self, item: i32, value: f64) {
+        let sum = &mut self.sums[item as usize];
+        if sum.is_nan() {
+            *sum = value;
+            self.items.push(item);
+        } else {
+            *sum += value;
+        }
+    }
+
+    /// Append the best of the row to `out` and forget the row.
+    fn keep(&mut self, k: usize, without: Option<usize>, out: &mut Neighbors) {
+        self.keys.clear();
+        for item in self.items.drain(..) {
+            let sum = std::mem::replace(&mut self.sums[item as usize], f64::NAN) as f32;
+            if sum != 0.0 && without != Some(item as usize) {
+                self.keys.push(key(sum, item));
+            }
+        }
+        if self.keys.len() > k {
+            self.keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
+            self.keys.truncate(k);
+        }
+        self.keys.sort_unstable_by_key(|&key| unpack(key).1);
+        for &key in &self.keys {
+            let (value, item) = unpack(key);
+            out.indices.push(item);
+            out.data.push(value);
+        }
+        out.indptr.push(out.indices.len() as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ITEMS: usize = 7;
+
+    /// The same from dense matrices.
+    fn by_definition(rows: &[Vec<(i32, f32, f32)>], k: usize, itself: bool) -> Vec<Vec<(i32, f32)>> {
+        let mut product = [[0.0; ITEMS]; ITEMS];
+        for row in rows {
+            for &(a, left, _) in row {
+                for &(b, _, right) in row {
+                    product[a as usize][b as usize] += f64::from(left) * f64::from(right);
+                }
+            }
+        }
+        let best = |(item, row): (usize, &[f64; ITEMS])| {
+            let kept = |&(other, value): &(i32, f32)| value != 0.0 && (itself || other as usize != item);
+            let mut row: Vec<_> =
+                row.iter().enumerate().map(|(j, &v)| (j as i32, v as f32)).filter(kept).collect();
+            row.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            row.truncate(k);
+            row.sort_by_key(|entry| entry.0);
+            row
+        };
+        product.iter().enumerate().map(best).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn keeps_the_best_of_the_product(
+            // Small whole numbers: exact sums, many ties and cancellations.
+            rows in prop::collection::vec(
+                prop::collection::btree_map(0..ITEMS as i32, (-2..3_i8, -2..3_i8), 0..ITEMS), 0..9,
+            ),
+            k in 1..9_usize,
+            itself: bool,
+        ) {
+            let rows: Vec<Vec<_>> = rows
+                .into_iter()
+                .map(|row| row.into_iter().map(|(j, (l, r))| (j, f32::from(l), f32::from(r))).collect())
+                .collect();
+            let entries = rows.concat();
+            let mut indptr = vec![0];
+            indptr.extend(rows.iter().scan(0, |end, row| {
+                *end += row.len() as i64;
+                Some(*end)
+            }));
+            let indices: Vec<i32> = entries.iter().map(|entry| entry.0).collect();
+            let left: Vec<f32> = entries.iter().map(|entry| entry.1).collect();
+            let right: Vec<f32> = entries.iter().map(|entry| entry.2).collect();
+            let walk = Walk::new(&indptr, &indices, &left, &right, ITEMS).expect("sound");
+            let found = walk.nearest(k, itself, &|| false).expect("k is positive");
+            let found: Vec<Vec<_>> = found
+                .indptr
+                .windows(2)
+                .map(|ends| {
+                    let range = ends[0] as usize..ends[1] as usize;
+                    found.indices[range.clone()].iter().copied().zip(found.data[range].iter().copied()).collect()
+                })
+                .collect();
+            prop_assert_eq!(found, by_definition(&rows, k, itself));
+        }
+    }
+
+    #[test]
+    fn broken_promises() {
+        let (indptr, indices, values) = ([0, 2, 3], [0, 2, 1], [1.0; 3]);
+        let call =
+            |left: &[f32], right: &[f32], items| Walk::new(&indptr, &indices, left, right, items).err();
+        assert_eq!(call(&values, &values, 3), None);
+        let short = |argument| Some(Error::Length { argument, got: 2, expected: 3 });
+        assert_eq!(call(&values[1..], &values, 3), short("left"));
+        assert_eq!(call(&values, &values[1..], 3), short("right"));
+        let error = Error::Index { argument: "indices", position: 1, value: 2, low: 0, high: 2 };
+        assert_eq!(call(&values, &values, 2), Some(error));
+        let error = call(&values, &[1.0, f32::INFINITY, 1.0], 3);
+        let value = f64::INFINITY;
+        assert_eq!(error, Some(Error::NotFinite { argument: "right", position: 1, value }));
+        assert!(matches!(
+            call(&values, &values, usize::MAX),
+            Some(Error::Setting { argument: "n_items", .. })
+        ));
+
+        let walk = Walk::new(&indptr, &indices, &values, &values, 3).expect("sound");
+        assert!(matches!(walk.nearest(0, true, &|| false), Err(Error::Setting { argument: "k", .. })));
+        assert_eq!(walk.nearest(1, true, &|| true), Err(Error::Interrupted));
+    }
+}

@@ -1,0 +1,225 @@
+//! Blocks of histories x similarities: the scores of the models that keep a matrix of items x items.
+
+use rayon::prelude::*;
+
+use crate::csr::Indptr;
+use crate::error::{Error, Result};
+
+/// A sparse matrix whose rows are checked as they are used.
+#[derive(Debug, Clone, Copy)]
+pub struct Sparse<'a> {
+    indptr: Indptr<'a>,
+    indices: &'a [i32],
+    data: &'a [f32],
+    argument: &'static str,
+}
+
+impl<'a> Sparse<'a> {
+    /// View the arrays of a CSR matrix; `arguments` are their names in errors.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if they do not go together.
+    pub fn new(
+        arguments: [&'static str; 3],
+        indptr: &'a [i64],
+        indices: &'a [i32],
+        data: &'a [f32],
+    ) -> Result<Self> {
+        let [indptr_name, argument, data_name] = arguments;
+        if data.len() != indices.len() {
+            return Err(Error::Length { argument: data_name, got: data.len(), expected: indices.len() });
+        }
+        Ok(Self { indptr: Indptr::new(indptr_name, indptr, indices.len())?, indices, data, argument })
+    }
+}
+
+/// A dense matrix in C order.
+#[derive(Debug, Clone, Copy)]
+pub struct Dense<'a> {
+    data: &'a [f32],
+    columns: usize,
+}
+
+impl<'a> Dense<'a> {
+    /// View the values of a matrix.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if they do not make up whole rows.
+    pub fn new(argument: &'static str, data: &'a [f32], columns: usize) -> Result<Self> {
+        let expected = data.len() / columns.max(1) * columns;
+        if data.len() != expected {
+            return Err(Error::Length { argument, got: data.len(), expected });
+        }
+        Ok(Self { data, columns })
+    }
+}
+
+/// A matrix whose rows can be added up in part.
+pub trait Rows: Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Add `scale` times columns `first..first + out.len()` of `row`.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()>;
+}
+
+impl Rows for Sparse<'_> {
+    fn rows(&self) -> usize {
+        self.indptr.rows()
+    }
+
+    #[inline]
+    fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()> {
+        let entries = self.indptr.range(row)?;
+        let (columns, values) = (&self.indices[entries.clone()], &self.data[entries]);
+        let start = columns.partition_point(|&column| (column as usize) < first);
+        let mut previous = -1;
+        for (&column, value) in columns[start..].iter().zip(&values[start..]) {
+            if column < previous || column < 0 {
+                let (argument, next) = (self.argument, column);
+                return Err(Error::Unsorted { argument, row, previous, next, unique: false });
+            }
+            previous = column;
+            match (column as usize).checked_sub(first).and_then(|at| out.get_mut(at)) {
+                Some(cell) => *cell += scale * value,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rows for Dense<'_> {
+    fn rows(&self) -> usize {
+        self.data.len().checked_div(self.columns).unwrap_or(0)
+    }
+
+    #[inline]
+    fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()> {
+        let row = &self.data[row * self.columns..][..self.columns];
+        let Some(row) = row.get(first..first + out.len()) else {
+            let (got, expected) = (first + out.len(), self.columns);
+            return Err(Error::Length { argument: "out", got, expected });
+        };
+        for (cell, value) in out.iter_mut().zip(row) {
+            *cell += scale * value;
+        }
+        Ok(())
+    }
+}
+
+/// Columns multiplied at once: their sums stay in a first-level cache.
+const COLUMNS: usize = 4096;
+
+/// Write columns `first..first + width` of `left right` into `out`, `(left.rows(), width)` in C order.
+///
+/// Columns must ascend within each row of a sparse `right`. After an error `out` may be partly written.
+///
+/// # Errors
+/// [`Error::Length`] if `out` has another size; [`Error::IndptrRow`] for a row that is no range of the stored entries,
+/// [`Error::Index`] for a column of `left` that is no row of `right`, [`Error::Unsorted`] where columns do not ascend.
+pub fn multiply_block<R: Rows>(
+    left: &Sparse<'_>,
+    right: &R,
+    first: usize,
+    width: usize,
+    out: &mut [f32],
+) -> Result<()> {
+    let rows = left.indptr.rows();
+    if out.len() != rows * width {
+        return Err(Error::Length { argument: "out", got: out.len(), expected: rows * width });
+    }
+    if width == 0 {
+        return Ok(());
+    }
+    let multiply_row = |(row, out): (usize, &mut [f32])| -> Result<()> {
+        let entries = left.indptr.range(row)?;
+        for (tile, out) in out.chunks_mut(COLUMNS).enumerate() {
+            out.fill(0.0);
+            for entry in entries.clone() {
+                let column = left.indices[entry];
+                let Some(other) = usize::try_from(column).ok().filter(|&other| other < right.rows()) else {
+                    let (argument, value, high) = (left.argument, column.into(), right.rows() as i64);
+                    return Err(Error::Index { argument, position: entry, value, low: 0, high });
+                };
+                right.add_row(other, first + tile * COLUMNS, left.data[entry], out)?;
+            }
+        }
+        Ok(())
+    };
+    out.par_chunks_mut(width).enumerate().map(multiply_row).find_map_first(Result::err).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn csr(dense: &[f32], columns: usize) -> (Vec<i64>, Vec<i32>, Vec<f32>) {
+        let (mut indptr, mut indices, mut data) = (vec![0], Vec::new(), Vec::new());
+        for row in dense.chunks(columns) {
+            for (column, &value) in row.iter().enumerate().filter(|entry| *entry.1 != 0.0) {
+                indices.push(column as i32);
+                data.push(value);
+            }
+            indptr.push(indices.len() as i64);
+        }
+        (indptr, indices, data)
+    }
+
+    const LEFT: [&str; 3] = ["left_indptr", "left_indices", "left_data"];
+    const RIGHT: [&str; 3] = ["right_indptr", "right_indices", "right_data"];
+
+    proptest! {
+        #[test]
+        fn any_block_is_part_of_the_product(
+            left in prop::collection::vec((-2..3_i8).prop_map(f32::from), 4 * 5),
+            right in prop::collection::vec((-1..2_i8).prop_map(f32::from), 5 * 9),
+            (first, width) in (0..9_usize).prop_flat_map(|first| (Just(first), 0..=9 - first)),
+        ) {
+            let product = |row: usize, column: usize| {
+                (0..5).map(|k| left[row * 5 + k] * right[k * 9 + column]).sum::<f32>()
+            };
+            let expected: Vec<f32> =
+                (0..4).flat_map(|row| (first..first + width).map(move |column| product(row, column))).collect();
+            let (left, sparse) = (csr(&left, 5), csr(&right, 9));
+            let left = Sparse::new(LEFT, &left.0, &left.1, &left.2).expect("sound");
+            let sparse = Sparse::new(RIGHT, &sparse.0, &sparse.1, &sparse.2).expect("sound");
+            let dense = Dense::new("right", &right, 9).expect("sound");
+            let mut out = vec![7.0; 4 * width];
+            multiply_block(&left, &sparse, first, width, &mut out).expect("sound");
+            prop_assert_eq!(&out, &expected);
+            multiply_block(&left, &dense, first, width, &mut out).expect("sound");
+            prop_assert_eq!(&out, &expected);
+        }
+    }
+
+    #[test]
+    fn broken_promises() {
+        let right = Sparse::new(RIGHT, &[0, 2, 9], &[3, 1], &[1.0; 2]).expect("lengths agree");
+        let dense = Dense::new("right", &[1.0; 8], 4).expect("whole rows");
+        let multiply = |row: i32, right: &dyn Fn(&Sparse<'_>) -> Result<()>| {
+            right(&Sparse::new(LEFT, &[0, 1], &[row], &[1.0]).expect("lengths agree"))
+        };
+        let sparse = |left: &Sparse<'_>| multiply_block(left, &right, 0, 4, &mut [0.0; 4]);
+        let unsorted =
+            Error::Unsorted { argument: "right_indices", row: 0, previous: 3, next: 1, unique: false };
+        assert_eq!(multiply(0, &sparse), Err(unsorted));
+        assert!(matches!(multiply(1, &sparse), Err(Error::IndptrRow { row: 1, .. })));
+        for value in [-1, 2] {
+            let error = Error::Index { argument: "left_indices", position: 0, value, low: 0, high: 2 };
+            assert_eq!(multiply(value as i32, &sparse), Err(error));
+        }
+        let outside = |left: &Sparse<'_>| multiply_block(left, &dense, 3, 2, &mut [0.0; 2]);
+        assert_eq!(multiply(0, &outside), Err(Error::Length { argument: "out", got: 5, expected: 4 }));
+        let wrong = |left: &Sparse<'_>| multiply_block(left, &dense, 0, 4, &mut [0.0; 3]);
+        assert_eq!(multiply(0, &wrong), Err(Error::Length { argument: "out", got: 3, expected: 4 }));
+        let ragged = Dense::new("right", &[1.0; 7], 4).err();
+        assert_eq!(ragged, Some(Error::Length { argument: "right", got: 7, expected: 4 }));
+        let short = Sparse::new(RIGHT, &[0, 1], &[0], &[]).err();
+        assert_eq!(short, Some(Error::Length { argument: "right_data", got: 0, expected: 1 }));
+    }
+}

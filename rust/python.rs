@@ -1,0 +1,283 @@
+//! The Python module `diffrec._core`: take arrays, release the GIL, call the kernel, give an array back.
+//!
+//! What each function does and promises stands in `python/diffrec/_core.pyi`.
+
+#![expect(clippy::too_many_arguments, reason = "the functions are called by keyword in Python")]
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 makes arguments to be owned")]
+
+mod arrays;
+mod linear;
+mod signals;
+
+use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::prelude::*;
+
+use crate::batch::Rows;
+use crate::csr::{CsrView, Indptr, Pattern};
+use crate::error::Error;
+use crate::kmeans::{Points, Settings};
+use crate::ranking_metrics::{METRICS, Ranked};
+use crate::time_weight::TimeWeight;
+use crate::topk::Block;
+use arrays::{expect_shape, flags, matrix, matrix_mut, shape, vector};
+use signals::interruptible;
+
+/// An argument that is to be an array; [`arrays`] says what is wrong with it if it is not.
+type Any<'a, 'py> = &'a Bound<'py, PyAny>;
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Length { .. }
+            | Error::Shape { .. }
+            | Error::IndptrStart { .. }
+            | Error::IndptrEnd { .. }
+            | Error::IndptrRow { .. }
+            | Error::Index { .. }
+            | Error::Value { .. }
+            | Error::NotFinite { .. }
+            | Error::Singular { .. }
+            | Error::Timestamp { .. }
+            | Error::NanScore { .. }
+            | Error::Unsorted { .. }
+            | Error::RunningList { .. }
+            | Error::Coordinate { .. }
+            | Error::Setting { .. } => PyValueError::new_err(error.to_string()),
+            Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+        }
+    }
+}
+
+/// A count or an offset.
+fn natural(value: i64, argument: &'static str) -> Result<usize, Error> {
+    let negative =
+        |_| Error::Setting { argument, got: value.to_string(), expected: "an integer of at least 0" };
+    usize::try_from(value).map_err(negative)
+}
+
+/// Raise unless the arrays form a CSR matrix of finite values that are not negative.
+#[pyfunction]
+#[pyo3(name = "check_csr")]
+fn check_csr_of_any_type(
+    py: Python<'_>,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    data: Any<'_, '_>,
+    shape: (i64, i64),
+) -> PyResult<()> {
+    match (arrays::is::<i64>(indices), arrays::is::<f64>(data)) {
+        (false, false) => check_csr::<i32, f32>(py, indptr, indices, data, shape),
+        (false, true) => check_csr::<i32, f64>(py, indptr, indices, data, shape),
+        (true, false) => check_csr::<i64, f32>(py, indptr, indices, data, shape),
+        (true, true) => check_csr::<i64, f64>(py, indptr, indices, data, shape),
+    }
+}
+
+fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
+    py: Python<'_>,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    data: Any<'_, '_>,
+    (rows, columns): (i64, i64),
+) -> PyResult<()> {
+    let shape = (natural(rows, "shape[0]")?, natural(columns, "shape[1]")?);
+    let (indptr, indices) = (vector(indptr, "indptr")?, vector::<I>(indices, "indices")?);
+    let data = vector::<V>(data, "data")?;
+    let (indptr, indices, data) = (indptr.as_slice()?, indices.as_slice()?, data.as_slice()?);
+    Ok(py.detach(|| CsrView::new(indptr, indices, data, shape).map(drop))?)
+}
+
+/// Gather rows of a CSR matrix into a dense batch.
+#[pyfunction]
+#[pyo3(signature = (indptr, indices, data, rows, out, weights=None, *, accumulate=false))]
+fn dense_rows(
+    py: Python<'_>,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    data: Any<'_, '_>,
+    rows: Any<'_, '_>,
+    out: Any<'_, '_>,
+    weights: Option<Any<'_, '_>>,
+    accumulate: bool,
+) -> PyResult<()> {
+    let (indptr, indices) = (vector(indptr, "indptr")?, vector(indices, "indices")?);
+    let (data, rows) = (vector(data, "data")?, vector(rows, "rows")?);
+    let weights = weights.map(|weights| vector(weights, "weights")).transpose()?;
+    let mut out = matrix_mut(out, "out")?;
+    let columns = shape(&out).1;
+    expect_shape(&out, "out", (rows.len()?, columns))?;
+    let from = Rows {
+        indptr: Indptr::new("indptr", indptr.as_slice()?, indices.len()?)?,
+        indices: indices.as_slice()?,
+        data: data.as_slice()?,
+        rows: rows.as_slice()?,
+        weights: weights.as_ref().map(|weights| weights.as_slice()).transpose()?,
+    };
+    let out = out.as_slice_mut()?;
+    Ok(py.detach(|| crate::batch::dense_rows(&from, out, columns, accumulate))?)
+}
+
+/// Weigh each interaction by its age within its user's history.
+#[pyfunction]
+#[pyo3(signature = (indptr, timestamps, kind, w_min, w_max, half_life, *, clock=false))]
+fn time_weights<'py>(
+    py: Python<'py>,
+    indptr: Any<'_, '_>,
+    timestamps: Any<'_, '_>,
+    kind: &str,
+    w_min: f64,
+    w_max: f64,
+    half_life: f64,
+    clock: bool,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let (indptr, timestamps) = (vector(indptr, "indptr")?, vector(timestamps, "timestamps")?);
+    let (indptr, timestamps) = (indptr.as_slice()?, timestamps.as_slice()?);
+    let weight = TimeWeight::new(kind.parse()?, w_min, w_max, half_life, clock)?;
+    let weights = py.detach(|| crate::time_weight::time_weights(indptr, timestamps, &weight))?;
+    Ok(PyArray1::from_vec(py, weights))
+}
+
+/// Merge a block of scores into running top-K lists.
+#[pyfunction]
+fn top_k(
+    py: Python<'_>,
+    scores: Any<'_, '_>,
+    first_item: i64,
+    seen_indptr: Any<'_, '_>,
+    seen_indices: Any<'_, '_>,
+    rows: Any<'_, '_>,
+    denied: Option<Any<'_, '_>>,
+    items: Any<'_, '_>,
+    values: Any<'_, '_>,
+) -> PyResult<()> {
+    let (scores, rows) = (matrix(scores, "scores")?, vector(rows, "rows")?);
+    let indptr = vector(seen_indptr, "seen_indptr")?;
+    let indices = vector(seen_indices, "seen_indices")?;
+    let denied = denied.map(|denied| flags(denied, "denied")).transpose()?;
+    let (mut items, mut values) = (matrix_mut(items, "items")?, matrix_mut(values, "values")?);
+    let (users, width, k) = (rows.len()?, shape(&scores).1, shape(&items).1);
+    expect_shape(&scores, "scores", (users, width))?;
+    expect_shape(&items, "items", (users, k))?;
+    expect_shape(&values, "values", (users, k))?;
+    let block = Block {
+        scores: scores.as_slice()?,
+        width,
+        first_item: natural(first_item, "first_item")?,
+        seen: Pattern::new(["seen_indptr", "seen_indices"], indptr.as_slice()?, indices.as_slice()?)?,
+        rows: rows.as_slice()?,
+        denied: denied.as_ref().map(|denied| denied.as_slice()).transpose()?,
+    };
+    let (items, values) = (items.as_slice_mut()?, values.as_slice_mut()?);
+    Ok(py.detach(|| crate::topk::top_k(&block, items, values, k))?)
+}
+
+/// Draw for each of the rows an item that it lacks.
+#[pyfunction]
+fn negative_items<'py>(
+    py: Python<'py>,
+    indptr: Any<'_, '_>,
+    indices: Any<'_, '_>,
+    n_items: i64,
+    rows: Any<'_, '_>,
+    seed: u64,
+    epoch: u64,
+) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    let (indptr, indices, rows) =
+        (vector(indptr, "indptr")?, vector(indices, "indices")?, vector(rows, "rows")?);
+    let histories = Pattern::new(["indptr", "indices"], indptr.as_slice()?, indices.as_slice()?)?;
+    let (n_items, rows) = (natural(n_items, "n_items")?, rows.as_slice()?);
+    let drawn =
+        py.detach(|| crate::negative_sampling::negative_items(&histories, n_items, rows, seed, epoch))?;
+    Ok(PyArray1::from_vec(py, drawn))
+}
+
+/// Judge ranked lists against each user's relevant items.
+#[pyfunction]
+fn ranking_metrics<'py>(
+    py: Python<'py>,
+    ranked: Any<'_, '_>,
+    relevant_indptr: Any<'_, '_>,
+    relevant_indices: Any<'_, '_>,
+    k: Vec<i64>,
+) -> PyResult<Bound<'py, PyArray3<f64>>> {
+    let ranked = matrix(ranked, "ranked")?;
+    let indptr = vector(relevant_indptr, "relevant_indptr")?;
+    let indices = vector(relevant_indices, "relevant_indices")?;
+    let (users, _) = shape(&ranked);
+    let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
+    let relevant =
+        Pattern::new(["relevant_indptr", "relevant_indices"], indptr.as_slice()?, indices.as_slice()?)?;
+    let metrics = py.detach(|| crate::ranking_metrics::ranking_metrics(&ranked, &relevant, &k))?;
+    PyArray1::from_vec(py, metrics).reshape([METRICS, k.len(), users])
+}
+
+/// Share of the items that stand in some user's first k.
+#[pyfunction]
+fn coverage<'py>(
+    py: Python<'py>,
+    ranked: Any<'_, '_>,
+    n_items: i64,
+    k: Vec<i64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let ranked = matrix(ranked, "ranked")?;
+    let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
+    let n_items = natural(n_items, "n_items")?;
+    let shares = py.detach(|| crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
+    Ok(PyArray1::from_vec(py, shares))
+}
+
+type Groups<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<f32>>, f64, usize);
+
+/// Group points by k-means.
+#[pyfunction]
+fn kmeans<'py>(
+    py: Python<'py>,
+    points: Any<'_, '_>,
+    k: i64,
+    n_init: i64,
+    max_iter: i64,
+    tol: f64,
+    balance: Option<f64>,
+    seed: u64,
+    init: Option<Any<'_, '_>>,
+) -> PyResult<Groups<'py>> {
+    let settings = Settings::new(natural(k, "k")?)?
+        .n_init(natural(n_init, "n_init")?)?
+        .stop(natural(max_iter, "max_iter")?, tol)?
+        .balance(balance)?
+        .seed(seed);
+    let points = matrix(points, "points")?;
+    let init = init.map(|init| matrix(init, "init")).transpose()?;
+    let points_shape = shape(&points);
+    let points = points.as_slice()?;
+    let init = match &init {
+        Some(init) => Some((init.as_slice()?, shape(init))),
+        None => None,
+    };
+    let groups = interruptible(py, |should_stop| {
+        let points = Points::new("points", points, points_shape)?;
+        let init = init.map(|(init, shape)| Points::new("init", init, shape)).transpose()?;
+        crate::kmeans::kmeans(&points, init.as_ref(), &settings, should_stop)
+    })?;
+    let labels = PyArray1::from_vec(py, groups.labels);
+    let centroids = PyArray1::from_vec(py, groups.centroids).reshape([settings.k(), points_shape.1])?;
+    Ok((labels, centroids, groups.inertia, groups.iterations))
+}
+
+/// Kernels over NumPy arrays, written in Rust.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::linear::{als_solve, als_whiten, nearest_items, sparse_dense_product, sparse_product};
+
+    #[pymodule_export]
+    use super::{
+        check_csr_of_any_type, coverage, dense_rows, kmeans, negative_items, ranking_metrics, time_weights,
+        top_k,
+    };
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
