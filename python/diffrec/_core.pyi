@@ -1,0 +1,216 @@
+"""Kernels over NumPy arrays, written in Rust.
+
+Every function checks what it is given, raises ``ValueError`` naming the argument and the offending value, releases
+the GIL while it works and returns the same bits for any number of threads (``RAYON_NUM_THREADS`` sets it). Arrays are
+C-contiguous and of exactly the dtype stated (another is a ``TypeError``); one that is written in place shares memory
+with no other argument. What an error leaves in such an array is not defined.
+
+A sparse matrix is passed as its CSR arrays: ``indptr`` (int64), ``indices`` (int32, columns sorted within a row) and
+where needed ``data`` (float32).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "__version__",
+    "als_solve",
+    "als_whiten",
+    "check_csr",
+    "coverage",
+    "dense_rows",
+    "kmeans",
+    "nearest_items",
+    "negative_items",
+    "ranking_metrics",
+    "sparse_dense_product",
+    "sparse_product",
+    "time_weights",
+    "top_k",
+]
+
+__version__: str
+
+def check_csr(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32] | NDArray[np.int64],
+    data: NDArray[np.float32] | NDArray[np.float64],
+    shape: tuple[int, int],
+) -> None:
+    """Raise ``ValueError`` unless the arrays form a CSR matrix of non-negative finite values.
+
+    ``indptr`` must start at 0, never fall, hold rows + 1 entries and end at ``len(indices) == len(data)``; column
+    indices must lie in ``[0, columns)``. Columns may be unsorted or repeated here.
+    """
+
+def dense_rows(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    out: NDArray[np.float32],
+    weights: NDArray[np.float32] | None = None,
+    *,
+    accumulate: bool = False,
+) -> None:
+    """Write ``weights[i] * X[rows[i]]`` into ``out[i]``; with ``accumulate`` add to what ``out`` holds.
+
+    ``out`` is (len(rows), columns); ``weights`` is (len(rows),), or None for ones. Repeated columns of a row add up.
+    """
+
+def time_weights(
+    indptr: NDArray[np.int64],
+    timestamps: NDArray[np.float64],
+    kind: Literal["linear", "exponential", "power"],
+    w_min: float,
+    w_max: float,
+    half_life: float,
+    *,
+    clock: bool = False,
+) -> NDArray[np.float32]:
+    """Weigh each interaction by its age within its user's history, in the order of ``timestamps``.
+
+    The age of an interaction is the number of strictly newer ones of the same user or, with ``clock``, the time that
+    passed until the user's newest one. ``"linear"`` (T-DiffRec, eq. 11): ``w_max`` at age 0 down to ``w_min`` at the
+    largest possible age, n - 1 (with ``clock`` the user's whole span); a lone interaction gets ``w_min``, as in the
+    authors' code.
+    ``"exponential"``: ``w_min + (w_max - w_min) * 2 ** (-age / half_life)``; ``"power"``: ``w_min + (w_max - w_min) /
+    (1 + age / half_life)``; ``half_life`` is ignored by ``"linear"``. Timestamps must be finite; equal ones have the
+    same age, so the order in which a row is stored does not matter.
+    """
+
+def top_k(
+    scores: NDArray[np.float32],
+    first_item: int,
+    seen_indptr: NDArray[np.int64],
+    seen_indices: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    denied: NDArray[np.bool_] | None,
+    items: NDArray[np.int32],
+    values: NDArray[np.float32],
+) -> None:
+    """Merge a block of scores into running top-K lists.
+
+    ``scores`` (n, m) holds the scores of items ``first_item .. first_item + m``; row i leaves out the items of row
+    ``rows[i]`` of the seen matrix and every item with ``denied[item]``. ``items`` (n, k) and ``values`` (n, k) hold the
+    best so far and are updated in place: score descending, then item ascending (-0.0 and 0.0 tie), whatever the
+    blocks and their order; start them with -1 and -inf. Fewer than k candidates leave -1 and -inf at the end. A score
+    of -inf is never a candidate; NaN raises ``ValueError`` unless the item is seen or denied anyway. ``seen_indices``
+    ascend within a row; ``denied`` covers at least the items up to the end of the block.
+    """
+
+def negative_items(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    n_items: int,
+    rows: NDArray[np.int64],
+    seed: int,
+    epoch: int,
+) -> NDArray[np.int64]:
+    """Draw for each of ``rows`` an item uniformly from those its row of the matrix lacks; -1 where it lacks none.
+
+    The draw at a position depends on ``seed``, ``epoch`` and the position alone. Columns must be sorted and distinct
+    within a row.
+    """
+
+def nearest_items(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    n_items: int,
+    k: int,
+    *,
+    itself: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The ``k`` greatest entries of each row of ``L.T @ R``, as ``indptr``, ``indices`` (sorted) and ``data``.
+
+    L and R are users x items with the pattern given by ``indptr`` and ``indices`` and the values ``left`` and
+    ``right``. Of equal entries the first are kept; entries of 0 are not, nor, without ``itself``, the diagonal.
+    """
+
+def sparse_product(
+    left_indptr: NDArray[np.int64],
+    left_indices: NDArray[np.int32],
+    left_data: NDArray[np.float32],
+    right_indptr: NDArray[np.int64],
+    right_indices: NDArray[np.int32],
+    right_data: NDArray[np.float32],
+    first_column: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Write columns ``first_column : first_column + m`` of ``left @ right`` into ``out``, C-contiguous (n, m).
+
+    Columns must be sorted within each row of ``right``; only the rows that ``left`` names are read, and checked.
+    """
+
+def sparse_dense_product(
+    left_indptr: NDArray[np.int64],
+    left_indices: NDArray[np.int32],
+    left_data: NDArray[np.float32],
+    right: NDArray[np.float32],
+    first_column: int,
+    out: NDArray[np.float32],
+) -> None:
+    """Do what ``sparse_product`` does with a dense, C-contiguous ``right``."""
+
+def als_whiten(factors: NDArray[np.float32], l2: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Prepare the fixed side's factors Y (n, width) of an alternating least squares step for ``als_solve``.
+
+    Returns the rows of Y in the coordinates in which Y.T @ Y + l2 * I is the identity, padded with zeros to a multiple
+    of 16, and the matrix (width, width) that leads back. ``l2`` must be above 0.
+    """
+
+def als_solve(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float32],
+    whitened: NDArray[np.float32],
+    back: NDArray[np.float32],
+    alpha: float,
+    cg_steps: int | None = None,
+) -> tuple[NDArray[np.float32], float]:
+    """Least-squares factors (rows, width) of each row of a matrix, and what they leave of the objective.
+
+    Row x minimises the sum over all columns i of ``c_i * (p_i - x @ y_i) ** 2``, plus ``l2 * x @ x``, where c is
+    ``alpha`` times the value and p is 1 for stored entries, and c is 1 and p is 0 for the others; values may not be
+    negative. Solved exactly, or by ``cg_steps`` of conjugate gradients from 0.
+    """
+
+def kmeans(
+    points: NDArray[np.float32],
+    k: int,
+    n_init: int,
+    max_iter: int,
+    tol: float,
+    balance: float | None,
+    seed: int,
+    init: NDArray[np.float32] | None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32], float, int]:
+    """Labels (n,), centroids (k, d), inertia and iterations of k-means over C-contiguous ``points`` (n, d).
+
+    From ``init`` (k, d), or else the best of ``n_init`` starts by k-means++. At most ``max_iter`` iterations, until
+    the squared steps of the centroids add up to at most ``tol`` times the mean variance of a coordinate. No group has
+    more than ``balance`` times the mean size, rounded down, but every one may have the mean size rounded up. A signal
+    whose handler raises, such as Ctrl-C, stops it.
+    """
+
+def ranking_metrics(
+    ranked: NDArray[np.int32],
+    relevant_indptr: NDArray[np.int64],
+    relevant_indices: NDArray[np.int32],
+    k: Sequence[int],
+) -> NDArray[np.float64]:
+    """Per-user metrics (6, len(k), users) of ranked lists (users, length), -1 where a list is short.
+
+    In order: precision = hits / k, recall = hits / |relevant|, recall_truncated = hits / min(k, |relevant|), ndcg with
+    binary gains and the ideal list cut at k, mrr = 1 / rank of the first hit within k (0 without), hit rate. NaN for a
+    user without relevant items. ``k`` values lie in [1, length]; ``relevant_indices`` ascend strictly within a row; an
+    item that stands in a list twice counts twice.
+    """
+
+def coverage(ranked: NDArray[np.int32], n_items: int, k: Sequence[int]) -> NDArray[np.float64]:
+    """Share of the ``n_items`` items that stand in the first k of some list of ``ranked``, one value per k."""

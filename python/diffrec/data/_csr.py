@@ -1,0 +1,165 @@
+"""From whatever holds a matrix to checked, canonical CSR."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from diffrec import _core
+
+Csr: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
+Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
+
+
+def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]]:
+    """List rows, columns and values of the stored entries, explicit zeros included, in stored order.
+
+    The structure is checked before any SciPy method sees it: SciPy's own checks let some corrupt arrays
+    through, and its C++ loops then read out of bounds.
+    """
+    if isinstance(matrix, np.ndarray):
+        if matrix.ndim != 2:
+            raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
+        dense = np.asarray(matrix)
+        _require_numbers(dense.dtype, argument)
+        rows, columns = np.nonzero(dense)
+        return (rows, columns, dense[rows, columns]), (dense.shape[0], dense.shape[1])
+    is_sparse: bool = sparse.issparse(matrix)
+    if not is_sparse:
+        raise TypeError(f"{argument} must be a SciPy sparse matrix or a NumPy array, not {type(matrix).__name__}")
+    if matrix.ndim != 2:
+        raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
+    shape = (int(matrix.shape[0]), int(matrix.shape[1]))
+    _require_numbers(matrix.dtype, argument)
+    if matrix.format in ("csr", "csc", "bsr"):
+        major, minor = (shape[1], shape[0]) if matrix.format == "csc" else shape
+        if matrix.format == "bsr":
+            height, width = matrix.blocksize
+            major, minor = major // height, minor // width
+        indptr, indices = _check_structure(matrix, argument, (major, minor))
+        if matrix.format == "bsr":
+            matrix = matrix.tocoo()
+        else:
+            lines = np.repeat(np.arange(major, dtype=np.int64), np.diff(indptr))
+            crossings = indices.astype(np.int64, copy=False)
+            rows, columns = (crossings, lines) if matrix.format == "csc" else (lines, crossings)
+            return (rows, columns, np.asarray(matrix.data)), shape
+    coo = matrix.tocoo()
+    coordinates = []
+    for axis, (places, size) in enumerate(zip((coo.row, coo.col), shape, strict=True)):
+        places = np.asarray(places).astype(np.int64)
+        outside = (places < 0) | (places >= size)
+        if len(places) != len(coo.data) or outside.any():
+            what = f"holds {places[np.argmax(outside)]}" if outside.any() else f"has {len(places)} entries"
+            raise ValueError(f"{argument}: axis {axis} of size {size} {what}, with {len(coo.data)} values")
+        coordinates.append(places)
+    return (coordinates[0], coordinates[1], np.asarray(coo.data)), shape
+
+
+def align_times(times: Any, entries: Entries, shape: tuple[int, int], argument: str) -> NDArray[np.float64]:
+    """Bring the times of a matrix of the same pattern into the order of the given entries."""
+    rows, columns, _ = entries
+    if isinstance(times, np.ndarray) and times.shape == shape:
+        _require_numbers(times.dtype, argument)
+        return np.asarray(times, dtype=np.float64)[rows, columns]
+    if isinstance(times, np.ndarray) and times.ndim == 1:
+        if times.shape != rows.shape:
+            raise ValueError(f"{argument} must hold one time per stored entry, {len(rows)}, not {len(times)}")
+        _require_numbers(times.dtype, argument)
+        return times.astype(np.float64)
+    (time_rows, time_columns, values), time_shape = stored_entries(times, argument)
+    if time_shape != shape:
+        raise ValueError(f"{argument} must have the matrix's shape {shape}, not {time_shape}")
+    wanted, found = rows * shape[1] + columns, time_rows * shape[1] + time_columns
+    if np.array_equal(wanted, found):
+        return values.astype(np.float64)
+    # The same cells may be stored in another order; a stable sort pairs repeated cells in theirs.
+    wanted_order, found_order = np.argsort(wanted, kind="stable"), np.argsort(found, kind="stable")
+    if not np.array_equal(wanted[wanted_order], found[found_order]):
+        lone = np.setxor1d(wanted, found)
+        cell = divmod(int(lone[0]), shape[1]) if len(lone) else None
+        detail = f"({cell[0]}, {cell[1]}) is stored in one only" if cell else "a repeated entry is not repeated in both"
+        raise ValueError(f"{argument} must have the matrix's pattern: {detail}")
+    aligned = np.empty(len(wanted), dtype=np.float64)
+    aligned[wanted_order] = values[found_order]
+    return aligned
+
+
+def assemble(
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    times: NDArray[np.float64] | None,
+    shape: tuple[int, int],
+) -> tuple[Csr, NDArray[np.float64] | None]:
+    """Make canonical CSR of checked entries: zeros dropped, repeated cells summed, their newest time kept."""
+    if shape[1] > np.iinfo(np.int32).max:
+        raise ValueError(f"at most {np.iinfo(np.int32).max} items are possible, not {shape[1]}")
+    kept = values != 0
+    if not kept.all():
+        rows, columns, values = rows[kept], columns[kept], values[kept]
+        times = None if times is None else times[kept]
+    cells = rows * shape[1] + columns
+    if not np.all(cells[1:] > cells[:-1]):
+        order = np.argsort(cells, kind="stable")
+        cells, values = cells[order], values[order]
+        times = None if times is None else times[order]
+        first = np.concatenate([[True], cells[1:] != cells[:-1]])
+        if not first.all():
+            starts = np.flatnonzero(first)
+            cells = cells[starts]
+            with np.errstate(over="ignore"):
+                values = np.add.reduceat(values.astype(np.float64), starts).astype(np.float32)
+            if not np.isfinite(values).all():
+                raise ValueError("the summed values of a repeated interaction do not fit into float32")
+            times = None if times is None else np.maximum.reduceat(times, starts)
+        rows, columns = np.divmod(cells, shape[1])
+    indptr = np.zeros(shape[0] + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
+    return canonical(indptr, columns.astype(np.int32), values, shape), times
+
+
+def canonical(
+    indptr: NDArray[np.int64], indices: NDArray[np.int32], data: NDArray[np.float32], shape: tuple[int, int]
+) -> Csr:
+    """Wrap arrays known to be canonical, so that SciPy never sorts or sums them again."""
+    index_type = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
+    made: Csr = sparse.csr_array((data, indices, indptr.astype(index_type)), shape=shape)
+    made.has_sorted_indices = True
+    made.has_canonical_format = True
+    return made
+
+
+def _check_structure(
+    matrix: Any, argument: str, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int32] | NDArray[np.int64]]:
+    indptr, indices = np.asarray(matrix.indptr), np.asarray(matrix.indices)
+    if np.ndim(matrix.data) != (3 if matrix.format == "bsr" else 1):
+        raise ValueError(f"{argument}.data has the wrong shape {np.shape(matrix.data)}")
+    for name, array in (("indptr", indptr), ("indices", indices)):
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise ValueError(f"{argument}.{name} must be a vector of integers, not {array.dtype} {array.shape}")
+    if indices.dtype not in (np.int32, np.int64):
+        indices = indices.astype(np.int64)
+    indptr, indices = np.ascontiguousarray(indptr, dtype=np.int64), np.ascontiguousarray(indices)
+    try:
+        # The values are looked at later, with their cell named: ones stand in for them here.
+        _core.check_csr(indptr, indices, np.ones(len(matrix.data), dtype=np.float32), shape)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from None
+    return indptr, indices
+
+
+def _require_numbers(dtype: Any, argument: str) -> None:
+    if np.dtype(dtype).kind not in "biuf":
+        raise ValueError(f"{argument} must hold real numbers, not {dtype}")
+
+
+def csr_arrays(matrix: Csr) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """``indptr``, ``indices`` and ``data`` in the types the kernels take; copied only where they have others."""
+    return (
+        matrix.indptr.astype(np.int64, copy=False),
+        matrix.indices.astype(np.int32, copy=False),
+        matrix.data.astype(np.float32, copy=False),
+    )

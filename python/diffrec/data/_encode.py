@@ -1,0 +1,176 @@
+"""From ids of any kind to codes: the sorted distinct ids, and the place of each entry's id among them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: int64 or str, one-dimensional.
+IdArray: TypeAlias = NDArray[Any]
+
+#: A table over the span of integer ids beats sorting them while it stays within this multiple of their
+#: number.
+_TABLE_SPAN = 4
+#: From here on neighbouring integers share one float64, so different ids would fall together.
+_FLOAT_LIMIT = 2.0**53
+
+
+class Coded(NamedTuple):
+    """Ids as codes: entry i has the id ``distinct[codes[i]]``."""
+
+    distinct: IdArray
+    codes: NDArray[np.int64]
+
+
+def encode(ids: Any, name: str) -> Coded:
+    """Find the sorted distinct ids and, for each entry, the place of its id among them.
+
+    Whole numbers kept as floats become integers; booleans, fractions, mixed or missing ids are refused with
+    the offending entry's row.
+
+    Examples
+    --------
+    >>> encode([30, 10, 30], "user")
+    Coded(distinct=array([10, 30]), codes=array([1, 0, 1]))
+    """
+    array = _vector(ids, name)
+    if array.dtype.kind in "OUST":
+        return _encode_objects(array.tolist(), name)
+    return _encode_integers(_integers(array, name))
+
+
+def id_array(ids: Any, name: str) -> IdArray:
+    """Bring ids into one of the two forms they are kept in; :func:`encode` says what is refused."""
+    array = _vector(ids, name)
+    if array.dtype.kind == "U":
+        return np.array(array, dtype=np.str_)
+    if array.dtype.kind in "OST":
+        distinct, codes = _encode_objects(array.tolist(), name)
+        return distinct[codes]
+    return _integers(array, name)
+
+
+class Coder:
+    """Encodes ids that come as text, chunk by chunk, so that a file is never held as a list of strings.
+
+    The ids are integers if every entry is one that comes back as it went in: no leading zero, plus or blank.
+    """
+
+    def __init__(self) -> None:
+        # Looking an id up gives a new one the next number, without a step of Python per entry.
+        self._place: defaultdict[str, int] = defaultdict(count().__next__)
+        self._numbers: list[NDArray[np.int64]] = []
+        self._codes: list[NDArray[np.int64]] = []
+
+    def add(self, entries: Sequence[str]) -> None:
+        """Take in the next entries."""
+        if not self._codes:
+            numbers = _as_numbers(entries)
+            if numbers is not None:
+                self._numbers.append(numbers)
+                return
+            earlier, self._numbers = self._numbers, []
+            for chunk in earlier:
+                self._add_text(map(str, chunk.tolist()), len(chunk))
+        self._add_text(entries, len(entries))
+
+    def finish(self, name: str) -> Coded:
+        """Encode what was taken in."""
+        if not self._codes:
+            return _encode_integers(np.concatenate([np.empty(0, dtype=np.int64), *self._numbers]))
+        distinct = _text_array(self._place, name)
+        order = np.argsort(distinct, kind="stable")
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        return Coded(distinct[order], rank[np.concatenate(self._codes)])
+
+    def _add_text(self, entries: Iterable[str], length: int) -> None:
+        self._codes.append(np.fromiter(map(self._place.__getitem__, entries), dtype=np.int64, count=length))
+
+
+def _vector(ids: Any, name: str) -> NDArray[Any]:
+    if isinstance(ids, list | tuple) and any(isinstance(one, str) for one in ids):
+        # np.asarray would turn a list of mixed numbers and strings into strings without a word.
+        array = np.empty(len(ids), dtype=object)
+        array[:] = ids
+    else:
+        array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ValueError(f"{name} ids must be one-dimensional, not of shape {array.shape}")
+    if not len(array) and array.dtype.kind in "fO":
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind not in "iufOUST":
+        raise TypeError(f"{name} ids must be integers or strings, not {array.dtype}")
+    return array
+
+
+def _integers(array: NDArray[Any], name: str) -> NDArray[np.int64]:
+    if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"the {name} id {array.max()} does not fit into 64 signed bits")
+    if array.dtype.kind == "f":
+        bad = ~((np.trunc(array) == array) & (np.abs(array) < _FLOAT_LIMIT))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"{name} ids must be integers or strings; row {row} holds {array[row].item()!r}")
+    return array.astype(np.int64)
+
+
+def _encode_integers(array: NDArray[np.int64]) -> Coded:
+    if not len(array):
+        return Coded(array, array)
+    low, high = int(array.min()), int(array.max())
+    span = high - low + 1
+    if span <= _TABLE_SPAN * len(array) + 1024:
+        shifted = array - low
+        used = np.zeros(span, dtype=np.bool_)
+        used[shifted] = True
+        place = np.cumsum(used, dtype=np.int64) - 1
+        return Coded(np.flatnonzero(used).astype(np.int64) + low, place[shifted])
+    distinct, codes = np.unique(array, return_inverse=True)
+    return Coded(distinct, codes.reshape(-1).astype(np.int64, copy=False))
+
+
+def _encode_objects(entries: list[Any], name: str) -> Coded:
+    types = set(map(type, entries))
+    if all(issubclass(one, bytes) for one in types):
+        return _encode_objects([entry.decode() for entry in entries], name) if types else _encode_text(entries, name)
+    if all(issubclass(one, str) for one in types):
+        return _encode_text(entries, name)
+    if all(issubclass(one, int | np.integer) and one is not bool for one in types):
+        try:
+            return _encode_integers(np.array([int(entry) for entry in entries], dtype=np.int64))
+        except OverflowError:
+            raise ValueError(f"{name} ids must fit into 64 signed bits") from None
+    wanted = str if isinstance(entries[0], str) else int
+    odd = (row for row, one in enumerate(entries) if not isinstance(one, wanted) or isinstance(one, bool))
+    row = next(odd)
+    raise TypeError(f"{name} ids must be all integers or all strings; row {row} holds {entries[row]!r}")
+
+
+def _encode_text(entries: list[str], name: str) -> Coded:
+    # Hashing once per entry is several times faster than sorting them as wide fixed-length strings.
+    distinct = sorted(set(entries))
+    place = {entry: code for code, entry in enumerate(distinct)}
+    codes = np.fromiter(map(place.__getitem__, entries), dtype=np.int64, count=len(entries))
+    return Coded(_text_array(distinct, name), codes)
+
+
+def _text_array(distinct: Iterable[str], name: str) -> NDArray[np.str_]:
+    listed = list(distinct)
+    for entry in listed:
+        if entry.endswith("\0"):
+            raise ValueError(f"the {name} id {entry!r} ends with a zero character, which NumPy drops")
+    return np.array(listed, dtype=np.str_)
+
+
+def _as_numbers(entries: Sequence[str]) -> NDArray[np.int64] | None:
+    try:
+        numbers = list(map(int, entries))
+        if list(map(str, numbers)) != list(entries):
+            return None
+        return np.array(numbers, dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None

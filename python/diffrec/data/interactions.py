@@ -1,0 +1,451 @@
+"""Who did what and when: the sparse user x item matrix with its ids."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from diffrec.data._csr import Csr, align_times, assemble, stored_entries
+from diffrec.data._encode import Coded, encode
+from diffrec.data._entries import require_finite, require_values, times_of, values_of
+from diffrec.data._reshape import add, keep, move, pick_rows
+from diffrec.data._summary import one_line, summary
+from diffrec.data.files import read_columns
+from diffrec.data.frames import frame_columns
+from diffrec.data.ids import Ids, catalogue
+
+if TYPE_CHECKING:
+    from diffrec.data.split import Split
+
+
+class Interactions:
+    """Interactions of users with items; treat it as immutable.
+
+    Made by :meth:`from_arrays`, :meth:`from_csr`, :meth:`from_frame` and :meth:`read`, which check what they
+    are given, so that nothing behind them has to.
+
+    Attributes
+    ----------
+    matrix : scipy.sparse.csr_array
+        float32 values, shape (users, items); columns sorted, none repeated, no stored zeros.
+    timestamps : NDArray[np.float64] or None
+        Time of each interaction, aligned with ``matrix.data``: seconds since the epoch where clock time
+        matters.
+    users, items : Ids
+        What the rows and the columns stand for.
+    item_info : Mapping[str, NDArray]
+        Columns of facts about the items (titles, genres), each aligned with ``items``.
+
+    Examples
+    --------
+    >>> from diffrec.data import Interactions
+    >>> played = Interactions.from_arrays(["anna", "bert", "anna"], [7, 7, 9], timestamp=[1, 2, 3])
+    >>> played.shape
+    (2, 2)
+    >>> played.matrix.toarray()
+    array([[1., 1.],
+           [1., 0.]], dtype=float32)
+    >>> played.items.rows([9])
+    array([1])
+    """
+
+    def __init__(
+        self,
+        matrix: Csr,
+        timestamps: NDArray[np.float64] | None,
+        users: Ids,
+        items: Ids,
+        item_info: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        """Wrap checked parts; the ``from_`` constructors are the ones to call."""
+        self.matrix = matrix
+        self.timestamps = timestamps
+        self.users = users
+        self.items = items
+        self.item_info: Mapping[str, NDArray[Any]] = {} if item_info is None else item_info
+
+    @classmethod
+    def from_arrays(
+        cls,
+        user: ArrayLike,
+        item: ArrayLike,
+        timestamp: ArrayLike | None = None,
+        value: ArrayLike | None = None,
+        *,
+        users: Ids | ArrayLike | None = None,
+        items: Ids | ArrayLike | None = None,
+        item_info: Mapping[str, ArrayLike] | None = None,
+    ) -> "Interactions":
+        """Make from one entry per interaction.
+
+        Parameters
+        ----------
+        user, item
+            Ids, integers or strings, shape (n,). An interaction that stands twice is one: values summed,
+            newest time kept.
+        timestamp
+            Times, shape (n,): numbers (seconds where clock time matters), or datetimes or ISO 8601 text,
+            which become seconds since the epoch (UTC unless they say otherwise).
+        value
+            Non-negative weights, shape (n,), ones by default; an entry of value 0 is no interaction.
+        users, items
+            Known ids in row order. They give rows also to ids without interactions; by default the rows are
+            the sorted distinct ids that occur.
+        item_info
+            Facts about the items by name, each of shape (items,).
+
+        Raises
+        ------
+        TypeError
+            If ids are neither integers nor strings.
+        ValueError
+            If lengths differ, an id is not in its given catalogue, a time or value is not finite, a value is
+            negative, or no interaction is left.
+
+        Examples
+        --------
+        >>> Interactions.from_arrays([3, 3, 5], ["a", "a", "b"], value=[1, 2, 1]).matrix.toarray()
+        array([[3., 0.],
+               [0., 1.]], dtype=float32)
+        """
+        coded_users, coded_items = encode(user, "user"), encode(item, "item")
+        return cls._from_coded(coded_users, coded_items, timestamp, value, users, items, item_info)
+
+    @classmethod
+    def _from_coded(
+        cls,
+        user: Coded,
+        item: Coded,
+        timestamp: Any,
+        value: Any,
+        users: Ids | ArrayLike | None = None,
+        items: Ids | ArrayLike | None = None,
+        item_info: Mapping[str, ArrayLike] | None = None,
+    ) -> "Interactions":
+        n = len(user.codes)
+        times = None if timestamp is None else times_of(timestamp)
+        values = np.ones(n, dtype=np.float32) if value is None else values_of(value)
+        for name, array in (("item", item.codes), ("timestamp", times), ("value", values)):
+            if array is not None and len(array) != n:
+                raise ValueError(f"{name} has {len(array)} entries, user has {n}")
+        user_rows, known_users = _rows(user, users, "user")
+        item_rows, known_items = _rows(item, items, "item")
+        return cls._checked(user_rows, item_rows, values, times, known_users, known_items, item_info)
+
+    @classmethod
+    def from_csr(cls, matrix: Any, timestamps: Any = None, *, allow_empty: bool = False) -> "Interactions":
+        """Make from a user x item matrix; the ids are the row and column numbers.
+
+        Parameters
+        ----------
+        matrix
+            Any SciPy sparse matrix or array, or a two-dimensional NumPy array, shape (users, items), of
+            non-negative finite values. Stored zeros are no interactions; repeated entries are summed. It is
+            not changed.
+        timestamps
+            A sparse matrix storing the same cells, zeros included, or None. A dense array of the same shape,
+            or a vector with one time for each stored entry of the CSR ``matrix``, will do too.
+        allow_empty
+            Accept a matrix without interactions: histories of people who have none yet.
+
+        Raises
+        ------
+        TypeError
+            If ``matrix`` is not a matrix.
+        ValueError
+            If the arrays inside are corrupt, a value is negative or not finite, the patterns differ, or
+            nothing is stored.
+
+        Examples
+        --------
+        >>> from scipy import sparse
+        >>> Interactions.from_csr(sparse.csr_array([[0, 2], [1, 0]])).shape
+        (2, 2)
+        """
+        (rows, columns, stored), shape = stored_entries(matrix, "matrix")
+        values = require_values(stored, lambda place: f"matrix[{rows[place]}, {columns[place]}]")
+        times = None
+        if timestamps is not None:
+            times = align_times(timestamps, (rows, columns, stored), shape, "timestamps")
+            require_finite(times, "timestamps")
+        users, items = Ids.numbered(shape[0], "user"), Ids.numbered(shape[1], "item")
+        return cls._checked(rows, columns, values, times, users, items, None, allow_empty=allow_empty)
+
+    @classmethod
+    def from_frame(
+        cls,
+        df: Any,
+        user: str | None = None,
+        item: str | None = None,
+        timestamp: str | None = None,
+        value: str | None = None,
+        *,
+        users: Ids | ArrayLike | None = None,
+        items: Ids | ArrayLike | None = None,
+    ) -> "Interactions":
+        """Make from a data frame with a row per interaction.
+
+        Parameters
+        ----------
+        df
+            A pandas, Polars (also lazy) or pyarrow table, a DuckDB relation, or another frame that narwhals
+            knows.
+        user, item, timestamp
+            Column names; by default guessed from usual names (``user_id``, ``userId``, ``customer_id``;
+            ``item_id``, ``movieId``, ``sku``; ``timestamp``, ``date``). Dates and times become seconds since
+            the epoch (UTC where they do not say otherwise); numbers stay as they are.
+        value
+            Column of non-negative weights; never guessed, so a rating is used only if named.
+        users, items
+            Known ids in row order, as in :meth:`from_arrays`.
+
+        Raises
+        ------
+        TypeError
+            If ``df`` is no data frame.
+        ValueError
+            If a column is missing (the message lists those there are), cannot be guessed, or holds a null.
+
+        Examples
+        --------
+        >>> import polars
+        >>> orders = polars.DataFrame({"customer_id": ["anna", "bert"], "sku": [7, 9], "ts": [20, 30]})
+        >>> Interactions.from_frame(orders)
+        <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
+        """
+        return cls._from_coded(*frame_columns(df, user, item, timestamp, value), users, items)
+
+    @classmethod
+    def read(
+        cls,
+        path: str | PathLike[str],
+        *,
+        user: str | int | None = None,
+        item: str | int | None = None,
+        timestamp: str | int | None = None,
+        value: str | int | None = None,
+        part: str | None = None,
+        users: Ids | ArrayLike | None = None,
+        items: Ids | ArrayLike | None = None,
+    ) -> "Interactions":
+        r"""Read a file with a row per interaction.
+
+        Parameters
+        ----------
+        path
+            ``.csv`` and ``.tsv`` (UTF-8, with a header), ``.inter`` (RecBole's atomic file), ``.parquet``
+            (needs pyarrow), or ``.npz``: a SciPy sparse matrix, arrays ``user``, ``item`` and perhaps
+            ``timestamp`` and ``value``, or a split (``shape``, and (n, 2) integers ``train``, ``valid``,
+            ``test``).
+        user, item, timestamp, value
+            Column names, guessed as in :meth:`from_frame`; or, for text without a header, positions from 0.
+            Text ids are integers if all are; text times are numbers or ISO 8601.
+        part
+            ``"train"``, ``"valid"`` or ``"test"`` of a split; all three joined by default, the places in the
+            file being the times where there are no others.
+        users, items
+            Known ids in row order, as in :meth:`from_arrays`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ImportError
+            If the format needs a package that is not installed.
+        ValueError
+            If the suffix is unknown, or the file's content is not what it should be; the row is named.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "plays.csv")
+        ...     _ = file.write_text("userId,artistId,date\nanna,7,2024-05-01\nbert,9,2024-05-02\n")
+        ...     Interactions.read(file, item="artistId")
+        <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
+        """
+        return cls._from_coded(*read_columns(path, user, item, timestamp, value, part), users, items)
+
+    @classmethod
+    def _checked(
+        cls,
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        values: NDArray[np.float32],
+        times: NDArray[np.float64] | None,
+        users: Ids,
+        items: Ids,
+        item_info: Mapping[str, ArrayLike] | None,
+        *,
+        allow_empty: bool = False,
+    ) -> "Interactions":
+        matrix, times = assemble(rows, columns, values, times, (len(users), len(items)))
+        if not matrix.nnz and not allow_empty:
+            raise ValueError(f"there are no interactions: {len(values)} entries, none above 0")
+        info = {name: np.asarray(column) for name, column in (item_info or {}).items()}
+        for name, column in info.items():
+            if column.shape[:1] != (len(items),):
+                raise ValueError(f"item_info[{name!r}] must have one entry per item, {len(items)}, not {column.shape}")
+        return cls(matrix, times, users, items, info)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Users and items."""
+        return len(self.users), len(self.items)
+
+    def __len__(self) -> int:
+        return int(self.matrix.nnz)
+
+    def split(self, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> "Split":
+        """Part each user's interactions into train, valid and test.
+
+        A share of a user's n interactions is n times the share, rounded to the nearest whole number, halves up.
+        Every user keeps at least one interaction in train: where the shares leave none, valid gives way first,
+        then test.
+
+        Parameters
+        ----------
+        by
+            ``"time"``: each user's newest interactions are test, those before them valid. ``"random"``: drawn per
+            user. ``"leave-last"``: the newest one is test (of users with at least two), the one before it valid (of
+            users with at least three); a share of 0 then says that the part is not wanted. Interactions at the same
+            time stand in an order drawn from ``seed``: that of the items would often put the popular ones first.
+        valid, test
+            Shares in [0, 1) whose sum stays below 1.
+        seed
+            Of the random draws.
+
+        Returns
+        -------
+        Split
+            ``train``, ``valid`` and ``test``, of the same users, items and ``item_info``.
+
+        Raises
+        ------
+        ValueError
+            If ``by`` is unknown, a share lies outside its range, or times are needed and there are none.
+
+        Examples
+        --------
+        >>> watched = Interactions.from_arrays([0] * 10, range(10), timestamp=range(10))
+        >>> [len(part) for part in watched.split(by="time", valid=0.1, test=0.2)]
+        [7, 1, 2]
+        """
+        from diffrec.data.split import split
+
+        return split(self, by, valid, test, seed)
+
+    def take(self, rows: ArrayLike) -> "Interactions":
+        """Pick the histories of some users.
+
+        Parameters
+        ----------
+        rows
+            Distinct row numbers, shape (m,), in the order wanted.
+
+        Returns
+        -------
+        Interactions
+            Of these m users and all items; it may hold no interaction.
+
+        Examples
+        --------
+        >>> everyone = Interactions.from_arrays([0, 1, 2], [0, 1, 0])
+        >>> everyone.take([2, 0]).users.ids
+        array([2, 0])
+        """
+        picked = np.asarray(rows)
+        if picked.ndim != 1 or (picked.dtype.kind not in "iu" and len(picked)):
+            raise TypeError(f"rows must be a vector of integers, not {picked.dtype} of shape {picked.shape}")
+        picked = picked.astype(np.int64)
+        outside = (picked < 0) | (picked >= len(self.users))
+        if outside.any():
+            raise ValueError(f"rows must lie in [0, {len(self.users)}), not {picked[np.argmax(outside)]}")
+        matrix, times = pick_rows(self.matrix, self.timestamps, picked)
+        return Interactions(matrix, times, Ids(self.users[picked], "user"), self.items, self.item_info)
+
+    def where(self, mask: NDArray[np.bool_]) -> "Interactions":
+        """Keep the interactions where a mask aligned with ``matrix.data`` is true.
+
+        Examples
+        --------
+        >>> rated = Interactions.from_arrays([0, 0, 1], [0, 1, 1], value=[5, 2, 4])
+        >>> len(rated.where(rated.matrix.data >= 4))
+        2
+        """
+        mask = np.asarray(mask)
+        if mask.dtype != np.bool_ or mask.shape != self.matrix.data.shape:
+            raise ValueError(f"mask must hold {len(self)} booleans, not {mask.dtype} of shape {mask.shape}")
+        return Interactions(*keep(self.matrix, self.timestamps, mask), self.users, self.items, self.item_info)
+
+    def align(
+        self, users: Ids | ArrayLike | None = None, items: Ids | ArrayLike | None = None
+    ) -> tuple["Interactions", int]:
+        """Put the interactions on the rows and columns of other ids: a test file on those of a model.
+
+        Parameters
+        ----------
+        users, items
+            The ids wanted, in row order; None keeps what there is.
+
+        Returns
+        -------
+        Interactions
+            On these ids; it may hold no interaction. ``item_info`` is kept if every wanted item has some.
+        int
+            How many interactions were left out because their user or item is not among the ids.
+
+        Examples
+        --------
+        >>> later = Interactions.from_arrays(["bert", "dora"], [7, 7])
+        >>> aligned, left_out = later.align(users=["anna", "bert"])
+        >>> aligned.shape, left_out
+        ((2, 1), 1)
+        """
+        wanted_users = self.users if users is None else catalogue(users, "user")
+        wanted_items = self.items if items is None else catalogue(items, "item")
+        rows, columns = wanted_users.find(self.users), wanted_items.find(self.items)
+        shape = (len(wanted_users), len(wanted_items))
+        matrix, times = move(self.matrix, self.timestamps, rows, columns, shape)
+        sources = self.items.find(wanted_items)
+        info = {name: column[sources] for name, column in self.item_info.items()} if sources.min(initial=0) >= 0 else {}
+        return Interactions(matrix, times, wanted_users, wanted_items, info), len(self) - len(matrix.data)
+
+    def merge(self, *others: "Interactions") -> "Interactions":
+        """Join interactions of the same users and items; times stay if all have them.
+
+        Raises
+        ------
+        ValueError
+            If users or items differ.
+
+        Examples
+        --------
+        >>> train, valid, test = Interactions.from_arrays([0] * 10, range(10)).split(by="random")
+        >>> len(train.merge(valid))
+        8
+        """
+        for other in others:
+            if other.users != self.users or other.items != self.items:
+                raise ValueError("only interactions of the same users and items can be merged; align them first")
+        matrix, times = add([(part.matrix, part.timestamps) for part in (self, *others)])
+        return Interactions(matrix, times, self.users, self.items, self.item_info)
+
+    def summary(self) -> str:
+        """Describe sizes, density, lengths of histories and the span of time, a line each."""
+        return summary(self)
+
+    def __str__(self) -> str:
+        return summary(self)
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+
+def _rows(ids: Coded, known: Ids | ArrayLike | None, name: str) -> tuple[NDArray[np.int64], Ids]:
+    if known is None:
+        return ids.codes, Ids.trusted(ids.distinct, name)
+    given = catalogue(known, name)
+    return given.rows_of(ids), given

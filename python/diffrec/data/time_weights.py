@@ -1,0 +1,76 @@
+"""How much an interaction still says, by its age in the user's history."""
+
+import math
+from datetime import timedelta
+from typing import Literal, get_args
+
+import numpy as np
+
+from diffrec import _core
+from diffrec.data._checks import finite, one_of
+from diffrec.data._csr import Csr, canonical
+from diffrec.data.interactions import Interactions
+
+Decay = Literal["linear", "exponential", "power"]
+
+
+def time_weights(
+    data: Interactions,
+    kind: Decay = "linear",
+    *,
+    w_min: float = 0.1,
+    w_max: float = 1.0,
+    half_life: float | timedelta | None = None,
+) -> Csr:
+    """Weigh each user's interactions by their age.
+
+    The age of an interaction is the number of the user's newer ones or, where ``half_life`` is a
+    ``timedelta``, the time from it to the user's newest one.
+
+    Parameters
+    ----------
+    data
+        Interactions with timestamps; in seconds if ``half_life`` is a ``timedelta``.
+    kind
+        ``"linear"``: from ``w_max`` for the newest down to ``w_min`` for the oldest, the weights of T-DiffRec
+        (Wang et al., 2023, eq. 11). ``"exponential"``: ``w_min + (w_max - w_min) * 2 ** (-age / half_life)``.
+        ``"power"``: ``w_min + (w_max - w_min) / (1 + age / half_life)``.
+    w_min, w_max
+        The weights' range, ``0 <= w_min <= w_max``.
+    half_life
+        Age at which half of the fall is done: a number of interactions, or a ``timedelta`` for clock time.
+        ``"linear"`` needs none; a ``timedelta`` of any length makes it linear in clock time.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        The weights as float32, with the pattern of ``data.matrix`` (a weight of 0 stays stored).
+
+    Raises
+    ------
+    ValueError
+        If there are no timestamps, ``kind`` is unknown or a number lies outside its range.
+
+    Examples
+    --------
+    >>> from diffrec.data import Interactions, time_weights
+    >>> heard = Interactions.from_arrays([0, 0, 0], [0, 1, 2], timestamp=[30, 10, 20])
+    >>> time_weights(heard, "exponential", w_min=0, half_life=1).toarray()
+    array([[1.  , 0.25, 0.5 ]], dtype=float32)
+    """
+    one_of("kind", kind, get_args(Decay))
+    w_max = finite("w_max", w_max, 0, math.inf)
+    w_min = finite("w_min", w_min, 0, w_max)
+    clock = isinstance(half_life, timedelta)
+    length = half_life.total_seconds() if isinstance(half_life, timedelta) else half_life
+    if length is None:
+        if kind != "linear":
+            raise ValueError(f"kind={kind!r} needs a half_life: a number of interactions or a timedelta")
+        length = 1.0
+    if finite("half_life", length, 0, math.inf) == 0:
+        raise ValueError(f"half_life must be above 0, not {half_life!r}")
+    if data.timestamps is None:
+        raise ValueError("time weights need timestamps; these interactions have none")
+    indptr = data.matrix.indptr.astype(np.int64)
+    weights = _core.time_weights(indptr, data.timestamps, kind, w_min, w_max, float(length), clock=clock)
+    return canonical(indptr, data.matrix.indices, weights, data.shape)

@@ -1,0 +1,85 @@
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffrec.data import Interactions, time_weights
+from support.interactions import Row, any_rows
+
+
+def plain(moments: np.ndarray, kind: str, low: float, high: float, half_life: float, clock: bool) -> np.ndarray:
+    """Weigh one user's interactions."""
+    ages = moments.max() - moments if clock else (moments[None, :] > moments[:, None]).sum(axis=1)
+    if kind == "exponential":
+        return low + (high - low) * 2.0 ** (-ages / half_life)
+    if kind == "power":
+        return low + (high - low) / (1 + ages / half_life)
+    longest = ages.max() if clock else len(moments) - 1
+    if longest == 0:
+        return np.full(len(moments), low)
+    return high - (high - low) * ages / longest
+
+
+@given(
+    any_rows,
+    st.sampled_from(["linear", "exponential", "power"]),
+    st.tuples(st.floats(0, 1), st.floats(0, 2)).map(sorted),
+    st.floats(0.1, 1e3),
+    st.booleans(),
+)
+def test_weights_are_those_of_the_formula(
+    rows: list[Row], kind: Any, bounds: list[float], half_life: float, clock: bool
+) -> None:
+    data = Interactions.from_arrays(*(list(column) for column in zip(*rows, strict=True)))
+    low, high = bounds
+    length = timedelta(seconds=half_life) if clock else half_life
+    weights = time_weights(data, kind, w_min=low, w_max=high, half_life=length)
+    np.testing.assert_array_equal(weights.indices, data.matrix.indices)
+    np.testing.assert_array_equal(weights.indptr, data.matrix.indptr)
+    assert weights.dtype == np.float32
+    assert data.timestamps is not None
+    seconds = timedelta(seconds=half_life).total_seconds() if clock else half_life
+    for start, end in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
+        moments = data.timestamps[start:end]
+        if kind == "linear" and clock and len(moments) > 1 and np.ptp(moments) == 0:
+            continue  # everything at once: neither old nor new
+        expected = plain(moments, kind, low, high, seconds, clock)
+        np.testing.assert_allclose(weights.data[start:end], expected, rtol=1e-5, atol=1e-6)
+
+
+def heard(**arguments: Any) -> Interactions:
+    return Interactions.from_arrays([0, 0, 0], [0, 1, 2], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"kind": "exponental"}, ValueError, "kind must be one of .*did you mean 'exponential'"),
+        ({"kind": "power"}, ValueError, "kind='power' needs a half_life"),
+        ({"kind": "power", "half_life": 0}, ValueError, "half_life must be above 0"),
+        ({"kind": "power", "half_life": timedelta(0)}, ValueError, "half_life must be above 0"),
+        ({"kind": "power", "half_life": -1}, ValueError, "half_life must lie in"),
+        ({"kind": "power", "half_life": float("nan")}, ValueError, "half_life must lie in"),
+        ({"kind": "power", "half_life": "1 day"}, TypeError, "half_life must be a number"),
+        ({"w_min": 2}, ValueError, r"w_min must lie in \[0, 1\], not 2"),
+        ({"w_min": -1}, ValueError, "w_min must lie in"),
+        ({"w_max": float("inf")}, ValueError, "w_max must lie in"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        time_weights(heard(timestamp=[1, 2, 3]), **arguments)
+
+
+def test_times_are_needed() -> None:
+    with pytest.raises(ValueError, match="time weights need timestamps"):
+        time_weights(heard())
+
+
+def test_half_a_day_ago_counts_half() -> None:
+    data = heard(timestamp=["2024-05-01T00:00", "2024-05-01T12:00", "2024-05-02T00:00"])
+    weights = time_weights(data, "exponential", w_min=0, half_life=timedelta(hours=12))
+    assert weights.data.tolist() == [0.25, 0.5, 1.0]

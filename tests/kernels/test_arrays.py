@@ -1,0 +1,320 @@
+"""What holds for every function: refused arrays, the GIL, and the same bits for any number of threads."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffrec import _core
+
+CALLS: dict[str, Callable[[], dict[str, Any]]] = {
+    "check_csr": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "data": np.ones(4, np.float32),
+        "shape": (2, 3),
+    },
+    "dense_rows": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "data": np.ones(4, np.float32),
+        "rows": np.array([0, 1]),
+        "out": np.zeros((2, 3), np.float32),
+        "weights": np.ones(2, np.float32),
+    },
+    "time_weights": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "timestamps": np.arange(4.0),
+        "kind": "linear",
+        "w_min": 0.1,
+        "w_max": 1.0,
+        "half_life": 1.0,
+    },
+    "top_k": lambda: {
+        "scores": np.ones((2, 3), np.float32),
+        "first_item": 0,
+        "seen_indptr": np.array([0, 1, 2]),
+        "seen_indices": np.array([0, 1], np.int32),
+        "rows": np.array([0, 1]),
+        "denied": np.zeros(3, bool),
+        "items": np.full((2, 2), -1, np.int32),
+        "values": np.full((2, 2), -np.inf, np.float32),
+    },
+    "negative_items": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "n_items": 4,
+        "rows": np.array([0, 1]),
+        "seed": 0,
+        "epoch": 1,
+    },
+    "nearest_items": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "left": np.ones(4, np.float32),
+        "right": np.ones(4, np.float32),
+        "n_items": 3,
+        "k": 2,
+    },
+    "sparse_product": lambda: {
+        "left_indptr": np.array([0, 2, 4]),
+        "left_indices": np.array([0, 1, 1, 2], np.int32),
+        "left_data": np.ones(4, np.float32),
+        "right_indptr": np.array([0, 2, 4, 4]),
+        "right_indices": np.array([0, 1, 1, 2], np.int32),
+        "right_data": np.ones(4, np.float32),
+        "first_column": 1,
+        "out": np.zeros((2, 2), np.float32),
+    },
+    "sparse_dense_product": lambda: {
+        "left_indptr": np.array([0, 2, 4]),
+        "left_indices": np.array([0, 1, 1, 2], np.int32),
+        "left_data": np.ones(4, np.float32),
+        "right": np.ones((3, 4), np.float32),
+        "first_column": 1,
+        "out": np.zeros((2, 2), np.float32),
+    },
+    "als_whiten": lambda: {"factors": np.ones((3, 2), np.float32), "l2": 1.0},
+    "als_solve": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "data": np.ones(4, np.float32),
+        "whitened": np.ones((3, 16), np.float32),
+        "back": np.eye(2, dtype=np.float32),
+        "alpha": 2.0,
+    },
+    "kmeans": lambda: {
+        "points": np.array([[0, 0], [0, 1], [9, 8], [9, 9]], np.float32),
+        "k": 2,
+        "n_init": 1,
+        "max_iter": 9,
+        "tol": 0.0,
+        "balance": None,
+        "seed": 0,
+        "init": np.array([[0, 0], [9, 9]], np.float32),
+    },
+    "ranking_metrics": lambda: {
+        "ranked": np.zeros((2, 2), np.int32),
+        "relevant_indptr": np.array([0, 1, 2]),
+        "relevant_indices": np.array([0, 1], np.int32),
+        "k": [1, 2],
+    },
+    "coverage": lambda: {"ranked": np.zeros((2, 2), np.int32), "n_items": 3, "k": [1, 2]},
+}
+ARRAYS = [
+    (name, argument)
+    for name, make in CALLS.items()
+    for argument, value in make().items()
+    if isinstance(value, np.ndarray)
+]
+WRITTEN = [
+    ("dense_rows", "out"),
+    ("sparse_product", "out"),
+    ("sparse_dense_product", "out"),
+    ("top_k", "items"),
+    ("top_k", "values"),
+]
+
+
+def refused(name: str, argument: str, change: Callable[[Any], Any], error: type[Exception], message: str) -> None:
+    arguments = CALLS[name]()
+    arguments[argument] = change(arguments[argument])
+    with pytest.raises(error, match=f"`{argument}` {message}"):
+        getattr(_core, name)(**arguments)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_examples_are_sound(name: str) -> None:
+    getattr(_core, name)(**CALLS[name]())
+
+
+@pytest.mark.parametrize(("name", "argument"), ARRAYS)
+def test_a_wrong_array_is_named(name: str, argument: str) -> None:
+    refused(name, argument, lambda array: array.tolist(), TypeError, "is of type list, expected a NumPy array")
+    refused(name, argument, lambda array: array.astype(np.float16), TypeError, "has dtype float16, expected")
+    refused(name, argument, lambda array: array.astype(object), TypeError, "has dtype object")
+    if argument != "denied":
+        swapped = CALLS[name]()[argument].dtype.newbyteorder()
+        refused(name, argument, lambda array: array.astype(swapped), TypeError, "has dtype")
+    refused(name, argument, lambda array: array[None], ValueError, "has . dimensions")
+    refused(name, argument, lambda array: np.repeat(array, 2, -1)[..., ::2], ValueError, "is not C-contiguous")
+
+
+def misaligned(array: np.ndarray) -> np.ndarray:
+    raw = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    out = raw.view(array.dtype).reshape(array.shape)
+    out[...] = array
+    return out
+
+
+@pytest.mark.parametrize(("name", "argument"), [pair for pair in ARRAYS if pair[1] != "denied"])
+def test_a_misaligned_array_is_refused(name: str, argument: str) -> None:
+    refused(name, argument, misaligned, ValueError, "is not C-contiguous and aligned")
+
+
+@pytest.mark.parametrize(("name", "argument"), [pair for pair in ARRAYS if pair not in WRITTEN])
+def test_arrays_that_are_only_read_may_be_read_only(name: str, argument: str) -> None:
+    arguments = CALLS[name]()
+    arguments[argument].flags.writeable = False
+    getattr(_core, name)(**arguments)
+
+
+@pytest.mark.parametrize(("name", "argument"), WRITTEN)
+def test_arrays_that_are_written_must_be_writable(name: str, argument: str) -> None:
+    def freeze(array: np.ndarray) -> np.ndarray:
+        array.flags.writeable = False
+        return array
+
+    refused(name, argument, freeze, ValueError, "is read-only")
+
+
+def test_an_array_that_is_written_shares_no_memory() -> None:
+    arguments = CALLS["dense_rows"]()
+    memory = np.ones(10, np.float32)
+    arguments |= {"data": memory[:4], "out": memory[3:9].reshape(2, 3)}
+    with pytest.raises(ValueError, match="`out` shares memory"):
+        _core.dense_rows(**arguments)
+    _core.dense_rows(**arguments | {"out": memory[4:].reshape(2, 3)})
+
+    arguments = CALLS["top_k"]()
+    memory = np.full((2, 2), -1, np.int32)
+    with pytest.raises(ValueError, match="`values` shares memory"):
+        _core.top_k(**arguments | {"items": memory, "values": memory.view(np.float32)})
+    lists = np.full((2, 2), -np.inf, np.float32)
+    with pytest.raises(ValueError, match="`values` shares memory"):
+        _core.top_k(**arguments | {"scores": lists, "values": lists})
+
+
+small = st.lists(st.integers(-3, 9), max_size=6)
+GARBAGE = {
+    np.dtype(np.int64): small,
+    np.dtype(np.int32): small,
+    np.dtype(np.float32): st.lists(st.floats(width=32), max_size=6),
+    np.dtype(np.float64): st.lists(st.floats(), max_size=6),
+    np.dtype(bool): st.lists(st.booleans(), max_size=6),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@given(data=st.data())
+def test_no_array_of_the_right_type_does_worse_than_raise(name: str, data: st.DataObject) -> None:
+    arguments = CALLS[name]()
+    for argument, value in arguments.items():
+        if isinstance(value, np.ndarray) and data.draw(st.booleans()):
+            drawn = np.array(data.draw(GARBAGE[value.dtype]), value.dtype)
+            width = max(1, value.shape[-1] if value.ndim == 2 else 1)
+            arguments[argument] = drawn[: len(drawn) // width * width].reshape(-1, *value.shape[1:])
+    # A panic is no Exception and fails the test.
+    with contextlib.suppress(ValueError):
+        getattr(_core, name)(**arguments)
+
+
+def test_other_python_threads_run_during_a_kernel() -> None:
+    # One long history is weighed by one thread, however many there are.
+    stamps = np.random.default_rng(0).random(3_000_000)
+    ticks, stop = [], threading.Event()
+
+    def tick() -> None:
+        while not stop.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    other = threading.Thread(target=tick)
+    other.start()
+    begin = time.perf_counter()
+    _core.time_weights(np.array([0, len(stamps)]), stamps, "power", 0, 1, 1.0)
+    end = time.perf_counter()
+    stop.set()
+    other.join()
+    during = sum(begin < at < end for at in ticks)
+    assert during >= 3, f"{during} ticks in {end - begin:.3f} s"
+
+
+LOAD_CORE = f"""
+from importlib.util import module_from_spec, spec_from_file_location
+import numpy as np
+
+# By its file: the package itself would load torch first.
+spec = spec_from_file_location("diffrec._core", {_core.__file__!r})
+_core = module_from_spec(spec)
+spec.loader.exec_module(_core)
+"""
+
+DIGEST = """
+import hashlib
+
+rng = np.random.default_rng(0)
+users, items = 3000, 700
+indptr = np.concatenate([[0], np.cumsum(rng.integers(0, 40, users))])
+indices = np.concatenate([np.sort(rng.choice(items, n, replace=False)) for n in np.diff(indptr)]).astype(np.int32)
+data = rng.random(len(indices), np.float32)
+digest = hashlib.sha256()
+out = np.ones((users, items), np.float32)
+_core.dense_rows(indptr, indices, data, rng.permutation(users), out, data[:users], accumulate=True)
+digest.update(out)
+stamps = rng.integers(0, 50, len(indices)).astype(np.float64)
+for kind in ("linear", "exponential", "power"):
+    for clock in (False, True):
+        digest.update(_core.time_weights(indptr, stamps, kind, 0.1, 1, 7.0, clock=clock))
+scores = rng.integers(0, 99, (users, items)).astype(np.float32) / 7
+ranked, values = np.full((users, 20), -1, np.int32), np.full((users, 20), -np.inf, np.float32)
+_core.top_k(scores, 0, indptr, indices, rng.permutation(users), rng.random(items) < 0.1, ranked, values)
+digest.update(ranked)
+digest.update(values)
+digest.update(_core.ranking_metrics(ranked, indptr, indices, [1, 10, 20]))
+digest.update(_core.negative_items(indptr, indices, items, rng.integers(0, users, 9999), 3, 4))
+for array in (*_core.nearest_items(indptr, indices, data, data, items, 30), *_core.als_whiten(out[:, :70].copy(), 1.0)):
+    digest.update(array)
+factors = _core.als_whiten(out[:items, :70].copy(), 1.0)
+for steps in (None, 2):
+    solved, loss = _core.als_solve(indptr, indices, data, *factors, 3.0, steps)
+    digest.update(solved)
+    digest.update(str(loss).encode())
+_core.sparse_dense_product(indptr, indices, data, out[:items].copy(), 0, block := np.empty((users, items), np.float32))
+digest.update(block)
+digest.update(_core.coverage(ranked, items, [1, 10, 20]))
+points = rng.random((4000, 20), np.float32)
+for balance in (None, 1.2):
+    labels, centroids, inertia, iterations = _core.kmeans(points, 50, 2, 9, 0.0, balance, 5, None)
+    digest.update(labels)
+    digest.update(centroids)
+    digest.update(str((inertia, iterations)).encode())
+print(digest.hexdigest())
+"""
+
+FIRST_ERROR = """
+scores = np.ones((2000, 8), np.float32)
+scores[[700, 701, 1400, 1999], 3] = np.nan
+lists = np.full((2000, 2), -1, np.int32), np.full((2000, 2), -np.inf, np.float32)
+try:
+    _core.top_k(scores, 0, np.array([0, 0]), np.empty(0, np.int32), np.zeros(2000, np.int64), None, *lists)
+except ValueError as error:
+    print(error)
+"""
+
+
+def printed(code: str, threads: int) -> str:
+    """What the code prints in a process of its own, whose kernels use that many threads."""
+    command = [sys.executable, "-c", LOAD_CORE + code]
+    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    digests = [printed(DIGEST, threads) for threads in (1, 2, 3)]
+    assert len(digests[0]) == 65
+    assert len(set(digests)) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_first_of_several_errors_is_named(threads: int) -> None:
+    assert printed(FIRST_ERROR, threads) == "`scores[700, 3]` is NaN\n"

@@ -1,0 +1,80 @@
+"""The kernels of diffrec._core written plainly: slow, short, and the oracle of their tests."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dense_rows(indptr, indices, data, rows, columns, weights=None) -> NDArray[np.float32]:
+    out = np.zeros((len(rows), columns), np.float32)
+    for i, row in enumerate(rows):
+        weight = np.float32(1) if weights is None else weights[i]
+        for entry in range(indptr[row], indptr[row + 1]):
+            out[i, indices[entry]] += weight * data[entry]
+    return out
+
+
+def time_weights(indptr, timestamps, kind, w_min, w_max, half_life, clock=False) -> NDArray[np.float64]:
+    out = np.empty(len(timestamps))
+    for start, end in itertools.pairwise(indptr):
+        times = timestamps[start:end]
+        n = len(times)
+        if n == 0:
+            continue
+        if clock:
+            age, oldest = times.max() - times, times.max() - times.min()
+        else:
+            age, oldest = (times[None, :] > times[:, None]).sum(axis=1), n - 1
+        if kind == "exponential":
+            share = 2.0 ** (-age / half_life)
+        elif kind == "power":
+            share = 1 / (1 + age / half_life)
+        elif n == 1:
+            share = np.zeros(1)
+        else:
+            share = 1 - age / oldest if oldest > 0 else np.ones(n)
+        out[start:end] = w_min + (w_max - w_min) * share
+    return out
+
+
+def top_k(scores, seen: Sequence[set[int]], denied, k) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Lists over all items at once: score descending, then item ascending."""
+    items = np.full((len(scores), k), -1, np.int32)
+    values = np.full((len(scores), k), -np.inf, np.float32)
+    for user, row in enumerate(scores):
+        allowed = [
+            item
+            for item, score in enumerate(row)
+            if item not in seen[user] and not (denied is not None and denied[item]) and score != -np.inf
+        ]
+        best = sorted(allowed, key=lambda item: (-row[item], item))[:k]
+        items[user, : len(best)] = best
+        values[user, : len(best)] = row[best]
+    return items, values
+
+
+def ranking_metrics(ranked, relevant: Sequence[set[int]], k: Sequence[int]) -> NDArray[np.float64]:
+    out = np.full((6, len(k), len(ranked)), np.nan)
+    for user, (row, wanted) in enumerate(zip(ranked, relevant, strict=True)):
+        if not wanted:
+            continue
+        hit = np.array([item >= 0 and item in wanted for item in row], bool)
+        gains = 1 / np.log2(np.arange(len(row)) + 2)
+        for which, cut in enumerate(k):
+            hits, reachable = hit[:cut].sum(), min(cut, len(wanted))
+            first = np.flatnonzero(hit[:cut])
+            out[:, which, user] = (
+                hits / cut,
+                hits / len(wanted),
+                hits / reachable,
+                gains[:cut][hit[:cut]].sum() / gains[:reachable].sum(),
+                1 / (first[0] + 1) if len(first) else 0,
+                hits > 0,
+            )
+    return out
+
+
+def coverage(ranked, n_items, k: Sequence[int]) -> NDArray[np.float64]:
+    return np.array([len(set(ranked[:, :cut].ravel().tolist()) - {-1}) / n_items for cut in k])
