@@ -1,0 +1,26 @@
+"""The diffusion model itself, in PyTorch: schedules, Gaussian process, denoiser, step sampling.
+
+Nothing here knows of users, ids or files: a row is a vector, whatever it stands for.
+"""
+
+from diffrec.diffusion.denoiser import Denoiser, step_embedding
+from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState
+from diffrec.diffusion.process import GaussianProcess
+from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
+from diffrec.diffusion.sparse import SparseRows
+from diffrec.diffusion.step_sampling import STEP_SAMPLINGS, ImportanceSteps, StepSampler, UniformSteps
+
+__all__ = [
+    "NOISE_SCHEDULES",
+    "STEP_SAMPLINGS",
+    "Denoiser",
+    "GaussianProcess",
+    "HiddenChain",
+    "HiddenState",
+    "ImportanceSteps",
+    "SparseRows",
+    "StepSampler",
+    "UniformSteps",
+    "noise_betas",
+    "step_embedding",
+]

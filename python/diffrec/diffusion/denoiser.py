@@ -1,0 +1,124 @@
+"""The denoiser: a multilayer perceptron over an item vector and the embedding of its step."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
+    """Sinusoidal embedding of steps (Vaswani et al. 2017, as used by Ho et al. 2020).
+
+    Parameters
+    ----------
+    t : Tensor
+        (n,) steps.
+    width : int
+        Length of an embedding; an odd one ends in a zero.
+    max_period : float
+        Period of the slowest wave, in steps.
+
+    Returns
+    -------
+    Tensor
+        float32 (n, width): cosines, then sines, fast waves first.
+
+    Examples
+    --------
+    >>> step_embedding(torch.tensor([0, 1]), 4)
+    tensor([[1.0000, 1.0000, 0.0000, 0.0000],
+            [0.5403, 0.9999, 0.8415, 0.0100]])
+    """
+    half = width // 2
+    positions = torch.arange(half, dtype=torch.float32, device=t.device)
+    frequencies = torch.exp(-math.log(max_period) * positions / max(half, 1))
+    phase = t[:, None].float() * frequencies
+    return functional.pad(torch.cat([phase.cos(), phase.sin()], dim=1), (0, width % 2))
+
+
+class Denoiser(nn.Module):
+    """f_theta(x_t, t): predicts x_0 or the noise from a noised item vector (the paper's section 3.3).
+
+    The layers run ``items -> dims[-1] -> ... -> dims[0] -> ... -> dims[-1] -> items`` with tanh between them, so that
+    ``dims`` reads as the decoder's widths, the bottleneck first. The step's embedding enters at the first layer.
+    The two layers that touch the items keep their weights as (items, width): a history gathers the rows of its items
+    from the first, and ranking multiplies blocks of rows of the last.
+
+    Parameters
+    ----------
+    items : int
+        Length of the item vector.
+    dims : sequence of int
+        Hidden widths, bottleneck first.
+    time_embedding : int
+        Width of the step embedding.
+    normalize : bool
+        Scale each x_t to unit length first.
+    dropout : float
+        Share of the input entries dropped in training.
+
+    Examples
+    --------
+    >>> denoiser = Denoiser(items=7, dims=(4, 6))
+    >>> denoiser(torch.zeros(2, 7), torch.tensor([0, 3])).shape
+    torch.Size([2, 7])
+    """
+
+    def __init__(
+        self,
+        items: int,
+        dims: Sequence[int] = (1000,),
+        time_embedding: int = 10,
+        *,
+        normalize: bool = False,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.dropout = dropout
+        self.time_embedding = time_embedding
+        width = dims[-1]
+        self.embed_step = nn.Linear(time_embedding, time_embedding)
+        self.items_in = nn.Parameter(torch.empty(items, width))
+        self.step_in = nn.Linear(time_embedding, width)
+        inner = [*dims[::-1], *dims[1:]]
+        self.inner = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(inner))
+        self.items_out = nn.Parameter(torch.empty(items, width))
+        self.bias_out = nn.Parameter(torch.empty(items))
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Xavier-normal weights and small normal biases, as the authors draw them."""
+        items, width = self.items_in.shape
+        # The item vector and the embedding are two halves of one layer's input: one standard deviation for both.
+        nn.init.normal_(self.items_in, std=_xavier_std(items + self.time_embedding, width))
+        nn.init.normal_(self.step_in.weight, std=_xavier_std(items + self.time_embedding, width))
+        nn.init.normal_(self.items_out, std=_xavier_std(width, items))
+        for layer in (self.embed_step, *self.inner):
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, std=_xavier_std(layer.in_features, layer.out_features))
+            nn.init.normal_(layer.bias, std=0.001)
+        for bias in (self.step_in.bias, self.bias_out):
+            nn.init.normal_(bias, std=0.001)
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Predict from ``x_t`` (n, items) at steps ``t`` (n,); returns (n, items)."""
+        if self.normalize:
+            x_t = functional.normalize(x_t)
+        x_t = functional.dropout(x_t, self.dropout, self.training)
+        h = self.hidden(x_t @ self.items_in, t)  # (n, width)
+        return functional.linear(h, self.items_out, self.bias_out)
+
+    def hidden(self, projected: Tensor, t: Tensor) -> Tensor:
+        """Every layer between the items: ``x_t @ items_in`` (n, width) in, the last hidden layer (n, width) out."""
+        h = torch.tanh(projected + self.step_in(self.embed_step(step_embedding(t, self.time_embedding))))
+        for layer in self.inner:
+            h = torch.tanh(layer(h))
+        return h
+
+
+def _xavier_std(fan_in: int, fan_out: int) -> float:
+    return math.sqrt(2.0 / (fan_in + fan_out))

@@ -1,0 +1,6 @@
+"""Compressing items: groups of them, and an autoencoder over the groups."""
+
+from diffrec.latent.autoencoder import Encoded, GroupAutoencoder, multinomial_loss
+from diffrec.latent.groups import ItemGroups, shared_widths
+
+__all__ = ["Encoded", "GroupAutoencoder", "ItemGroups", "multinomial_loss", "shared_widths"]

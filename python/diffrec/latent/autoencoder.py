@@ -1,0 +1,166 @@
+"""The variational autoencoder of L-DiffRec: an encoder per group of items, one decoder layer for all or one each."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from diffrec.diffusion import SparseRows
+from diffrec.latent.groups import ItemGroups, shared_widths
+
+
+class Encoded(NamedTuple):
+    """Mean and log variance of the latents, (n, latent) each."""
+
+    mu: Tensor
+    logvar: Tensor
+
+    def sample(self) -> Tensor:
+        """Draw latents (n, latent) (Kingma & Welling 2014, section 2.4)."""
+        return self.mu + torch.randn_like(self.mu) * torch.exp(0.5 * self.logvar)
+
+    def kl(self) -> Tensor:
+        """Mean over the rows of KL(q(z | x) || N(0, I)), a scalar."""
+        return -0.5 * (1 + self.logvar - self.mu**2 - self.logvar.exp()).sum(dim=1).mean()
+
+
+def multinomial_loss(scores: Tensor, rows: SparseRows) -> Tensor:
+    """Mean over the rows of their negative multinomial log-likelihood (Liang et al. 2018, eq. 2).
+
+    Parameters
+    ----------
+    scores : Tensor
+        (n, items), before the softmax.
+    rows : SparseRows
+        n rows over the items: how often each was taken.
+
+    Examples
+    --------
+    >>> multinomial_loss(torch.tensor([[0.0, 0.0]]), SparseRows.from_dense(torch.tensor([[0.0, 3.0]])))
+    tensor(2.0794)
+    """
+    row_of_entry = rows.row_of_entry()
+    chosen = scores[row_of_entry, rows.indices] - scores.logsumexp(dim=1)[row_of_entry]
+    return -(rows.values * chosen).sum() / len(rows)
+
+
+class GroupAutoencoder(nn.Module):
+    """q(z | x) and p(x | z) over grouped items (the paper's section 4.1).
+
+    Rows come in sparse, and the first layer is a sparse product. Every encoder layer, the last one included, ends in
+    tanh, as in the authors' code. Items are held in the groups' order inside; ``item_matrix`` gives them back in
+    their own.
+
+    Parameters
+    ----------
+    groups : ItemGroups
+        Which items share an encoder.
+    latent_dims : sequence of int
+        Widths of all groups together, the latent's first, then the encoder's hidden layers from it towards the items.
+    decoder_dims : sequence of int
+        Hidden widths of the decoders from the latent to the items; empty for one layer from the whole latent to all
+        items.
+
+    Examples
+    --------
+    >>> autoencoder = GroupAutoencoder(ItemGroups(torch.tensor([0, 1, 0, 1])), latent_dims=(4,))
+    >>> encoded = autoencoder.encode(SparseRows.from_dense(torch.eye(4)))
+    >>> autoencoder.decode(encoded.mu).shape
+    torch.Size([4, 4])
+    """
+
+    position: Tensor
+    group_of_item: Tensor
+
+    def __init__(self, groups: ItemGroups, latent_dims: Sequence[int], decoder_dims: Sequence[int] = ()) -> None:
+        super().__init__()
+        sizes = groups.sizes
+        self.sizes = sizes
+        self.register_buffer("group_of_item", groups.of_item.clone())
+        self.register_buffer("position", groups.position, persistent=False)
+        self.latent_widths = shared_widths(sizes, latent_dims[0])
+        # One tuple a group: the encoder's widths from the items to the latent, the decoder's from the latent on.
+        encoder = list(zip(*(shared_widths(sizes, width) for width in reversed(latent_dims)), strict=True))
+        self.items_in = nn.ParameterList()
+        self.bias_in = nn.ParameterList()
+        self.encoder_inner = nn.ModuleList()
+        for size, group_widths in zip(sizes, encoder, strict=True):
+            widths = [*group_widths[:-1], 2 * group_widths[-1]]  # the last layer gives mean and log variance
+            self.items_in.append(nn.Parameter(torch.empty(size, widths[0])))
+            self.bias_in.append(nn.Parameter(torch.zeros(widths[0])))
+            self.encoder_inner.append(nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths)))
+        # One decoder for everything, or one a group: in both cases a list of decoders over slices of the latent.
+        if decoder_dims:
+            self.decoder_widths = self.latent_widths
+            decoder = list(zip(self.latent_widths, *(shared_widths(sizes, w) for w in decoder_dims), strict=True))
+            self.decoder_sizes = sizes
+        else:
+            self.decoder_widths = (latent_dims[0],)
+            decoder = [self.decoder_widths]
+            self.decoder_sizes = (sum(sizes),)
+        self.decoder_inner = nn.ModuleList()
+        self.items_out = nn.ParameterList()
+        self.bias_out = nn.ParameterList()
+        for size, widths_out in zip(self.decoder_sizes, decoder, strict=True):
+            self.decoder_inner.append(nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths_out)))
+            self.items_out.append(nn.Parameter(torch.empty(size, widths_out[-1])))
+            self.bias_out.append(nn.Parameter(torch.zeros(size)))
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for weight in (*self.items_in, *self.items_out):
+            nn.init.xavier_normal_(weight)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    @property
+    def latent_width(self) -> int:
+        """Length of a latent vector."""
+        return sum(self.latent_widths)
+
+    def encode(self, rows: SparseRows) -> Encoded:
+        """Encode n rows over the items."""
+        ordered = SparseRows(rows.offsets, self.position[rows.indices], rows.values)
+        parts, first = [], 0
+        for size, weight, bias, inner in zip(self.sizes, self.items_in, self.bias_in, self.encoder_inner, strict=True):
+            h = torch.tanh(ordered.columns(first, first + size) @ weight + bias)
+            for layer in _layers(inner):
+                h = torch.tanh(layer(h))
+            parts.append(h.chunk(2, dim=1))
+            first += size
+        return Encoded(torch.cat([mu for mu, _ in parts], dim=1), torch.cat([logvar for _, logvar in parts], dim=1))
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Scores (n, items) of latents (n, latent), with the items in the groups' order."""
+        parts = zip(self._hidden(latent), self.items_out, self.bias_out, strict=True)
+        return torch.cat([nn.functional.linear(h, weight, bias) for h, weight, bias in parts], dim=1)
+
+    def reconstruction_loss(self, latent: Tensor, rows: SparseRows) -> Tensor:
+        """Mean negative multinomial log likelihood of ``rows``, a scalar (Liang et al. 2018, eq. 2)."""
+        return multinomial_loss(self.decode(latent), SparseRows(rows.offsets, self.position[rows.indices], rows.values))
+
+    def user_vectors(self, latent: Tensor) -> Tensor:
+        """Last hidden layers of all decoders side by side, (n, width): times ``item_matrix`` they are the scores."""
+        return torch.cat(self._hidden(latent), dim=1)
+
+    def item_matrix(self) -> tuple[Tensor, Tensor]:
+        """Return the decoders' last layers as one (items, width) matrix and a bias (items,), in the items' order."""
+        matrix = torch.block_diag(*[weight.detach() for weight in self.items_out])
+        return matrix[self.position], torch.cat([bias.detach() for bias in self.bias_out])[self.position]
+
+    def _hidden(self, latent: Tensor) -> list[Tensor]:
+        parts = []
+        for h, inner in zip(latent.split(self.decoder_widths, dim=1), self.decoder_inner, strict=True):
+            for layer in _layers(inner):
+                h = torch.tanh(layer(h))
+            parts.append(h)
+        return parts
+
+
+def _layers(inner: nn.Module) -> nn.ModuleList:
+    assert isinstance(inner, nn.ModuleList)
+    return inner

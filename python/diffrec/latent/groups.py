@@ -1,0 +1,73 @@
+"""Items in groups: an order in which each group's items stand together, and how widths are shared out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ItemGroups:
+    """A partition of the items.
+
+    Parameters
+    ----------
+    of_item : Tensor
+        int64 (items,), the group of each item: 0 ... groups - 1, none empty.
+
+    Attributes
+    ----------
+    order : Tensor
+        int64 (items,), the items group by group, in rising order within a group.
+    position : Tensor
+        int64 (items,), the place of each item in ``order``.
+    sizes : tuple of int
+        Items in each group.
+
+    Examples
+    --------
+    >>> groups = ItemGroups(torch.tensor([1, 0, 1]))
+    >>> groups.order, groups.sizes
+    (tensor([1, 0, 2]), (1, 2))
+    """
+
+    of_item: Tensor
+
+    @property
+    def order(self) -> Tensor:
+        """The items group by group."""
+        return torch.argsort(self.of_item, stable=True)
+
+    @property
+    def position(self) -> Tensor:
+        """The place of each item in ``order``."""
+        return torch.argsort(self.order)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Items in each group."""
+        return tuple(torch.bincount(self.of_item).tolist())
+
+
+def shared_widths(sizes: Sequence[int], width: int) -> tuple[int, ...]:
+    """Share a layer's width among groups by their sizes.
+
+    Every group but the last gets its share rounded down, at least 1; the last gets the rest, as in the authors' code.
+
+    Raises
+    ------
+    ValueError
+        When nothing is left for the last group.
+
+    Examples
+    --------
+    >>> shared_widths((13, 13, 14), 20)
+    (6, 6, 8)
+    """
+    total = sum(sizes)
+    widths = [max(1, size * width // total) for size in sizes[:-1]]
+    rest = width - sum(widths)
+    if rest < 1:
+        raise ValueError(f"a width of {width} cannot be shared by {len(sizes)} groups of sizes {tuple(sizes)}")
+    return (*widths, rest)
