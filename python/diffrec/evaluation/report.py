@@ -1,0 +1,135 @@
+"""Ranking metrics of recommended lists, per user and on average."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec import _core
+from diffrec.data import Csr
+
+# In the order of the kernel's first axis.
+USER_METRICS = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate")
+METRICS = (*USER_METRICS, "coverage")
+
+
+def parse_metric(name: str) -> tuple[str, int]:
+    """Split ``"ndcg@20"`` into its metric and its k.
+
+    Raises
+    ------
+    ValueError
+        When the metric is unknown or k is not a positive whole number.
+
+    Examples
+    --------
+    >>> parse_metric("ndcg@20")
+    ('ndcg', 20)
+    """
+    metric, _, k = name.partition("@")
+    if metric not in METRICS or not k.isdecimal() or int(k) < 1:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)} followed by @k, such as 'ndcg@20'; got {name!r}")
+    return metric, int(k)
+
+
+@dataclass(frozen=True)
+class Report(Mapping[str, float]):
+    """Metrics of one evaluation: ``report["ndcg@20"]`` is a mean over users, ``report.per_user["ndcg@20"]`` an array.
+
+    Attributes
+    ----------
+    means : dict
+        Metric name such as ``"recall@20"`` -> mean over the evaluated users.
+    per_user : dict
+        Metric name -> float64 (users evaluated,).
+    users : ndarray
+        Their ids, in the order of the arrays in ``per_user``.
+    users_without_relevant : int
+        Users left out of the means because nothing is relevant for them.
+    interactions_left_out : int
+        Test interactions of users or items the model does not know, which were left out.
+    """
+
+    means: dict[str, float]
+    per_user: dict[str, NDArray[np.float64]]
+    users: NDArray[np.generic]
+    users_without_relevant: int = 0
+    interactions_left_out: int = 0
+
+    def __getitem__(self, name: str) -> float:
+        try:
+            return self.means[name]
+        except KeyError:
+            raise KeyError(f"{name!r} was not measured; there are {', '.join(self.means)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.means)
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def __str__(self) -> str:
+        """Lay the means out as a table, metrics by k."""
+        ks = sorted({parse_metric(name)[1] for name in self.means})
+        lines = ["metric".ljust(18) + "".join(f"@{k}".rjust(9) for k in ks)]
+        lines += [m.ljust(18) + "".join(f"{self.means[f'{m}@{k}']:9.4f}" for k in ks) for m in METRICS]
+        lines.append(f"mean over {len(self.users):,} users")
+        if self.users_without_relevant:
+            lines[-1] += f"; {self.users_without_relevant:,} without relevant items left out"
+        if self.interactions_left_out:
+            lines.append(f"{self.interactions_left_out:,} interactions of unknown users or items left out")
+        return "\n".join(lines)
+
+
+def measure(
+    ranked: NDArray[np.int32],
+    relevant: Csr,
+    users: NDArray[np.generic],
+    k: Sequence[int],
+    *,
+    users_without_relevant: int = 0,
+    interactions_left_out: int = 0,
+) -> Report:
+    """Compare ranked lists with relevant items.
+
+    Parameters
+    ----------
+    ranked : int32 (users, length)
+        Item rows, best first; -1 where a list is short.
+    relevant : scipy.sparse CSR
+        (users, items) with sorted indices; every stored entry is relevant.
+    users : ndarray
+        (users,) their ids, for the report.
+    k : sequence of int
+        Cuts, each at most ``length``.
+
+    Returns
+    -------
+    Report
+        precision = hits / k; recall = hits / relevant; recall_truncated = hits / min(k, relevant); ndcg with binary
+        gains and the ideal list cut at k; mrr = 1 / rank of the first hit; hit_rate; coverage = share of all items
+        that stand in some list.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> relevant = sparse.csr_array(np.array([[0, 1, 1, 0]], dtype=np.float32))
+    >>> print(measure(np.array([[2, 0]], dtype=np.int32), relevant, np.array(["Ann"]), [1, 2]))
+    metric                   @1       @2
+    precision            1.0000   0.5000
+    recall               0.5000   0.5000
+    recall_truncated     1.0000   0.5000
+    ndcg                 1.0000   0.6131
+    mrr                  1.0000   1.0000
+    hit_rate             1.0000   1.0000
+    coverage             0.2500   0.5000
+    mean over 1 users
+    """
+    indptr, indices = relevant.indptr.astype(np.int64), relevant.indices.astype(np.int32)
+    values = _core.ranking_metrics(ranked, indptr, indices, list(k))
+    per_user = {f"{m}@{cut}": values[i, j] for i, m in enumerate(USER_METRICS) for j, cut in enumerate(k)}
+    means = {name: float(np.mean(of_users)) for name, of_users in per_user.items()}
+    covered = _core.coverage(ranked, relevant.shape[1], list(k))
+    means |= {f"coverage@{cut}": float(share) for cut, share in zip(k, covered, strict=True)}
+    return Report(means, per_user, users, users_without_relevant, interactions_left_out)

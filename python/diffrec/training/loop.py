@@ -1,0 +1,195 @@
+"""Epochs, validation, early stopping on the best weights, and a progress bar."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from diffrec.training.precision import autocast
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch brought.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 1.
+    loss : float
+        Mean training loss.
+    seconds : float
+        Training time, validation not counted.
+    validation : float or None
+        The validation metric, None in epochs without validation.
+    """
+
+    epoch: int
+    loss: float
+    seconds: float
+    validation: float | None = None
+
+
+Callback = Callable[[EpochRecord], object]
+
+
+@dataclass
+class TrainingReport:
+    """What happened in training.
+
+    Attributes
+    ----------
+    epochs : list of EpochRecord
+        One per epoch, in order.
+    best_epoch : int
+        The epoch whose weights were kept.
+    metric : str
+        Name of the validation metric, "" without validation.
+    facts : dict
+        Plain facts about the fit: ``parameters`` (trained numbers), ``peak_memory`` (bytes), and what a model adds.
+    """
+
+    epochs: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    metric: str = ""
+    facts: dict[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def best_validation(self) -> float | None:
+        """The validation metric of the weights that were kept."""
+        return self.epochs[self.best_epoch - 1].validation if self.best_epoch else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return {
+            "epochs": [[e.epoch, e.loss, e.seconds, e.validation] for e in self.epochs],
+            "best_epoch": self.best_epoch,
+            "metric": self.metric,
+            "facts": self.facts,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainingReport":
+        """Read back what ``to_dict`` gave."""
+        return cls([EpochRecord(*e) for e in values["epochs"]], values["best_epoch"], values["metric"], values["facts"])
+
+
+def train(
+    module: nn.Module,
+    run_epoch: Callable[[int], float],
+    *,
+    epochs: int,
+    validate: Callable[[], float] | None = None,
+    metric: str = "",
+    validate_every: int = 5,
+    patience: int = 20,
+    progress: bool = True,
+    description: str = "training",
+    callbacks: Sequence[Callback] = (),
+) -> TrainingReport:
+    """Train until ``epochs``, or until validation has not improved for ``patience`` epochs; keep the best weights.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Whose weights are trained; it ends in evaluation mode, with the best weights if there is validation.
+    run_epoch : callable
+        epoch -> mean loss; takes the optimizer steps.
+    validate : callable, optional
+        () -> metric, higher is better. Called every ``validate_every`` epochs, with the module in evaluation mode.
+    metric : str
+        Its name.
+    progress : bool
+        Show a bar; it is never shown where standard error is not a terminal.
+    callbacks : sequence of callable
+        Each is called with every epoch's record.
+
+    Returns
+    -------
+    TrainingReport
+
+    Raises
+    ------
+    FloatingPointError
+        When the loss is no longer finite.
+    """
+    report = TrainingReport(metric=metric if validate else "")
+    best, best_state = -math.inf, None
+    with tqdm(total=epochs, desc=description, unit="epoch", disable=None if progress else True, leave=True) as bar:
+        for epoch in range(1, epochs + 1):
+            module.train()
+            started = time.perf_counter()
+            loss = run_epoch(epoch)
+            seconds = time.perf_counter() - started
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the training loss became {loss} in epoch {epoch}; try a smaller lr")
+            module.eval()
+            value = None
+            if validate is not None and (epoch % validate_every == 0 or epoch == epochs):
+                value = validate()
+                if value > best:
+                    best, report.best_epoch = value, epoch
+                    best_state = copy.deepcopy(module.state_dict())
+                bar.set_postfix({"loss": f"{loss:.4g}", metric: f"{value:.4f}", "best": f"{best:.4f}"}, refresh=False)
+            elif validate is None:
+                bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
+            report.epochs.append(EpochRecord(epoch, loss, seconds, value))
+            for callback in callbacks:
+                callback(report.epochs[-1])
+            bar.update()
+            if best_state is not None and epoch - report.best_epoch >= patience:
+                break
+    if best_state is None:
+        report.best_epoch = len(report.epochs)
+    else:
+        module.load_state_dict(best_state)
+    module.eval()
+    return report
+
+
+def run_batches(
+    loss_of: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    precision: str = "float32",
+) -> float:
+    """Take one optimizer step per batch; return the mean loss.
+
+    Parameters
+    ----------
+    loss_of : callable
+        batch -> scalar loss, computed with large products in ``precision``.
+    batches : iterable
+        One epoch's batches, at least one.
+    optimizer : torch.optim.Optimizer
+        Holds the weights, all on one device.
+    precision : str
+        See ``autocast``.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter(torch.tensor(3.0))
+    >>> run_batches(lambda x: x * weight, [1.0, 2.0], torch.optim.SGD([weight], lr=1.0))
+    3.5
+    """
+    device = optimizer.param_groups[0]["params"][0].device
+    # Summed on the device: reading each loss would wait for it.
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    count = 0
+    for batch in batches:
+        optimizer.zero_grad()
+        with autocast(precision, device):
+            loss = loss_of(batch)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach()
+        count += 1
+    return float(total) / count

@@ -1,0 +1,101 @@
+"""How much memory there is, so that work that cannot fit is refused before it begins."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_GROUPS, _MEMBERSHIP, _SYSTEM = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/meminfo")
+
+
+def available_memory() -> int | None:
+    """Bytes this process may still take: what the system has left or, in a container, its limit leaves.
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+
+    Examples
+    --------
+    >>> free = available_memory()
+    >>> free is None or free > 0
+    True
+    """
+    left = [bytes_left for bytes_left in (_left_in_system(), *_left_in_groups()) if bytes_left is not None]
+    return max(0, min(left)) if left else None
+
+
+def require_memory(needed: int, what: str, instead: str) -> None:
+    """Refuse work that cannot fit.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes it takes.
+    what : str
+        The work, as the subject of a sentence.
+    instead : str
+        What to do about it, a sentence without its full stop.
+
+    Raises
+    ------
+    MemoryError
+        When more is needed than ``available_memory`` finds; nothing has been allocated then.
+
+    Examples
+    --------
+    >>> require_memory(10**18, "a table of all pairs", "use a sparse one")
+    Traceback (most recent call last):
+    MemoryError: a table of all pairs needs about 1,000,000,000.0 GB of memory, and ... are available; use a sparse one
+    """
+    available = available_memory()
+    if available is not None and needed > available:
+        raise MemoryError(
+            f"{what} needs about {needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are available; "
+            f"{instead}"
+        )
+
+
+def _left_in_system() -> int | None:
+    try:
+        for line in _SYSTEM.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    # Not Linux: what is free, or at least what there is.
+    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
+        if name in getattr(os, "sysconf_names", {}):
+            return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _left_in_groups() -> Iterator[int | None]:
+    """What the limit of each control group around this process leaves, of either version."""
+    try:
+        memberships = _MEMBERSHIP.read_text().splitlines()
+    except OSError:
+        return
+    for membership in memberships:
+        _, controllers, path = membership.split(":", 2)
+        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
+            continue
+        root = _GROUPS / "memory" if controllers else _GROUPS
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        # Inside a container the path may be the one outside, which is not there; its own group is then the root.
+        group = root / path.lstrip("/")
+        for folder in {group, *(parent for parent in group.parents if parent.is_relative_to(root)), root}:
+            yield _left_in_group(folder, *names)
+
+
+def _left_in_group(folder: Path, limit: str, usage: str) -> int | None:
+    try:
+        left = int((folder / limit).read_text()) - int((folder / usage).read_text())
+        # The page cache counts as used, but is given up under pressure.
+        for line in (folder / "memory.stat").read_text().splitlines():
+            name, value = line.split()
+            if name in ("inactive_file", "total_inactive_file"):
+                return left + int(value)
+    except (OSError, ValueError):  # "max" stands for no limit
+        return None
+    return left

@@ -1,0 +1,45 @@
+"""Where and in which number format the model is computed."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Turn ``"auto"`` or a device's name into a device that is there.
+
+    Raises
+    ------
+    ValueError
+        When the name is no device's, or this machine has no such device.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
+    try:
+        torch.empty(1, device=resolved)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        count = torch.cuda.device_count()
+        raise ValueError(f"device {device!r} is not there: torch sees {count} CUDA device(s) on this machine") from None
+    return resolved
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Context in which large products use ``precision``; weights stay in float32.
+
+    ``"auto"`` is bfloat16 on a GPU that multiplies it and float32 elsewhere.
+    """
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if precision == "bfloat16" or (precision == "auto" and fast):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()

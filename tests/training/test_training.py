@@ -1,0 +1,99 @@
+"""The loop, batches and devices."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from torch import nn
+
+from diffrec.training import DenseBatches, EpochRecord, TrainingReport, autocast, resolve_device, train
+
+
+def counting(validations: list[float], **settings: object) -> tuple[TrainingReport, int, list[EpochRecord]]:
+    """Train a module whose only weight is the number of the epoch; validation gives the listed values."""
+    module = nn.Linear(1, 1, bias=False)
+    values, records = iter(validations), []
+
+    def run_epoch(epoch: int) -> float:
+        assert module.training
+        nn.init.constant_(module.weight, epoch)
+        return 1 / epoch
+
+    def validate() -> float:
+        assert not module.training
+        return next(values)
+
+    report = train(
+        module,
+        run_epoch,
+        validate=validate if validations else None,
+        metric="recall@20",
+        progress=False,
+        callbacks=[records.append],
+        **settings,  # type: ignore[arg-type]
+    )
+    assert not module.training
+    return report, int(module.weight.item()), records
+
+
+def test_the_best_weights_are_kept() -> None:
+    report, weight, records = counting([0.1, 0.3, 0.2, 0.3], epochs=8, validate_every=2)
+    assert report.best_epoch == weight == 4
+    assert report.best_validation == 0.3
+    assert [r.validation for r in records] == [None, 0.1, None, 0.3, None, 0.2, None, 0.3]
+    assert [r.epoch for r in records] == list(range(1, 9))
+    assert records == report.epochs
+
+
+def test_it_stops_when_patience_runs_out() -> None:
+    report, weight, _ = counting([0.5, 0.4, 0.4, 0.4, 0.9], epochs=100, validate_every=5, patience=15)
+    assert len(report.epochs) == 20
+    assert weight == 5
+
+
+def test_the_last_epoch_is_validated() -> None:
+    report, weight, _ = counting([0.5, 0.6], epochs=7, validate_every=5)
+    assert report.epochs[-1].validation == 0.6
+    assert weight == 7
+
+
+def test_without_validation_it_runs_to_the_end() -> None:
+    report, weight, _ = counting([], epochs=3)
+    assert (len(report.epochs), report.best_epoch, weight, report.best_validation) == (3, 3, 3, None)
+
+
+def test_a_report_survives_a_file() -> None:
+    report, _, _ = counting([0.5, 0.6], epochs=7)
+    assert TrainingReport.from_dict(report.to_dict()) == report
+
+
+def test_an_infinite_loss_stops_at_once() -> None:
+    with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
+        train(nn.Linear(1, 1), lambda _: float("nan"), epochs=5, progress=False)
+
+
+def test_every_row_comes_once_an_epoch_in_a_new_order() -> None:
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((11, 6)) < 0.5, rng.random((11, 6)), 0).astype(np.float32)
+    dense[:, 0] = np.arange(1, 12)
+    batches = DenseBatches(sparse.csr_array(dense), 4, torch.device("cpu"), np.random.default_rng(1))
+    assert len(batches) == 3
+    orders = []
+    for _ in range(2):
+        rows = np.concatenate([batch.numpy().copy() for batch in batches])
+        order = rows[:, 0].astype(int) - 1
+        np.testing.assert_array_equal(rows, dense[order])
+        assert sorted(order) == list(range(11))
+        orders.append(order.tolist())
+    assert orders[0] != orders[1]
+
+
+def test_precision() -> None:
+    cpu = resolve_device("cpu")
+    a = torch.ones(8, 8)
+    with autocast("bfloat16", cpu):
+        assert (a @ a).dtype == torch.bfloat16
+    for precision in ("float32", "auto"):
+        with autocast(precision, cpu):
+            assert (a @ a).dtype == torch.float32
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
