@@ -1,0 +1,56 @@
+"""Diffusion recommender models on sparse user x item data, accelerated with Rust.
+
+>>> import diffrec
+>>> data = diffrec.datasets.synthetic(users=60, items=40, seed=0)
+>>> model = diffrec.fit(data, dims=(16,), epochs=2)
+>>> top = model.recommend(k=5)
+>>> top.items.shape, top.scores.shape
+((60, 5), (60, 5))
+"""
+
+from diffrec import datasets
+from diffrec._core import __version__
+from diffrec.comparison import Comparison, compare
+from diffrec.data import Ids, Interactions, Split
+from diffrec.evaluation import Report
+from diffrec.recommenders import (
+    CFGAN,
+    EASE,
+    IALS,
+    DiffRec,
+    ItemKNN,
+    LightGCN,
+    MultiDAE,
+    MultiVAE,
+    Popularity,
+    Recommender,
+    RP3beta,
+    Top,
+    fit,
+    load,
+)
+
+__all__ = [
+    "CFGAN",
+    "EASE",
+    "IALS",
+    "Comparison",
+    "DiffRec",
+    "Ids",
+    "Interactions",
+    "ItemKNN",
+    "LightGCN",
+    "MultiDAE",
+    "MultiVAE",
+    "Popularity",
+    "RP3beta",
+    "Recommender",
+    "Report",
+    "Split",
+    "Top",
+    "__version__",
+    "compare",
+    "datasets",
+    "fit",
+    "load",
+]

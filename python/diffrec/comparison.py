@@ -1,0 +1,324 @@
+"""Several recommenders on the same split, and whether their differences are more than luck."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from diffrec.data import Interactions, Split
+from diffrec.data._checks import nearest
+from diffrec.evaluation import Report, parse_metric
+from diffrec.recommenders import VARIANTS, Recommender, fit
+from diffrec.recommenders.inputs import as_interactions, whole_number
+from diffrec.training import PeakMemory, resolve_device
+
+DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
+# What a user would call simple: closed forms and counts, fitted in one pass.
+SIMPLE = frozenset({"popularity", "itemknn", "rp3beta", "ease", "ials"})
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+# Draws held at once while resampling.
+_DRAWS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recommender of a comparison.
+
+    Attributes
+    ----------
+    name : str
+        As given.
+    variant : str
+        Its variant.
+    means, deviations : dict
+        Metric -> mean and standard deviation over the seeds.
+    difference : tuple of float
+        Mean of its metric minus the best one's over the users, and the ends of the interval; zeros for the best itself.
+    seconds : float
+        Mean time to fit.
+    peak_memory : int
+        Largest peak of the process while fitting, in bytes.
+    """
+
+    name: str
+    variant: str
+    means: dict[str, float]
+    deviations: dict[str, float]
+    difference: tuple[float, float, float]
+    seconds: float
+    peak_memory: int
+
+
+@dataclass(frozen=True)
+class Comparison(Sequence[Row]):
+    """The rows of a comparison, the best first.
+
+    Attributes
+    ----------
+    rows : list of Row
+        Sorted by the metric.
+    metric : str
+        What they are sorted and compared by.
+    users : int
+        Users the metric is a mean over.
+    refused : dict
+        Name -> why it could not be fitted, such as too little memory.
+    """
+
+    rows: list[Row]
+    metric: str
+    users: int
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.rows[place]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def best(self) -> Row:
+        """The row with the highest metric."""
+        return self.rows[0]
+
+    @property
+    def verdict(self) -> str:
+        """Who wins, said plainly; a win that may be luck is called one that may be luck."""
+        best = self.best
+        who = f"{best.name}, a simple rival," if best.variant in SIMPLE else best.name
+        text = f"{who} wins with {self.metric} {best.means[self.metric]:.4f}"
+        if len(self.rows) == 1:
+            return text
+        equal = [row.name for row in self.rows[1:] if row.difference[2] >= 0]
+        if equal:
+            return f"{text}, but its lead over {', '.join(equal)} may be luck"
+        return f"{text}, ahead of {self.rows[1].name} by {-self.rows[1].difference[0]:.4f}"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table as columns: name, variant, mean and deviation of each metric, the difference, time and memory."""
+        table: dict[str, list[Any]] = {"name": [r.name for r in self], "variant": [r.variant for r in self]}
+        for metric in self.best.means:
+            table[metric] = [row.means[metric] for row in self]
+            table[f"{metric} sd"] = [row.deviations[metric] for row in self]
+        for place, end in enumerate(("difference", "difference low", "difference high")):
+            table[end] = [row.difference[place] for row in self]
+        return table | {"seconds": [r.seconds for r in self], "peak_memory": [r.peak_memory for r in self]}
+
+    def to_frame(self, backend: Any = "pandas") -> Any:
+        """Return ``columns`` as a data frame of an installed library ("pandas", "polars" or "pyarrow")."""
+        import narwhals
+
+        return narwhals.from_dict(self.columns(), backend=backend).to_native()
+
+    def __str__(self) -> str:
+        """Lay the table out, with the verdict below."""
+        metrics = list(self.best.means)
+        wide = max(len(row.name) for row in self)
+        head = "".join(f"{metric:>18}" for metric in metrics) + f"{'against the best':>28}{'fit':>10}{'memory':>10}"
+        lines = [" " * wide + head]
+        for row in self:
+            cells = "".join(f"{row.means[m]:>9.4f} ± {row.deviations[m]:.4f}" for m in metrics)
+            middle, low, high = row.difference
+            gap = "" if row is self.best else f"{middle:+.4f} [{low:+.4f}, {high:+.4f}]"
+            lines.append(f"{row.name:{wide}}{cells}{gap:>28}{row.seconds:>8.1f} s{row.peak_memory / 1e9:>7.2f} GB")
+        lines += [f"{name}: {why}" for name, why in self.refused.items()]
+        lines.append(f"{self.verdict} (mean over {self.users:,} users; intervals hold {CONFIDENCE:.0%} of resamplings)")
+        return "\n".join(lines)
+
+
+def compare(
+    data: Any,
+    variants: Sequence[str] | Mapping[str, Mapping[str, Any]] = DEFAULT_VARIANTS,
+    *,
+    seeds: int = 3,
+    metric: str = "ndcg@20",
+    k: Sequence[int] = (10, 20),
+    by: str | None = None,
+    device: str = "auto",
+    progress: bool = True,
+) -> Comparison:
+    """Fit several recommenders on the same training data and compare them on the same test data.
+
+    Parameters
+    ----------
+    data : Split, Interactions, matrix or frame
+        A ready split, or interactions to split 70 / 10 / 20 per user.
+    variants : sequence of str, or mapping of name to settings
+        What to compare. Settings are those of ``fit``, ``variant`` among them: by default the name.
+    seeds : int
+        Fits of each recommender that draws random numbers: seeds 0, 1, ...
+    metric : str
+        What decides, such as ``"ndcg@20"``; recall and ndcg at each k are reported besides.
+    k : sequence of int
+        Cuts to report.
+    by : {"time", "random", "leave-last"}, optional
+        How to split; by default ``"time"`` where there are timestamps.
+    device : str
+        Where to fit.
+    progress : bool
+        Show a bar on a terminal.
+
+    Returns
+    -------
+    Comparison
+        Means and deviations over the seeds; for each row its difference to the best, with a paired bootstrap interval
+        over the users (Efron & Tibshirani 1993, chapter 13); time and peak memory. ``print`` lays it out.
+
+    Raises
+    ------
+    ValueError
+        When a variant or the metric is unknown.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=80, items=40, seed=0)
+    >>> table = compare(data, ["popularity", "itemknn"], k=[5], metric="ndcg@5")
+    >>> sorted(row.name for row in table)
+    ['itemknn', 'popularity']
+    >>> table.best.difference
+    (0.0, 0.0, 0.0)
+    """
+    seeds = whole_number("seeds", seeds, 1)
+    name, cut = parse_metric(metric)
+    if name == "coverage":
+        raise ValueError("metric must be one that each user has, got 'coverage', which is one of all lists together")
+    settings = _settings_of(variants)
+    split = data if isinstance(data, Split) else _split(as_interactions(data, "data"), by)
+    cuts = sorted({*k, cut})
+
+    outcomes: dict[str, _Outcome] = {}
+    refused: dict[str, str] = {}
+    with tqdm(total=seeds * len(settings), desc="compare", disable=None if progress else True) as bar:
+        for label, values in settings.items():
+            bar.set_postfix_str(label)
+            try:
+                outcomes[label] = _Outcome.of(list(_runs(split, values, seeds, cuts, device, bar)))
+            except MemoryError as error:
+                refused[label] = str(error)
+    if not outcomes:
+        raise MemoryError("; ".join(refused.values()))
+    return _ranked(outcomes, settings, metric, cuts, refused)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the fits of one recommender gave."""
+
+    reports: list[Report]
+    seconds: float
+    peak_memory: int
+
+    @classmethod
+    def of(cls, runs: list[tuple[Report, float, int]]) -> "_Outcome":
+        reports, seconds, peaks = zip(*runs, strict=True)
+        return cls(list(reports), float(np.mean(seconds)), max(peaks))
+
+    def per_user(self, metric: str) -> NDArray[np.float64]:
+        """Each user's mean over the seeds."""
+        mean: NDArray[np.float64] = np.mean([report.per_user[metric] for report in self.reports], axis=0)
+        return mean
+
+
+def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    if isinstance(variants, str):
+        variants = [variants]
+    named = variants if isinstance(variants, Mapping) else {variant: {} for variant in variants}
+    if not named:
+        raise ValueError("variants must name at least one, got none")
+    settings = {label: {"variant": label, **values} for label, values in named.items()}
+    for values in settings.values():
+        if values["variant"] not in VARIANTS:
+            hint = nearest(values["variant"], VARIANTS)
+            raise ValueError(f"variants must be of {', '.join(VARIANTS)}, got {values['variant']!r}{hint}")
+    return settings
+
+
+def _split(data: Interactions, by: str | None) -> Split:
+    return data.split(by=by or ("random" if data.timestamps is None else "time"))
+
+
+def _runs(
+    split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
+) -> Iterator[tuple[Report, float, int]]:
+    kind: type[Recommender] = VARIANTS[settings["variant"]][0]
+    for seed in range(1 if kind.deterministic else seeds):
+        started = time.perf_counter()
+        with PeakMemory(resolve_device(device)) as peak:
+            model = fit(split.train, valid=split.valid, seed=seed, device=device, progress=False, **settings)
+        seconds = time.perf_counter() - started
+        yield model.evaluate(split.test, seen=split.valid, k=cuts), seconds, peak.device_bytes or peak.bytes
+        bar.update(seeds if kind.deterministic else 1)
+
+
+def _ranked(
+    outcomes: Mapping[str, _Outcome],
+    settings: Mapping[str, Mapping[str, Any]],
+    metric: str,
+    cuts: Sequence[int],
+    refused: dict[str, str],
+) -> Comparison:
+    shown = [f"{name}@{cut}" for name in ("recall", "ndcg") for cut in cuts]
+    shown += [metric] if metric not in shown else []
+    per_user = {label: outcome.per_user(metric) for label, outcome in outcomes.items()}
+    order = sorted(outcomes, key=lambda label: -per_user[label].mean())
+    best = per_user[order[0]]
+    rows = []
+    for label in order:
+        reports = outcomes[label].reports
+        values = {name: [report[name] for report in reports] for name in shown}
+        rows.append(
+            Row(
+                label,
+                settings[label]["variant"],
+                {name: float(np.mean(v)) for name, v in values.items()},
+                {name: float(np.std(v)) for name, v in values.items()},
+                bootstrap_interval(per_user[label] - best),
+                outcomes[label].seconds,
+                outcomes[label].peak_memory,
+            )
+        )
+    return Comparison(rows, metric, len(best), refused)
+
+
+def bootstrap_interval(
+    differences: NDArray[np.float64], *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean of paired differences, and the percentile interval of its bootstrap distribution.
+
+    Parameters
+    ----------
+    differences : float64 (users,)
+        One per user.
+    resamples : int
+        Bootstrap samples.
+    confidence : float
+        Share of the resampled means the interval holds.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    tuple of float
+        Mean, low end, high end.
+
+    Examples
+    --------
+    >>> bootstrap_interval(np.zeros(10))
+    (0.0, 0.0, 0.0)
+    """
+    n = len(differences)
+    rng = np.random.default_rng(seed)
+    at_once = max(1, _DRAWS // n)
+    means = [
+        differences[rng.integers(n, size=(min(at_once, resamples - start), n))].mean(axis=1)
+        for start in range(0, resamples, at_once)
+    ]
+    tail = (1.0 - confidence) / 2
+    low, high = np.quantile(np.concatenate(means), [tail, 1.0 - tail])
+    return float(differences.mean()), float(low), float(high)

@@ -1,0 +1,34 @@
+"""Recommenders: fit on interactions, recommend, score, evaluate, save and load."""
+
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.cfgan import CFGAN
+from diffrec.recommenders.diffrec import DiffRec
+from diffrec.recommenders.ease import EASE
+from diffrec.recommenders.ials import IALS
+from diffrec.recommenders.itemknn import ItemKNN
+from diffrec.recommenders.lightgcn import LightGCN
+from diffrec.recommenders.multivae import MultiDAE, MultiVAE
+from diffrec.recommenders.popularity import Popularity
+from diffrec.recommenders.presets import PRESETS
+from diffrec.recommenders.rp3beta import RP3beta
+from diffrec.recommenders.top import Top
+from diffrec.recommenders.variants import VARIANTS, fit, load
+
+__all__ = [
+    "CFGAN",
+    "EASE",
+    "IALS",
+    "PRESETS",
+    "VARIANTS",
+    "DiffRec",
+    "ItemKNN",
+    "LightGCN",
+    "MultiDAE",
+    "MultiVAE",
+    "Popularity",
+    "RP3beta",
+    "Recommender",
+    "Top",
+    "fit",
+    "load",
+]

@@ -1,0 +1,425 @@
+"""The interface every recommender shares, and all of it that does not depend on how scores come about."""
+
+import copy
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from diffrec.data import Csr, Ids, Interactions
+from diffrec.evaluation import Report, measure, parse_metric
+from diffrec.ranking import LinearScores, Scores, top_k
+from diffrec.recommenders.inputs import align, as_interactions, whole_number
+from diffrec.recommenders.settings import Settings
+from diffrec.recommenders.storage import Stored, write
+from diffrec.recommenders.top import Top
+from diffrec.training import TrainingReport
+
+# Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
+USER_BLOCK = 512
+
+
+class Recommender(ABC):
+    """Learns from interactions and ranks items for users.
+
+    A subclass says how it is fitted (``_fit``), how it scores histories (``_scores``), and what its state is
+    (``_state``, ``_restore``). Settings are plain keyword names; see each class for its own.
+
+    Attributes
+    ----------
+    settings : Settings
+        Checked settings.
+    train_ : Interactions
+        What the model was fitted on; its histories are what known users are scored by.
+    training_ : TrainingReport
+        Losses and validation metrics by epoch; empty where there are no epochs.
+    """
+
+    variant: ClassVar[str]
+    # Whether the seed has no say.
+    deterministic: ClassVar[bool] = False
+    settings_type: ClassVar[type[Settings]] = Settings
+
+    train_: Interactions
+    training_: TrainingReport
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = cls.settings_type.signature()  # type: ignore[attr-defined]
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{cls.settings_type.description()}\n"
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = self.settings_type.of(settings)
+
+    # -- estimator form ------------------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - scikit-learn's signature
+        """Return the settings by name."""
+        return self.settings.values()
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings; nothing changes if one of them is wrong."""
+        self.settings = self.settings.replaced(settings)
+        return self
+
+    def __repr__(self) -> str:
+        default = self.settings_type().values()
+        changed = [f"{k}={v!r}" for k, v in self.settings.values().items() if repr(v) != repr(default[k])]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    # -- fitting -------------------------------------------------------------------------------------------------
+
+    def fit(self, data: Any, valid: Any = None) -> Self:
+        """Learn from interactions.
+
+        Parameters
+        ----------
+        data : Interactions, scipy.sparse matrix or array, ndarray or data frame
+            Users x items; frames need columns whose names say user and item.
+        valid : the same kinds, optional
+            Later interactions of the same users, on which models that train by epochs stop early. A matrix must have
+            the shape of ``data``; ``Interactions`` are matched by id.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            When ``data`` is none of these.
+        ValueError
+            When its content is impossible; nothing has changed then.
+        """
+        train = as_interactions(data, "data")
+        aligned = None if valid is None else align(valid, train, "valid")[0]
+        if aligned is not None and len(aligned) == 0:
+            raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+        # A fit that fails or is interrupted leaves this model as it was.
+        fresh = copy.copy(self)
+        fresh.train_ = train
+        fresh._fit(train, aligned)
+        self.__dict__ = fresh.__dict__
+        return self
+
+    @abstractmethod
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:
+        """Learn; set ``training_`` and the fitted state."""
+
+    @abstractmethod
+    def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
+        """Scores of the users in rows ``start:stop`` of ``histories``, whose columns are the model's items."""
+
+    def _item_vectors(self) -> Tensor:
+        """Vectors (items, width) whose cosine says how alike two items are."""
+        raise TypeError(f"{type(self).__name__} has no item vectors to compare")
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        """How alike the items in these rows are to every item."""
+        vectors = torch.nn.functional.normalize(self._item_vectors())
+        return LinearScores(vectors[torch.from_numpy(rows).to(vectors.device)], vectors)
+
+    @abstractmethod
+    def _state(self) -> dict[str, Tensor]:
+        """The fitted state as named tensors."""
+
+    @abstractmethod
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        """Take the fitted state back; ``settings`` and ``train_`` are set already."""
+
+    # -- using ---------------------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 20,
+        *,
+        exclude_seen: bool = True,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] | None = None,
+    ) -> Top:
+        """Recommend the ``k`` best items to each user.
+
+        Parameters
+        ----------
+        users : ids, row numbers, Interactions or matrix, optional
+            One or more users the model was fitted on (all by default), by id, or by row number where ids are strings;
+            or the histories of people it never saw, as Interactions or as rows of a matrix over the same items.
+        k : int
+            Length of the lists.
+        exclude_seen : bool
+            Leave out what is in a user's history.
+        allow : item ids, optional
+            Recommend only these.
+        deny : item ids, optional
+            Never recommend these.
+
+        Returns
+        -------
+        Top
+            ``users`` (n,), ``items`` (n, k) and ``scores`` (n, k): score descending, then item row ascending.
+
+        Raises
+        ------
+        ValueError
+            When ``k`` is below 1 or a user or item is unknown.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.Interactions.from_arrays(["Ann", "Bob", "Bob"], ["tea", "tea", "milk"])
+        >>> model = diffrec.fit(data, variant="popularity")
+        >>> model.recommend(["Ann"], k=1).items
+        array([['milk']], dtype='<U4')
+        """
+        k = whole_number("k", k, 1)
+        histories, rows, ids = self._histories(users)
+        denied = self._denied(allow, deny)
+        distinct, place = np.unique(rows, return_inverse=True)
+        items = np.empty((len(distinct), k), dtype=np.int32)
+        values = np.empty((len(distinct), k), dtype=np.float32)
+        nothing = cast(Csr, sparse.csr_array(histories.matrix.shape, dtype=np.float32))
+        self._rank(histories, distinct, histories.matrix if exclude_seen else nothing, denied, items, values)
+        return Top.of(ids, items[place], values[place], self.train_.items)
+
+    def score(self, users: Any = None) -> NDArray[np.float32]:
+        """Score every item for each user.
+
+        Parameters
+        ----------
+        users : as for ``recommend``
+
+        Returns
+        -------
+        ndarray
+            float32 (n, items), dense: ask for a few users at a time where there are many items.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> model = diffrec.fit(np.array([[1, 0], [1, 1]]), variant="popularity")
+        >>> model.score([0])
+        array([[2., 1.]], dtype=float32)
+        """
+        histories, rows, _ = self._histories(users)
+        distinct, place = np.unique(rows, return_inverse=True)
+        out = np.empty((len(distinct), self._n_items), dtype=np.float32)
+        for start in range(0, len(distinct), USER_BLOCK):
+            part = out[start : start + USER_BLOCK]
+            scores = self._scores_of(histories, distinct[start : start + USER_BLOCK])
+            block = torch.empty(part.shape, device=scores.device)
+            scores.write(0, block)
+            part[:] = block.cpu().numpy()
+        return out if len(rows) == len(distinct) and np.all(np.diff(place) > 0) else out[place]
+
+    def similar_items(self, items: Any, k: int = 20) -> Top:
+        """Find the items most like the given ones: by the cosine of what the model learnt of them, or its own measure.
+
+        Parameters
+        ----------
+        items : item ids
+            One or more items.
+        k : int
+            Length of the lists.
+
+        Returns
+        -------
+        Top
+            ``users`` holds the given items; an item is not similar to itself.
+        """
+        k = whole_number("k", k, 1)
+        rows = self._fitted().train_.items.rows(items)
+        itself = sparse.csr_array(
+            (
+                np.ones(len(rows), dtype=np.float32),
+                rows.astype(np.int32),
+                np.arange(len(rows) + 1, dtype=np.int64),
+            ),
+            shape=(len(rows), self._n_items),
+        )
+        ranked, values = top_k(self._alike(rows), k, itself)
+        return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items)
+
+    def evaluate(self, test: Any, *, seen: Any = None, k: Sequence[int] = (10, 20)) -> Report:
+        """Measure how well the known users' later interactions are predicted.
+
+        Parameters
+        ----------
+        test : Interactions, matrix or frame
+            What users did later; every interaction in it is relevant. A matrix must have the shape of the training
+            data; ``Interactions`` are matched by id, and what the model does not know is left out and counted.
+        seen : the same kinds, optional
+            Items not to rank besides those of the training data, such as the validation part.
+        k : sequence of int
+            Cuts of the ranked lists.
+
+        Returns
+        -------
+        Report
+            Means over the users with relevant items, and values per user.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> train, test = np.array([[1, 0, 0], [1, 1, 0]]), np.array([[0, 1, 0], [0, 0, 1]])
+        >>> diffrec.fit(train, variant="popularity").evaluate(test, k=[1])["recall@1"]
+        1.0
+        """
+        cuts = [whole_number("k", cut, 1) for cut in ([k] if isinstance(k, int) else k)]
+        if not cuts:
+            raise ValueError("k must name at least one cut, got an empty sequence")
+        train = self._fitted().train_
+        relevant, left_out = align(test, train, "test")
+        masked = train.matrix
+        if seen is not None:
+            masked = union(masked, align(seen, train, "seen")[0].matrix)
+        return self._measure(train, relevant, masked, cuts, left_out)
+
+    def _measure(
+        self,
+        histories: Interactions,
+        relevant: Interactions,
+        masked: Csr,
+        k: Sequence[int],
+        left_out: int = 0,
+    ) -> Report:
+        rows = np.flatnonzero(np.diff(relevant.matrix.indptr))
+        if len(rows) == 0:
+            raise ValueError("test must hold an interaction of a known user with a known item, got none")
+        items = np.empty((len(rows), max(k)), dtype=np.int32)
+        self._rank(histories, rows, masked, None, items, np.empty(items.shape, dtype=np.float32))
+        return measure(
+            items,
+            relevant.matrix[rows],
+            histories.users.ids[rows],
+            k,
+            users_without_relevant=histories.shape[0] - len(rows),
+            interactions_left_out=left_out,
+        )
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, which ``diffrec.load`` reads back.
+
+        The file is complete or absent: it is written beside its place first and renamed.
+        """
+        self._fitted()
+        write(
+            Path(path),
+            Stored(
+                self.variant,
+                self.settings.values(saved_only=True),
+                self.train_,
+                self.training_,
+                self._state(),
+            ),
+        )
+
+    @classmethod
+    def _from_stored(cls, stored: Stored, **transient: Any) -> Self:
+        model = cls(**stored.settings, **transient)
+        model.train_, model.training_ = stored.train, stored.training
+        model._restore(stored.state)
+        return model
+
+    # -- shared steps --------------------------------------------------------------------------------------------
+
+    @property
+    def _n_items(self) -> int:
+        return self.train_.shape[1]
+
+    def _fitted(self) -> Self:
+        if not hasattr(self, "train_"):
+            raise RuntimeError(f"this {type(self).__name__} is not fitted yet; call fit(data) first")
+        return self
+
+    def _histories(self, users: Any) -> tuple[Interactions, NDArray[np.int64], NDArray[Any]]:
+        """Whose histories to score: interactions over the model's items, the rows wanted in them, and their ids."""
+        train = self._fitted().train_
+        if users is None:
+            return train, np.arange(train.shape[0], dtype=np.int64), train.users.ids
+        if isinstance(users, Interactions) or sparse.issparse(users) or getattr(users, "ndim", 1) == 2:
+            strangers = fold_in(users, train.items)
+            return strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids
+        rows = user_rows(users, train.users)
+        return train, rows, train.users.ids[rows]
+
+    def _denied(self, allow: Iterable[Any] | None, deny: Iterable[Any] | None) -> NDArray[np.bool_] | None:
+        if allow is None and deny is None:
+            return None
+        denied = np.zeros(self._n_items, dtype=np.bool_)
+        if allow is not None:
+            denied[:] = True
+            denied[self.train_.items.rows(allow)] = False
+        if deny is not None:
+            denied[self.train_.items.rows(deny)] = True
+        return denied
+
+    def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
+        """Scores of distinct rows in rising order; a run of neighbouring rows is read in place."""
+        if rows[-1] - rows[0] == len(rows) - 1:
+            return self._scores(histories, int(rows[0]), int(rows[-1]) + 1)
+        return self._scores(histories.take(rows), 0, len(rows))
+
+    def _rank(
+        self,
+        histories: Interactions,
+        rows: NDArray[np.int64],
+        seen: Csr,
+        denied: NDArray[np.bool_] | None,
+        items: NDArray[np.int32],
+        values: NDArray[np.float32],
+    ) -> None:
+        """Fill ``items`` and ``values`` (n, k) for rows (n,), a block of users at a time."""
+        for start in range(0, len(rows), USER_BLOCK):
+            block = slice(start, start + USER_BLOCK)
+            scores = self._scores_of(histories, rows[block])
+            items[block], values[block] = top_k(scores, items.shape[1], seen, rows[block], denied)
+
+    def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
+        """The validation metric of the current weights."""
+        name, k = parse_metric(metric)
+        return self._measure(train, valid, train.matrix, [k])[f"{name}@{k}"]
+
+
+def union(one: Csr, other: Csr) -> Csr:
+    """The cells stored in either matrix, with sorted indices."""
+    both: Csr = sparse.csr_array(one + other)
+    both.sort_indices()
+    return both
+
+
+def user_rows(users: Any, ids: Ids) -> NDArray[np.int64]:
+    """Rows of users given by id, or by row number where the ids are strings."""
+    wanted = np.atleast_1d(np.asarray(users))
+    if wanted.ndim != 1:
+        raise ValueError(f"users must be a sequence of ids, got an array of shape {wanted.shape}")
+    if wanted.dtype.kind in "iu" and ids.ids.dtype.kind == "U":
+        outside = (wanted < 0) | (wanted >= len(ids))
+        if outside.any():
+            raise ValueError(f"users holds row {wanted[np.argmax(outside)]}; rows lie in [0, {len(ids)})")
+        return wanted.astype(np.int64)
+    return ids.rows(users)
+
+
+def fold_in(users: Any, items: Ids) -> Interactions:
+    """Histories of people the model never saw, over the model's items."""
+    if isinstance(users, Interactions):
+        known, left_out = users.align(users.users, items)
+        if left_out:
+            unknown = users.items.ids[items.find(users.items) < 0]
+            raise ValueError(f"users holds histories with unknown item {unknown[0]!r}")
+        return known
+    histories = as_interactions(users, "users", allow_empty=True)
+    if histories.shape[1] != len(items):
+        raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
+    return Interactions(histories.matrix, histories.timestamps, histories.users, items)

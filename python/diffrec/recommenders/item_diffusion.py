@@ -1,0 +1,133 @@
+"""Diffusion over the item vector itself: what DiffRec and T-DiffRec train and rank by."""
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from diffrec.diffusion import (
+    Denoiser,
+    GaussianProcess,
+    HiddenChain,
+    ImportanceSteps,
+    SparseRows,
+    StepSampler,
+    UniformSteps,
+    noise_betas,
+)
+from diffrec.diffusion.process import Predict
+from diffrec.ranking import DenseScores, LinearScores, Scores
+
+if TYPE_CHECKING:
+    from diffrec.recommenders.diffrec import DiffRecSettings
+
+
+class ItemDiffusion(nn.Module):
+    """A denoiser, the process it undoes, and the sampler of its training steps.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        On its device already.
+    process : GaussianProcess
+        On the same device.
+    sampler : StepSampler
+        Draws training steps.
+    reweight : bool
+        Weigh the loss by step.
+    forward_steps, sampling_noise
+        Noise at inference; see ``GaussianProcess.reverse``.
+    lr, weight_decay : float
+        For the optimizer.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        process: GaussianProcess,
+        sampler: StepSampler,
+        *,
+        reweight: bool = True,
+        forward_steps: int = 0,
+        sampling_noise: bool = False,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.process = process
+        self.sampler = sampler
+        self.reweight = reweight
+        self.forward_steps = forward_steps
+        self.sampling_noise = sampling_noise
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self._chain: HiddenChain | None = None
+
+    @classmethod
+    def of(cls, s: "DiffRecSettings", items: int, device: torch.device) -> "ItemDiffusion":
+        """Build as the settings say, with fresh weights."""
+        denoiser = Denoiser(items, s.dims, s.time_embedding, normalize=s.normalize, dropout=s.dropout).to(device)
+        betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
+        sampler = (ImportanceSteps if s.step_sampling == "importance" else UniformSteps)(s.steps, device=device)
+        return cls(
+            denoiser,
+            GaussianProcess(betas, cast(Predict, s.predict), device),
+            sampler,
+            reweight=s.reweight,
+            forward_steps=s.forward_steps,
+            sampling_noise=s.sampling_noise,
+            lr=s.lr,
+            weight_decay=s.weight_decay,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.denoiser.bias_out.device
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The optimizer's parameter groups."""
+        return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
+
+    def loss(self, x0: Tensor) -> Tensor:
+        """Mean training loss of a batch (n, items)."""
+        return self.loss_and_prediction(x0)[0]
+
+    def loss_and_prediction(self, x0: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean training loss, each row at a drawn step and weighted by one over its probability; and predicted x_0."""
+        t, scaled_probability = self.sampler.sample(len(x0))
+        losses, predicted = self.process.losses(self.denoiser, x0, t, torch.randn_like(x0), reweight=self.reweight)
+        self.sampler.update(t, losses.detach())
+        return (losses / scaled_probability).mean(), predicted
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: they have changed."""
+        self._chain = None
+
+    @torch.no_grad()
+    def scores(self, rows: SparseRows, *, seed: int) -> Scores:
+        """Scores at the end of the reverse chain from histories ``rows``; ``seed`` draws the noise, if any."""
+        if self.forward_steps > 0 or (self.sampling_noise and self.process.noisy):
+            return DenseScores(self.dense_scores(rows.to_dense(len(self.denoiser.bias_out)), seed))
+        if self._chain is None:
+            self._chain = HiddenChain(self.denoiser, self.process)
+        state = self._chain.run(rows)
+        bias = state.k * self.denoiser.bias_out
+        return LinearScores(state.g, self.item_vectors(), bias, rows, state.a)
+
+    @torch.no_grad()
+    def dense_scores(self, x0: Tensor, seed: int) -> Tensor:
+        """The end (n, items) of the reverse chain from dense rows ``x0`` (n, items)."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return self.process.reverse(
+            self.denoiser,
+            x0,
+            forward_steps=self.forward_steps,
+            sampling_noise=self.sampling_noise,
+            draw=lambda like: torch.randn(like.shape, generator=generator, device=like.device),
+        )
+
+    def item_vectors(self) -> Tensor:
+        """The last layer's row of each item, (items, width)."""
+        return self.denoiser.items_out.detach()

@@ -1,0 +1,108 @@
+"""Diffusion over the latents of grouped items: what L-DiffRec and LT-DiffRec train and rank by."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from diffrec.diffusion import SparseRows
+from diffrec.latent import GroupAutoencoder, ItemGroups
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.item_diffusion import ItemDiffusion
+
+if TYPE_CHECKING:
+    from diffrec.recommenders.diffrec import DiffRecSettings
+
+
+class LatentDiffusion(nn.Module):
+    """A group autoencoder and a diffusion over its latents, trained together (the paper's section 4.1).
+
+    Parameters
+    ----------
+    autoencoder : GroupAutoencoder
+        Between the items and the latents.
+    diffusion : ItemDiffusion
+        Its "items" are the latents' entries.
+    settings : DiffRecSettings
+        For the two annealings and the input dropout.
+    """
+
+    def __init__(self, autoencoder: GroupAutoencoder, diffusion: ItemDiffusion, settings: "DiffRecSettings") -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.diffusion = diffusion
+        self.settings = settings
+        self.batches_seen = 0
+        self.epoch = 1
+        self._item_matrix: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, s: "DiffRecSettings", group_of_item: Tensor, device: torch.device) -> "LatentDiffusion":
+        """Build as the settings say, with fresh weights."""
+        autoencoder = GroupAutoencoder(ItemGroups(group_of_item), s.latent_dims, s.decoder_dims).to(device)
+        return cls(autoencoder, ItemDiffusion.of(s, autoencoder.latent_width, device), s)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.diffusion.device
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The optimizer's groups: the paper trains autoencoder and denoiser with a learning rate each."""
+        s = self.settings
+        return [
+            {"params": self.diffusion.parameters(), "lr": s.lr, "weight_decay": s.weight_decay},
+            {
+                "params": self.autoencoder.parameters(),
+                "lr": s.autoencoder_lr,
+                "weight_decay": s.autoencoder_weight_decay,
+            },
+        ]
+
+    def loss(self, rows: SparseRows) -> Tensor:
+        """Mean training loss of n histories: likelihood, annealed KL, lambda times the diffusion loss (eq. 14-15)."""
+        s = self.settings
+        if self.training:
+            kept = nn.functional.dropout(rows.values, s.encoder_dropout)
+            # The authors' likelihood counts the entries that are left, too.
+            rows = SparseRows(rows.offsets, rows.indices, kept)
+        encoded = self.autoencoder.encode(rows)
+        diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
+        kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
+        autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, rows) + kl_weight * encoded.kl()
+        self.batches_seen += 1
+        # Without reweighting the diffusion loss is of another size, and the authors put lambda on the other term.
+        if s.reweight:
+            return autoencoder_loss + self.diffusion_weight() * diffusion_loss
+        return diffusion_loss + self.diffusion_weight() * autoencoder_loss
+
+    def start_epoch(self, epoch: int) -> None:
+        """Say which epoch begins, counted from 1: lambda is annealed by epoch."""
+        self.epoch = epoch
+
+    def diffusion_weight(self) -> float:
+        """Lambda in this epoch: it falls linearly from ``diffusion_weight`` to ``diffusion_weight_min``."""
+        s = self.settings
+        fallen = (self.epoch - 1) / s.diffusion_anneal_epochs if s.diffusion_anneal_epochs else 0.0
+        return max((1.0 - fallen) * s.diffusion_weight, s.diffusion_weight_min)
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: they have changed."""
+        self._item_matrix = None
+        self.diffusion.changed()
+
+    @torch.no_grad()
+    def scores(self, rows: SparseRows, *, seed: int) -> Scores:
+        """Scores decoded from the end of the reverse chain over the latents of ``rows``; ``seed`` draws its noise."""
+        latent = self.diffusion.dense_scores(self.autoencoder.encode(rows).mu, seed)
+        items, bias = self._items()
+        return LinearScores(self.autoencoder.user_vectors(latent), items, bias)
+
+    def item_vectors(self) -> Tensor:
+        """The decoders' last layers, (items, width)."""
+        return self._items()[0]
+
+    def _items(self) -> tuple[Tensor, Tensor]:
+        if self._item_matrix is None:
+            self._item_matrix = self.autoencoder.item_matrix()
+        return self._item_matrix

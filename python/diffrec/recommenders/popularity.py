@@ -1,0 +1,41 @@
+"""The most popular items: what every recommender has to beat."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffrec.data import Interactions
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.base import Recommender
+from diffrec.training import TrainingReport
+
+
+class Popularity(Recommender):
+    """Ranks items by how many users have them, the same for everyone but for what each has seen.
+
+    Examples
+    --------
+    >>> model = Popularity().fit(np.array([[1, 0, 1], [0, 0, 1]]))
+    >>> model.recommend([1], k=2).items
+    array([[0, 1]])
+    """
+
+    variant: ClassVar[str] = "popularity"
+    deterministic: ClassVar[bool] = True
+    _counts: Tensor
+
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
+        counts = np.bincount(train.matrix.indices, minlength=train.shape[1])
+        self._counts = torch.from_numpy(counts.astype(np.float32))
+        self.training_ = TrainingReport()
+
+    def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:  # noqa: ARG002 - the same for all
+        return LinearScores(torch.ones(stop - start, 1), self._counts[:, None])
+
+    def _state(self) -> dict[str, Tensor]:
+        return {"counts": self._counts}
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        self._counts = state["counts"]

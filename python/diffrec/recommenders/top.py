@@ -1,0 +1,81 @@
+"""What ``recommend`` returns."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data import Ids
+from diffrec.ranking import NO_ITEM
+
+
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The best k items of n users, best first.
+
+    Attributes
+    ----------
+    users : ndarray (n,)
+        Ids of the users, as they went in.
+    items : ndarray (n, k)
+        Ids of the items. Where a user has fewer than k candidates: -1 for integer ids, "" for strings.
+    scores : ndarray (n, k)
+        float32, -inf where there is no item.
+    item_rows : ndarray (n, k)
+        int32, the items as columns of the matrix; -1 where there is no item.
+
+    Examples
+    --------
+    >>> from diffrec.data import Ids
+    >>> rows, scores = np.array([[1, -1]], dtype=np.int32), np.array([[0.5, -np.inf]], dtype=np.float32)
+    >>> top = Top.of(np.array(["Ann"]), rows, scores, Ids(["tea", "milk"]))
+    >>> top.items
+    array([['milk', '']], dtype='<U4')
+    >>> top.to_frame()["item"].tolist()
+    ['milk']
+    """
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+    item_rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, users: NDArray[Any], rows: NDArray[np.int32], scores: NDArray[np.float32], ids: Ids) -> "Top":
+        """Name the item rows (n, k) by their ids."""
+        missing = rows == NO_ITEM
+        items = ids.ids[np.where(missing, 0, rows)]
+        items[missing] = "" if items.dtype.kind == "U" else NO_ITEM
+        return cls(users, items, scores, rows)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out."""
+        n, k = self.items.shape
+        filled = self.item_rows != NO_ITEM
+        return {
+            "user": np.repeat(self.users, k)[filled.ravel()],
+            "item": self.items[filled],
+            "rank": np.tile(np.arange(1, k + 1), n)[filled.ravel()],
+            "score": self.scores[filled],
+        }
+
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+        """Return ``columns`` as a data frame of an installed library.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+            Which library's frame.
+
+        Raises
+        ------
+        ImportError
+            When that library is not installed.
+        """
+        import narwhals
+
+        return narwhals.from_dict(self.columns(), backend=backend).to_native()

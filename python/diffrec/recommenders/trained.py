@@ -1,0 +1,108 @@
+"""What all recommenders that are trained by epochs share: validation held out, seeds, early stopping."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from diffrec.data import Interactions
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.settings import Settings, one_of, real, setting, whole
+from diffrec.training import PRECISIONS, PeakMemory, resolve_device, train
+
+# What training stops on; the DiffRec paper stops on it, too.
+VALIDATION_METRIC = "recall@20"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedSettings(Settings):
+    """Settings of every recommender that is trained by epochs."""
+
+    lr: float = setting(1e-3, real(0, open_low=True), "learning rate")
+    batch_size: int = setting(400, whole(1), "users in a batch")
+    epochs: int = setting(1000, whole(1), "passes over the data, at most")
+    patience: int = setting(20, whole(1), "epochs without a better validation after which training stops")
+    validate_every: int = setting(5, whole(1), "epochs between validations")
+    holdout: float = setting(
+        0.1,
+        real(0, 0.5),
+        "share of each history held out to stop on when fit gets no valid: the newest with time_weights, else at "
+        "random; 0 trains for exactly `epochs`",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings(TrainedSettings):
+    """Settings of those whose weights are mostly a network's."""
+
+    weight_decay: float = setting(0.0, real(0), "weight decay of AdamW")
+    precision: str = setting("auto", one_of(PRECISIONS), "number format of large products")
+
+
+class TrainedRecommender(Recommender):
+    """Trained by epochs until validation stops improving.
+
+    A subclass builds its network and says what one epoch does (``_prepare``), and forgets what it made of weights that
+    have changed since (``_weights_changed``).
+    """
+
+    settings_type = TrainedSettings
+    settings: TrainedSettings
+
+    @abstractmethod
+    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+        """Make a network with fresh weights; return it and what trains it for an epoch: number -> mean loss."""
+
+    def _weights_changed(self) -> None:
+        """Forget what was prepared from the weights."""
+
+    def _holdout_by(self) -> str:
+        """How interactions are picked for validation when none are given; see ``diffrec.data.split``."""
+        return "random"
+
+    def _fit(self, data: Interactions, valid: Interactions | None) -> None:
+        s = self.settings
+        device = resolve_device(s.device)
+        learn, valid = self._held_out(data, valid)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(s.seed)
+            network, run_epoch = self._prepare(learn, device)
+
+            def run_and_forget(epoch: int) -> float:
+                loss = run_epoch(epoch)
+                self._weights_changed()
+                return loss
+
+            with PeakMemory(device) as peak:
+                self.training_ = train(
+                    network,
+                    run_and_forget,
+                    epochs=s.epochs,
+                    validate=None if valid is None else lambda: self._validation(learn, valid, VALIDATION_METRIC),
+                    metric=VALIDATION_METRIC,
+                    validate_every=s.validate_every,
+                    patience=s.patience,
+                    progress=s.progress,
+                    description=self.variant,
+                    callbacks=s.callbacks,
+                )
+        self._weights_changed()
+        self.training_.facts |= {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "peak_memory": peak.device_bytes or peak.bytes,
+            **self._facts(),
+        }
+
+    def _facts(self) -> dict[str, str | int | float]:
+        """What else the report should say about this fit."""
+        return {}
+
+    def _held_out(self, data: Interactions, valid: Interactions | None) -> tuple[Interactions, Interactions | None]:
+        """Part the data where validation is wanted and none was given."""
+        s = self.settings
+        if valid is not None or s.holdout == 0:
+            return data, valid
+        learn, held_out, _ = data.split(by=self._holdout_by(), valid=s.holdout, test=0, seed=s.seed)
+        return (data, None) if len(held_out) == 0 else (learn, held_out)

@@ -1,0 +1,219 @@
+"""DiffRec and its forms beyond the interface all recommenders share."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn
+import torch
+
+import diffrec
+from diffrec import DiffRec, Interactions
+from diffrec.data import time_weights
+from diffrec.diffusion import Denoiser, GaussianProcess, noise_betas
+from diffrec.recommenders.embeddings import group_items, svd_embeddings
+
+SMALL: dict[str, Any] = {"dims": (6,), "epochs": 3, "batch_size": 8, "holdout": 0, "progress": False}
+LATENT: dict[str, Any] = SMALL | {"groups": 2, "latent_dims": (4,)}
+
+
+def some_interactions(users: int = 30, items: int = 14, seed: int = 0) -> Interactions:
+    rng = np.random.default_rng(seed)
+    taken = rng.random((users, items)) < 0.4
+    taken[np.arange(users), rng.integers(items, size=users)] = True
+    user, item = np.nonzero(taken)
+    return Interactions.from_arrays(
+        user, item, timestamp=rng.permutation(len(user)), users=np.arange(users), items=np.arange(items)
+    )
+
+
+DATA = some_interactions()
+
+
+def dense_chain(model: DiffRec, x0: np.ndarray) -> np.ndarray:
+    """Scores by the paper's procedure, from the weights of a fitted model."""
+    s = model.settings
+    state = model._state()
+    denoiser = Denoiser(x0.shape[1], s.dims, s.time_embedding, normalize=s.normalize).eval()
+    denoiser.load_state_dict({k.removeprefix("denoiser."): v for k, v in state.items()})
+    betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
+    with torch.no_grad():
+        return GaussianProcess(betas, s.predict).reverse(denoiser, torch.from_numpy(x0)).numpy()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("predict", ["x0", "eps"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_scores_are_those_of_the_dense_chain(predict: str, normalize: bool) -> None:
+    model = DiffRec(**SMALL, predict=predict, normalize=normalize, steps=7, noise_scale=0.5).fit(DATA)
+    expected = dense_chain(model, np.ceil(DATA.matrix.toarray()))
+    np.testing.assert_allclose(model.score(), expected, atol=1e-5, rtol=1e-4)
+    top = model.recommend(k=3, exclude_seen=False)
+    np.testing.assert_allclose(top.scores, -np.sort(-expected, axis=1)[:, :3], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["linear", "exponential", "power"])
+def test_t_diffrec_is_diffrec_on_time_weighted_histories(kind: str) -> None:
+    weighted = time_weights(DATA, kind, w_min=0.2, w_max=0.9, half_life=2.0)  # type: ignore[arg-type]
+    timely = diffrec.fit(DATA, variant="t-diffrec", time_weights=kind, w_min=0.2, w_max=0.9, half_life=2.0, **SMALL)
+    by_value = DiffRec(**SMALL, binarize=False).fit(weighted)
+    np.testing.assert_allclose(timely.score(), by_value.score(), atol=1e-6)
+
+
+def test_values_count_only_where_asked() -> None:
+    doubled = Interactions.from_csr(DATA.matrix * 2)
+    ones = DiffRec(**SMALL).fit(DATA)
+    np.testing.assert_array_equal(DiffRec(**SMALL).fit(doubled).score(), ones.score())
+    assert not np.allclose(DiffRec(**SMALL, binarize=False).fit(doubled).score(), ones.score())
+
+
+def test_noise_at_inference_is_drawn_from_the_seed() -> None:
+    plain = DiffRec(**SMALL, noise_scale=0.5, noise_max=0.5).fit(DATA)
+    for noisy in ({"forward_steps": 3}, {"sampling_noise": True}):
+        one, same, other = (
+            DiffRec(**SMALL, noise_scale=0.5, noise_max=0.5, seed=seed, **noisy).fit(DATA) for seed in (0, 0, 1)
+        )
+        np.testing.assert_array_equal(one.score(), same.score())
+        np.testing.assert_array_equal(one.score(), one.score())
+        assert not np.allclose(one.score(), other.score())
+        assert not np.array_equal(one.score(), plain.score())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"step_sampling": "uniform"},
+        {"reweight": False},
+        {"predict": "eps", "reweight": False, "noise_scale": 10},
+        {"precision": "bfloat16"},
+        {"noise_scale": 0},
+        {"steps": 1},
+        {"dims": (3, 6)},
+        {"dropout": 0},
+        {"noise_schedule": "cosine"},
+        {"noise_schedule": "binomial"},
+        {"variant": "l-diffrec", "groups": 2, "latent_dims": (4,)},
+        {"variant": "l-diffrec", "groups": 1, "latent_dims": (4, 8), "reweight": False},
+        {"variant": "lt-diffrec", "groups": 3, "latent_dims": (6,), "decoder_dims": (8,)},
+        {"variant": "l-diffrec", "groups": 2, "latent_dims": (4,), "forward_steps": 2, "sampling_noise": True},
+        {
+            "variant": "l-diffrec",
+            "groups": 2,
+            "latent_dims": (4,),
+            "kl_anneal_batches": 0,
+            "diffusion_anneal_epochs": 0,
+        },
+    ],
+)
+def test_every_setting_learns(settings: dict[str, Any]) -> None:
+    model = diffrec.fit(DATA, **(SMALL | {"epochs": 30, "lr": 1e-2, "autoencoder_lr": 1e-2} | settings))
+    losses = [epoch.loss for epoch in model.training_.epochs]
+    assert np.mean(losses[-5:]) < np.mean(losses[:2])
+    assert np.isfinite(model.score()).all()
+
+
+def test_without_valid_a_share_is_held_out_to_stop_on() -> None:
+    model = DiffRec(**(SMALL | {"holdout": 0.2, "epochs": 40, "validate_every": 2, "patience": 4})).fit(DATA)
+    assert model.training_.metric == "recall@20"
+    assert len(model.training_.epochs) < 40
+    assert model.train_ is DATA  # it recommends from whole histories all the same
+    timely = DiffRec(**SMALL, time_weights="linear")
+    learn, held_out = DiffRec(**(SMALL | {"holdout": 0.2}), time_weights="linear")._held_out(DATA, None)
+    assert held_out is not None
+    for u in range(5):
+        a, b = learn.take([u]).timestamps, held_out.take([u]).timestamps
+        assert a is not None
+        assert b is not None
+        assert not len(b) or b.min() > a.max()
+    assert timely._held_out(DATA, None) == (DATA, None)
+
+
+def test_a_preset_yields_to_named_settings() -> None:
+    model = diffrec.fit(DATA, preset="paper/ml-1m_clean", dims=(4,), epochs=1, batch_size=8, holdout=0, progress=False)
+    assert isinstance(model, DiffRec)
+    assert (model.settings.steps, model.settings.noise_max, model.settings.dims) == (40, 0.01, (4,))
+    assert model.settings.batch_size == 8
+
+
+def test_it_is_an_estimator() -> None:
+    model = DiffRec(**SMALL, steps=3)
+    copied = sklearn.base.clone(model)
+    assert copied is not model
+    assert copied.settings == model.settings
+    assert copied.get_params()["steps"] == 3
+    assert "steps=3" in repr(model)
+    assert "callbacks" not in repr(model)
+
+
+# -- the latent forms ---------------------------------------------------------------------------------------------
+
+
+def test_given_embeddings_decide_the_groups(tmp_path: Path) -> None:
+    halves = np.repeat([[0.0, 1.0], [5.0, 0.0]], 7, axis=0)
+    model = diffrec.fit(DATA, variant="l-diffrec", item_embeddings=halves, **LATENT)
+    groups = model._state()["autoencoder.group_of_item"].numpy()
+    assert len(set(groups[:7])) == len(set(groups[7:])) == 1
+    assert groups[0] != groups[-1]
+    assert model.training_.facts["item_embeddings"] == "given"
+    model.save(tmp_path / "l")
+    again = diffrec.load(tmp_path / "l")
+    assert again.training_.facts == model.training_.facts
+    np.testing.assert_array_equal(again._state()["autoencoder.group_of_item"].numpy(), groups)
+    np.testing.assert_array_equal(again.score(), model.score())
+
+
+def test_embeddings_are_learnt_when_none_are_given() -> None:
+    assert diffrec.fit(DATA, variant="l-diffrec", **LATENT).training_.facts["item_embeddings"] == "svd"
+    named = diffrec.fit(DATA, variant="l-diffrec", item_embeddings="lightgcn", **LATENT)
+    assert named.training_.facts["item_embeddings"] == "lightgcn"
+
+
+def test_svd_embeddings_are_the_normalised_matrix_compressed() -> None:
+    dense = DATA.matrix.toarray()
+    normalised = dense / np.sqrt(dense.sum(1, keepdims=True) * dense.sum(0, keepdims=True))
+    found = svd_embeddings(DATA, width=13)
+    _, singular, right = np.linalg.svd(normalised, full_matrices=False)
+    expected = right[:13].T * singular[:13]
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-5)
+    assert svd_embeddings(Interactions.from_csr(np.ones((1, 3)))).shape == (3, 1)
+
+
+def test_items_nobody_touched_have_a_group_too() -> None:
+    data = Interactions.from_arrays([0, 1, 2, 0], [0, 1, 2, 3], items=np.arange(9))
+    assert group_items(data, 3, None, seed=0).shape == (9,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"groups": 15}, "groups must be at most the number of items, 14, got 15"),
+        ({"groups": 0}, "groups must be at least 1, got 0"),
+        ({"item_embeddings": np.ones((3, 2))}, r"item_embeddings must have a row per item, 14, got shape \(3, 2\)"),
+        ({"item_embeddings": np.full((14, 2), np.nan)}, "item_embeddings must be finite, got nan"),
+        ({"item_embeddings": np.ones(14)}, "item_embeddings must be numbers of shape"),
+        ({"item_embeddings": "svt"}, "did you mean 'svd'"),
+        ({"latent_dims": (1,)}, "a width of 1 cannot be shared by 2 groups"),
+        ({"kl_weight": -1}, "kl_weight must be at least 0, got -1"),
+    ],
+)
+def test_impossible_latent_settings(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        diffrec.fit(DATA, variant="l-diffrec", **(LATENT | settings))
+
+
+def test_the_two_weights_are_annealed_as_the_paper_does() -> None:
+    model = DiffRec(**LATENT, diffusion_weight=0.04, diffusion_weight_min=0.01, diffusion_anneal_epochs=10).fit(DATA)
+    latent = model._model
+    weights = []
+    for epoch in range(1, 14):
+        latent.start_epoch(epoch)  # type: ignore[union-attr]
+        weights.append(latent.diffusion_weight())  # type: ignore[union-attr]
+    np.testing.assert_allclose(weights, np.maximum(0.04 * (1 - np.arange(13) / 10), 0.01))
+
+
+def test_latent_forms_are_smaller() -> None:
+    data = some_interactions(users=20, items=400)
+    settings: dict[str, Any] = {"epochs": 1, "holdout": 0, "progress": False}
+    plain = diffrec.fit(data, dims=(100,), **settings).training_.facts["parameters"]
+    latent = diffrec.fit(data, variant="l-diffrec", dims=(30,), latent_dims=(30,), **settings)
+    assert int(latent.training_.facts["parameters"]) < 0.5 * int(plain)

@@ -1,0 +1,211 @@
+"""What every recommender keeps to, run over all variants on data whose answer is known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import diffrec
+from diffrec import Interactions, Recommender
+from diffrec.recommenders import VARIANTS
+
+LATENT = {"batch_size": 16, "holdout": 0, "lr": 0.003, "autoencoder_lr": 0.003, "dropout": 0.0}
+# Enough training to tell the two halves of the world apart; small enough for a second.
+QUICK: dict[str, dict[str, Any]] = {
+    "diffrec": {"dims": (16,), "epochs": 80, "batch_size": 16, "holdout": 0, "lr": 0.02},
+    "t-diffrec": {"dims": (16,), "epochs": 80, "batch_size": 16, "holdout": 0, "lr": 0.02},
+    "l-diffrec": LATENT | {"epochs": 60},
+    "lt-diffrec": LATENT | {"epochs": 150},
+    "lightgcn": {"factors": 8, "epochs": 30, "batch_size": 64, "holdout": 0, "lr": 0.05},
+    "multivae": {"dims": (16,), "latent": 8, "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.02},
+    "multidae": {"dims": (16,), "latent": 8, "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.02},
+    "cfgan": {"dims": (4,), "discriminator_dims": (16,), "epochs": 30, "batch_size": 16, "holdout": 0, "lr": 0.02}
+    | {"discriminator_lr": 0.01, "zero_weight": 0.03},
+}
+USERS, ITEMS = 40, 12
+EMPTY_USER, UNTOUCHED_ITEM = 39, 11
+
+
+def two_tastes() -> Interactions:
+    """Even users take even items, odd ones odd items, each all but two; one user took nothing, one item is new."""
+    rng = np.random.default_rng(0)
+    user, item = [], []
+    for u in range(USERS - 1):
+        liked = np.arange(u % 2, ITEMS - 1, 2)
+        taken = rng.choice(liked, len(liked) - 2, replace=False)
+        user += [u] * len(taken)
+        item += taken.tolist()
+    return Interactions.from_arrays(
+        user, item, timestamp=rng.permutation(len(user)), users=np.arange(USERS), items=np.arange(ITEMS)
+    )
+
+
+DATA = two_tastes()
+
+
+@pytest.fixture(scope="module", params=sorted(VARIANTS))
+def model(request: pytest.FixtureRequest) -> Recommender:
+    return diffrec.fit(DATA, variant=request.param, progress=False, **QUICK.get(request.param, {}))
+
+
+def personal(model: Recommender) -> bool:
+    return model.variant != "popularity"
+
+
+def test_recommends_what_the_like_minded_took(model: Recommender) -> None:
+    top = model.recommend(k=2)
+    assert top.items.shape == top.scores.shape == (USERS, 2)
+    np.testing.assert_array_equal(top.users, np.arange(USERS))
+    if personal(model):
+        parity = np.arange(USERS - 1)[:, None] % 2
+        assert np.mean(top.items[:-1] % 2 == parity) > 0.95
+
+
+def test_lists_are_sorted_unique_and_unseen(model: Recommender) -> None:
+    top = model.recommend(k=ITEMS)
+    seen = DATA.matrix.toarray() > 0
+    for u in range(USERS):
+        found = top.items[u][top.items[u] >= 0]
+        assert set(found) == set(np.flatnonzero(~seen[u]))
+        order = np.lexsort((found, -top.scores[u][: len(found)]))
+        np.testing.assert_array_equal(order, np.arange(len(found)))
+    assert np.all(np.isneginf(top.scores[top.items < 0]))
+
+
+def test_agrees_with_its_scores(model: Recommender) -> None:
+    scores = model.score()
+    assert scores.dtype == np.float32
+    assert scores.shape == (USERS, ITEMS)
+    top = model.recommend(k=ITEMS, exclude_seen=False)
+    np.testing.assert_allclose(np.take_along_axis(scores, top.items, 1), top.scores, rtol=1e-5, atol=1e-6)
+
+
+def test_users_are_chosen_by_id_in_any_order(model: Recommender) -> None:
+    everyone, some = model.recommend(k=3), model.recommend([7, 2, 7], k=3)
+    np.testing.assert_array_equal(some.items, everyone.items[[7, 2, 7]])
+    np.testing.assert_array_equal(model.recommend(7, k=3).items, everyone.items[[7]])
+
+
+def test_strangers_get_what_known_users_with_their_history_get(model: Recommender) -> None:
+    strangers = Interactions.from_arrays(
+        ["x"] * 3 + ["y"] * 2, [0, 2, 4, 1, 3], timestamp=[1, 2, 3, 1, 2], items=np.arange(ITEMS)
+    )
+    top = model.recommend(strangers, k=2)
+    assert top.users.tolist() == ["x", "y"]
+    assert not {0, 2, 4} & set(top.items[0].tolist())
+    if model.variant == "lightgcn":
+        return  # known users have an embedding of their own besides their history, and rank better by it
+    known = model.recommend(DATA.take([4, 5]), k=4)
+    np.testing.assert_array_equal(known.items, model.recommend([4, 5], k=4).items)
+    np.testing.assert_allclose(known.scores, model.recommend([4, 5], k=4).scores, rtol=1e-5, atol=1e-6)
+
+
+def test_strangers_may_know_fewer_items_but_none_that_are_new(model: Recommender) -> None:
+    fewer = Interactions.from_arrays(["x", "x"], [2, 4], timestamp=[1, 2])
+    assert model.recommend(fewer, k=3).items.shape == (1, 3)
+    with pytest.raises(ValueError, match="unknown item.*99"):
+        model.recommend(Interactions.from_arrays(["x"], [99], timestamp=[1]))
+
+
+def test_allow_and_deny(model: Recommender) -> None:
+    allowed = model.recommend(k=ITEMS, allow=[3, 4, 5]).items
+    assert set(np.unique(allowed)) <= {-1, 3, 4, 5}
+    denied = model.recommend(k=ITEMS, deny=[3]).items
+    assert 3 not in denied
+    both = model.recommend(k=ITEMS, allow=[3, 4], deny=[3]).items
+    assert set(np.unique(both)) <= {-1, 4}
+
+
+def test_empty_history_and_untouched_item(model: Recommender) -> None:
+    top = model.recommend([EMPTY_USER], k=ITEMS)
+    assert sorted(top.items[0].tolist()) == list(range(ITEMS))
+    assert np.isfinite(top.scores).all()
+
+
+def test_saved_and_loaded_it_is_the_same(model: Recommender, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "model.diffrec"
+    model.save(path)
+    again = diffrec.load(path)
+    assert type(again) is type(model)
+    assert again.settings.values(saved_only=True) == model.settings.values(saved_only=True)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    a, b = model.recommend(k=5), again.recommend(k=5)
+    np.testing.assert_array_equal(a.items, b.items)
+    np.testing.assert_array_equal(a.scores, b.scores)
+    assert again.training_ == model.training_
+
+
+def test_a_seed_decides_everything(model: Recommender) -> None:
+    again = type(model)(**model.get_params()).fit(DATA)
+    np.testing.assert_array_equal(again.score(), model.score())
+
+
+def test_evaluation_ranks_by_held_out_items(model: Recommender) -> None:
+    relevant = np.zeros((USERS, ITEMS))
+    relevant[0, [0, 2, 4, 6, 8, 10]] = 1  # those user 0 has are masked, the two left are its best
+    report = model.evaluate(relevant, k=[2, 12])
+    assert report.users.tolist() == [0]
+    assert report.users_without_relevant == USERS - 1
+    if personal(model):
+        assert report["precision@2"] == 1
+    assert report["recall@12"] == pytest.approx(2 / 6)
+    assert set(report.per_user) >= {"ndcg@2", "recall@12", "recall_truncated@2", "mrr@2", "hit_rate@2"}
+    masked = np.zeros((USERS, ITEMS))
+    masked[0, [0, 2, 4, 6, 8, 10]] = 1
+    assert model.evaluate(relevant, seen=masked, k=2)["recall@2"] == 0
+    assert "recall@12" not in str(report)
+    assert "recall " in str(report)
+
+
+def test_evaluation_matches_ids_and_counts_the_unknown(model: Recommender) -> None:
+    other = Interactions.from_arrays([0, 0, 777, 1], [0, 888, 0, 1])
+    report = model.evaluate(other)
+    assert report.users.tolist() == [0, 1]
+    assert report.interactions_left_out == 2
+    assert "2 interactions of unknown" in str(report)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one(model: Recommender, k: int) -> None:
+    for call in (lambda: model.recommend(k=k), lambda: model.evaluate(DATA, k=[5, k])):
+        with pytest.raises(ValueError, match=f"k must be at least 1, got {k}"):
+            call()
+    with pytest.raises(TypeError, match="k must be a whole number, got 2.5"):
+        model.recommend(k=2.5)  # type: ignore[arg-type]
+
+
+def test_unknown_user_or_item(model: Recommender) -> None:
+    for call in (lambda: model.recommend([3, 99]), lambda: model.score([99])):
+        with pytest.raises(ValueError, match="unknown user.*99"):
+            call()
+    for argument in ("allow", "deny"):
+        with pytest.raises(ValueError, match="unknown item.*99"):
+            model.recommend(**{argument: [99]})
+
+
+def test_a_test_matrix_of_another_shape(model: Recommender) -> None:
+    with pytest.raises(ValueError, match=r"test must have the shape.*\(40, 12\), got \(3, 12\)"):
+        model.evaluate(sparse.eye_array(3, 12, format="csr"))
+    with pytest.raises(ValueError, match=r"users must have 12 columns"):
+        model.recommend(sparse.eye_array(3, 5, format="csr"))
+
+
+def test_frames_go_in(model: Recommender) -> None:
+    frame = pd.DataFrame({"user_id": [0, 1], "item_id": [2, 3], "timestamp": [1, 2]})
+    assert len(model.evaluate(frame).users) == 2
+
+
+def test_result_as_frame(model: Recommender) -> None:
+    frame = model.recommend([0, EMPTY_USER], k=ITEMS).to_frame()
+    assert list(frame.columns) == ["user", "item", "rank", "score"]
+    assert (frame["item"] >= 0).all()
+    assert frame.groupby("user")["rank"].max().tolist() == [ITEMS - 4, ITEMS]
+
+
+def test_strangers_without_any_history(model: Recommender) -> None:
+    nobody = sparse.csr_array((2, ITEMS), dtype=np.float32)
+    known = model.recommend([EMPTY_USER], k=ITEMS).items
+    np.testing.assert_array_equal(model.recommend(nobody, k=ITEMS).items, np.repeat(known, 2, axis=0))

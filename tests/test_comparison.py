@@ -1,0 +1,102 @@
+"""Comparisons: the table, the intervals, and what is said of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec import Interactions, Recommender
+from diffrec.comparison import bootstrap_interval
+from diffrec.recommenders import VARIANTS
+
+DATA = diffrec.datasets.synthetic(users=120, items=60, seed=0)
+
+
+def test_a_table_of_several() -> None:
+    variants: dict[str, dict[str, Any]] = {
+        "popularity": {},
+        "few": {"variant": "itemknn", "neighbors": 1},
+        "net": {"variant": "diffrec", "dims": (8,), "epochs": 2, "holdout": 0},
+    }
+    table = diffrec.compare(DATA, variants, seeds=2, metric="recall@5", k=[10], progress=False)
+    assert len(table) == 3
+    values = [row.means["recall@5"] for row in table]
+    assert values == sorted(values, reverse=True)
+    by_name = {row.name: row for row in table}
+    assert by_name["net"].variant == "diffrec"
+    assert by_name["net"].deviations["recall@5"] > 0
+    assert by_name["popularity"].deviations["recall@5"] == 0
+    assert all(row.seconds > 0 and row.peak_memory > 0 for row in table)
+    assert table.best.difference == (0, 0, 0)
+    for row in table[1:]:
+        middle, low, high = row.difference
+        assert low <= middle <= high
+        assert middle == pytest.approx(row.means["recall@5"] - table.best.means["recall@5"], abs=1e-12)
+    for word in ("popularity", "recall@5", "ndcg@10", "wins"):
+        assert word in str(table)
+    assert list(table.to_frame()["name"]) == [row.name for row in table]
+
+
+def test_it_says_plainly_when_a_simple_rival_wins() -> None:
+    table = diffrec.compare(
+        DATA, {"itemknn": {}, "weak": {"variant": "diffrec", "dims": (1,), "epochs": 1, "holdout": 0}}, seeds=1
+    )
+    assert table.best.name == "itemknn"
+    assert table.verdict.startswith("itemknn, a simple rival, wins with ndcg@20")
+
+
+def test_equals_are_not_ranked_by_luck() -> None:
+    table = diffrec.compare(DATA, {"a": {"variant": "popularity"}, "b": {"variant": "popularity"}})
+    assert "may be luck" in table.verdict
+
+
+def test_a_ready_split_is_used_as_it_is() -> None:
+    split = DATA.split(by="random", seed=5)
+    table = diffrec.compare(split, ["popularity"])
+    expected = diffrec.fit(split.train, variant="popularity").evaluate(split.test, seen=split.valid)
+    assert table.best.means["ndcg@20"] == expected["ndcg@20"]
+    assert table.users == len(expected.users)
+
+
+def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Greedy(Recommender):
+        variant = "greedy"
+        deterministic = True
+
+        def _fit(self, train: Interactions, valid: Interactions | None) -> None:
+            raise MemoryError("needs 8.0 TB; use 'itemknn' instead")
+
+        _scores = _state = _restore = None  # type: ignore[assignment]
+
+    monkeypatch.setitem(VARIANTS, "greedy", (Greedy, {}))
+    table = diffrec.compare(DATA, ["greedy", "popularity"])
+    assert [row.name for row in table] == ["popularity"]
+    assert "greedy: needs 8.0 TB" in str(table)
+    with pytest.raises(MemoryError, match="8.0 TB"):
+        diffrec.compare(DATA, ["greedy"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"variants": ["difrec"]}, "did you mean 'diffrec'"),
+        ({"variants": []}, "at least one"),
+        ({"seeds": 0}, "seeds must be at least 1, got 0"),
+        ({"metric": "auc"}, "metric must be one of"),
+        ({"metric": "coverage@5"}, "coverage"),
+        ({"by": "tiem"}, "did you mean 'time'"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        diffrec.compare(DATA, **arguments)
+
+
+def test_the_interval_is_the_normal_one_for_many_users() -> None:
+    differences = np.random.default_rng(0).normal(0.3, 2.0, 4000)
+    middle, low, high = bootstrap_interval(differences, resamples=4000)
+    error = differences.std() / np.sqrt(len(differences))
+    assert middle == differences.mean()
+    assert low == pytest.approx(middle - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(middle + 1.96 * error, abs=0.1 * error)
