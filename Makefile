@@ -1,0 +1,69 @@
+# One entry point for people and machines. `make demo` and `make test` set everything up by themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?=
+export DIFFREC_DATA ?= $(abspath $(wildcard ../shared/data))
+export DIFFREC_GOLDEN ?= $(abspath $(wildcard ../shared/golden))
+# The environment of this folder is used whatever environment the caller has activated.
+unexport VIRTUAL_ENV
+
+RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
+
+.PHONY: all setup demo test test-all lint format bench wheel clean
+
+all: lint test wheel
+
+setup: $(VENV)/.built
+
+$(BIN)/python:
+	@command -v cargo >/dev/null || { echo "Rust is needed to build diffrec: see https://rustup.rs"; exit 1; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
+
+# uv is taken from the machine when it is there, otherwise from the environment itself.
+UV = $$(command -v uv || echo $(BIN)/uv)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	$(UV) pip install --quiet --python $(BIN)/python --group dev -r pyproject.toml
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(RUST)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --uv --release --quiet --skip-install
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m diffrec.demo $(DATA)
+
+test: setup
+	cargo test --quiet
+	$(BIN)/python -m pytest -q
+
+test-all: setup
+	cargo test --quiet
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -m "long or not long"
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features python -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest diffrec._core --mypy-config-file pyproject.toml
+	$(BIN)/lint-imports
+
+format: setup
+	cargo fmt
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	$(BIN)/python -m pytest benches/bench_*.py --benchmark-only -q
+
+wheel: setup
+	$(BIN)/maturin build --release --quiet --out dist
+
+clean:
+	rm -rf $(VENV) target dist

@@ -1,0 +1,67 @@
+"""Test accuracy over seeds: the command behind the figures in docs/results.md.
+
+    python benches/accuracy.py ml-1m_clean diffrec preset=paper/ml-1m_clean
+    python benches/accuracy.py lastfm ease l2=300 --seeds 0
+
+Fits on the train part of ``$DIFFREC_DATA/NAME.npz``, stops on its valid part, and ranks all items in neither for the
+test part. ``name=value`` are settings of ``diffrec.fit``; ``item_embeddings=FILE.npy`` reads an array of that folder.
+"""
+
+import argparse
+import ast
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import diffrec
+
+METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
+
+
+def main() -> None:
+    """Fit and evaluate once a seed, then print the means as a row of a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", help="name of a ready-made split")
+    parser.add_argument("variant")
+    parser.add_argument("settings", nargs="*", metavar="name=value")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = parser.parse_args()
+    folder = Path(os.environ["DIFFREC_DATA"])
+    split = diffrec.Split.read(folder / f"{arguments.data}.npz")
+    settings = dict(parsed(text, folder) for text in arguments.settings)
+
+    rows = []
+    for seed in arguments.seeds:
+        started = time.perf_counter()
+        model = diffrec.fit(split.train, variant=arguments.variant, valid=split.valid, seed=seed, **settings)
+        seconds = time.perf_counter() - started
+        report = model.evaluate(split.test, seen=split.valid)
+        rows.append([report[name] for name in METRICS])
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in zip(METRICS, rows[-1], strict=True))
+        training = model.training_
+        print(
+            f"seed {seed}: {figures}  (best epoch {training.best_epoch} of {len(training.epochs)}, validation "
+            f"{training.best_validation or float('nan'):.4f}, {seconds:.0f} s, {training.facts})",
+            flush=True,
+        )
+    means, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
+    cells = " | ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(means, spread, strict=True))
+    print(f"| `{arguments.data}` | {arguments.variant} {' '.join(arguments.settings)} | {cells} |")
+
+
+def parsed(text: str, folder: Path) -> tuple[str, Any]:
+    """Read one ``name=value``: a Python literal where it is one, an array for a .npy file, else the text."""
+    name, _, value = text.partition("=")
+    if value.endswith(".npy"):
+        return name, np.load(folder / value)
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+if __name__ == "__main__":
+    main()
