@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(RUST)
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --uv --release --quiet --skip-install
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --uv --release --quiet
 	@touch $@
 
 demo: setup
