@@ -87,7 +87,7 @@ def _show_users(model: Recommender, split: Split) -> None:
         )
         past = titles[history.matrix.indices[order][:TITLES_SHOWN]]
         best = [("* " if item in later else "  ") + titles[item] for item in recommended if item != NO_ITEM]
-        width = max(map(len, past)) + 4
+        width = max(map(len, [*past, "has lately"])) + 4
         print(f"user {user}\n  {'has lately':{width}}is recommended (* = taken later)")
         for left, right in itertools.zip_longest(past, best, fillvalue=""):
             print(f"  {left:{width}}{right}")
