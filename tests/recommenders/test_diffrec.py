@@ -217,3 +217,14 @@ def test_latent_forms_are_smaller() -> None:
     plain = diffrec.fit(data, dims=(100,), **settings).training_.facts["parameters"]
     latent = diffrec.fit(data, variant="l-diffrec", dims=(30,), latent_dims=(30,), **settings)
     assert int(latent.training_.facts["parameters"]) < 0.5 * int(plain)
+
+
+def test_no_group_outgrows_its_balance() -> None:
+    lopsided = np.zeros((14, 1))
+    lopsided[0] = 9
+    sizes = [
+        np.bincount(group_items(DATA, 2, lopsided, balance=balance, seed=0)).tolist() for balance in (None, 1.0, 1.5)
+    ]
+    assert sorted(sizes[0]) == [1, 13]
+    assert sizes[1] == [7, 7]
+    assert max(sizes[2]) <= 10

@@ -22,8 +22,8 @@ QUICK: dict[str, dict[str, Any]] = {
     "lightgcn": {"factors": 8, "epochs": 30, "batch_size": 64, "holdout": 0, "lr": 0.05},
     "multivae": {"dims": (16,), "latent": 8, "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.02},
     "multidae": {"dims": (16,), "latent": 8, "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.02},
-    "cfgan": {"dims": (4,), "discriminator_dims": (16,), "epochs": 30, "batch_size": 16, "holdout": 0, "lr": 0.02}
-    | {"discriminator_lr": 0.01, "zero_weight": 0.03},
+    "cfgan": {"dims": (4,), "discriminator_dims": (16,), "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.005}
+    | {"discriminator_lr": 0.01, "zero_weight": 0.3},
 }
 USERS, ITEMS = 40, 12
 EMPTY_USER, UNTOUCHED_ITEM = 39, 11

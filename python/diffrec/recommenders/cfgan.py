@@ -36,16 +36,17 @@ class CFGANSettings(NetworkSettings):
 class CFGAN(TrainedRecommender):
     """Collaborative filtering by a conditional GAN (Chae et al., CIKM 2018), user-based, with both remedies (ZP).
 
-    The generator G maps a history c to a vector x of values in (0, 1), one per item; the discriminator D judges whether
-    a vector is c's own history r or generated. Both see of a generated vector only c's items e and a random sample k of
+    The generator G maps a history c to a vector x, a number per item; the discriminator D judges whether a vector is
+    c's own history r or generated. Both see of a generated vector only c's items e and a random sample k of
     the unseen ones (partial masking), and a random sample of the unseen items, Z, is to be generated as 0 (zero
     reconstruction). In turns,
 
         D minimises  -log D(r | c) - log(1 - D(x * (e + k) | c))
-        G minimises  log(1 - D(x * (e + k) | c)) + alpha * sum over Z of x_j^2
+        G minimises  -log D(x * (e + k) | c) + alpha * sum over Z of x_j^2
 
-    per user. Samples hold each unseen item with the set probability and are drawn anew for every batch, which is all
-    that is ever dense. Items are ranked by G's output before its sigmoid, which keeps the order.
+    per user. As in the authors' code, G's term is not the paper's log(1 - D), whose gradient vanishes where D wins, and
+    x is not squeezed into (0, 1). Samples hold each unseen item with the set probability and are drawn anew for every
+    batch, which is all that is ever dense. Items are ranked by x.
 
     Parameters
     ----------
@@ -141,8 +142,8 @@ class Generator(nn.Module):
         return cast(Tensor, self.inner(torch.tanh(self.items_in(rows))))
 
     def forward(self, rows: SparseRows) -> Tensor:
-        """Vectors (n, items) of values in (0, 1)."""
-        return torch.sigmoid(self.items_out(self.hidden(rows)))
+        """Vectors (n, items), near 1 for what a user has."""
+        return cast(Tensor, self.items_out(self.hidden(rows)))
 
 
 class Discriminator(nn.Module):
@@ -188,11 +189,11 @@ class Game:
         return (functional.softplus(-as_real) + functional.softplus(as_fake)).mean()
 
     def generator_loss(self, rows: SparseRows) -> Tensor:
-        """Mean over n histories of log(1 - D(generated)) plus the weighted squares of what is to be 0."""
+        """Mean over n histories of -log D(generated) plus the weighted squares of what is to be 0."""
         generated: Tensor = self.generator(rows)
         shown, zero = self.samples(rows, generated)
-        fooled = -functional.softplus(self.discriminator(generated * shown, rows))
-        return (fooled + self.zero_weight * (generated.square() * zero).sum(dim=1)).mean()
+        caught = functional.softplus(-self.discriminator(generated * shown, rows))
+        return (caught + self.zero_weight * (generated.square() * zero).sum(dim=1)).mean()
 
     def samples(self, rows: SparseRows, like: Tensor) -> tuple[Tensor, Tensor]:
         """Draw what the discriminator sees, e + k, and what is to be 0: masks of the shape of ``like`` (n, items)."""

@@ -65,6 +65,9 @@ class DiffRecSettings(NetworkSettings):
         "what groups are made of: 'svd' (also None), 'lightgcn', or an array (items, width)",
         saved=False,
     )
+    group_balance: float | None = setting(
+        1.5, optional(real(1)), "largest group at most this multiple of the mean; None for groups of any size"
+    )
     encoder_dropout: float = setting(0.1, real(0, 1, open_high=True), "share of a history dropped before encoding")
     autoencoder_lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the autoencoder")
     autoencoder_weight_decay: float = setting(0.0, real(0), "weight decay of the autoencoder")
@@ -140,7 +143,7 @@ class DiffRec(TrainedRecommender):
         self, learn: Interactions, batches: SparseBatches, device: torch.device
     ) -> tuple[nn.Module, Callable[[int], float]]:
         s = self.settings
-        group_of_item = group_items(learn, cast(int, s.groups), s.item_embeddings, seed=s.seed)
+        group_of_item = group_items(learn, cast(int, s.groups), s.item_embeddings, balance=s.group_balance, seed=s.seed)
         model = self._model = LatentDiffusion.of(s, group_of_item, device)
         optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffrec.data import Interactions
 from diffrec.data._checks import nearest
+from diffrec.latent.kmeans import kmeans
 
 # What items are embedded by when no embeddings are given.
 LEARNT_EMBEDDINGS = ("svd", "lightgcn")
@@ -68,7 +69,9 @@ def svd_embeddings(data: Interactions, width: int = WIDTH, seed: int = 0) -> NDA
     return np.ascontiguousarray((singular[:, None] * right).T, dtype=np.float32)
 
 
-def group_items(data: Interactions, groups: int, item_embeddings: Any, *, seed: int) -> Tensor:
+def group_items(
+    data: Interactions, groups: int, item_embeddings: Any, *, balance: float | None = None, seed: int
+) -> Tensor:
     """Cluster the items by their embeddings.
 
     Parameters
@@ -79,6 +82,9 @@ def group_items(data: Interactions, groups: int, item_embeddings: Any, *, seed: 
         How many clusters.
     item_embeddings : None, str or ndarray (items, width)
         See ``DiffRecSettings.item_embeddings``.
+    balance : float, optional
+        The largest group may hold at most this multiple of the mean: an encoder's size grows with the square of its
+        group's, so that one huge group would undo what grouping saves.
     seed : int
         Of the embeddings and of k-means.
 
@@ -97,9 +103,8 @@ def group_items(data: Interactions, groups: int, item_embeddings: Any, *, seed: 
         raise ValueError(f"groups must be at most the number of items, {items}, got {groups}")
     if groups == 1:
         return torch.zeros(items, dtype=torch.int64)
-    from diffrec.latent.kmeans import kmeans
-
-    return torch.from_numpy(kmeans(_embed(data, item_embeddings, seed), groups, seed=seed).labels.astype(np.int64))
+    clusters = kmeans(_embed(data, item_embeddings, seed), groups, balance=balance, seed=seed)
+    return torch.from_numpy(clusters.labels.astype(np.int64))
 
 
 def _embed(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
