@@ -26,6 +26,7 @@ def test_a_table_of_several() -> None:
     by_name = {row.name: row for row in table}
     assert by_name["net"].variant == "diffrec"
     assert by_name["net"].deviations["recall@5"] > 0
+    assert by_name["net"].parameters > 0 == by_name["popularity"].parameters
     assert by_name["popularity"].deviations["recall@5"] == 0
     assert all(row.seconds > 0 and row.peak_memory > 0 for row in table)
     assert table.best.difference == (0, 0, 0)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ class Row:
         Mean time to fit.
     peak_memory : int
         Largest peak of the process while fitting, in bytes.
+    parameters : int
+        Trained numbers; 0 for models that count and solve instead of training by gradients.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     difference: tuple[float, float, float]
     seconds: float
     peak_memory: int
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ class Comparison(Sequence[Row]):
             table[f"{metric} sd"] = [row.deviations[metric] for row in self]
         for place, end in enumerate(("difference", "difference low", "difference high")):
             table[end] = [row.difference[place] for row in self]
-        return table | {"seconds": [r.seconds for r in self], "peak_memory": [r.peak_memory for r in self]}
+        for name in ("seconds", "peak_memory", "parameters"):
+            table[name] = [getattr(row, name) for row in self]
+        return table
 
     def to_frame(self, backend: Any = "pandas") -> Any:
         """Return ``columns`` as a data frame of an installed library ("pandas", "polars" or "pyarrow")."""
@@ -119,13 +124,17 @@ class Comparison(Sequence[Row]):
         """Lay the table out, with the verdict below."""
         metrics = list(self.best.means)
         wide = max(len(row.name) for row in self)
-        head = "".join(f"{metric:>18}" for metric in metrics) + f"{'against the best':>28}{'fit':>10}{'memory':>10}"
+        head = (
+            "".join(f"{metric:>18}" for metric in metrics)
+            + f"{'against the best':>28}{'fit':>10}{'memory':>10}{'parameters':>14}"
+        )
         lines = [" " * wide + head]
         for row in self:
             cells = "".join(f"{row.means[m]:>9.4f} ± {row.deviations[m]:.4f}" for m in metrics)
             middle, low, high = row.difference
             gap = "" if row is self.best else f"{middle:+.4f} [{low:+.4f}, {high:+.4f}]"
-            lines.append(f"{row.name:{wide}}{cells}{gap:>28}{row.seconds:>8.1f} s{row.peak_memory / 1e9:>7.2f} GB")
+            size = f"{row.seconds:>8.1f} s{row.peak_memory / 1e9:>7.2f} GB{row.parameters:>14,}"
+            lines.append(f"{row.name:{wide}}{cells}{gap:>28}{size}")
         lines += [f"{name}: {why}" for name, why in self.refused.items()]
         lines.append(f"{self.verdict} (mean over {self.users:,} users; intervals hold {CONFIDENCE:.0%} of resamplings)")
         return "\n".join(lines)
@@ -206,6 +215,15 @@ def compare(
     return _ranked(outcomes, settings, metric, cuts, refused)
 
 
+class _Run(NamedTuple):
+    """What one fit gave."""
+
+    report: Report
+    seconds: float
+    peak_memory: int
+    parameters: int
+
+
 @dataclass(frozen=True)
 class _Outcome:
     """What the fits of one recommender gave."""
@@ -213,11 +231,12 @@ class _Outcome:
     reports: list[Report]
     seconds: float
     peak_memory: int
+    parameters: int
 
     @classmethod
-    def of(cls, runs: list[tuple[Report, float, int]]) -> "_Outcome":
-        reports, seconds, peaks = zip(*runs, strict=True)
-        return cls(list(reports), float(np.mean(seconds)), max(peaks))
+    def of(cls, runs: list["_Run"]) -> "_Outcome":
+        reports, seconds, peaks, parameters = zip(*runs, strict=True)
+        return cls(list(reports), float(np.mean(seconds)), max(peaks), max(parameters))
 
     def per_user(self, metric: str) -> NDArray[np.float64]:
         """Each user's mean over the seeds."""
@@ -245,14 +264,15 @@ def _split(data: Interactions, by: str | None) -> Split:
 
 def _runs(
     split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
-) -> Iterator[tuple[Report, float, int]]:
+) -> Iterator[_Run]:
     kind: type[Recommender] = VARIANTS[settings["variant"]][0]
     for seed in range(1 if kind.deterministic else seeds):
         started = time.perf_counter()
         with PeakMemory(resolve_device(device)) as peak:
             model = fit(split.train, valid=split.valid, seed=seed, device=device, progress=False, **settings)
         seconds = time.perf_counter() - started
-        yield model.evaluate(split.test, seen=split.valid, k=cuts), seconds, peak.device_bytes or peak.bytes
+        report = model.evaluate(split.test, seen=split.valid, k=cuts)
+        yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
         bar.update(seeds if kind.deterministic else 1)
 
 
@@ -281,6 +301,7 @@ def _ranked(
                 bootstrap_interval(per_user[label] - best),
                 outcomes[label].seconds,
                 outcomes[label].peak_memory,
+                outcomes[label].parameters,
             )
         )
     return Comparison(rows, metric, len(best), refused)
