@@ -13,7 +13,8 @@ from diffrec.data import Interactions, Split
 from diffrec.data._checks import nearest
 from diffrec.evaluation import Report, parse_metric
 from diffrec.recommenders import VARIANTS, Recommender, fit
-from diffrec.recommenders.inputs import as_interactions, whole_number
+from diffrec.recommenders.inputs import as_interactions
+from diffrec.recommenders.settings import whole
 from diffrec.training import PeakMemory, resolve_device
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
@@ -193,7 +194,7 @@ def compare(
     >>> table.best.difference
     (0.0, 0.0, 0.0)
     """
-    seeds = whole_number("seeds", seeds, 1)
+    seeds = whole(1)("seeds", seeds)
     name, cut = parse_metric(metric)
     if name == "coverage":
         raise ValueError("metric must be one that each user has, got 'coverage', which is one of all lists together")

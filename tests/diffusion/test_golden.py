@@ -49,9 +49,10 @@ def test_denoiser(golden: Path, which: str) -> None:
         x0, t, noise = (torch.from_numpy(arrays[k]) for k in ("x0", "t", "noise"))
         x_t = process.q_sample(x0, t, noise)
 
-        def same(found: torch.Tensor, key: str, case_name: str = name, arrays: Any = arrays) -> None:
-            # rtol: some losses are about 1e5, where float32 itself is coarser than 1e-5.
-            np.testing.assert_allclose(found, arrays[key], atol=1e-5, rtol=2e-7, err_msg=f"{case_name} {key}")
+        def same(
+            found: torch.Tensor, key: str, rtol: float = 0, case_name: str = name, arrays: Any = arrays
+        ) -> None:
+            np.testing.assert_allclose(found, arrays[key], atol=1e-5, rtol=rtol, err_msg=f"{case_name} {key}")
 
         with torch.no_grad():
             if which == "hidden":
@@ -59,7 +60,8 @@ def test_denoiser(golden: Path, which: str) -> None:
                 continue
             same(x_t, "x_t")
             same(denoiser(x_t, t), "denoiser_output")
-            same(process.losses(denoiser, x0, t, noise)[0], "loss_per_row_reweighted")
+            # Some losses are about 1e5, where float32 itself is coarser than 1e-5.
+            same(process.losses(denoiser, x0, t, noise)[0], "loss_per_row_reweighted", rtol=2e-7)
             same(process.reverse(denoiser, x0), "reverse_from_x0")
             forward = case["forward_steps_at_inference"][1]
             drawn = process.reverse(denoiser, x0, forward_steps=forward, draw=lambda _, noise=noise: noise)

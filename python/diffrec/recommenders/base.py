@@ -16,8 +16,8 @@ from torch import Tensor
 from diffrec.data import Csr, Ids, Interactions
 from diffrec.evaluation import Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
-from diffrec.recommenders.inputs import align, as_interactions, whole_number
-from diffrec.recommenders.settings import Settings
+from diffrec.recommenders.inputs import align, as_interactions
+from diffrec.recommenders.settings import Settings, whole
 from diffrec.recommenders.storage import Stored, write
 from diffrec.recommenders.top import Top
 from diffrec.training import TrainingReport
@@ -180,7 +180,7 @@ class Recommender(ABC):
         >>> model.recommend(["Ann"], k=1).items
         array([['milk']], dtype='<U4')
         """
-        k = whole_number("k", k, 1)
+        k = whole(1)("k", k)
         histories, rows, ids = self._histories(users)
         denied = self._denied(allow, deny)
         distinct, place = np.unique(rows, return_inverse=True)
@@ -235,7 +235,7 @@ class Recommender(ABC):
         Top
             ``users`` holds the given items; an item is not similar to itself.
         """
-        k = whole_number("k", k, 1)
+        k = whole(1)("k", k)
         rows = self._fitted().train_.items.rows(items)
         itself = sparse.csr_array(
             (
@@ -273,7 +273,7 @@ class Recommender(ABC):
         >>> diffrec.fit(train, variant="popularity").evaluate(test, k=[1])["recall@1"]
         1.0
         """
-        cuts = [whole_number("k", cut, 1) for cut in ([k] if isinstance(k, int) else k)]
+        cuts = [whole(1)("k", cut) for cut in ([k] if isinstance(k, int) else k)]
         if not cuts:
             raise ValueError("k must name at least one cut, got an empty sequence")
         train = self._fitted().train_

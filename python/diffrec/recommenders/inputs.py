@@ -1,23 +1,11 @@
 """From what a caller hands over to aligned, checked interactions."""
 
-import operator
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from diffrec.data import Interactions
-
-
-def whole_number(name: str, value: Any, low: int) -> int:
-    """Return a whole number of at least ``low``, or raise naming the argument and the value."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
-    if number < low:
-        raise ValueError(f"{name} must be at least {low}, got {number}")
-    return number
 
 
 def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:
