@@ -14,6 +14,8 @@
 //! | [`dense`], [`simd`] | the small dense algebra of [`als`], and the vectors it computes with |
 //! | [`kmeans`] | groups points by k-means |
 //! | [`negative_sampling`] | draws items a user does not have (LightGCN) |
+//! | [`noised`] | gathers rows as noised training batches |
+//! | [`noise`] | makes standard normal noise by its place |
 //! | [`ranking_metrics`] | judges ranked lists against held-out items |
 //! | [`error`] | every promise a caller can break |
 //! | `python` | the module `diffrec._core`; the only place that knows Python |
@@ -30,6 +32,8 @@ pub mod error;
 pub mod kmeans;
 pub mod negative_sampling;
 pub mod neighbors;
+pub mod noise;
+pub mod noised;
 pub mod products;
 mod random;
 pub mod ranking_metrics;

@@ -7,6 +7,7 @@
 
 mod arrays;
 mod linear;
+mod noise;
 mod signals;
 
 use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
@@ -90,7 +91,7 @@ fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
 
 /// Gather rows of a CSR matrix into a dense batch.
 #[pyfunction]
-#[pyo3(signature = (indptr, indices, data, rows, out, weights=None, *, accumulate=false))]
+#[pyo3(signature = (indptr, indices, data, rows, out, weights=None))]
 fn dense_rows(
     py: Python<'_>,
     indptr: Any<'_, '_>,
@@ -99,7 +100,6 @@ fn dense_rows(
     rows: Any<'_, '_>,
     out: Any<'_, '_>,
     weights: Option<Any<'_, '_>>,
-    accumulate: bool,
 ) -> PyResult<()> {
     let (indptr, indices) = (vector(indptr, "indptr")?, vector(indices, "indices")?);
     let (data, rows) = (vector(data, "data")?, vector(rows, "rows")?);
@@ -115,7 +115,7 @@ fn dense_rows(
         weights: weights.as_ref().map(|weights| weights.as_slice()).transpose()?,
     };
     let out = out.as_slice_mut()?;
-    Ok(py.detach(|| crate::batch::dense_rows(&from, out, columns, accumulate))?)
+    Ok(py.detach(|| crate::batch::dense_rows(&from, out, columns))?)
 }
 
 /// Weigh each interaction by its age within its user's history.
@@ -270,6 +270,9 @@ fn kmeans<'py>(
 mod _core {
     #[pymodule_export]
     use super::linear::{als_solve, als_whiten, nearest_items, sparse_dense_product, sparse_product};
+
+    #[pymodule_export]
+    use super::noise::{noised_rows, normal_rows};
 
     #[pymodule_export]
     use super::{

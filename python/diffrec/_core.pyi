@@ -25,6 +25,8 @@ __all__ = [
     "kmeans",
     "nearest_items",
     "negative_items",
+    "noised_rows",
+    "normal_rows",
     "ranking_metrics",
     "sparse_dense_product",
     "sparse_product",
@@ -53,12 +55,37 @@ def dense_rows(
     rows: NDArray[np.int64],
     out: NDArray[np.float32],
     weights: NDArray[np.float32] | None = None,
-    *,
-    accumulate: bool = False,
 ) -> None:
-    """Write ``weights[i] * X[rows[i]]`` into ``out[i]``; with ``accumulate`` add to what ``out`` holds.
+    """Write ``weights[i] * X[rows[i]]`` into ``out[i]``.
 
     ``out`` is (len(rows), columns); ``weights`` is (len(rows),), or None for ones. Repeated columns of a row add up.
+    """
+
+def noised_rows(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    signal: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    out: NDArray[np.float32] | NDArray[np.uint16],
+    *,
+    normalize: bool,
+    dropout: float,
+    seed: int,
+    step: int,
+) -> None:
+    """Write ``signal[i] * X[rows[i]] + spread[i] * noise`` into ``out[i]``, scaled to unit length if ``normalize``.
+
+    Then a share ``dropout`` of the entries is set to 0 and the others divided by ``1 - dropout``. The noise is
+    ``normal_rows(seed, step, rows, 0, ...)``. ``out`` is (len(rows), columns), float32, or uint16 for the bits of
+    bfloat16.
+    """
+
+def normal_rows(seed: int, step: int, rows: NDArray[np.int64], first: int, out: NDArray[np.float32]) -> None:
+    """Write standard normal noise into ``out`` (len(rows), m), for columns ``first : first + m``.
+
+    A number depends only on ``seed``, ``step``, ``rows[i]`` and its column.
     """
 
 def time_weights(

@@ -31,6 +31,26 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "out": np.zeros((2, 3), np.float32),
         "weights": np.ones(2, np.float32),
     },
+    "noised_rows": lambda: {
+        "indptr": np.array([0, 2, 4]),
+        "indices": np.array([0, 1, 1, 2], np.int32),
+        "data": np.ones(4, np.float32),
+        "rows": np.array([0, 1]),
+        "signal": np.ones(2, np.float32),
+        "spread": np.ones(2, np.float32),
+        "out": np.zeros((2, 3), np.float32),
+        "normalize": True,
+        "dropout": 0.5,
+        "seed": 0,
+        "step": 1,
+    },
+    "normal_rows": lambda: {
+        "seed": 0,
+        "step": 1,
+        "rows": np.array([0, 1]),
+        "first": 5,
+        "out": np.zeros((2, 3), np.float32),
+    },
     "time_weights": lambda: {
         "indptr": np.array([0, 2, 4]),
         "timestamps": np.arange(4.0),
@@ -118,6 +138,8 @@ ARRAYS = [
 ]
 WRITTEN = [
     ("dense_rows", "out"),
+    ("noised_rows", "out"),
+    ("normal_rows", "out"),
     ("sparse_product", "out"),
     ("sparse_dense_product", "out"),
     ("top_k", "items"),
@@ -259,7 +281,11 @@ indices = np.concatenate([np.sort(rng.choice(items, n, replace=False)) for n in 
 data = rng.random(len(indices), np.float32)
 digest = hashlib.sha256()
 out = np.ones((users, items), np.float32)
-_core.dense_rows(indptr, indices, data, rng.permutation(users), out, data[:users], accumulate=True)
+_core.dense_rows(indptr, indices, data, rng.permutation(users), out, data[:users])
+digest.update(out)
+signal, spread = rng.random((2, users), np.float32)
+noising = {"normalize": True, "dropout": 0.3, "seed": 5, "step": 6}
+_core.noised_rows(indptr, indices, data, rng.permutation(users), signal, spread, out, **noising)
 digest.update(out)
 stamps = rng.integers(0, 50, len(indices)).astype(np.float64)
 for kind in ("linear", "exponential", "power"):

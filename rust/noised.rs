@@ -1,0 +1,292 @@
+//! Training batches `x_t`: rows of the sparse matrix, noised and thinned out as they are gathered.
+
+#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
+
+use rayon::prelude::*;
+
+use crate::batch::{Rows, add_row};
+use crate::error::{Error, Result};
+use crate::noise::{CHUNK, RowNoise, RowWork, compiled_for_processor};
+
+/// What is done to each row `x_0`: `x_t = signal * x_0 + spread * noise`, then unit length, then dropout.
+#[derive(Debug, Clone, Copy)]
+pub struct Noising<'a> {
+    /// Factor of `x_0`, one for each row.
+    pub signal: &'a [f32],
+    /// Factor of the standard normal noise, one for each row.
+    pub spread: &'a [f32],
+    /// Whether to scale each `x_t` to unit length.
+    pub normalize: bool,
+    /// Share of the entries set to 0; the others grow to keep the mean.
+    pub dropout: f32,
+    /// What the noise depends on besides the row and the column.
+    pub seed: u64,
+    /// The same: the number of the batch.
+    pub step: u32,
+}
+
+/// A number format of batches.
+pub trait Cell: Copy + Send + Sync {
+    /// The nearest number of this format.
+    fn nearest(value: f32) -> Self;
+}
+
+impl Cell for f32 {
+    #[inline(always)]
+    fn nearest(value: f32) -> Self {
+        value
+    }
+}
+
+/// The upper half of a float: 8 significant bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Bf16(pub u16);
+
+impl Cell for Bf16 {
+    #[inline(always)]
+    fn nearest(value: f32) -> Self {
+        // Half of the last place, and one less where that place is even: ties go to even. Noised rows are finite.
+        let bits = value.to_bits();
+        Self((bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16) as u16)
+    }
+}
+
+/// Write the noised rows into `out`, `(rows.len(), columns)` in C order.
+///
+/// The noise of a cell depends on (seed, step, number of its row in the matrix, column) alone. After an error `out` may
+/// be partly written.
+///
+/// # Errors
+/// As [`crate::batch::dense_rows`], and [`Error::Length`] for `signal` and `spread`, [`Error::Setting`] unless `dropout`
+/// lies in [0, 1).
+pub fn noised_rows<C: Cell>(
+    from: &Rows<'_>,
+    noising: &Noising<'_>,
+    out: &mut [C],
+    columns: usize,
+) -> Result<()> {
+    from.check(out.len(), columns)?;
+    for (argument, given) in [("signal", noising.signal), ("spread", noising.spread)] {
+        if given.len() != from.rows.len() {
+            return Err(Error::Length { argument, got: given.len(), expected: from.rows.len() });
+        }
+    }
+    if !(0.0..1.0).contains(&noising.dropout) {
+        let got = noising.dropout.to_string();
+        return Err(Error::Setting { argument: "dropout", got, expected: "a number in [0, 1)" });
+    }
+    let fill = |scratch: &mut Vec<f32>, (position, out): (usize, &mut [C])| -> Option<Error> {
+        // Whole chunks: the noise is made by chunks.
+        scratch.resize(columns.next_multiple_of(CHUNK), 0.0);
+        let noise = RowNoise::new(noising.seed, noising.step, from.rows[position]);
+        compiled_for_processor(Spread {
+            noise,
+            factor: noising.spread[position],
+            x_t: scratch.as_chunks_mut().0,
+        });
+        if let Err(error) = add_row(from, position, noising.signal[position], &mut scratch[..columns]) {
+            return Some(error);
+        }
+        scratch[columns..].fill(0.0);
+        let x_t = scratch.as_chunks().0;
+        let mut factor = 1.0 / (1.0 - noising.dropout);
+        if noising.normalize {
+            factor /= length(x_t).max(1e-12);
+        }
+        compiled_for_processor(ThinOut { noise, dropout: noising.dropout, factor, x_t, out });
+        None
+    };
+    let error = if columns == 0 {
+        (0..from.rows.len()).find_map(|position| fill(&mut Vec::new(), (position, &mut [])))
+    } else {
+        out.par_chunks_mut(columns).enumerate().map_init(Vec::new, fill).find_map_first(|error| error)
+    };
+    error.map_or(Ok(()), Err)
+}
+
+/// Euclidean length of a row.
+fn length(x_t: &[[f32; CHUNK]]) -> f32 {
+    // Sums of short stretches: exact enough in single precision, and fast.
+    let square = |chunk: &[f32; CHUNK]| {
+        let mut sums = [0.0; 8];
+        for eight in chunk.as_chunks::<8>().0 {
+            for (sum, x) in sums.iter_mut().zip(eight) {
+                *sum += x * x;
+            }
+        }
+        f64::from(sums.iter().sum::<f32>())
+    };
+    x_t.iter().map(square).sum::<f64>().sqrt() as f32
+}
+
+/// Fill a row with noise.
+struct Spread<'a> {
+    noise: RowNoise,
+    factor: f32,
+    x_t: &'a mut [[f32; CHUNK]],
+}
+
+impl RowWork for Spread<'_> {
+    #[inline(always)]
+    fn run(self) {
+        if self.factor == 0.0 {
+            self.x_t.as_flattened_mut().fill(0.0);
+            return;
+        }
+        for (number, chunk) in self.x_t.iter_mut().enumerate() {
+            *chunk = self.noise.normals(number).map(|normal| self.factor * normal);
+        }
+    }
+}
+
+/// Scale a row, drop some of its entries, and write it in the format wanted.
+struct ThinOut<'a, C> {
+    noise: RowNoise,
+    dropout: f32,
+    factor: f32,
+    /// Whole chunks, of which the last may reach beyond the row.
+    x_t: &'a [[f32; CHUNK]],
+    out: &'a mut [C],
+}
+
+impl<C: Cell> RowWork for ThinOut<'_, C> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { noise, dropout, factor, x_t, out } = self;
+        let thin_out = |number: usize, x_t: &[f32; CHUNK]| -> [C; CHUNK] {
+            let factors =
+                if dropout == 0.0 { [factor; CHUNK] } else { noise.choose(number, dropout, 0.0, factor) };
+            let mut out = [C::nearest(0.0); CHUNK];
+            for lane in 0..CHUNK {
+                out[lane] = C::nearest(factors[lane] * x_t[lane]);
+            }
+            out
+        };
+        // Whole chunks have a known length, which is what makes their loops fast.
+        let (whole, rest) = out.as_chunks_mut::<CHUNK>();
+        for (number, (out, x_t)) in whole.iter_mut().zip(x_t).enumerate() {
+            *out = thin_out(number, x_t);
+        }
+        if let Some(x_t) = x_t.get(whole.len()) {
+            rest.copy_from_slice(&thin_out(whole.len(), x_t)[..rest.len()]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csr::Indptr;
+    use crate::noise::normal_rows;
+
+    const INDPTR: [i64; 4] = [0, 2, 2, 4];
+    const INDICES: [i32; 4] = [2, 0, 1, 149];
+    const DATA: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
+    const COLUMNS: usize = 150;
+    const PLAIN: Noising<'_> = Noising {
+        signal: &[0.5, 2.0, 1.0],
+        spread: &[0.0, 0.1, 3.0],
+        normalize: false,
+        dropout: 0.0,
+        seed: 4,
+        step: 9,
+    };
+
+    fn noised<C: Cell>(rows: &[i64], noising: &Noising<'_>, columns: usize) -> Result<Vec<C>> {
+        let indptr = Indptr::new("indptr", &INDPTR, INDICES.len())?;
+        let mut out = vec![C::nearest(9.0); rows.len() * columns];
+        let from = Rows { indptr, indices: &INDICES, data: &DATA, rows, weights: None };
+        noised_rows(&from, noising, &mut out, columns).map(|()| out)
+    }
+
+    /// The same in plain steps: gather, noise, scale.
+    fn expected(rows: &[i64], noising: &Noising<'_>) -> Vec<f32> {
+        let mut x = vec![0.0; rows.len() * COLUMNS];
+        normal_rows(noising.seed, noising.step, rows, 0, COLUMNS, &mut x).expect("sizes agree");
+        for (i, x) in x.chunks_mut(COLUMNS).enumerate() {
+            for x in &mut *x {
+                *x *= noising.spread[i];
+            }
+            let row = rows[i] as usize;
+            for entry in INDPTR[row] as usize..INDPTR[row + 1] as usize {
+                x[INDICES[entry] as usize] += noising.signal[i] * DATA[entry];
+            }
+        }
+        x
+    }
+
+    #[test]
+    fn is_the_forward_process() {
+        let rows = [2, 1, 0];
+        assert_eq!(noised::<f32>(&rows, &PLAIN, COLUMNS), Ok(expected(&rows, &PLAIN)));
+    }
+
+    #[test]
+    fn unit_length_comes_before_dropout() {
+        let rows = [2, 0, 1];
+        let found = noised::<f32>(&rows, &Noising { normalize: true, ..PLAIN }, COLUMNS).expect("sound");
+        for (found, plain) in found.chunks(COLUMNS).zip(expected(&rows, &PLAIN).chunks(COLUMNS)) {
+            let length = plain.iter().map(|x| x * x).sum::<f32>().sqrt();
+            for (found, plain) in found.iter().zip(plain) {
+                assert!((found - plain / length).abs() < 1e-6);
+            }
+        }
+        // A row of zeros stays one.
+        let nothing = Noising { normalize: true, spread: &[0.0], signal: &[1.0], ..PLAIN };
+        assert_eq!(noised::<f32>(&[1], &nothing, COLUMNS), Ok(vec![0.0; COLUMNS]));
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean() {
+        let signal = [0.0; 300];
+        let rows = [0; 300];
+        let thinned = Noising { signal: &signal, spread: &[1.0; 300], dropout: 0.75, ..PLAIN };
+        let (kept, whole) = (
+            noised::<f32>(&rows[..1], &Noising { signal: &[0.0], spread: &[1.0], ..thinned }, COLUMNS),
+            expected(&rows[..1], &thinned),
+        );
+        let kept = kept.expect("sound");
+        assert!(
+            kept.iter().zip(&whole).all(|(&kept, &whole)| kept == 0.0 || (kept - 4.0 * whole).abs() < 1e-5)
+        );
+        let zeros = kept.iter().filter(|&&x| x == 0.0).count();
+        assert!((90..135).contains(&zeros), "{zeros}");
+    }
+
+    #[test]
+    fn half_floats_are_the_nearest() {
+        for (value, expected) in [
+            (1.0, 0x3F80),
+            (1.0 + 0.5 / 128.0, 0x3F80),
+            (1.0 + 1.5 / 128.0, 0x3F82),
+            (-0.0, 0x8000),
+            (1.01, 0x3F81),
+        ] {
+            assert_eq!(Bf16::nearest(value), Bf16(expected), "{value}");
+        }
+        let wide = noised::<f32>(&[2, 0, 1], &PLAIN, COLUMNS).expect("sound");
+        let narrow = noised::<Bf16>(&[2, 0, 1], &PLAIN, COLUMNS).expect("sound");
+        assert!(narrow.iter().zip(wide).all(|(&narrow, wide)| narrow == Bf16::nearest(wide)));
+    }
+
+    #[test]
+    fn broken_promises() {
+        let wrong = |noising: &Noising<'_>, rows: &[i64], columns| noised::<f32>(rows, noising, columns);
+        let error = |argument, got, expected| Err(Error::Length { argument, got, expected });
+        assert_eq!(wrong(&PLAIN, &[0], 150), error("signal", 3, 1));
+        assert_eq!(wrong(&Noising { spread: &[], ..PLAIN }, &[0, 0, 0], 150), error("spread", 0, 3));
+        for dropout in [1.0, -0.1, f32::NAN] {
+            let found = wrong(&Noising { dropout, ..PLAIN }, &[0, 0, 0], 150);
+            assert!(matches!(found, Err(Error::Setting { argument: "dropout", .. })), "{found:?}");
+        }
+        assert!(matches!(
+            wrong(&PLAIN, &[0, 3, 0], 150),
+            Err(Error::Index { argument: "rows", value: 3, .. })
+        ));
+        for columns in [0, 149] {
+            let found = wrong(&PLAIN, &[1, 2, 1], columns);
+            assert!(matches!(found, Err(Error::Index { argument: "indices", .. })), "{found:?}");
+        }
+    }
+}
