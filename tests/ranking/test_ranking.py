@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from diffrec.diffusion import SparseRows
-from diffrec.ranking import DenseScores, LinearScores, Scores, SparseScores, top_k
+from diffrec.diffusion import ItemNoise, SparseRows
+from diffrec.ranking import LinearScores, NoisyScores, Scores, SparseScores, top_k
 
 
 def by_sorting(scores: np.ndarray, k: int, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,10 +37,26 @@ def every_kind(seed: int, n: int, items: int) -> dict[str, tuple[Scores, np.ndar
             LinearScores(tensors[0], tensors[1], tensors[2], SparseRows.from_dense(tensors[3]), 2.0),
             dense + bias + 2 * x0,
         ),
-        "dense": (DenseScores(torch.from_numpy(dense)), dense),
+        "noisy": noisy(LinearScores(tensors[0], tensors[1]), tensors[1], SparseRows.from_dense(tensors[3]), dense, x0),
         "sparse": (SparseScores(sparse.csr_array(x0), sparse.csr_array(similarity)), x0 @ similarity),
         "sparse by dense": (SparseScores(sparse.csr_array(x0), similarity), x0 @ similarity),
     }
+
+
+def noisy(
+    scores: LinearScores, vectors: torch.Tensor, rows: SparseRows, dense: np.ndarray, x0: np.ndarray
+) -> tuple[Scores, np.ndarray]:
+    n = scores.n_users
+    weights, own, white = torch.ones(n, 4), torch.full((n,), 2.0), torch.linspace(-1, 1, n)
+    noise = ItemNoise(weights, own, white, seed=3)
+    normals = torch.empty(dense.shape)
+    noise.normals(0, normals)
+    # In the order of the sums there: the normals are no whole numbers.
+    written_out = dense + (white[:, None] * normals).numpy()
+    directions = [vectors[:, :1], vectors[:, 1:]]
+    for direction in directions:
+        written_out = written_out + direction.sum(dim=1).numpy()
+    return NoisyScores(scores, noise, directions, rows), written_out + 2 * x0
 
 
 @pytest.mark.parametrize("block_entries", [1, 7, 1 << 22])
@@ -59,4 +75,4 @@ def test_blocks_are_sorting(block_entries: int, seed: int, n: int, items: int, k
 def test_a_score_that_is_no_number() -> None:
     nothing = sparse.csr_array((1, 2), dtype=np.float32)
     with pytest.raises(ValueError, match="NaN"):
-        top_k(DenseScores(torch.tensor([[0.0, float("nan")]])), 1, nothing)
+        top_k(LinearScores(torch.ones(1, 1), torch.tensor([[0.0], [float("nan")]])), 1, nothing)

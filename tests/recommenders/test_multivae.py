@@ -74,9 +74,8 @@ def test_ranking_takes_the_latent_mean_of_the_whole_history(variational: bool) -
     w = weights_of(made)
     latent = encoded(w, HISTORIES)
     expected = decoded(w, latent[:, :LATENT] if variational else np.tanh(latent))
-    scores = torch.empty(3, ITEMS)
     with torch.no_grad():
-        made.scores(ROWS).write(0, scores)
+        scores = made.scores(ROWS).block(0, ITEMS)
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -5,6 +5,8 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState
+from diffrec.diffusion.hidden_noise import ItemNoise
+from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
 from diffrec.diffusion.sparse import SparseRows
@@ -18,9 +20,11 @@ __all__ = [
     "HiddenChain",
     "HiddenState",
     "ImportanceSteps",
+    "ItemNoise",
     "SparseRows",
     "StepSampler",
     "UniformSteps",
+    "linear",
     "noise_betas",
     "step_embedding",
 ]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffrec.diffusion.linear import linear
+
 
 def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
     """Sinusoidal embedding of steps (Vaswani et al. 2017, as used by Ho et al. 2020).
@@ -116,7 +118,8 @@ class Denoiser(nn.Module):
         """Every layer between the items: ``x_t @ items_in`` (n, width) in, the last hidden layer (n, width) out."""
         h = torch.tanh(projected + self.step_in(self.embed_step(step_embedding(t, self.time_embedding))))
         for layer in self.inner:
-            h = torch.tanh(layer(h))
+            assert isinstance(layer, nn.Linear)
+            h = torch.tanh(linear(h, layer.weight, layer.bias))
         return h
 
 

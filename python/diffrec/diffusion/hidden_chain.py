@@ -1,12 +1,13 @@
 """The reverse chain in the denoiser's hidden space: exact, and free of the item axis.
 
-The denoiser's first and last layers are linear in the item vector, so every x_t of the deterministic chain is
+The denoiser's first and last layers are linear in the item vector, so every x_t of the chain is
 
-    x_t = a * x_0 + W_out g + k * b_out
+    x_t = a * x_0 + W_out g + k * b_out + N
 
-with two scalars a, k shared by all rows and a vector g of the hidden width per row. One step needs only the images of
-these three terms under W_in, which are fixed (d x d) and (d,) products. A user costs nnz * d + T * d^2 here, where the
-chain over dense rows costs 2 * T * items * d; the scores are read off at the end as one product with W_out.
+with two scalars a, k shared by all rows, a vector g of the hidden width per row, and N the noise drawn so far.
+One step needs only the images of these terms under W_in, which are fixed (d x d) and (d,) products. A user costs
+nnz * d + T * d^2 here, where the chain over dense rows costs 2 * T * items * d; the scores are read off at the end as
+one product with W_out.
 """
 
 from dataclasses import dataclass
@@ -15,27 +16,30 @@ import torch
 from torch import Tensor
 
 from diffrec.diffusion.denoiser import Denoiser
+from diffrec.diffusion.hidden_noise import HiddenNoise, ItemNoise, NoiseBasis
+from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.sparse import SparseRows
 
 
 @dataclass(frozen=True)
 class HiddenState:
-    """A batch of vectors ``a * x_0 + W_out g + k * b_out``, with ``g`` (n, width)."""
+    """A batch of vectors ``a * x_0 + W_out g + k * b_out``, with ``g`` (n, width), and noise over the items."""
 
     a: float
     g: Tensor
     k: float
+    noise: ItemNoise | None = None
 
     def mix(self, own: float, other: "HiddenState", weight: float) -> "HiddenState":
-        """Return ``own * self + weight * other``."""
+        """Return ``own * self + weight * other``, of states without noise."""
         return HiddenState(
             own * self.a + weight * other.a, own * self.g + weight * other.g, own * self.k + weight * other.k
         )
 
 
 class HiddenChain:
-    """The deterministic reverse chain of one denoiser, prepared once and run on any rows.
+    """The reverse chain of one denoiser, prepared once and run on any rows.
 
     Parameters
     ----------
@@ -43,6 +47,9 @@ class HiddenChain:
         Its weights are read when this is made; make a new chain after they change.
     process : GaussianProcess
         The noise the denoiser was trained against.
+    forward_steps, sampling_noise
+        Noise at inference; see ``GaussianProcess.reverse``, whose dense chain this one equals: to rounding without
+        noise, in distribution with it.
 
     Examples
     --------
@@ -55,49 +62,94 @@ class HiddenChain:
     """
 
     @torch.no_grad()
-    def __init__(self, denoiser: Denoiser, process: GaussianProcess) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        process: GaussianProcess,
+        *,
+        forward_steps: int = 0,
+        sampling_noise: bool = False,
+    ) -> None:
         self.denoiser = denoiser
         self.process = process
+        self.forward_steps = forward_steps if process.noisy else 0
+        self.sampling_noise = sampling_noise and process.noisy
         w_in, w_out, b_out = (
             denoiser.items_in.detach(),
             denoiser.items_out.detach(),
             denoiser.bias_out.detach(),
         )
         self._w_in, self._w_out, self._b_out = w_in, w_out, b_out
-        self._g_to_input = w_out.T @ w_in  # (width, width): g @ this is W_in' W_out g
+        self._g_to_input = linear(w_in.T, w_out.T)  # (width, width): linear(g, this) is W_in' W_out g
         self._bias_to_input = b_out @ w_in  # (width,)
         if denoiser.normalize:
-            self._gram = w_out.T @ w_out
+            self._gram = linear(w_out.T, w_out.T)
             self._bias_cross = b_out @ w_out
             self._bias_square = float(b_out @ b_out)
+        if self.forward_steps > 0 or self.sampling_noise:
+            directions = [w_in, w_out, b_out[:, None]] if denoiser.normalize else [w_in]
+            self._basis = NoiseBasis(directions)
 
     @torch.no_grad()
-    def run(self, rows: SparseRows) -> HiddenState:
-        """Run every reverse step from the rows themselves and return the last x_t."""
+    def run(self, rows: SparseRows, seed: int = 0) -> HiddenState:
+        """Run every reverse step and return the last x_t; ``seed`` draws the noise, if any."""
         process = self.process
         projected = rows @ self._w_in
         norms = self._norms_from(rows) if self.denoiser.normalize else None
         coef_x0, coef_xt = process.posterior_mean_coef_x0.tolist(), process.posterior_mean_coef_xt.tolist()
         r, s = (coefficients.tolist() for coefficients in process.eps_to_x0())
+        spreads = (0.5 * process.posterior_log_variance).exp().tolist() if self.sampling_noise else None
         state = HiddenState(1.0, torch.zeros_like(projected), 0.0)
+        noise = self._noise(rows, projected, norms, seed)
+        if noise is not None and self.forward_steps > 0:
+            alpha_bar = float(process.alphas_bar[self.forward_steps - 1])
+            state = HiddenState(alpha_bar**0.5, state.g, 0.0)
+            noise.add(0.0, (1.0 - alpha_bar) ** 0.5)
         for step in range(process.steps - 1, -1, -1):
-            u = state.a * projected + state.g @ self._g_to_input + state.k * self._bias_to_input
+            u = linear(state.g, self._g_to_input).add_(state.k * self._bias_to_input)
+            u.add_(projected, alpha=state.a)
+            if noise is not None:
+                u += noise.image(0)
             if norms is not None:
                 # functional.normalize leaves vectors shorter than its epsilon nearly as they are.
-                u = u / norms(state).clamp(min=1e-12).unsqueeze(1)
+                u /= norms(state, noise).clamp(min=1e-12).unsqueeze(1)
             t = torch.full((1,), step, device=u.device)
             predicted = HiddenState(0.0, self.denoiser.hidden(u, t), 1.0)
+            kept = coef_xt[step]
             if process.predict == "eps":
                 predicted = state.mix(r[step], predicted, -s[step])
+                kept += coef_x0[step] * r[step]
             state = predicted.mix(coef_x0[step], state, coef_xt[step])
+            if noise is not None:
+                noise.add(kept, spreads[step] if spreads is not None and step > 0 else 0.0)
+        # Predicting x_0, the last step keeps nothing of what was noised.
+        if noise is not None and process.predict == "eps":
+            state = HiddenState(state.a, state.g, state.k, noise.over_items(seed))
         return state
 
-    def dense_scores(self, rows: SparseRows) -> Tensor:
+    def dense_scores(self, rows: SparseRows, seed: int = 0) -> Tensor:
         """Scores of every item, (n, items): for tests and single users; ranking reads the state block by block."""
-        state = self.run(rows)
+        state = self.run(rows, seed)
         scores = state.g @ self._w_out.T + state.k * self._b_out
         rows.add_to(scores, 0, state.a)
+        if state.noise is not None:
+            normals = torch.empty_like(scores)
+            state.noise.normals(0, normals)
+            scores += state.noise.weights @ torch.cat(self._basis.directions, dim=1).T
+            scores += state.noise.white[:, None] * normals
+            rows.scaled(state.noise.own).add_to(scores, 0, 1.0)
         return scores
+
+    @property
+    def directions(self) -> tuple[Tensor, ...]:
+        """What ``ItemNoise.weights`` weigh: columns over the items."""
+        return self._basis.directions
+
+    def _noise(self, rows: SparseRows, projected: Tensor, norms: "_Norms | None", seed: int) -> HiddenNoise | None:
+        if self.forward_steps == 0 and not self.sampling_noise:
+            return None
+        products = None if norms is None else torch.cat([projected, norms.x0_w_out, norms.x0_bias[:, None]], dim=1)
+        return HiddenNoise(self._basis, rows, products, torch.Generator(projected.device).manual_seed(seed))
 
     def _norms_from(self, rows: SparseRows) -> "_Norms":
         return _Norms(
@@ -108,7 +160,7 @@ class HiddenChain:
 
 @dataclass(frozen=True)
 class _Norms:
-    """Lengths of ``a * x_0 + W_out g + k * b_out`` from inner products that do not change along the chain."""
+    """Lengths of ``a * x_0 + W_out g + k * b_out + N`` from inner products that do not change along the chain."""
 
     x0_square: Tensor  # (n,)
     x0_w_out: Tensor  # (n, width)
@@ -117,14 +169,21 @@ class _Norms:
     bias_cross: Tensor  # (width,)
     bias_square: float
 
-    def __call__(self, state: HiddenState) -> Tensor:
+    def __call__(self, state: HiddenState, noise: HiddenNoise | None) -> Tensor:
         a, g, k = state.a, state.g, state.k
         square = (
             a * a * self.x0_square
-            + (g @ self.gram * g).sum(dim=1)
+            + (linear(g, self.gram) * g).sum(dim=1)
             + k * k * self.bias_square
             + 2 * a * (g * self.x0_w_out).sum(dim=1)
             + 2 * a * k * self.x0_bias
             + 2 * k * (g @ self.bias_cross)
         )
+        if noise is not None:
+            square += (
+                noise.square()
+                + 2 * a * noise.dot_x0()
+                + 2 * (g * noise.image(1)).sum(dim=1)
+                + 2 * k * noise.image(2).squeeze(1)
+            )
         return square.clamp(min=0).sqrt()

@@ -92,6 +92,10 @@ class SparseRows:
         at = (self.row_of_entry()[inside], column[inside])
         out.index_put_(at, scale * self.values[inside], accumulate=True)
 
+    def scaled(self, factors: Tensor) -> "SparseRows":
+        """Each row times its factor, (n,)."""
+        return SparseRows(self.offsets, self.indices, self.values * factors[self.row_of_entry()])
+
     def to_dense(self, columns: int) -> Tensor:
         """The rows as float32 (n, columns)."""
         out = self.values.new_zeros(len(self), columns)

@@ -1,4 +1,4 @@
-"""Blockwise top-K: torch multiplies into a reused buffer, Rust scans it."""
+"""Blockwise top-K: torch multiplies a block, Rust scans it."""
 
 import numpy as np
 import torch
@@ -55,10 +55,10 @@ def top_k(
 
     Examples
     --------
-    >>> from diffrec.ranking import DenseScores
+    >>> from diffrec.ranking import LinearScores
     >>> from scipy import sparse
     >>> nothing = sparse.csr_array((1, 3), dtype=np.float32)
-    >>> top_k(DenseScores(torch.tensor([[1.0, 3.0, 2.0]])), 2, nothing)[0]
+    >>> top_k(LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0], [2.0]])), 2, nothing)[0]
     array([[1, 2]], dtype=int32)
     """
     n, n_items = scores.n_users, scores.n_items
@@ -68,10 +68,7 @@ def top_k(
     values = np.full((n, k), -np.inf, dtype=np.float32)
     indptr, indices = seen.indptr.astype(np.int64, copy=False), seen.indices.astype(np.int32, copy=False)
     width = max(1, min(n_items, block_entries // max(n, 1)))
-    buffer = torch.empty(n * width, device=scores.device)
     for first in range(0, n_items, width):
-        m = min(width, n_items - first)
-        block = buffer[: n * m].view(n, m)
-        scores.write(first, block)
+        block = scores.block(first, min(first + width, n_items))
         _core.top_k(block.cpu().numpy(), first, indptr, indices, rows, denied, items, values)
     return items, values

@@ -1,8 +1,9 @@
-"""Scores of a batch of users over all items, written one block of items at a time.
+"""Scores of a batch of users over all items, computed one block of items at a time.
 
 Every recommender hands one of these to the ranking step, which is therefore written once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from diffrec import _core
 from diffrec.data import Csr, csr_arrays
-from diffrec.diffusion import SparseRows
+from diffrec.diffusion import ItemNoise, SparseRows, linear
 
 
 class Scores(Protocol):
@@ -29,13 +30,8 @@ class Scores(Protocol):
         """Number of items that are scored."""
         ...
 
-    @property
-    def device(self) -> torch.device:
-        """Where blocks are computed."""
-        ...
-
-    def write(self, first: int, out: Tensor) -> None:
-        """Write the scores of items ``first : first + m`` into ``out``, float32 (n_users, m)."""
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, float32 (n_users, stop - first), for the caller to keep or overwrite."""
         ...
 
 
@@ -73,20 +69,13 @@ class LinearScores:
         """Number of items that are scored."""
         return len(self.items)
 
-    @property
-    def device(self) -> torch.device:
-        """Where blocks are computed."""
-        return self.users.device
-
-    def write(self, first: int, out: Tensor) -> None:
-        """Write the scores of items ``first : first + m`` into ``out`` (n, m)."""
-        block = slice(first, first + out.shape[1])
-        if self.bias is None:
-            torch.mm(self.users, self.items[block].T, out=out)
-        else:
-            torch.addmm(self.bias[block], self.users, self.items[block].T, out=out)
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        bias = None if self.bias is None else self.bias[first:stop]
+        block = linear(self.users, self.items[first:stop], bias)
         if self.rows is not None and self.scale != 0:
-            self.rows.add_to(out, first, self.scale)
+            self.rows.add_to(block, first, self.scale)
+        return block
 
 
 @dataclass(frozen=True)
@@ -117,43 +106,58 @@ class SparseScores:
         """Number of items that are scored."""
         return int(self.similarity.shape[1])
 
-    @property
-    def device(self) -> torch.device:
-        """Where blocks are computed."""
-        return torch.device("cpu")
-
-    def write(self, first: int, out: Tensor) -> None:
-        """Write the scores of items ``first : first + m`` into ``out`` (n, m)."""
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
         histories = csr_arrays(self.histories)
+        block = torch.empty(self.n_users, stop - first)
         if isinstance(self.similarity, np.ndarray):
-            _core.sparse_dense_product(*histories, self.similarity, first, out.numpy())
+            _core.sparse_dense_product(*histories, self.similarity, first, block.numpy())
         else:
-            _core.sparse_product(*histories, *csr_arrays(self.similarity), first, out.numpy())
+            _core.sparse_product(*histories, *csr_arrays(self.similarity), first, block.numpy())
         if self.missing != 0:
-            out[out == 0] = self.missing
+            block[block == 0] = self.missing
+        return block
 
 
 @dataclass(frozen=True)
-class DenseScores:
-    """Scores that exist already, as a tensor (n, items): for chains that must be run over dense rows."""
+class NoisyScores:
+    """Scores and the noise that a chain with noise ends with.
 
-    values: Tensor
+    Parameters
+    ----------
+    scores : Scores
+        Without the noise.
+    noise : ItemNoise
+        Of the same n users.
+    directions : sequence of Tensor
+        float32 (items, m) each: what the noise's weights weigh.
+    rows : SparseRows
+        The n histories x_0.
+    """
+
+    scores: Scores
+    noise: ItemNoise
+    directions: Sequence[Tensor]
+    rows: SparseRows
 
     @property
     def n_users(self) -> int:
         """Number of users in the batch."""
-        return int(self.values.shape[0])
+        return self.scores.n_users
 
     @property
     def n_items(self) -> int:
         """Number of items that are scored."""
-        return int(self.values.shape[1])
+        return self.scores.n_items
 
-    @property
-    def device(self) -> torch.device:
-        """Where blocks are computed."""
-        return self.values.device
-
-    def write(self, first: int, out: Tensor) -> None:
-        """Write the scores of items ``first : first + m`` into ``out`` (n, m)."""
-        out.copy_(self.values[:, first : first + out.shape[1]])
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        block = self.scores.block(first, stop)
+        normals = torch.empty_like(block)
+        self.noise.normals(first, normals)
+        block += normals.mul_(self.noise.white[:, None])
+        widths = [direction.shape[1] for direction in self.directions]
+        for direction, weights in zip(self.directions, self.noise.weights.split(widths, dim=1), strict=True):
+            block += linear(weights, direction[first:stop])
+        self.rows.scaled(self.noise.own).add_to(block, first, 1.0)
+        return block

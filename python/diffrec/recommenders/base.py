@@ -215,9 +215,7 @@ class Recommender(ABC):
         for start in range(0, len(distinct), USER_BLOCK):
             part = out[start : start + USER_BLOCK]
             scores = self._scores_of(histories, distinct[start : start + USER_BLOCK])
-            block = torch.empty(part.shape, device=scores.device)
-            scores.write(0, block)
-            part[:] = block.cpu().numpy()
+            part[:] = scores.block(0, self._n_items).cpu().numpy()
         return out if len(rows) == len(distinct) and np.all(np.diff(place) > 0) else out[place]
 
     def similar_items(self, items: Any, k: int = 20) -> Top:

@@ -16,7 +16,7 @@ from diffrec.diffusion import (
     noise_betas,
 )
 from diffrec.diffusion.process import Predict
-from diffrec.ranking import DenseScores, LinearScores, Scores
+from diffrec.ranking import LinearScores, NoisyScores, Scores
 
 if TYPE_CHECKING:
     from diffrec.recommenders.diffrec import DiffRecSettings
@@ -108,13 +108,15 @@ class ItemDiffusion(nn.Module):
     @torch.no_grad()
     def scores(self, rows: SparseRows, *, seed: int) -> Scores:
         """Scores at the end of the reverse chain from histories ``rows``; ``seed`` draws the noise, if any."""
-        if self.forward_steps > 0 or (self.sampling_noise and self.process.noisy):
-            return DenseScores(self.dense_scores(rows.to_dense(len(self.denoiser.bias_out)), seed))
         if self._chain is None:
-            self._chain = HiddenChain(self.denoiser, self.process)
-        state = self._chain.run(rows)
-        bias = state.k * self.denoiser.bias_out
-        return LinearScores(state.g, self.item_vectors(), bias, rows, state.a)
+            self._chain = HiddenChain(
+                self.denoiser, self.process, forward_steps=self.forward_steps, sampling_noise=self.sampling_noise
+            )
+        state = self._chain.run(rows, seed)
+        scores = LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out, rows, state.a)
+        if state.noise is None:
+            return scores
+        return NoisyScores(scores, state.noise, self._chain.directions, rows)
 
     @torch.no_grad()
     def dense_scores(self, x0: Tensor, seed: int) -> Tensor:
