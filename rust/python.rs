@@ -265,6 +265,20 @@ fn kmeans<'py>(
     Ok((labels, centroids, groups.inertia, groups.iterations))
 }
 
+/// Whether this processor has instructions that multiply bfloat16 numbers.
+#[pyfunction]
+fn multiplies_bfloat16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // Processors with AMX tiles have these, too.
+        is_x86_feature_detected!("avx512bf16")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
 /// Kernels over NumPy arrays, written in Rust.
 #[pymodule]
 mod _core {
@@ -276,8 +290,8 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        check_csr_of_any_type, coverage, dense_rows, kmeans, negative_items, ranking_metrics, time_weights,
-        top_k,
+        check_csr_of_any_type, coverage, dense_rows, kmeans, multiplies_bfloat16, negative_items,
+        ranking_metrics, time_weights, top_k,
     };
 
     #[pymodule_export]

@@ -77,7 +77,9 @@ def test_eps_and_x0_say_the_same() -> None:
 def test_one_step_works(predict: str) -> None:
     process = GaussianProcess(noise_betas("linear-var", 1, 0.1, 0.001, 0.02), predict=predict)  # type: ignore[arg-type]
     assert process.posterior_log_variance.isfinite().all()
-    assert process.loss_weights.tolist() == [1.0]
+    # Predicting noise, the loss of the only step is half the squared error of the x_0 that the noise implies.
+    implied = 1.0 if predict == "x0" else float(1 / process.alphas_bar[0] - 1) / 2
+    assert process.loss_weights.tolist() == pytest.approx([implied])
     denoiser = Denoiser(5, (3,)).eval()
     assert process.reverse(denoiser, torch.eye(5), sampling_noise=True).isfinite().all()
 

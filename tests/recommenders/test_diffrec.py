@@ -13,6 +13,8 @@ from diffrec import DiffRec, Interactions
 from diffrec.data import time_weights
 from diffrec.diffusion import Denoiser, GaussianProcess, noise_betas
 from diffrec.recommenders.embeddings import group_items, svd_embeddings
+from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.training import NoisedBatches
 
 SMALL: dict[str, Any] = {"dims": (6,), "epochs": 3, "batch_size": 8, "holdout": 0, "progress": False}
 LATENT: dict[str, Any] = SMALL | {"groups": 2, "latent_dims": (4,)}
@@ -228,3 +230,48 @@ def test_no_group_outgrows_its_balance() -> None:
     assert sorted(sizes[0]) == [1, 13]
     assert sizes[1] == [7, 7]
     assert max(sizes[2]) <= 10
+
+
+@pytest.mark.parametrize("batch_size", [3, 30])  # of 8 hidden units: fewer than Gram matrices need to pay, and more
+@pytest.mark.parametrize("reweight", [True, False])
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("predict", ["x0", "eps"])
+def test_training_takes_the_loss_and_gradients_of_dense_rows(
+    predict: str, normalize: bool, reweight: bool, batch_size: int
+) -> None:
+    settings = DiffRec(
+        dims=(8,), predict=predict, normalize=normalize, reweight=reweight, dropout=0, noise_scale=1, noise_max=0.3
+    ).settings
+    cpu = torch.device("cpu")
+    model = ItemDiffusion.of(settings, DATA.shape[1], cpu)
+    batches = NoisedBatches(DATA.matrix, batch_size, cpu, np.random.default_rng(0), seed=1)
+    batch = next(batches.noised())
+    t = torch.arange(len(batch)) % settings.steps
+    probability = torch.linspace(0.5, 1.5, len(batch), dtype=torch.float64)
+    model.sampler = FixedSteps(t, probability)
+    noise = torch.zeros(len(batch), DATA.shape[1])
+    batch.subtract_noise(0, noise)
+    found = model.loss(batch)
+    losses, _ = model.process.losses(model.denoiser, batch.x0.to_dense(DATA.shape[1]), t, -noise, reweight=reweight)
+    expected = (losses / probability).mean()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(model.sampler.noted, losses.detach().double(), rtol=1e-4, atol=1e-9)
+    parameters = list(model.parameters())
+    wanted = torch.autograd.grad(expected, parameters)
+    for one, other in zip(torch.autograd.grad(found, parameters), wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
+
+
+class FixedSteps:
+    """Draws the steps it was given and notes the losses it is told."""
+
+    noted: torch.Tensor
+
+    def __init__(self, t: torch.Tensor, scaled_probability: torch.Tensor) -> None:
+        self.drawn = t, scaled_probability
+
+    def sample(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.drawn
+
+    def update(self, t: torch.Tensor, losses: torch.Tensor) -> None:
+        self.noted = losses.detach().double()

@@ -6,7 +6,11 @@ import torch
 from scipy import sparse
 from torch import nn
 
-from diffrec.training import DenseBatches, EpochRecord, TrainingReport, autocast, resolve_device, train
+from diffrec import _core
+from diffrec.diffusion import GaussianProcess, noise_betas
+from diffrec.training import EpochRecord, NoisedBatches, TrainingReport, autocast, resolve_device, train
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
 def counting(validations: list[float], **settings: object) -> tuple[TrainingReport, int, list[EpochRecord]]:
@@ -76,11 +80,12 @@ def test_every_row_comes_once_an_epoch_in_a_new_order() -> None:
     rng = np.random.default_rng(0)
     dense = np.where(rng.random((11, 6)) < 0.5, rng.random((11, 6)), 0).astype(np.float32)
     dense[:, 0] = np.arange(1, 12)
-    batches = DenseBatches(sparse.csr_array(dense), 4, torch.device("cpu"), np.random.default_rng(1))
+    batches = NoisedBatches(sparse.csr_array(dense), 4, torch.device("cpu"), np.random.default_rng(1), seed=0)
     assert len(batches) == 3
     orders = []
     for _ in range(2):
-        rows = np.concatenate([batch.numpy().copy() for batch in batches])
+        plain = [batch.noised(torch.ones(len(batch)), torch.zeros(len(batch))).clone() for batch in batches.noised()]
+        rows = torch.cat(plain).numpy()
         order = rows[:, 0].astype(int) - 1
         np.testing.assert_array_equal(rows, dense[order])
         assert sorted(order) == list(range(11))
@@ -93,7 +98,33 @@ def test_precision() -> None:
     a = torch.ones(8, 8)
     with autocast("bfloat16", cpu):
         assert (a @ a).dtype == torch.bfloat16
-    for precision in ("float32", "auto"):
-        with autocast(precision, cpu):
-            assert (a @ a).dtype == torch.float32
+    with autocast("float32", cpu):
+        assert (a @ a).dtype == torch.float32
+    with autocast("auto", cpu):
+        assert (a @ a).dtype == (torch.bfloat16 if _core.multiplies_bfloat16() else torch.float32)
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
+def test_a_noised_batch_and_its_noise_belong_together(device: str) -> None:
+    dense = np.eye(9, 130, dtype=np.float32)
+    batches = NoisedBatches(sparse.csr_array(dense), 4, torch.device(device), np.random.default_rng(1), seed=0)
+    process = GaussianProcess(noise_betas("linear", 5, 1.0, 0.1, 0.5), device=device)
+    seen = []
+    for batch in batches.noised():
+        t = torch.arange(len(batch), device=device)
+        signal, spread = process.forward_coefficients(t)
+        x_t = batch.noised(signal, spread).clone()
+        left = (x_t - signal[:, None] * batch.x0.to_dense(130)) / spread[:, None]
+        noise = left.clone()
+        for first in (0, 100):
+            batch.subtract_noise(first, left[:, first : first + 100])
+        torch.testing.assert_close(left, torch.zeros_like(left), rtol=0, atol=1e-5)
+        seen.append(noise)
+        x0 = batch.x0.to_dense(130)
+        batch.subtract_x0(0, x0)
+        assert not x0.any()
+    everything = torch.cat(seen)
+    assert abs(float(everything.mean())) < 0.1
+    assert float(everything.std()) == pytest.approx(1, abs=0.1)
+    assert len(everything.unique()) > 0.99 * everything.numel()

@@ -6,6 +6,13 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState
 from diffrec.diffusion.hidden_noise import ItemNoise
+from diffrec.diffusion.item_products import (
+    compute_dtype,
+    gram_pays,
+    gram_squared_error,
+    project,
+    squared_error,
+)
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
@@ -24,7 +31,12 @@ __all__ = [
     "SparseRows",
     "StepSampler",
     "UniformSteps",
+    "compute_dtype",
+    "gram_pays",
+    "gram_squared_error",
     "linear",
     "noise_betas",
+    "project",
+    "squared_error",
     "step_embedding",
 ]

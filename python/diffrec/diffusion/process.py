@@ -5,6 +5,7 @@ Equations are those of the DiffRec paper (Wang et al., SIGIR 2023, arXiv 2304.04
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -77,7 +78,7 @@ class GaussianProcess:
         """T, the number of steps."""
         return len(self.betas)
 
-    @property
+    @cached_property
     def posterior_log_variance(self) -> Tensor:
         """Log of the posterior variance, float64 (steps,).
 
@@ -86,17 +87,18 @@ class GaussianProcess:
         first = self.posterior_variance[1:2] if self.steps > 1 else self.betas[:1]
         return torch.cat([first, self.posterior_variance[1:]]).log()
 
-    @property
+    @cached_property
     def snr(self) -> Tensor:
         """Signal-to-noise ratio alpha_bar / (1 - alpha_bar) of each step, float64 (steps,)."""
         return self.alphas_bar / (1.0 - self.alphas_bar)
 
-    @property
+    @cached_property
     def loss_weights(self) -> Tensor:
-        """Weight of each step's squared error in the variational bound, float64 (steps,); 1 at t = 0.
+        """Weight in the variational bound of each step's mean squared error of what is predicted, float64 (steps,).
 
-        For ``"x0"`` SNR(t-1) - SNR(t) (eq. 10, without its factor 1/2), for ``"eps"`` the ratio that turns the error
-        of the noise into that of the posterior mean.
+        For ``"x0"`` SNR(t-1) - SNR(t) (eq. 10, without its factor 1/2), and 1 at t = 0. For ``"eps"`` the ratio that
+        turns the error of the noise into that of the posterior mean; at t = 0, where the bound is the likelihood of x_0
+        itself, half the ratio that turns it into the error of x_0.
         """
         weights = torch.ones_like(self.betas)
         if not self.noisy:
@@ -106,14 +108,19 @@ class GaussianProcess:
         else:
             forgotten = 1.0 - self.alphas_bar_previous[1:]
             weights[1:] = (1.0 - self.alphas_bar[1:]) / (forgotten**2 * (1.0 - self.betas[1:]))
+            weights[0] = self.eps_to_x0()[1][0] ** 2 / 2
         return weights
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Noise ``x0`` (n, items) to step ``t`` (n,) with standard normal ``noise`` (n, items) (eq. 2)."""
+        signal, spread = self.forward_coefficients(t)
+        return signal[:, None] * x0 + spread[:, None] * noise
+
+    def forward_coefficients(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors of x_0 and of the noise in x_t at steps ``t`` (n,), float32 (n,) each (eq. 2)."""
         if not self.noisy:
-            return x0
-        signal = self._at(self.alphas_bar.sqrt(), t)
-        return signal * x0 + self._at((1.0 - self.alphas_bar).sqrt(), t) * noise
+            return torch.ones_like(t, dtype=torch.float32), torch.zeros_like(t, dtype=torch.float32)
+        return self.alphas_bar.sqrt()[t].float(), (1.0 - self.alphas_bar).sqrt()[t].float()
 
     def predicted_x0(self, x_t: Tensor, t: Tensor, output: Tensor) -> Tensor:
         """x_0 (n, items) as the denoiser's ``output`` at step ``t`` implies it."""
@@ -157,12 +164,7 @@ class GaussianProcess:
         output = denoiser(x_t, t)
         predicted = self.predicted_x0(x_t, t, output)
         loss = torch.mean(((x0 if self.predict == "x0" else noise) - output) ** 2, dim=1)
-        if not reweight:
-            return loss, predicted
-        if self.predict == "eps":
-            # At t = 0 the bound is the likelihood of x_0 itself.
-            loss = torch.where(t == 0, torch.mean((x0 - predicted) ** 2, dim=1) / 2, loss)
-        return self.loss_weights[t] * loss, predicted
+        return (self.loss_weights[t] * loss if reweight else loss), predicted
 
     def reverse(
         self,

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+# Entries whose products are held at once.
+_ENTRIES = 8192
+
 
 @dataclass(frozen=True)
 class SparseRows:
@@ -47,9 +50,9 @@ class SparseRows:
         """Take rows ``start:stop`` of the CSR matrix with these arrays."""
         first, last = int(indptr[start]), int(indptr[stop])
         return cls(
-            torch.as_tensor(indptr[start : stop + 1] - first, dtype=torch.int64).to(device),
-            torch.as_tensor(indices[first:last], dtype=torch.int64).to(device),
-            torch.as_tensor(data[first:last], dtype=torch.float32).to(device),
+            _moved(torch.as_tensor(indptr[start : stop + 1] - first, dtype=torch.int64), device),
+            _moved(torch.as_tensor(indices[first:last], dtype=torch.int64), device),
+            _moved(torch.as_tensor(data[first:last], dtype=torch.float32), device),
         )
 
     @classmethod
@@ -89,8 +92,16 @@ class SparseRows:
         """Add ``scale`` times columns ``first : first + out.shape[1]`` of the rows to ``out`` (n, m) in place."""
         column = self.indices - first
         inside = (column >= 0) & (column < out.shape[1])
-        at = (self.row_of_entry()[inside], column[inside])
-        out.index_put_(at, scale * self.values[inside], accumulate=True)
+        # What lies outside adds 0 somewhere: picking out the rest would have a GPU tell its number to the host.
+        at = (self.row_of_entry(), column.clamp(0, out.shape[1] - 1))
+        out.index_put_(at, (scale * self.values * inside).to(out.dtype), accumulate=True)
+
+    def transposed_product(self, weight: Tensor, out: Tensor) -> None:
+        """Add the product of the transposed rows and ``weight`` (n, width) to ``out`` (columns, width) in place."""
+        row = self.row_of_entry()
+        for start in range(0, len(row), _ENTRIES):
+            part = slice(start, start + _ENTRIES)
+            out.index_add_(0, self.indices[part], self.values[part, None] * weight[row[part]])
 
     def scaled(self, factors: Tensor) -> "SparseRows":
         """Each row times its factor, (n,)."""
@@ -106,3 +117,10 @@ class SparseRows:
         """The row of each entry, int64 (nnz,)."""
         rows = torch.arange(len(self), device=self.offsets.device)
         return rows.repeat_interleave(self.offsets.diff(), output_size=len(self.indices))
+
+
+def _moved(values: Tensor, device: torch.device | str) -> Tensor:
+    """The values on the device; a GPU fetches them from pinned memory while the host goes on."""
+    if torch.device(device).type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)

@@ -95,7 +95,8 @@ class ImportanceSteps:
         steps, history = self.losses.shape
         order = torch.argsort(t, stable=True)
         t, losses = t[order], losses[order].double()
-        sizes = torch.bincount(t, minlength=steps)
+        # Not bincount, which has a GPU tell the largest step to the host.
+        sizes = (t[:, None] == torch.arange(steps, device=t.device)).sum(dim=0)
         rank = torch.arange(len(t), device=t.device) - (torch.cumsum(sizes, 0) - sizes)[t]
         slot = (self.counts[t] + rank) % history
         # More than a ring of rows at one step would write a slot twice, in no certain order: the latest ones win.

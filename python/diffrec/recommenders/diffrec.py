@@ -18,7 +18,7 @@ from diffrec.recommenders.item_diffusion import ItemDiffusion
 from diffrec.recommenders.latent_diffusion import LatentDiffusion
 from diffrec.recommenders.settings import age, flag, one_of, optional, real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import DenseBatches, SparseBatches, resolve_device, run_batches
+from diffrec.training import NoisedBatches, SparseBatches, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,8 @@ class DiffRec(TrainedRecommender):
         if s.groups is None:
             model = self._model = ItemDiffusion.of(s, learn.shape[1], device)
             optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
-            dense = DenseBatches(inputs, s.batch_size, device, shuffle)
-            return model, lambda _epoch: run_batches(model.loss, dense, optimizer, s.precision)
+            batches = NoisedBatches(inputs, s.batch_size, device, shuffle, seed=s.seed)
+            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, s.precision)
         return self._prepare_latent(learn, SparseBatches(inputs, s.batch_size, device, shuffle), device)
 
     def _prepare_latent(

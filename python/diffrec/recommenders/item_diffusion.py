@@ -13,10 +13,16 @@ from diffrec.diffusion import (
     SparseRows,
     StepSampler,
     UniformSteps,
+    compute_dtype,
+    gram_pays,
+    gram_squared_error,
     noise_betas,
+    project,
+    squared_error,
 )
 from diffrec.diffusion.process import Predict
 from diffrec.ranking import LinearScores, NoisyScores, Scores
+from diffrec.training import NoisedBatch
 
 if TYPE_CHECKING:
     from diffrec.recommenders.diffrec import DiffRecSettings
@@ -90,12 +96,31 @@ class ItemDiffusion(nn.Module):
         """The optimizer's parameter groups."""
         return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
 
-    def loss(self, x0: Tensor) -> Tensor:
-        """Mean training loss of a batch (n, items)."""
-        return self.loss_and_prediction(x0)[0]
+    def loss(self, batch: NoisedBatch) -> Tensor:
+        """Mean training loss of n histories, each at a drawn step and weighted by one over its probability.
+
+        The same loss as ``loss_and_prediction`` has, but no array of all items is made besides the noised batch.
+        """
+        t, scaled_probability = self.sampler.sample(len(batch))
+        signal, spread = self.process.forward_coefficients(t)
+        denoiser, dtype = self.denoiser, compute_dtype(self.device)
+        dropout = denoiser.dropout if self.training else 0.0
+        x_t = batch.noised(signal, spread, normalize=denoiser.normalize, dropout=dropout, dtype=dtype)
+        h = denoiser.hidden(project(x_t, denoiser.items_in), t)
+        step_weights = self.process.loss_weights[t] if self.reweight else torch.ones_like(scaled_probability)
+        weights = step_weights / scaled_probability / len(batch)
+        layer = (h, denoiser.items_out, denoiser.bias_out)
+        if self.process.predict == "eps":
+            loss, errors = squared_error(*layer, batch.subtract_noise, weights)
+        elif gram_pays(len(batch), h.shape[1], dtype):
+            loss, errors = gram_squared_error(*layer, batch.x0, weights)
+        else:
+            loss, errors = squared_error(*layer, batch.subtract_x0, weights)
+        self.sampler.update(t, step_weights * errors)
+        return loss
 
     def loss_and_prediction(self, x0: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean training loss, each row at a drawn step and weighted by one over its probability; and predicted x_0."""
+        """Mean training loss of dense rows ``x0`` (n, items), and predicted x_0: where "items" are a few latents."""
         t, scaled_probability = self.sampler.sample(len(x0))
         losses, predicted = self.process.losses(self.denoiser, x0, t, torch.randn_like(x0), reweight=self.reweight)
         self.sampler.update(t, losses.detach())

@@ -1,18 +1,21 @@
-"""Shuffled batches of a sparse matrix's rows, dense or sparse."""
+"""Shuffled batches of a sparse matrix's rows: sparse, or noised on their way out of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from diffrec import _core
-from diffrec.data import Csr
+from diffrec.data import Csr, csr_arrays
 from diffrec.diffusion import SparseRows
 
 
-class DenseBatches:
-    """Batches of a CSR matrix's rows as float32 tensors; one batch is dense at a time, never the matrix.
+class SparseBatches:
+    """Batches of a CSR matrix's rows as ``SparseRows``.
 
     Parameters
     ----------
@@ -24,47 +27,6 @@ class DenseBatches:
         Where the batches are wanted.
     generator : numpy.random.Generator
         Shuffles the rows anew in every epoch.
-
-    Examples
-    --------
-    >>> from scipy import sparse
-    >>> matrix = sparse.csr_array(np.eye(3, dtype=np.float32))
-    >>> batches = DenseBatches(matrix, 2, torch.device("cpu"), np.random.default_rng(0))
-    >>> [tuple(batch.shape) for batch in batches]
-    [(2, 3), (1, 3)]
-    """
-
-    def __init__(self, matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator) -> None:
-        self._indptr = matrix.indptr.astype(np.int64, copy=False)
-        self._indices = matrix.indices.astype(np.int32, copy=False)
-        self._data = matrix.data.astype(np.float32, copy=False)
-        self._rows, self._columns = matrix.shape
-        self._batch_size = min(batch_size, self._rows)
-        self._device = device
-        self._generator = generator
-        self._buffer = torch.empty(self._batch_size * self._columns, pin_memory=device.type == "cuda")
-
-    def __len__(self) -> int:
-        return -(-self._rows // self._batch_size)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield (n, columns) batches; each is overwritten by the next."""
-        order = self._generator.permutation(self._rows).astype(np.int64)
-        for start in range(0, self._rows, self._batch_size):
-            rows = order[start : start + self._batch_size]
-            out = self._buffer[: len(rows) * self._columns].view(len(rows), self._columns)
-            _core.dense_rows(self._indptr, self._indices, self._data, rows, out.numpy())
-            # Blocking on purpose: the buffer is filled again as soon as the caller asks for the next batch.
-            yield out.to(self._device)
-
-
-class SparseBatches:
-    """The same batches as ``SparseRows``, for models whose first layer is a sparse product.
-
-    Parameters
-    ----------
-    matrix, batch_size, device, generator
-        As for ``DenseBatches``, which draws the same rows from an equal generator.
 
     Examples
     --------
@@ -85,7 +47,154 @@ class SparseBatches:
 
     def __iter__(self) -> Iterator[SparseRows]:
         """Yield n rows at a time."""
-        order = self._generator.permutation(self._matrix.shape[0])
-        for start in range(0, len(order), self._batch_size):
-            batch = self._matrix[order[start : start + self._batch_size]]
-            yield SparseRows.from_csr(batch.indptr, batch.indices, batch.data, 0, batch.shape[0], self._device)
+        for rows in self._numbers():
+            yield self._gathered(rows)
+
+    def _numbers(self) -> Iterator[NDArray[np.int64]]:
+        order = self._generator.permutation(self._matrix.shape[0]).astype(np.int64)
+        return (order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size))
+
+    def _gathered(self, rows: NDArray[np.int64]) -> SparseRows:
+        batch = self._matrix[rows]
+        return SparseRows.from_csr(batch.indptr, batch.indices, batch.data, 0, len(rows), self._device)
+
+
+class NoisedBatches(SparseBatches):
+    """The same batches for a denoiser: each can be noised, and says what noise it was.
+
+    On the processor the noise of a cell is a function of (seed, number of the batch, row, column), whatever the number
+    of threads; on a GPU torch draws it there.
+
+    Parameters
+    ----------
+    matrix, batch_size, device, generator
+        As for ``SparseBatches``.
+    seed : int
+        Of the noise.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> matrix = sparse.csr_array(np.eye(3, dtype=np.float32))
+    >>> batches = NoisedBatches(matrix, 3, torch.device("cpu"), np.random.default_rng(0), seed=0)
+    >>> batch = next(batches.noised())
+    >>> batch.noised(torch.ones(3), torch.zeros(3)).sum(dim=0)
+    tensor([1., 1., 1.])
+    """
+
+    def __init__(
+        self, matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator, *, seed: int
+    ) -> None:
+        super().__init__(matrix, batch_size, device, generator)
+        self._arrays = csr_arrays(matrix)
+        self._seed = seed
+        self._number = 0
+        self._buffers: dict[torch.dtype, Tensor] = {}
+
+    def noised(self) -> Iterator["NoisedBatch"]:
+        """Yield an epoch's batches; what one made is overwritten by the next."""
+        for rows in self._numbers():
+            self._number += 1
+            yield NoisedBatch(
+                self._gathered(rows),
+                self._arrays,
+                self._matrix.shape[1],
+                rows,
+                self._seed,
+                self._number,
+                self._buffers,
+            )
+
+
+@dataclass
+class NoisedBatch:
+    """n rows x_0 of a matrix, and the noise that goes with them.
+
+    Attributes
+    ----------
+    x0 : SparseRows
+        The rows themselves, on their device.
+    """
+
+    x0: SparseRows
+    _arrays: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+    _columns: int
+    _rows: NDArray[np.int64]
+    _seed: int
+    _number: int
+    _buffers: dict[torch.dtype, Tensor]
+    _noise: Tensor | None = field(default=None, init=False)
+
+    def __len__(self) -> int:
+        return len(self.x0)
+
+    def noised(
+        self,
+        signal: Tensor,
+        spread: Tensor,
+        *,
+        normalize: bool = False,
+        dropout: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """``signal * x_0 + spread * noise``, then unit length if wanted, then dropout.
+
+        Parameters
+        ----------
+        signal, spread : Tensor
+            float32 (n,).
+        normalize : bool
+            Scale each row to unit length.
+        dropout : float
+            Share of the entries set to 0; the others grow to keep the mean.
+        dtype : torch.dtype
+            float32 or bfloat16.
+
+        Returns
+        -------
+        Tensor
+            (n, columns) of type ``dtype``.
+        """
+        if self.x0.values.device.type == "cpu":
+            return self._noised_from_csr(signal, spread, normalize, dropout, dtype)
+        x_t = self.x0.to_dense(self._columns)
+        self._noise = torch.randn_like(x_t)
+        x_t = signal[:, None] * x_t + spread[:, None] * self._noise
+        if normalize:
+            x_t = functional.normalize(x_t)
+        return functional.dropout(x_t, dropout).to(dtype)
+
+    def subtract_x0(self, first: int, block: Tensor) -> None:
+        """Subtract columns ``first : first + m`` of x_0 from ``block`` (n, m) in place."""
+        self.x0.add_to(block, first, -1.0)
+
+    def subtract_noise(self, first: int, block: Tensor) -> None:
+        """Subtract columns ``first : first + m`` of the noise from ``block`` (n, m) in place."""
+        if self._noise is not None:
+            block -= self._noise[:, first : first + block.shape[1]]
+            return
+        noise = torch.empty(block.shape)
+        _core.normal_rows(self._seed, self._number, self._rows, first, noise.numpy())
+        block -= noise
+
+    def _noised_from_csr(
+        self, signal: Tensor, spread: Tensor, normalize: bool, dropout: float, dtype: torch.dtype
+    ) -> Tensor:
+        n, columns = len(self), self._columns
+        if dtype not in self._buffers or self._buffers[dtype].numel() < n * columns:
+            self._buffers[dtype] = torch.empty(n * columns, dtype=dtype)
+        x_t = self._buffers[dtype][: n * columns].view(n, columns)
+        # NumPy knows no bfloat16; the kernel writes its bits.
+        bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
+        _core.noised_rows(
+            *self._arrays,
+            self._rows,
+            signal.numpy(),
+            spread.numpy(),
+            bits.numpy(),
+            normalize=normalize,
+            dropout=dropout,
+            seed=self._seed,
+            step=self._number,
+        )
+        return x_t

@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from diffrec import _core
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -37,9 +39,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Context in which large products use ``precision``; weights stay in float32.
 
-    ``"auto"`` is bfloat16 on a GPU that multiplies it and float32 elsewhere.
+    ``"auto"`` is bfloat16 where the GPU or the processor has instructions for it, and float32 elsewhere.
     """
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if precision == "bfloat16" or (precision == "auto" and fast):
+    if precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device)):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether products of bfloat16 numbers are faster there than those of float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and _core.multiplies_bfloat16()

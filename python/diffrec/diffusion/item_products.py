@@ -1,0 +1,219 @@
+"""The two products of training that touch every item, a block of items at a time.
+
+A batch costs ``n * items`` cells at each end of the denoiser. Here no such array is made besides the batch itself: the
+first layer's gradient and all of the last layer's work, its gradient included, are done block by block, in bfloat16
+where autocast asks for it, into float32 gradients.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from diffrec.diffusion.linear import linear
+from diffrec.diffusion.sparse import SparseRows
+
+# Cells of a block: large enough for efficient products, small enough for a last-level cache.
+BLOCK_CELLS = 1 << 22
+# first, block (n, m) -> None: subtracts columns first : first + m of the target from the block.
+SubtractTarget = Callable[[int, Tensor], None]
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """The number format that products are to be computed in here: autocast's where it is on, else float32."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+
+
+def project(x_t: Tensor, items_in: Tensor) -> Tensor:
+    """``x_t @ items_in``, float32 (n, width), of a batch that needs no gradient.
+
+    Parameters
+    ----------
+    x_t : Tensor
+        (n, items), float32 or bfloat16; the products are computed in its type.
+    items_in : Tensor
+        float32 (items, width).
+
+    Examples
+    --------
+    >>> project(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0], [3.0]]))
+    tensor([[7.]])
+    """
+    projected: Tensor = _Project.apply(x_t, items_in)
+    return projected
+
+
+def squared_error(
+    h: Tensor, items_out: Tensor, bias_out: Tensor, subtract: SubtractTarget, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean squared error over the items of ``h @ items_out.T + bias_out``, summed over the rows by weight.
+
+    Parameters
+    ----------
+    h : Tensor
+        (n, width), the last hidden layer.
+    items_out, bias_out : Tensor
+        float32 (items, width) and (items,).
+    subtract : callable
+        Subtracts a block of the target.
+    weights : Tensor
+        (n,), of each row in the sum; no gradient flows to them.
+
+    Returns
+    -------
+    loss : Tensor
+        Scalar, the weighted sum.
+    errors : Tensor
+        float32 (n,), each row's mean squared error, without gradient.
+
+    Examples
+    --------
+    >>> target = torch.tensor([[1.0, 0.0]])
+    >>> loss, errors = squared_error(
+    ...     torch.ones(1, 1), torch.tensor([[3.0], [0.0]]), torch.zeros(2),
+    ...     lambda first, block: block.sub_(target[:, first : first + block.shape[1]]), torch.tensor([0.5]))
+    >>> loss, errors
+    (tensor(1.), tensor([2.]))
+    """
+    dtype = compute_dtype(h.device)
+    loss, errors = _SquaredError.apply(h, items_out, bias_out, subtract, weights, dtype)
+    return loss, errors
+
+
+def gram_squared_error(
+    h: Tensor, items_out: Tensor, bias_out: Tensor, rows: SparseRows, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What ``squared_error`` gives for the target ``rows``, from Gram matrices.
+
+    The squared error over all items is a quadratic form in ``h`` with the Gram matrix of ``items_out``, corrected at
+    the few entries of the rows; its gradient likewise. So the cost lacks the factor ``n * items`` (Vincent et al. 2015,
+    "Efficient exact gradient update for training deep networks with very large sparse targets"). Always float32: the
+    terms cancel.
+    """
+    loss, errors = _GramSquaredError.apply(h, items_out, bias_out, rows, weights)
+    return loss, errors
+
+
+def gram_pays(n: int, width: int, dtype: torch.dtype) -> bool:
+    """Whether the Gram form costs less: two products of ``items * width^2`` against three of ``n * items * width``."""
+    return dtype == torch.float32 and 2 * width < 3 * n
+
+
+def _blocks(items: int, n: int) -> Iterator[slice]:
+    size = max(64, BLOCK_CELLS // max(n, 1))
+    return (slice(first, min(first + size, items)) for first in range(0, items, size))
+
+
+class _Project(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_t: Tensor, items_in: Tensor) -> Tensor:
+        ctx.x_t = x_t
+        ctx.shape = items_in.shape
+        out = torch.zeros(len(x_t), items_in.shape[1], device=x_t.device)
+        with torch.autocast(x_t.device.type, enabled=False):
+            for block in _blocks(len(items_in), len(x_t)):
+                out += linear(x_t[:, block], items_in[block].to(x_t.dtype).T)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        x_t, ctx.x_t = ctx.x_t, None
+        grad = grad.to(x_t.dtype)
+        out = torch.empty(ctx.shape, device=grad.device)
+        with torch.no_grad():
+            for block in _blocks(len(out), len(x_t)):
+                out[block] = linear(x_t[:, block].T, grad.T)
+        return None, out
+
+
+class _SquaredError(torch.autograd.Function):
+    """Makes the gradients while it has the errors: they are linear in the weights, which are known beforehand."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h: Tensor,
+        items_out: Tensor,
+        bias_out: Tensor,
+        subtract: SubtractTarget,
+        weights: Tensor,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        n, items = len(h), len(items_out)
+        narrow = h.to(dtype)
+        slope = (2.0 / items * weights).float().unsqueeze(1)
+        squares = torch.zeros(n, device=h.device)
+        grad_h = torch.zeros(h.shape, device=h.device)
+        grad_items, grad_bias = torch.empty_like(items_out), torch.empty_like(bias_out)
+        with torch.autocast(h.device.type, enabled=False):
+            for block in _blocks(items, n):
+                layer = items_out[block].to(dtype)
+                error = linear(narrow, layer).float()
+                error += bias_out[block]
+                subtract(block.start, error)
+                squares += error.square().sum(dim=1)
+                error *= slope
+                grad_bias[block] = error.sum(dim=0)
+                error = error.to(dtype)
+                grad_items[block] = linear(error.T, narrow.T)
+                grad_h += linear(error, layer.T)
+        errors = squares / items
+        ctx.gradients = grad_h.to(h.dtype), grad_items, grad_bias
+        ctx.mark_non_differentiable(errors)
+        return (weights * errors).sum(), errors
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _errors: Tensor) -> tuple[Tensor | None, ...]:
+        return *_scaled(ctx, grad), None, None, None
+
+
+class _GramSquaredError(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, h: Tensor, items_out: Tensor, bias_out: Tensor, rows: SparseRows, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        items = len(items_out)
+        slope = 2.0 / items * weights.float()
+        with torch.autocast(h.device.type, enabled=False):
+            wide = h.float()
+            gram, cross = linear(items_out.T, items_out.T), bias_out @ items_out
+            images = linear(wide, gram)
+            targets = rows @ items_out
+            squares = (
+                (wide * (images + 2 * cross - 2 * targets)).sum(dim=1)
+                + bias_out @ bias_out
+                - 2 * (rows @ bias_out[:, None]).squeeze(1)
+                + rows.squared_norms()
+            )
+            weighted = slope[:, None] * wide
+            grad_h = slope[:, None] * (images + cross - targets)
+            total = weighted.sum(dim=0)
+            grad_items = linear(items_out, linear(wide.T, weighted.T))
+            grad_items.addr_(bias_out, total)
+            grad_bias = items_out @ total + slope.sum() * bias_out
+            rows.transposed_product(-weighted, grad_items)
+            rows.transposed_product(-slope[:, None], grad_bias[:, None])
+        errors = squares.clamp(min=0) / items
+        ctx.gradients = grad_h.to(h.dtype), grad_items, grad_bias
+        ctx.mark_non_differentiable(errors)
+        return (weights * errors).sum(), errors
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _errors: Tensor) -> tuple[Tensor | None, ...]:
+        return *_scaled(ctx, grad), None, None
+
+
+def _scaled(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+    """The gradients kept from the forward pass times the loss's own; they are let go, being as large as the weights."""
+    gradients: tuple[Tensor, ...] = ctx.gradients
+    ctx.gradients = None
+    # Reading a number is free on the processor; a GPU would be waited for.
+    if grad.device.type != "cpu" or float(grad) != 1.0:
+        for gradient in gradients:
+            gradient *= grad
+    return gradients
