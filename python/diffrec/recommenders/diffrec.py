@@ -14,11 +14,13 @@ from diffrec.data import Csr, Decay, Interactions, time_weights
 from diffrec.diffusion import NOISE_SCHEDULES, STEP_SAMPLINGS, SparseRows, noise_betas
 from diffrec.ranking import Scores
 from diffrec.recommenders.embeddings import embeddings, group_items
+from diffrec.recommenders.inputs import as_interactions
 from diffrec.recommenders.item_diffusion import ItemDiffusion
 from diffrec.recommenders.latent_diffusion import LatentDiffusion
+from diffrec.recommenders.planning import planned
 from diffrec.recommenders.settings import age, flag, one_of, optional, real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import NoisedBatches, SparseBatches, resolve_device, run_batches
+from diffrec.training import NoisedBatches, Plan, SparseBatches, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,37 @@ class DiffRec(TrainedRecommender):
     _model: ItemDiffusion | LatentDiffusion
     # The histories scored last, and the vectors x_0 made of them.
     _weighted: tuple[Interactions, sparse.csr_array] | None = None
+
+    def plan(self, data: Any, valid: Any = None) -> Plan:
+        """Estimate what ``fit`` would take with the same arguments: parameters, memory, time of an epoch.
+
+        ``fit`` makes the same estimate before it begins, and refuses what cannot fit.
+
+        Parameters
+        ----------
+        data, valid
+            As for ``fit``.
+
+        Returns
+        -------
+        Plan
+            The time comes from the speed of a small product and a small sum, measured on this machine; expect it
+            to be right within a factor of two on an idle one.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> DiffRec(dims=(16,)).plan(diffrec.datasets.synthetic(users=60, items=40, seed=1)).parameters
+        1606
+        """
+        train = as_interactions(data, "data")
+        validated = valid is not None or self.settings.holdout > 0
+        return planned(self.settings, train.shape, len(train), resolve_device(self.settings.device), validated)
+
+    def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan:
+        plan = planned(self.settings, learn.shape, len(learn), device, validated)
+        plan.require(device, "use smaller dims or batch_size, or l-diffrec with groups")
+        return plan
 
     def _holdout_by(self) -> str:
         return "time" if self.settings.time_weights else "random"

@@ -10,7 +10,7 @@ from torch import nn
 from diffrec.data import Interactions
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, one_of, real, setting, whole
-from diffrec.training import PRECISIONS, PeakMemory, resolve_device, train
+from diffrec.training import PRECISIONS, PeakMemory, Plan, resolve_device, train
 
 # What training stops on; the DiffRec paper stops on it, too.
 VALIDATION_METRIC = "recall@20"
@@ -66,6 +66,7 @@ class TrainedRecommender(Recommender):
         s = self.settings
         device = resolve_device(s.device)
         learn, valid = self._held_out(data, valid)
+        plan = self._foresee(learn, device, valid is not None)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(s.seed)
             network, run_epoch = self._prepare(learn, device)
@@ -94,6 +95,12 @@ class TrainedRecommender(Recommender):
             "peak_memory": peak.device_bytes or peak.bytes,
             **self._facts(),
         }
+        if plan is not None:
+            self.training_.facts |= {"planned_memory": plan.memory, "planned_seconds": plan.seconds_per_epoch}
+
+    def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
+        """Estimate the fit and refuse what cannot fit, before anything is allocated; None where it takes little."""
+        return None
 
     def _facts(self) -> dict[str, str | int | float]:
         """What else the report should say about this fit."""

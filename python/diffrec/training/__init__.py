@@ -4,21 +4,27 @@ from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
 from diffrec.training.loop import Callback, EpochRecord, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.peak_memory import PeakMemory
-from diffrec.training.precision import PRECISIONS, autocast, resolve_device
+from diffrec.training.plan import BYTES_PER_PARAMETER, TRAFFIC_PER_PARAMETER, Plan, seconds
+from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
 
 __all__ = [
+    "BYTES_PER_PARAMETER",
     "PRECISIONS",
+    "TRAFFIC_PER_PARAMETER",
     "Callback",
     "EpochRecord",
     "NoisedBatch",
     "NoisedBatches",
     "PeakMemory",
+    "Plan",
     "SparseBatches",
     "TrainingReport",
     "autocast",
     "available_memory",
+    "product_dtype",
     "require_memory",
     "resolve_device",
     "run_batches",
+    "seconds",
     "train",
 ]

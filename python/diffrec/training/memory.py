@@ -25,7 +25,7 @@ def available_memory() -> int | None:
     return max(0, min(left)) if left else None
 
 
-def require_memory(needed: int, what: str, instead: str) -> None:
+def require_memory(needed: int, what: str, instead: str, available: int | None = None) -> None:
     """Refuse work that cannot fit.
 
     Parameters
@@ -36,11 +36,13 @@ def require_memory(needed: int, what: str, instead: str) -> None:
         The work, as the subject of a sentence.
     instead : str
         What to do about it, a sentence without its full stop.
+    available : int, optional
+        Bytes there are; by default those of ``available_memory``.
 
     Raises
     ------
     MemoryError
-        When more is needed than ``available_memory`` finds; nothing has been allocated then.
+        When more is needed than there is; nothing has been allocated then.
 
     Examples
     --------
@@ -48,7 +50,7 @@ def require_memory(needed: int, what: str, instead: str) -> None:
     Traceback (most recent call last):
     MemoryError: a table of all pairs needs about 1,000,000,000.0 GB of memory, and ... are available; use a sparse one
     """
-    available = available_memory()
+    available = available_memory() if available is None else available
     if available is not None and needed > available:
         raise MemoryError(
             f"{what} needs about {needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are available; "

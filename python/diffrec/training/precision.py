@@ -36,12 +36,23 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Context in which large products use ``precision``; weights stay in float32.
+def product_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format of large products.
 
     ``"auto"`` is bfloat16 where the GPU or the processor has instructions for it, and float32 elsewhere.
+
+    Examples
+    --------
+    >>> product_dtype("float32", torch.device("cpu"))
+    torch.float32
     """
-    if precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device)):
+    narrow = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
+    return torch.bfloat16 if narrow else torch.float32
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Context in which large products are computed in ``product_dtype``; weights stay in float32."""
+    if product_dtype(precision, device) == torch.bfloat16:
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

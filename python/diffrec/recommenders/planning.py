@@ -1,0 +1,71 @@
+"""What fitting a DiffRec takes, from its settings and the size of the data alone."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from diffrec.diffusion import Denoiser
+from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.latent import GroupAutoencoder, ItemGroups
+from diffrec.training import BYTES_PER_PARAMETER, TRAFFIC_PER_PARAMETER, Plan, product_dtype, seconds
+
+if TYPE_CHECKING:
+    from diffrec.recommenders.diffrec import DiffRecSettings
+
+# Bytes held for an interaction: columns and values, those of the part that is learnt from, and the weighted values.
+_BYTES_PER_INTERACTION = 40
+# float32 arrays of the size of a block that are alive at once.
+_BLOCKS = 4
+# Cells of a batch are written, read by two products, and their errors pass through the cache a few times.
+_TRAFFIC_PER_CELL = 24
+
+
+def planned(
+    s: "DiffRecSettings", shape: tuple[int, int], interactions: int, device: torch.device, validated: bool
+) -> Plan:
+    """Estimate a fit.
+
+    Parameters
+    ----------
+    s : DiffRecSettings
+        Of the model.
+    shape : (int, int)
+        Users, items.
+    interactions : int
+        Of the training data.
+    device : torch.device
+        Where the model is trained.
+    validated : bool
+        Whether the best weights are kept beside the current ones.
+    """
+    users, items = shape
+    n, dtype = min(s.batch_size, users), product_dtype(s.precision, device)
+    with torch.device("meta"):  # shapes without memory
+        denoiser = Denoiser(items if s.groups is None else s.latent_dims[0], s.dims, s.time_embedding)
+    parameters = sum(p.numel() for p in denoiser.parameters())
+    # Multiply-adds of a user: each weight once forward and twice backward, but a history needs no gradient.
+    products = 3 * parameters
+    cells = n * items
+    if s.groups is None:
+        products -= items * s.dims[-1]
+        # A GPU makes the batch in plain steps: the rows, their noise, their sum, what dropout leaves.
+        batch = cells * (dtype.itemsize if device.type == "cpu" else 4 * 4 + dtype.itemsize)
+        memory = batch + _BLOCKS * 4 * min(BLOCK_CELLS, cells)
+    else:
+        autoencoder = _autoencoder(s, items)
+        sparse = sum(p.numel() for p in autoencoder.items_in)
+        parameters += sum(p.numel() for p in autoencoder.parameters())
+        products += 3 * (sum(p.numel() for p in autoencoder.parameters()) - sparse)
+        # The scores of the batch, their gradient, and what the likelihood makes of them.
+        memory = 3 * 4 * cells
+    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
+    batches = -(-users // n)
+    traffic = users * items * _TRAFFIC_PER_CELL + batches * parameters * TRAFFIC_PER_PARAMETER
+    return Plan(parameters, memory, seconds(users * products, traffic, device, dtype))
+
+
+def _autoencoder(s: "DiffRecSettings", items: int) -> GroupAutoencoder:
+    """An autoencoder over groups of equal size: what the groups will be is learnt in the fit."""
+    groups = ItemGroups(torch.arange(items) * min(s.groups or 1, items) // items)
+    with torch.device("meta"):
+        return GroupAutoencoder(groups, s.latent_dims, s.decoder_dims)
