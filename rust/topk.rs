@@ -3,12 +3,15 @@
 //! The order is total: score descending, then item ascending; so it does not matter how the items are cut into blocks
 //! or in which order the blocks come.
 
+mod scan;
 mod shortlist;
 
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
 use crate::error::{Error, Result};
+use crate::simd::{Level, with_vectors};
+use scan::{Scan, denied_in_sample};
 use shortlist::Shortlist;
 pub(crate) use shortlist::{key, unpack};
 
@@ -38,8 +41,12 @@ pub struct Block<'a> {
 /// # Errors
 /// [`Error::Length`], [`Error::Setting`] or [`Error::Index`] if the arrays do not go together; [`Error::IndptrRow`] or
 /// [`Error::Unsorted`] for a bad row of the seen matrix; [`Error::RunningList`] for lists that did not come from here;
-/// [`Error::NanScore`].
+/// [`Error::NanScore`]; [`Error::Level`].
 pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize) -> Result<()> {
+    top_k_at(Level::current()?, block, items, values, k)
+}
+
+fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize) -> Result<()> {
     let Block { scores, width, first_item, seen, rows, denied } = *block;
     let users = rows.len();
     if k == 0 {
@@ -63,16 +70,24 @@ pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize)
         return Err(Error::Length { argument: "denied", got: denied.len(), expected: last_item });
     }
 
-    let merge = |shortlist: &mut Shortlist, (user, (items, values)): (usize, (&mut [i32], &mut [f32]))| {
+    let first_item = first_item as i32;
+    let denied_in_sample =
+        denied.map_or(0, |denied| denied_in_sample(&denied[first_item as usize..last_item]));
+    let merge = |(shortlist, maxima): &mut (Shortlist, Vec<f32>),
+                 (user, (items, values)): (usize, (&mut [i32], &mut [f32]))| {
         let row = seen.indptr().row(rows, user)?;
-        let candidates = Candidates {
-            scores: &scores[user * width..(user + 1) * width],
-            first_item: first_item as i32,
-            seen: seen.sorted_row(row, false)?,
-            denied,
-        };
+        let seen = seen.sorted_row(row, false)?;
         shortlist.load(items, values).ok_or(Error::RunningList { row: user })?;
-        candidates.scan(shortlist).map_err(|column| Error::NanScore { row: user, column })?;
+        let scan = Scan {
+            scores: &scores[user * width..(user + 1) * width],
+            first_item,
+            seen: &seen[seen.partition_point(|&item| item < first_item)..],
+            denied,
+            denied_in_sample,
+            shortlist,
+            maxima,
+        };
+        with_vectors(level, scan).map_err(|column| Error::NanScore { row: user, column })?;
         shortlist.store(items, values);
         Ok(())
     };
@@ -80,82 +95,9 @@ pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize)
         .par_chunks_mut(k)
         .zip(values.par_chunks_mut(k))
         .enumerate()
-        .map_init(|| Shortlist::new(k), |shortlist, row| merge(shortlist, row).err())
+        .map_init(|| (Shortlist::new(k), Vec::new()), |buffers, row| merge(buffers, row).err())
         .find_map_first(|error| error)
         .map_or(Ok(()), Err)
-}
-
-/// One user's scores in a block.
-struct Candidates<'a> {
-    scores: &'a [f32],
-    first_item: i32,
-    seen: &'a [i32],
-    denied: Option<&'a [u8]>,
-}
-
-impl Candidates<'_> {
-    /// Put every candidate that may be among the best on the shortlist, or give the column of a NaN.
-    fn scan(&self, shortlist: &mut Shortlist) -> std::result::Result<(), usize> {
-        let (chunks, tail) = self.scores.as_chunks::<CHUNK>();
-        // -inf is below every floor, so the padding never survives.
-        let mut padded = [f32::NEG_INFINITY; CHUNK];
-        padded[..tail.len()].copy_from_slice(tail);
-
-        let mut seen = &self.seen[self.seen.partition_point(|&item| item < self.first_item)..];
-        for (start, chunks) in [(0, chunks), (chunks.len() * CHUNK, &[padded])] {
-            let mut floor = shortlist.floor(self.first_item + start as i32);
-            let mut number = 0;
-            while let Some((at, mut survivors)) = next_survivors(chunks, number, floor) {
-                number = at + 1;
-                while survivors != 0 {
-                    let lane = survivors.trailing_zeros() as usize;
-                    survivors &= survivors - 1;
-                    let (score, column) = (chunks[at][lane], start + at * CHUNK + lane);
-                    let item = self.first_item + column as i32;
-                    let key = key(score, item);
-                    if key <= shortlist.bar && !score.is_nan() {
-                        continue;
-                    }
-                    while let [first, rest @ ..] = seen
-                        && *first < item
-                    {
-                        seen = rest;
-                    }
-                    if seen.first() == Some(&item)
-                        || self.denied.is_some_and(|denied| denied[item as usize] != 0)
-                    {
-                        continue;
-                    }
-                    if score.is_nan() {
-                        return Err(column);
-                    }
-                    if shortlist.push(key) {
-                        floor = shortlist.floor(item);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Scores compared at once.
-const CHUNK: usize = 32;
-
-/// The first chunk from `start` on with a score that is not below `floor`, and one bit for each such score in it,
-/// lowest first; NaN is below nothing.
-///
-/// Nearly all of the time of a ranking is spent here.
-#[inline]
-fn next_survivors(chunks: &[[f32; CHUNK]], start: usize, floor: f32) -> Option<(usize, u32)> {
-    // `!(score < floor)` and not `score >= floor`: NaN must come out.
-    #[allow(clippy::neg_cmp_op_on_partial_ord)]
-    let survives = |score: f32| !(score < floor);
-    // No early exit inside a chunk, so that both folds vectorise; the first is the cheaper.
-    let any = |chunk: &[f32; CHUNK]| chunk.iter().fold(false, |any, &score| any | survives(score));
-    let at = start + chunks.get(start..)?.iter().position(any)?;
-    let bits = (0..CHUNK).fold(0, |bits, lane| bits | u32::from(survives(chunks[at][lane])) << lane);
-    Some((at, bits))
 }
 
 #[cfg(test)]
