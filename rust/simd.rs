@@ -38,6 +38,8 @@ pub trait Vector: Copy {
     fn not_below(self, floor: Self) -> Self::Mask;
     /// Where at least one of two masks says yes.
     fn either(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Whether a mask says yes anywhere.
+    fn any(mask: Self::Mask) -> bool;
     /// A mask as one bit per lane, the first lane's lowest.
     fn bits(mask: Self::Mask) -> u32;
 }
@@ -111,6 +113,7 @@ mod tests {
         greater: Vec<f32>,
         mask: u32,
         either: u32,
+        any: [bool; 2],
     }
 
     impl Work for Everything<'_> {
@@ -133,6 +136,7 @@ mod tests {
                 greater: all(b.greater(c)),
                 mask: V::bits(over),
                 either: V::bits(V::either(over, same)),
+                any: [V::any(over), V::any(same)],
             }
         }
     }
@@ -166,6 +170,7 @@ mod tests {
                 }
                 prop_assert_eq!(found.mask, bits(&over), "{}", level);
                 prop_assert_eq!(found.either, bits(&|lane| over(lane) || a[lane] >= 0.0), "{}", level);
+                prop_assert_eq!(found.any, [bits(&over) != 0, bits(&|lane| a[lane] >= 0.0) != 0], "{}", level);
             }
         }
     }

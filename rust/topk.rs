@@ -6,12 +6,14 @@
 mod scan;
 mod shortlist;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
 use crate::error::{Error, Result};
 use crate::simd::{Level, with_vectors};
-use scan::{Scan, denied_in_sample};
+use scan::{MOST_DENIED, Scan};
 use shortlist::Shortlist;
 pub(crate) use shortlist::{key, unpack};
 
@@ -71,8 +73,7 @@ fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f3
     }
 
     let first_item = first_item as i32;
-    let denied_in_sample =
-        denied.map_or(0, |denied| denied_in_sample(&denied[first_item as usize..last_item]));
+    let denied_items = denied_items(denied, first_item as usize..last_item);
     let merge = |(shortlist, maxima): &mut (Shortlist, Vec<f32>),
                  (user, (items, values)): (usize, (&mut [i32], &mut [f32]))| {
         let row = seen.indptr().row(rows, user)?;
@@ -83,7 +84,7 @@ fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f3
             first_item,
             seen: &seen[seen.partition_point(|&item| item < first_item)..],
             denied,
-            denied_in_sample,
+            denied_items: denied_items.as_deref(),
             shortlist,
             maxima,
         };
@@ -100,13 +101,36 @@ fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f3
         .map_or(Ok(()), Err)
 }
 
+/// The denied among some items, unless they are more than [`MOST_DENIED`].
+fn denied_items(denied: Option<&[u8]>, items: Range<usize>) -> Option<Vec<i32>> {
+    let Some(denied) = denied else { return Some(Vec::new()) };
+    let mut found = items.filter(|&item| denied[item] != 0).map(|item| item as i32);
+    let few = found.by_ref().take(MOST_DENIED).collect();
+    found.next().is_none().then_some(few)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use proptest::prelude::*;
 
-    /// Lists of one user, from blocks `(first_item, scores)` in the order given.
+    /// Lists of one user, from blocks `(first_item, scores)` in the order given: the same at every level.
     fn rank(
+        blocks: &[(usize, &[f32])],
+        seen: &[i32],
+        denied: Option<&[u8]>,
+        k: usize,
+    ) -> Result<(Vec<i32>, Vec<f32>)> {
+        let lists = rank_at(Level::current()?, blocks, seen, denied, k);
+        for level in Level::available() {
+            assert_eq!(rank_at(level, blocks, seen, denied, k), lists, "{level}");
+        }
+        lists
+    }
+
+    fn rank_at(
+        level: Level,
         blocks: &[(usize, &[f32])],
         seen: &[i32],
         denied: Option<&[u8]>,
@@ -117,7 +141,7 @@ mod tests {
         for &(first_item, scores) in blocks {
             let seen = Pattern::new(["seen_indptr", "seen_indices"], &indptr, seen)?;
             let block = Block { scores, width: scores.len(), first_item, seen, rows: &[0], denied };
-            top_k(&block, &mut items, &mut values, k)?;
+            top_k_at(level, &block, &mut items, &mut values, k)?;
         }
         Ok((items, values))
     }
@@ -131,7 +155,7 @@ mod tests {
     ) -> (Vec<i32>, Vec<f32>) {
         let allowed = |item: &usize| {
             scores[*item] != f32::NEG_INFINITY
-                && !seen.contains(&(*item as i32))
+                && seen.binary_search(&(*item as i32)).is_err()
                 && denied.is_none_or(|denied| denied[*item] == 0)
         };
         let mut items: Vec<usize> = (0..scores.len()).filter(allowed).collect();
@@ -186,6 +210,32 @@ mod tests {
         assert_eq!(rank(&[(0, &[f32::MIN, f32::INFINITY])], &[], None, 3), Ok(expected));
     }
 
+    /// The first pass must leave out what is left out, wherever a maximum stands.
+    #[test]
+    fn a_row_of_maxima_left_out_raises_no_bar() {
+        let scores: Vec<f32> = (0..1000).map(|item| if item < 64 { 9.0 } else { -(item as f32) }).collect();
+        let seen: Vec<i32> = (0..64).collect();
+        let expected = Ok((vec![64, 65], vec![-64.0, -65.0]));
+        assert_eq!(rank(&[(0, &scores)], &seen, None, 2), expected);
+        let denied: Vec<u8> = (0..1000).map(|item| u8::from(item < 64)).collect();
+        assert_eq!(rank(&[(0, &scores)], &[], Some(&denied), 2), expected);
+        // Nothing but -inf and what is left out.
+        let lowest: Vec<f32> =
+            (0..1000).map(|item| if item < 64 { 9.0 } else { f32::NEG_INFINITY }).collect();
+        let none = (vec![-1; 2], vec![f32::NEG_INFINITY; 2]);
+        assert_eq!(rank(&[(0, &lowest)], &seen, None, 2), Ok(none));
+    }
+
+    #[test]
+    fn denied_items_are_listed_while_they_are_few() {
+        let denied: Vec<u8> = (0..400).map(|item| u8::from(item >= 10)).collect();
+        assert_eq!(denied_items(None, 0..400), Some(vec![]));
+        assert_eq!(denied_items(Some(&denied), 8..12), Some(vec![10, 11]));
+        let most = 10 + MOST_DENIED;
+        assert_eq!(denied_items(Some(&denied), 0..most).map(|items| items.len()), Some(MOST_DENIED));
+        assert_eq!(denied_items(Some(&denied), 0..most + 1), None);
+    }
+
     #[test]
     fn broken_promises() {
         let seen = Pattern::new(["seen_indptr", "seen_indices"], &[0, 2, 9], &[3, 1]).expect("not empty");
@@ -232,6 +282,50 @@ mod tests {
         ] {
             let error = call(&Block { seen, ..sound }, &items, &values, 2);
             assert_eq!(error, Err(Error::RunningList { row: 0 }), "{items:?} {values:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Rows long enough for the first pass, down to those cut off behind it.
+        #[test]
+        fn long_rows_give_what_sorting_gives(
+            width in prop_oneof![4 => 200..3_000_usize, 1 => 66_000..68_000_usize],
+            k in prop_oneof![1..40_usize, 60..70_usize, 120..300_usize],
+            kinds in prop_oneof![Just(3_usize), Just(1_000_000)],
+            slope in prop_oneof![Just(0.0_f32), Just(1.0), Just(-1.0)],
+            masked in prop_oneof![Just(0.0), Just(0.02), Just(0.5)],
+            deny: bool,
+            best_masked: bool,
+            border in 0..3_000_usize,
+            seed: u64,
+        ) {
+            let mut random = Random::new(seed);
+            let mut scores: Vec<f32> = (0..width)
+                .map(|item| random.below(kinds) as f32 / kinds as f32 + slope * (item / 64) as f32)
+                .collect();
+            let mut order: Vec<usize> = (0..width).collect();
+            if best_masked {
+                order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+            }
+            let mut denied = vec![0; width];
+            let mut seen = Vec::new();
+            for &item in &order[..(masked * width as f64) as usize] {
+                match random.below(3) {
+                    0 if deny => denied[item] = 1,
+                    _ => seen.push(item as i32),
+                }
+                if random.below(10) == 0 {
+                    scores[item] = f32::NAN;
+                }
+            }
+            seen.sort_unstable();
+            let denied = deny.then_some(&denied[..]);
+            let expected = Ok(rank_by_sorting(&scores, &seen, denied, k));
+            prop_assert_eq!(&rank(&[(0, &scores)], &seen, denied, k), &expected);
+            let (left, right) = scores.split_at(border.min(width));
+            prop_assert_eq!(&rank(&[(left.len(), right), (0, left)], &seen, denied, k), &expected);
         }
     }
 

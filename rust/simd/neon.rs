@@ -4,8 +4,8 @@
 
 use std::arch::aarch64::{
     float32x4_t, uint32x4_t, vadd_f32, vaddvq_u32, vandq_u32, vcltq_f32, vdupq_n_f32, vfmaq_f32,
-    vget_high_f32, vget_low_f32, vld1q_f32, vld1q_u32, vmaxnmq_f32, vmvnq_u32, vorrq_u32, vpadds_f32,
-    vst1q_f32,
+    vget_high_f32, vget_low_f32, vld1q_f32, vld1q_u32, vmaxnmq_f32, vmaxvq_u32, vmvnq_u32, vorrq_u32,
+    vpadds_f32, vst1q_f32,
 };
 
 use super::Vector;
@@ -66,6 +66,12 @@ impl Vector for Neon {
     fn either(a: uint32x4_t, b: uint32x4_t) -> uint32x4_t {
         // SAFETY: see the type, without which there is no mask.
         unsafe { vorrq_u32(a, b) }
+    }
+
+    #[inline(always)]
+    fn any(mask: uint32x4_t) -> bool {
+        // SAFETY: see the type, without which there is no mask.
+        unsafe { vmaxvq_u32(mask) != 0 }
     }
 
     #[inline(always)]

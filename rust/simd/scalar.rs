@@ -10,8 +10,7 @@ pub(super) struct Scalar([f32; 4]);
 
 impl Vector for Scalar {
     const LANES: usize = 4;
-    /// All bits set or none.
-    type Mask = [u32; 4];
+    type Mask = [bool; 4];
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -42,22 +41,39 @@ impl Vector for Scalar {
 
     #[inline(always)]
     fn greater(self, other: Self) -> Self {
-        let one = |lane: usize| if self.0[lane] > other.0[lane] { self.0[lane] } else { other.0[lane] };
-        Self(std::array::from_fn(one))
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        Self([greater(a, e), greater(b, f), greater(c, g), greater(d, h)])
     }
 
     #[inline(always)]
-    fn not_below(self, floor: Self) -> [u32; 4] {
-        std::array::from_fn(|lane| if self.0[lane] < floor.0[lane] { 0 } else { u32::MAX })
+    fn not_below(self, floor: Self) -> [bool; 4] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, floor.0);
+        [not_below(a, e), not_below(b, f), not_below(c, g), not_below(d, h)]
     }
 
     #[inline(always)]
-    fn either(a: [u32; 4], b: [u32; 4]) -> [u32; 4] {
-        std::array::from_fn(|lane| a[lane] | b[lane])
+    fn either([a, b, c, d]: [bool; 4], [e, f, g, h]: [bool; 4]) -> [bool; 4] {
+        [a | e, b | f, c | g, d | h]
     }
 
     #[inline(always)]
-    fn bits([a, b, c, d]: [u32; 4]) -> u32 {
-        a & 1 | b & 2 | c & 4 | d & 8
+    fn any([a, b, c, d]: [bool; 4]) -> bool {
+        a | b | c | d
     }
+
+    #[inline(always)]
+    fn bits([a, b, c, d]: [bool; 4]) -> u32 {
+        u32::from(a) | u32::from(b) << 1 | u32::from(c) << 2 | u32::from(d) << 3
+    }
+}
+
+#[inline(always)]
+fn greater(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is below nothing")]
+fn not_below(score: f32, floor: f32) -> bool {
+    !(score < floor)
 }

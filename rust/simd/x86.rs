@@ -76,6 +76,11 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn any(mask: __m256) -> bool {
+        Self::bits(mask) != 0
+    }
+
+    #[inline(always)]
     fn bits(mask: __m256) -> u32 {
         // SAFETY: see the type, without which there is no mask.
         unsafe { _mm256_movemask_ps(mask) as u32 }
@@ -141,6 +146,11 @@ impl Vector for Avx512 {
     #[inline(always)]
     fn either(a: __mmask16, b: __mmask16) -> __mmask16 {
         a | b
+    }
+
+    #[inline(always)]
+    fn any(mask: __mmask16) -> bool {
+        mask != 0
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! The scan of one user's scores for those that may go on the list: nearly all of the time of a ranking.
 //!
 //! Most scores are below the list's floor, and vectors find that out as fast as memory gives the scores. What remains
-//! costs far more each, and comes mostly while the floor is low. So, if the list is not full yet, a first look at a
-//! part of the scores finds a floor that is nearly as high as the last one.
+//! costs far more each, and comes mostly while the floor is low. So, if the list is not full yet, a first pass finds a
+//! floor that nearly nothing but the best reaches; the second pass then has the scores in the cache.
 
 #![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
 
@@ -12,12 +12,17 @@ use crate::simd::{PADDING, Vector, Work};
 /// Scores compared at once, as many as a word has bits.
 const CHUNK: usize = 64;
 
-/// One chunk out of so many belongs to the sample. Spread over the row, it tells of all of it even where the scores
-/// rise or fall along the row.
-const STEP: usize = 8;
+/// The first pass looks at no more chunks than a small second-level cache holds.
+const MOST_CHUNKS: usize = (1 << 16) / CHUNK;
 
-/// Fewer chunks than this per maximum make it no better than any score.
+/// A maximum of fewer chunks than this is hardly better than any score.
 const LEAST_CHUNKS: usize = 4;
+
+/// More maxima than this many chunks of them take longer to go through than they save.
+const MOST_PARTS: usize = 8;
+
+/// If more items than this are denied, going through them for each user takes longer than it saves.
+pub const MOST_DENIED: usize = 256;
 
 /// The candidates of one user in a block, to be put on a list.
 pub struct Scan<'a> {
@@ -29,11 +34,11 @@ pub struct Scan<'a> {
     pub seen: &'a [i32],
     /// Per item, whether it is left out.
     pub denied: Option<&'a [u8]>,
-    /// How many in the sample are denied.
-    pub denied_in_sample: usize,
+    /// The denied items of the block, unless they are more than [`MOST_DENIED`].
+    pub denied_items: Option<&'a [i32]>,
     /// The list.
     pub shortlist: &'a mut Shortlist,
-    /// Room for the maxima of the sample.
+    /// Room for the maxima of the first pass.
     pub maxima: &'a mut Vec<f32>,
 }
 
@@ -45,8 +50,10 @@ impl Work for Scan<'_> {
     #[inline(always)]
     fn run<V: Vector>(mut self) -> Result<(), usize> {
         let (chunks, tail) = self.scores.as_chunks();
-        if self.shortlist.bar == 0 {
-            self.raise_bar::<V>(chunks);
+        if self.shortlist.bar == 0
+            && let Some(denied) = self.denied_items
+        {
+            self.raise_bar::<V>(chunks, denied);
         }
         // -inf is below every floor, so the padding never survives.
         let mut padded = [f32::NEG_INFINITY; CHUNK];
@@ -67,25 +74,36 @@ impl Work for Scan<'_> {
 impl Scan<'_> {
     /// Raise the bar to a score that at least k candidates are seen to reach.
     ///
-    /// Each lane of some chunks gives its maximum. If so many maxima as k and the items left out among the sampled
-    /// together reach a score, then at least k candidates do.
+    /// The chunks are cut into parts, and each lane of a part gives its maximum. Where that may be the score of an item
+    /// left out, it does not count; every other is the score of a candidate of its own.
     #[inline(always)]
-    fn raise_bar<V: Vector>(&mut self, chunks: &[[f32; CHUNK]]) {
-        let seen = self.seen.iter().filter(|&&item| in_sample((item - self.first_item) as usize)).count();
-        let needed = self.shortlist.k().saturating_add(seen + self.denied_in_sample);
-        // Twice as many maxima, so that the lowest one needed is a typical one.
-        let parts = needed.saturating_mul(2).div_ceil(CHUNK);
-        let length = chunks.len() / STEP / parts;
-        if length < LEAST_CHUNKS {
+    fn raise_bar<V: Vector>(&mut self, chunks: &[[f32; CHUNK]], denied: &[i32]) {
+        let chunks = &chunks[..chunks.len().min(MOST_CHUNKS)];
+        let k = self.shortlist.k();
+        // Twice as many maxima as may be needed, so that the lowest one needed is a typical one.
+        let wanted = k.saturating_add(self.seen.len()).saturating_mul(2).div_ceil(CHUNK);
+        let parts = wanted.min(MOST_PARTS).min(chunks.len() / LEAST_CHUNKS);
+        if parts * CHUNK < k {
             return;
         }
+        let length = chunks.len() / parts;
         self.maxima.clear();
-        for part in chunks.chunks_exact(length * STEP).take(parts) {
+        for part in chunks.chunks_exact(length).take(parts) {
             let start = self.maxima.len();
             self.maxima.resize(start + CHUNK, f32::NEG_INFINITY);
             lane_maxima::<V>(part, &mut self.maxima[start..]);
         }
-        let (_, &mut lowest, _) = self.maxima.select_nth_unstable_by(needed - 1, |a, b| b.total_cmp(a));
+        for item in self.seen.iter().chain(denied) {
+            let column = (item - self.first_item) as usize;
+            let place = column / CHUNK / length * CHUNK + column % CHUNK;
+            // Items behind the last part have no place.
+            if let Some(greatest) = self.maxima.get_mut(place)
+                && self.scores[column] >= *greatest
+            {
+                *greatest = f32::NEG_INFINITY;
+            }
+        }
+        let (_, &mut lowest, _) = self.maxima.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
         self.shortlist.raise_bar(lowest);
     }
 
@@ -120,29 +138,23 @@ impl Scan<'_> {
     }
 }
 
-/// Whether this column of a row belongs to the sample.
-fn in_sample(column: usize) -> bool {
-    (column / CHUNK).is_multiple_of(STEP)
-}
-
-/// How many of a row's columns that belong to the sample are denied.
-pub fn denied_in_sample(denied: &[u8]) -> usize {
-    denied.chunks(CHUNK).step_by(STEP).flatten().filter(|&&denied| denied != 0).count()
-}
-
-/// The greatest score in each lane of the sampled chunks; NaN is not looked at.
+/// The greatest score in each lane of some chunks; NaN is not looked at.
 #[inline(always)]
 fn lane_maxima<V: Vector>(chunks: &[[f32; CHUNK]], maxima: &mut [f32]) {
-    // As many as the least of vectors need.
-    let mut greatest = [V::splat(f32::NEG_INFINITY); CHUNK / 4];
-    let greatest = &mut greatest[..CHUNK / V::LANES];
-    for chunk in chunks.iter().step_by(STEP) {
-        for (greatest, scores) in greatest.iter_mut().zip(chunk.chunks_exact(V::LANES)) {
-            *greatest = V::load(scores).greater(*greatest);
+    // Eight vectors are enough to hide the latency of a comparison, and few enough to stay in registers.
+    let width = (8 * V::LANES).min(CHUNK);
+    for (offset, maxima) in maxima.chunks_exact_mut(width).enumerate() {
+        let mut greatest = [V::splat(f32::NEG_INFINITY); 8];
+        let greatest = &mut greatest[..width / V::LANES];
+        for chunk in chunks {
+            let scores = &chunk[offset * width..][..width];
+            for (greatest, scores) in greatest.iter_mut().zip(scores.chunks_exact(V::LANES)) {
+                *greatest = V::load(scores).greater(*greatest);
+            }
         }
-    }
-    for (greatest, maxima) in greatest.iter().zip(maxima.chunks_exact_mut(V::LANES)) {
-        greatest.store(maxima);
+        for (greatest, maxima) in greatest.iter().zip(maxima.chunks_exact_mut(V::LANES)) {
+            greatest.store(maxima);
+        }
     }
 }
 
@@ -153,7 +165,7 @@ fn any_survivor<V: Vector>(chunk: &[f32; CHUNK], floor: V) -> bool {
     for scores in chunk[V::LANES..].chunks_exact(V::LANES) {
         any = V::either(any, V::load(scores).not_below(floor));
     }
-    V::bits(any) != 0
+    V::any(any)
 }
 
 /// One bit for each score that is not below the floor, the first score's lowest.
