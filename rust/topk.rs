@@ -181,6 +181,9 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lower_item_in_any_order_of_blocks() {
+        let last = i32::MAX as usize - 70;
+        let highest = (vec![last as i32, last as i32 + 1], vec![5.0, 5.0]);
+        assert_eq!(rank(&[(last, &[5.0; 70])], &[], None, 2), Ok(highest));
         let scores = [0.0, -0.0, 1.0, 0.0, 1.0, -0.0];
         let expected = (vec![2, 4, 0, 1], vec![1.0, 1.0, 0.0, 0.0]);
         let (a, b, c) = ((0, &scores[..2]), (2, &scores[2..3]), (3, &scores[3..]));

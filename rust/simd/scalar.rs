@@ -2,6 +2,8 @@
 
 #![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
 
+use std::array::from_fn;
+
 use super::Vector;
 
 /// Four floats: what the least of 64-bit processors compute with at once.
@@ -30,7 +32,7 @@ impl Vector for Scalar {
     // Not `mul_add`: without the instruction it is a call that computes the fused rounding in software.
     #[inline(always)]
     fn add_product(self, a: Self, b: Self) -> Self {
-        Self(std::array::from_fn(|lane| a.0[lane] * b.0[lane] + self.0[lane]))
+        Self(from_fn(|lane| a.0[lane] * b.0[lane] + self.0[lane]))
     }
 
     #[inline(always)]
@@ -41,19 +43,19 @@ impl Vector for Scalar {
 
     #[inline(always)]
     fn greater(self, other: Self) -> Self {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
-        Self([greater(a, e), greater(b, f), greater(c, g), greater(d, h)])
+        Self(from_fn(|lane| if self.0[lane] > other.0[lane] { self.0[lane] } else { other.0[lane] }))
     }
 
     #[inline(always)]
     fn not_below(self, floor: Self) -> [bool; 4] {
-        let ([a, b, c, d], [e, f, g, h]) = (self.0, floor.0);
-        [not_below(a, e), not_below(b, f), not_below(c, g), not_below(d, h)]
+        // Not `>=`, which NaN is not either.
+        #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is below nothing")]
+        from_fn(|lane| !(self.0[lane] < floor.0[lane]))
     }
 
     #[inline(always)]
-    fn either([a, b, c, d]: [bool; 4], [e, f, g, h]: [bool; 4]) -> [bool; 4] {
-        [a | e, b | f, c | g, d | h]
+    fn either(a: [bool; 4], b: [bool; 4]) -> [bool; 4] {
+        from_fn(|lane| a[lane] | b[lane])
     }
 
     #[inline(always)]
@@ -62,18 +64,7 @@ impl Vector for Scalar {
     }
 
     #[inline(always)]
-    fn bits([a, b, c, d]: [bool; 4]) -> u32 {
-        u32::from(a) | u32::from(b) << 1 | u32::from(c) << 2 | u32::from(d) << 3
+    fn bits(mask: [bool; 4]) -> u32 {
+        (0..4).fold(0, |bits, lane| bits | u32::from(mask[lane]) << lane)
     }
-}
-
-#[inline(always)]
-fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
-}
-
-#[inline(always)]
-#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN is below nothing")]
-fn not_below(score: f32, floor: f32) -> bool {
-    !(score < floor)
 }

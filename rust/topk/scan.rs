@@ -133,8 +133,9 @@ impl Scan<'_> {
             }
             self.shortlist.push(key);
         }
-        // The next chunk's items are all later than this one's.
-        Ok(self.shortlist.floor(self.first_item + (first + CHUNK - 1) as i32))
+        // For the items of the next chunk, of which there is none if its first is not even an item.
+        let next = (self.first_item as usize + first + CHUNK).min(i32::MAX as usize);
+        Ok(self.shortlist.floor(next as i32))
     }
 }
 
