@@ -23,7 +23,7 @@ use crate::dense::{
     Strided, add_scaled, blocks, cholesky, cholesky_solve, dot, dots, inverse_cholesky, multiply,
 };
 use crate::error::{Error, Result};
-use crate::simd::{Vector, Work, padded, with_vectors};
+use crate::simd::{Level, Vector, Work, padded, with_vectors};
 
 /// Rows solved by one task; their factors are transformed back together.
 const ROWS: usize = 32;
@@ -168,8 +168,12 @@ impl<'a> HalfStep<'a> {
     /// squared error over all cells plus `l2` times the square of each of these factors.
     ///
     /// # Errors
-    /// [`Error::Length`] if `out` has another size, [`Error::Interrupted`] once `should_stop` says so.
+    /// [`Error::Length`] if `out` has another size, [`Error::Interrupted`] once `should_stop` says so, [`Error::Level`].
     pub fn solve(&self, out: &mut [f32], should_stop: &dyn Fn() -> bool) -> Result<f64> {
+        self.solve_at(Level::current()?, out, should_stop)
+    }
+
+    fn solve_at(&self, level: Level, out: &mut [f32], should_stop: &dyn Fn() -> bool) -> Result<f64> {
         let expected = self.rows() * self.width;
         if out.len() != expected {
             return Err(Error::Length { argument: "out", got: out.len(), expected });
@@ -179,12 +183,12 @@ impl<'a> HalfStep<'a> {
             if should_stop() {
                 return Err(Error::Interrupted);
             }
-            loss += self.solve_round(round * ROUND, out);
+            loss += self.solve_round(level, round * ROUND, out);
         }
         Ok(loss)
     }
 
-    fn solve_round(&self, first: usize, out: &mut [f32]) -> f64 {
+    fn solve_round(&self, level: Level, first: usize, out: &mut [f32]) -> f64 {
         let (width, stride) = (self.width, padded(self.width));
         let loss: Vec<f64> = out
             .par_chunks_mut(ROWS * width)
@@ -194,7 +198,8 @@ impl<'a> HalfStep<'a> {
                 |(scratch, z), (block, out)| {
                     let n = out.len() / width;
                     let z = &mut z[..n * stride];
-                    let loss = with_vectors(Block { step: self, first: first + block * ROWS, z, scratch });
+                    let loss =
+                        with_vectors(level, Block { step: self, first: first + block * ROWS, z, scratch });
                     let back = Strided::rows(self.back, width, width, width);
                     multiply(Strided::rows(z, n, width, stride), back, 0.0, out, width);
                     loss

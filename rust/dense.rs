@@ -200,7 +200,7 @@ pub fn blocks(total: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{PADDING, Portable, Work, with_vectors};
+    use crate::simd::{Level, PADDING, Work, with_vectors};
     use proptest::prelude::*;
 
     /// Everything that is computed with vectors, on the same small whole numbers: exact, whatever the order.
@@ -243,8 +243,16 @@ mod tests {
             values in prop::collection::vec((-9..9_i8).prop_map(f32::from), 4 * 3 * PADDING),
         ) {
             let length = 3 * PADDING;
-            let found = with_vectors(Everything(&values, length));
-            prop_assert_eq!(&found, &Everything(&values, length).run::<Portable>());
+            let [found, others @ ..] = &Level::available()
+                .into_iter()
+                .map(|level| with_vectors(level, Everything(&values, length)))
+                .collect::<Vec<_>>()[..]
+            else {
+                unreachable!("there is always the scalar level")
+            };
+            for other in others {
+                prop_assert_eq!(found, other);
+            }
             let row = |at: usize| values[at * length..][..length].iter();
             let product: f32 = row(1).zip(row(3)).map(|(a, b)| a * b).sum();
             prop_assert_eq!(found[1], product);
@@ -260,11 +268,12 @@ mod tests {
                 matrix[i * n + i] = 1.0;
             }
             multiply(rows, rows.transposed(), 1.0, &mut matrix, n);
-            let (x, other) = (with_vectors(Solve(&matrix, n)), Solve(&matrix, n).run::<Portable>());
-            for i in 0..n {
-                let product: f32 = (0..n).map(|j| matrix[i * n + j] * x[j]).sum();
-                prop_assert!((product - 1.0).abs() < 1e-3, "{product}");
-                prop_assert!((x[i] - other[i]).abs() < 1e-3);
+            for level in Level::available() {
+                let x = with_vectors(level, Solve(&matrix, n));
+                for i in 0..n {
+                    let product: f32 = (0..n).map(|j| matrix[i * n + j] * x[j]).sum();
+                    prop_assert!((product - 1.0).abs() < 1e-3, "{} {}", level, product);
+                }
             }
             let double: Vec<f64> = matrix.iter().map(|&value| value.into()).collect();
             let inverse = inverse_cholesky(&double, n).expect("positive definite");
@@ -298,7 +307,9 @@ mod tests {
             ([1.0, 0.0, f32::NAN, 1.0], false),
             ([f32::INFINITY, 0.0, 0.0, 1.0], false),
         ] {
-            assert_eq!(with_vectors(Factor(&matrix)), expected, "{matrix:?}");
+            for level in Level::available() {
+                assert_eq!(with_vectors(level, Factor(&matrix)), expected, "{level} {matrix:?}");
+            }
             assert_eq!(inverse_cholesky(&matrix.map(f64::from), 2).is_some(), expected, "{matrix:?}");
         }
     }

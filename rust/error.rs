@@ -159,6 +159,17 @@ pub enum Error {
     /// The caller asked a long computation to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The environment asks for instructions that this processor lacks or that nobody knows.
+    #[error(
+        "the environment variable `{}` is \"{got}\", but this processor has {available}",
+        crate::simd::VARIABLE
+    )]
+    Level {
+        /// What it asks for.
+        got: String,
+        /// What there is.
+        available: String,
+    },
     /// A setting lies outside its range.
     #[error("`{argument}` is {got}, expected {expected}")]
     Setting {

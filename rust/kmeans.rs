@@ -24,11 +24,11 @@ mod sketch;
 
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::simd::Level;
 use assign::{Assignment, Change};
 use centroids::Centroids;
 pub use points::Points;
 use points::Space;
-use simd::Level;
 use sketch::Sketch;
 
 /// What to look for and when to stop, checked when made.
@@ -135,14 +135,14 @@ pub struct Clustering {
 ///
 /// # Errors
 /// [`Error::Setting`] if there are fewer points than groups, [`Error::Shape`] if `init` is not k points of the same
-/// number of coordinates, [`Error::Interrupted`] once `should_stop` says so.
+/// number of coordinates, [`Error::Interrupted`] once `should_stop` says so, [`Error::Level`].
 pub fn kmeans(
     points: &Points<'_>,
     init: Option<&Points<'_>>,
     settings: &Settings,
     should_stop: &dyn Fn() -> bool,
 ) -> Result<Clustering> {
-    kmeans_with(Tuning::default(), points, init, settings, should_stop)
+    kmeans_with(Tuning::new(Level::current()?), points, init, settings, should_stop)
 }
 
 /// What changes how fast the answer comes, but only by the level the answer, and that only by rounding.
@@ -155,9 +155,9 @@ struct Tuning {
     sketch_from: usize,
 }
 
-impl Default for Tuning {
-    fn default() -> Self {
-        Self { level: Level::detect(), most_moved: None, sketch_from: 24 }
+impl Tuning {
+    fn new(level: Level) -> Self {
+        Self { level, most_moved: None, sketch_from: 24 }
     }
 }
 

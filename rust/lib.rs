@@ -11,7 +11,8 @@
 //! | [`neighbors`] | finds the items most like each item (item nearest neighbours, `RP3beta`) |
 //! | [`products`] | scores histories by a matrix of items x items |
 //! | [`als`] | half a step of alternating least squares (iALS) |
-//! | [`dense`], [`simd`] | the small dense algebra of [`als`], and the vectors it computes with |
+//! | [`dense`] | the small dense algebra of [`als`] |
+//! | [`simd`] | the processor's instructions, and vectors to compute with |
 //! | [`kmeans`] | groups points by k-means |
 //! | [`negative_sampling`] | draws items a user does not have (LightGCN) |
 //! | [`noised`] | gathers rows as noised training batches |

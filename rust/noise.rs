@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::simd::{Level, PADDING, Vector, Work, with_vectors};
 
 /// Columns whose noise is made at once.
 pub const CHUNK: usize = 4 * LANES;
@@ -143,45 +144,10 @@ fn sin_cos_of_turn(word: u32) -> (f32, f32) {
     (f32::from_bits(sin.to_bits() ^ turned), f32::from_bits(cos.to_bits() ^ turned))
 }
 
-/// Work on a row of noise that [`compiled_for_processor`] compiles for each kind of processor.
-pub(crate) trait RowWork {
-    /// Do it. To be `#[inline(always)]` like all it calls.
-    fn run(self);
-}
-
-/// Do the work with the instructions of this processor; the results are the same with any.
-#[inline]
-pub(crate) fn compiled_for_processor<W: RowWork>(work: W) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-        fn avx512<W: RowWork>(work: W) {
-            work.run();
-        }
-        #[target_feature(enable = "avx2")]
-        fn avx2<W: RowWork>(work: W) {
-            work.run();
-        }
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-        {
-            // SAFETY: the processor has just said that it has them.
-            return unsafe { avx512(work) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has just said that it has it.
-            return unsafe { avx2(work) };
-        }
-    }
-    work.run();
-}
-
 /// Write the noise of `rows` at the columns `first_column ..` into `out`, `(rows.len(), width)` in C order.
 ///
 /// # Errors
-/// [`Error::Length`] if `out` has another size.
+/// [`Error::Length`] if `out` has another size, [`Error::Level`] as [`Level::current`].
 pub fn normal_rows(
     seed: u64,
     step: u32,
@@ -193,9 +159,10 @@ pub fn normal_rows(
     if out.len() != rows.len() * width {
         return Err(Error::Length { argument: "out", got: out.len(), expected: rows.len() * width });
     }
+    let level = Level::current()?;
     if width > 0 {
         out.par_chunks_mut(width).zip(rows).for_each(|(out, &row)| {
-            compiled_for_processor(Fill { noise: RowNoise::new(seed, step, row), first_column, out });
+            with_vectors(level, Fill { noise: RowNoise::new(seed, step, row), first_column, out });
         });
     }
     Ok(())
@@ -207,9 +174,13 @@ struct Fill<'a> {
     out: &'a mut [f32],
 }
 
-impl RowWork for Fill<'_> {
+impl Work for Fill<'_> {
+    type Output = ();
+    const WIDEST: usize = PADDING;
+
+    /// In plain loops over [`LANES`], which the compiler turns into vectors of the level.
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let Fill { noise, first_column, mut out } = self;
         let (mut chunk, mut skip) = (first_column / CHUNK, first_column % CHUNK);
         while !out.is_empty() {
@@ -307,10 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn every_processor_gives_the_same_bits() {
-        let mut portable = vec![0.0; 333];
-        Fill { noise: RowNoise::new(9, 1, 2), first_column: 5, out: &mut portable }.run();
-        assert_eq!(normals(9, 1, &[2], 5, 333), portable);
+    fn every_level_gives_the_same_bits() {
+        for level in Level::available() {
+            let mut out = vec![0.0; 333];
+            with_vectors(level, Fill { noise: RowNoise::new(9, 1, 2), first_column: 5, out: &mut out });
+            assert_eq!(normals(9, 1, &[2], 5, 333), out, "{level}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::batch::{Rows, add_row};
 use crate::error::{Error, Result};
-use crate::noise::{CHUNK, RowNoise, RowWork, compiled_for_processor};
+use crate::noise::{CHUNK, RowNoise};
+use crate::simd::{Level, PADDING, Vector, Work, with_vectors};
 
 /// What is done to each row `x_0`: `x_t = signal * x_0 + spread * noise`, then unit length, then dropout.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +60,7 @@ impl Cell for Bf16 {
 ///
 /// # Errors
 /// As [`crate::batch::dense_rows`], and [`Error::Length`] for `signal` and `spread`, [`Error::Setting`] unless `dropout`
-/// lies in [0, 1).
+/// lies in [0, 1), [`Error::Level`] as [`Level::current`].
 pub fn noised_rows<C: Cell>(
     from: &Rows<'_>,
     noising: &Noising<'_>,
@@ -76,15 +77,13 @@ pub fn noised_rows<C: Cell>(
         let got = noising.dropout.to_string();
         return Err(Error::Setting { argument: "dropout", got, expected: "a number in [0, 1)" });
     }
+    let level = Level::current()?;
     let fill = |scratch: &mut Vec<f32>, (position, out): (usize, &mut [C])| -> Option<Error> {
         // Whole chunks: the noise is made by chunks.
         scratch.resize(columns.next_multiple_of(CHUNK), 0.0);
         let noise = RowNoise::new(noising.seed, noising.step, from.rows[position]);
-        compiled_for_processor(Spread {
-            noise,
-            factor: noising.spread[position],
-            x_t: scratch.as_chunks_mut().0,
-        });
+        let x_t = scratch.as_chunks_mut().0;
+        with_vectors(level, Spread { noise, factor: noising.spread[position], x_t });
         if let Err(error) = add_row(from, position, noising.signal[position], &mut scratch[..columns]) {
             return Some(error);
         }
@@ -94,7 +93,7 @@ pub fn noised_rows<C: Cell>(
         if noising.normalize {
             factor /= length(x_t).max(1e-12);
         }
-        compiled_for_processor(ThinOut { noise, dropout: noising.dropout, factor, x_t, out });
+        with_vectors(level, ThinOut { noise, dropout: noising.dropout, factor, x_t, out });
         None
     };
     let error = if columns == 0 {
@@ -127,9 +126,12 @@ struct Spread<'a> {
     x_t: &'a mut [[f32; CHUNK]],
 }
 
-impl RowWork for Spread<'_> {
+impl Work for Spread<'_> {
+    type Output = ();
+    const WIDEST: usize = PADDING;
+
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         if self.factor == 0.0 {
             self.x_t.as_flattened_mut().fill(0.0);
             return;
@@ -150,9 +152,12 @@ struct ThinOut<'a, C> {
     out: &'a mut [C],
 }
 
-impl<C: Cell> RowWork for ThinOut<'_, C> {
+impl<C: Cell> Work for ThinOut<'_, C> {
+    type Output = ();
+    const WIDEST: usize = PADDING;
+
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let Self { noise, dropout, factor, x_t, out } = self;
         let thin_out = |number: usize, x_t: &[f32; CHUNK]| -> [C; CHUNK] {
             let factors =

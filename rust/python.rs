@@ -11,7 +11,7 @@ mod noise;
 mod signals;
 
 use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
 use crate::batch::Rows;
@@ -19,6 +19,7 @@ use crate::csr::{CsrView, Indptr, Pattern};
 use crate::error::Error;
 use crate::kmeans::{Points, Settings};
 use crate::ranking_metrics::{METRICS, Ranked};
+use crate::simd::Level;
 use crate::time_weight::TimeWeight;
 use crate::topk::Block;
 use arrays::{expect_shape, flags, matrix, matrix_mut, shape, vector};
@@ -46,6 +47,8 @@ impl From<Error> for PyErr {
             | Error::Coordinate { .. }
             | Error::Setting { .. } => PyValueError::new_err(error.to_string()),
             Error::Interrupted => PyKeyboardInterrupt::new_err(()),
+            // Only the import meets it: what the environment asks for is read once, and the import asks first.
+            Error::Level { .. } => PyImportError::new_err(error.to_string()),
         }
     }
 }
@@ -279,9 +282,30 @@ fn multiplies_bfloat16() -> bool {
     }
 }
 
+/// Name of the instruction set in use.
+#[pyfunction]
+fn simd_level() -> PyResult<&'static str> {
+    Ok(Level::current()?.name())
+}
+
+/// Names of the instruction sets this processor has.
+#[pyfunction]
+fn simd_levels() -> Vec<&'static str> {
+    Level::available().into_iter().map(Level::name).collect()
+}
+
 /// Kernels over NumPy arrays, written in Rust.
 #[pymodule]
 mod _core {
+    use super::{Bound, Level, PyModule, PyResult};
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // A level that cannot be had is to be heard of here, not in the middle of some work.
+        Level::current()?;
+        Ok(())
+    }
+
     #[pymodule_export]
     use super::linear::{als_solve, als_whiten, nearest_items, sparse_dense_product, sparse_product};
 
@@ -291,7 +315,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         check_csr_of_any_type, coverage, dense_rows, kmeans, multiplies_bfloat16, negative_items,
-        ranking_metrics, time_weights, top_k,
+        ranking_metrics, simd_level, simd_levels, time_weights, top_k,
     };
 
     #[pymodule_export]

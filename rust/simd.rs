@@ -1,13 +1,24 @@
 //! Vectors of the width this processor has, chosen when the program runs.
 //!
-//! A piece of work is written once over a [`Vector`] and compiled for each kind of processor; [`with_vectors`] picks.
+//! A piece of work is written once over a [`Vector`] and compiled for each [`Level`]; [`with_vectors`] runs the one
+//! asked for.
 
-#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
+mod level;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use level::Isa;
+pub use level::{Level, VARIABLE};
 
 /// Some floats that are computed with at once. There is no other way to get one than through [`with_vectors`].
 pub trait Vector: Copy {
     /// How many: a divisor of [`PADDING`].
     const LANES: usize;
+    /// A yes or no per lane.
+    type Mask: Copy;
 
     /// All lanes the same.
     fn splat(value: f32) -> Self;
@@ -20,6 +31,17 @@ pub trait Vector: Copy {
     fn add_product(self, a: Self, b: Self) -> Self;
     /// Sum of the lanes, by halves.
     fn sum(self) -> f32;
+    /// The greater of each two lanes; `other`, which has no NaN, where `self` is NaN.
+    #[must_use]
+    fn greater(self, other: Self) -> Self;
+    /// Where `self` is not below `floor`; NaN is below nothing.
+    fn not_below(self, floor: Self) -> Self::Mask;
+    /// Where at least one of two masks says yes.
+    fn either(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// Whether a mask says yes anywhere.
+    fn any(mask: Self::Mask) -> bool;
+    /// A mask as one bit per lane, the first lane's lowest.
+    fn bits(mask: Self::Mask) -> u32;
 }
 
 /// Rows of floats are padded with zeros to a multiple of this, so that loops over them have no remainder.
@@ -35,117 +57,120 @@ pub fn padded(width: usize) -> usize {
 pub trait Work {
     /// What it gives.
     type Output;
+    /// The most lanes it can do with: here half of [`PADDING`], so that a loop may take two vectors at a time.
+    const WIDEST: usize = PADDING / 2;
 
-    /// Do it. To be `#[inline(always)]` like all it calls, or it is not compiled for the processor.
+    /// Do it. To be `#[inline(always)]` like all it calls, or it is not compiled for the level.
     fn run<V: Vector>(self) -> Self::Output;
 }
 
-/// Do the work with the widest vectors of this processor.
+/// Do the work with the widest vectors of this level that it allows.
 #[inline]
-pub fn with_vectors<W: Work>(work: W) -> W::Output {
+pub fn with_vectors<W: Work>(level: Level, work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn run<W: Work>(work: W) -> W::Output {
-            work.run::<x86::Avx2>()
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has just said that it has both.
-            return unsafe { run(work) };
-        }
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    fn with_avx512<W: Work>(work: W) -> W::Output {
+        work.run::<x86::Avx512>()
     }
-    work.run::<Portable>()
-}
-
-/// Four floats: what the least of 64-bit processors compute with at once.
-#[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; 4]);
-
-impl Vector for Portable {
-    const LANES: usize = 4;
-
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        Self([value; 4])
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    fn with_avx2<W: Work>(work: W) -> W::Output {
+        work.run::<x86::Avx2>()
     }
-
-    #[inline(always)]
-    fn load(from: &[f32]) -> Self {
-        Self([from[0], from[1], from[2], from[3]])
+    #[cfg(target_arch = "aarch64")]
+    #[target_feature(enable = "neon")]
+    fn with_neon<W: Work>(work: W) -> W::Output {
+        work.run::<neon::Neon>()
     }
-
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        to[..4].copy_from_slice(&self.0);
-    }
-
-    #[inline(always)]
-    fn add_product(self, a: Self, b: Self) -> Self {
-        // A fused multiply-add would be a function call where the processor has none.
-        let fused = |lane: usize| {
-            let (a, b, c) = (a.0[lane], b.0[lane], self.0[lane]);
-            if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
-        };
-        Self([fused(0), fused(1), fused(2), fused(3)])
-    }
-
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        let [a, b, c, d] = self.0;
-        (a + c) + (b + d)
+    match level.isa() {
+        // SAFETY: a level with this is made only after the processor reported AVX-512F, AVX2 and FMA.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if W::WIDEST >= x86::Avx512::LANES => unsafe { with_avx512(work) },
+        // SAFETY: levels with these are made only after the processor reported AVX2 and FMA.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx2 => unsafe { with_avx2(work) },
+        // SAFETY: a level with this is made only after the processor reported NEON.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { with_neon(work) },
+        Isa::Scalar => work.run::<scalar::Scalar>(),
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{
-        __m256, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps, _mm_movehl_ps,
-        _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_storeu_ps,
-    };
+#[cfg(test)]
+#[expect(clippy::inline_always, reason = "as for all works")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
 
-    use super::Vector;
+    /// Every operation on the first lanes of three slices.
+    struct Everything<'a>([&'a [f32]; 3]);
 
-    /// Eight floats. Only made after the processor reported AVX2 and FMA, which makes the calls below sound.
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx2(__m256);
+    #[derive(Debug, PartialEq)]
+    struct Results {
+        lanes: usize,
+        sum: f32,
+        product: Vec<f32>,
+        greater: Vec<f32>,
+        mask: u32,
+        either: u32,
+        any: [bool; 2],
+    }
 
-    impl Vector for Avx2 {
-        const LANES: usize = 8;
+    impl Work for Everything<'_> {
+        type Output = Results;
+        const WIDEST: usize = PADDING;
 
         #[inline(always)]
-        fn splat(value: f32) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_set1_ps(value) })
+        fn run<V: Vector>(self) -> Results {
+            let [a, b, c] = self.0.map(V::load);
+            let all = |vector: V| {
+                let mut out = vec![0.0; V::LANES];
+                vector.store(&mut out);
+                out
+            };
+            let (over, same) = (b.not_below(c), a.not_below(V::splat(0.0)));
+            Results {
+                lanes: V::LANES,
+                sum: a.sum(),
+                product: all(a.add_product(b, c)),
+                greater: all(b.greater(c)),
+                mask: V::bits(over),
+                either: V::bits(V::either(over, same)),
+                any: [V::any(over), V::any(same)],
+            }
         }
+    }
 
-        #[inline(always)]
-        fn load(from: &[f32]) -> Self {
-            let from: &[f32] = &from[..Self::LANES];
-            // SAFETY: see the type; the slice covers what is read, which needs no alignment.
-            Self(unsafe { _mm256_loadu_ps(from.as_ptr()) })
-        }
-
-        #[inline(always)]
-        fn store(self, to: &mut [f32]) {
-            let to: &mut [f32] = &mut to[..Self::LANES];
-            // SAFETY: see the type; the slice covers what is written, which needs no alignment.
-            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
-        }
-
-        #[inline(always)]
-        fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: see the type.
-            Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
-        }
-
-        #[inline(always)]
-        fn sum(self) -> f32 {
-            // SAFETY: see the type.
-            unsafe {
-                let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
-                let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-                _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    proptest! {
+        #[test]
+        fn every_level_does_what_each_operation_says(
+            a in prop::collection::vec((-9..9_i8).prop_map(f32::from), PADDING),
+            b in prop::collection::vec(
+                prop_oneof![
+                    (-9..9_i8).prop_map(f32::from),
+                    Just(f32::NAN), Just(-f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY),
+                ],
+                PADDING,
+            ),
+            c in prop::collection::vec((-9..9_i8).prop_map(f32::from), PADDING),
+        ) {
+            for level in Level::available() {
+                let found = with_vectors(level, Everything([&a, &b, &c]));
+                let lanes = 0..found.lanes;
+                let bits = |which: &dyn Fn(usize) -> bool| {
+                    lanes.clone().fold(0, |bits, lane| bits | u32::from(which(lane)) << lane)
+                };
+                let over = |lane: usize| b[lane].is_nan() || b[lane] >= c[lane];
+                prop_assert_eq!(found.sum, a[lanes.clone()].iter().sum::<f32>(), "{}", level);
+                for lane in lanes.clone() {
+                    let product = a[lane] + b[lane] * c[lane];
+                    prop_assert!(found.product[lane] == product || product.is_nan(), "{} {}", level, lane);
+                    let greater = if b[lane] > c[lane] { b[lane] } else { c[lane] };
+                    prop_assert_eq!(found.greater[lane], greater, "{} {}", level, lane);
+                }
+                prop_assert_eq!(found.mask, bits(&over), "{}", level);
+                prop_assert_eq!(found.either, bits(&|lane| over(lane) || a[lane] >= 0.0), "{}", level);
+                prop_assert_eq!(found.any, [bits(&over) != 0, bits(&|lane| a[lane] >= 0.0) != 0], "{}", level);
             }
         }
     }

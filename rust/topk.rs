@@ -3,12 +3,17 @@
 //! The order is total: score descending, then item ascending; so it does not matter how the items are cut into blocks
 //! or in which order the blocks come.
 
+mod scan;
 mod shortlist;
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
 use crate::error::{Error, Result};
+use crate::simd::{Level, with_vectors};
+use scan::{MOST_DENIED, Scan};
 use shortlist::Shortlist;
 pub(crate) use shortlist::{key, unpack};
 
@@ -38,8 +43,12 @@ pub struct Block<'a> {
 /// # Errors
 /// [`Error::Length`], [`Error::Setting`] or [`Error::Index`] if the arrays do not go together; [`Error::IndptrRow`] or
 /// [`Error::Unsorted`] for a bad row of the seen matrix; [`Error::RunningList`] for lists that did not come from here;
-/// [`Error::NanScore`].
+/// [`Error::NanScore`]; [`Error::Level`].
 pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize) -> Result<()> {
+    top_k_at(Level::current()?, block, items, values, k)
+}
+
+fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize) -> Result<()> {
     let Block { scores, width, first_item, seen, rows, denied } = *block;
     let users = rows.len();
     if k == 0 {
@@ -63,16 +72,23 @@ pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize)
         return Err(Error::Length { argument: "denied", got: denied.len(), expected: last_item });
     }
 
-    let merge = |shortlist: &mut Shortlist, (user, (items, values)): (usize, (&mut [i32], &mut [f32]))| {
+    let first_item = first_item as i32;
+    let denied_items = denied_items(denied, first_item as usize..last_item);
+    let merge = |(shortlist, maxima): &mut (Shortlist, Vec<f32>),
+                 (user, (items, values)): (usize, (&mut [i32], &mut [f32]))| {
         let row = seen.indptr().row(rows, user)?;
-        let candidates = Candidates {
-            scores: &scores[user * width..(user + 1) * width],
-            first_item: first_item as i32,
-            seen: seen.sorted_row(row, false)?,
-            denied,
-        };
+        let seen = seen.sorted_row(row, false)?;
         shortlist.load(items, values).ok_or(Error::RunningList { row: user })?;
-        candidates.scan(shortlist).map_err(|column| Error::NanScore { row: user, column })?;
+        let scan = Scan {
+            scores: &scores[user * width..(user + 1) * width],
+            first_item,
+            seen: &seen[seen.partition_point(|&item| item < first_item)..],
+            denied,
+            denied_items: denied_items.as_deref(),
+            shortlist,
+            maxima,
+        };
+        with_vectors(level, scan).map_err(|column| Error::NanScore { row: user, column })?;
         shortlist.store(items, values);
         Ok(())
     };
@@ -80,244 +96,18 @@ pub fn top_k(block: &Block<'_>, items: &mut [i32], values: &mut [f32], k: usize)
         .par_chunks_mut(k)
         .zip(values.par_chunks_mut(k))
         .enumerate()
-        .map_init(|| Shortlist::new(k), |shortlist, row| merge(shortlist, row).err())
+        .map_init(|| (Shortlist::new(k), Vec::new()), |buffers, row| merge(buffers, row).err())
         .find_map_first(|error| error)
         .map_or(Ok(()), Err)
 }
 
-/// One user's scores in a block.
-struct Candidates<'a> {
-    scores: &'a [f32],
-    first_item: i32,
-    seen: &'a [i32],
-    denied: Option<&'a [u8]>,
-}
-
-impl Candidates<'_> {
-    /// Put every candidate that may be among the best on the shortlist, or give the column of a NaN.
-    fn scan(&self, shortlist: &mut Shortlist) -> std::result::Result<(), usize> {
-        let (chunks, tail) = self.scores.as_chunks::<CHUNK>();
-        // -inf is below every floor, so the padding never survives.
-        let mut padded = [f32::NEG_INFINITY; CHUNK];
-        padded[..tail.len()].copy_from_slice(tail);
-
-        let mut seen = &self.seen[self.seen.partition_point(|&item| item < self.first_item)..];
-        for (start, chunks) in [(0, chunks), (chunks.len() * CHUNK, &[padded])] {
-            let mut floor = shortlist.floor(self.first_item + start as i32);
-            let mut number = 0;
-            while let Some((at, mut survivors)) = next_survivors(chunks, number, floor) {
-                number = at + 1;
-                while survivors != 0 {
-                    let lane = survivors.trailing_zeros() as usize;
-                    survivors &= survivors - 1;
-                    let (score, column) = (chunks[at][lane], start + at * CHUNK + lane);
-                    let item = self.first_item + column as i32;
-                    let key = key(score, item);
-                    if key <= shortlist.bar && !score.is_nan() {
-                        continue;
-                    }
-                    while let [first, rest @ ..] = seen
-                        && *first < item
-                    {
-                        seen = rest;
-                    }
-                    if seen.first() == Some(&item)
-                        || self.denied.is_some_and(|denied| denied[item as usize] != 0)
-                    {
-                        continue;
-                    }
-                    if score.is_nan() {
-                        return Err(column);
-                    }
-                    if shortlist.push(key) {
-                        floor = shortlist.floor(item);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Scores compared at once.
-const CHUNK: usize = 32;
-
-/// The first chunk from `start` on with a score that is not below `floor`, and one bit for each such score in it,
-/// lowest first; NaN is below nothing.
-///
-/// Nearly all of the time of a ranking is spent here.
-#[inline]
-fn next_survivors(chunks: &[[f32; CHUNK]], start: usize, floor: f32) -> Option<(usize, u32)> {
-    // `!(score < floor)` and not `score >= floor`: NaN must come out.
-    #[allow(clippy::neg_cmp_op_on_partial_ord)]
-    let survives = |score: f32| !(score < floor);
-    // No early exit inside a chunk, so that both folds vectorise; the first is the cheaper.
-    let any = |chunk: &[f32; CHUNK]| chunk.iter().fold(false, |any, &score| any | survives(score));
-    let at = start + chunks.get(start..)?.iter().position(any)?;
-    let bits = (0..CHUNK).fold(0, |bits, lane| bits | u32::from(survives(chunks[at][lane])) << lane);
-    Some((at, bits))
+/// The denied among some items, unless they are more than [`MOST_DENIED`].
+fn denied_items(denied: Option<&[u8]>, items: Range<usize>) -> Option<Vec<i32>> {
+    let Some(denied) = denied else { return Some(Vec::new()) };
+    let mut found = items.filter(|&item| denied[item] != 0).map(|item| item as i32);
+    let few = found.by_ref().take(MOST_DENIED).collect();
+    found.next().is_none().then_some(few)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Lists of one user, from blocks `(first_item, scores)` in the order given.
-    fn rank(
-        blocks: &[(usize, &[f32])],
-        seen: &[i32],
-        denied: Option<&[u8]>,
-        k: usize,
-    ) -> Result<(Vec<i32>, Vec<f32>)> {
-        let (mut items, mut values) = (vec![-1; k], vec![f32::NEG_INFINITY; k]);
-        let indptr = [0, seen.len() as i64];
-        for &(first_item, scores) in blocks {
-            let seen = Pattern::new(["seen_indptr", "seen_indices"], &indptr, seen)?;
-            let block = Block { scores, width: scores.len(), first_item, seen, rows: &[0], denied };
-            top_k(&block, &mut items, &mut values, k)?;
-        }
-        Ok((items, values))
-    }
-
-    /// The same by sorting everything.
-    fn rank_by_sorting(
-        scores: &[f32],
-        seen: &[i32],
-        denied: Option<&[u8]>,
-        k: usize,
-    ) -> (Vec<i32>, Vec<f32>) {
-        let allowed = |item: &usize| {
-            scores[*item] != f32::NEG_INFINITY
-                && !seen.contains(&(*item as i32))
-                && denied.is_none_or(|denied| denied[*item] == 0)
-        };
-        let mut items: Vec<usize> = (0..scores.len()).filter(allowed).collect();
-        items.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).expect("no NaN").then(a.cmp(&b)));
-        items.truncate(k);
-        let (mut best, mut values) = (vec![-1; k], vec![f32::NEG_INFINITY; k]);
-        for (place, item) in items.into_iter().enumerate() {
-            (best[place], values[place]) = (item as i32, scores[item]);
-        }
-        (best, values)
-    }
-
-    #[test]
-    fn keys_order_as_candidates_do() {
-        let ascending = [f32::MIN, -1.0, -f32::MIN_POSITIVE, 0.0, 1e-45, 1.0, f32::MAX, f32::INFINITY];
-        for pair in ascending.windows(2) {
-            assert!(key(pair[0], 0) < key(pair[1], i32::MAX), "{pair:?}");
-        }
-        assert_eq!(key(-0.0, 5), key(0.0, 5));
-        assert!(key(2.0, 4) > key(2.0, 5));
-        assert_eq!(unpack(key(-1.5, 7)), (-1.5, 7));
-    }
-
-    #[test]
-    fn ties_go_to_the_lower_item_in_any_order_of_blocks() {
-        let scores = [0.0, -0.0, 1.0, 0.0, 1.0, -0.0];
-        let expected = (vec![2, 4, 0, 1], vec![1.0, 1.0, 0.0, 0.0]);
-        let (a, b, c) = ((0, &scores[..2]), (2, &scores[2..3]), (3, &scores[3..]));
-        for blocks in [[a, b, c], [c, b, a], [b, a, c], [c, a, b]] {
-            assert_eq!(rank(&blocks, &[], None, 4), Ok(expected.clone()));
-        }
-    }
-
-    #[test]
-    fn nan_matters_only_where_the_item_could_be_recommended() {
-        let scores = [1.0, f32::NAN, 3.0];
-        assert_eq!(rank(&[(0, &scores)], &[], None, 1), Err(Error::NanScore { row: 0, column: 1 }));
-        assert_eq!(rank(&[(4, &scores)], &[5], None, 1), Ok((vec![6], vec![3.0])));
-        assert_eq!(rank(&[(0, &scores)], &[], Some(&[0, 9, 0]), 1), Ok((vec![2], vec![3.0])));
-        // Also where the list is full of better ones and the bits of the NaN have the sign set.
-        let late = [&[9.0; 100][..], &[-f32::NAN]].concat();
-        assert_eq!(rank(&[(0, &late)], &[], None, 2), Err(Error::NanScore { row: 0, column: 100 }));
-    }
-
-    #[test]
-    fn short_lists_end_in_nothing() {
-        let none = (vec![-1; 3], vec![f32::NEG_INFINITY; 3]);
-        assert_eq!(rank(&[], &[], None, 3), Ok(none.clone()));
-        assert_eq!(rank(&[(0, &[]), (0, &[1.0, 2.0])], &[0, 1], None, 3), Ok(none.clone()));
-        assert_eq!(rank(&[(0, &[f32::NEG_INFINITY; 40])], &[], None, 3), Ok(none));
-        let expected = (vec![1, 0, -1], vec![f32::INFINITY, f32::MIN, f32::NEG_INFINITY]);
-        assert_eq!(rank(&[(0, &[f32::MIN, f32::INFINITY])], &[], None, 3), Ok(expected));
-    }
-
-    #[test]
-    fn broken_promises() {
-        let seen = Pattern::new(["seen_indptr", "seen_indices"], &[0, 2, 9], &[3, 1]).expect("not empty");
-        let sound = Block { scores: &[1.0; 4], width: 4, first_item: 0, seen, rows: &[0], denied: None };
-        let call = |block: &Block<'_>, items: &[i32], values: &[f32], k| {
-            top_k(block, &mut items.to_vec(), &mut values.to_vec(), k)
-        };
-        let (items, values) = ([-1; 2], [f32::NEG_INFINITY; 2]);
-        let unsorted =
-            Error::Unsorted { argument: "seen_indices", row: 0, previous: 3, next: 1, unique: false };
-        assert_eq!(call(&sound, &items, &values, 2), Err(unsorted));
-        for value in [-1, 2] {
-            let error = Error::Index { argument: "rows", position: 0, value, low: 0, high: 2 };
-            assert_eq!(call(&Block { rows: &[value], ..sound }, &items, &values, 2), Err(error));
-        }
-        let broken = call(&Block { rows: &[1], ..sound }, &items, &values, 2);
-        assert!(matches!(broken, Err(Error::IndptrRow { row: 1, end: 9, .. })));
-        assert!(matches!(call(&sound, &[], &[], 0), Err(Error::Setting { argument: "k", .. })));
-        let huge = Block { first_item: usize::MAX, ..sound };
-        assert!(matches!(
-            call(&huge, &items, &values, 2),
-            Err(Error::Setting { argument: "first_item", .. })
-        ));
-        for (scores, items, values, denied, wrong) in [
-            (&[1.0; 3][..], &items[..], &values[..], None, "scores"),
-            (&[1.0; 4], &items[..1], &values, None, "items"),
-            (&[1.0; 4], &items, &values[..1], None, "values"),
-            (&[1.0; 4], &items, &values, Some(&[0; 3][..]), "denied"),
-        ] {
-            let error = call(&Block { scores, denied, ..sound }, items, values, 2);
-            assert!(matches!(error, Err(Error::Length { argument, .. }) if argument == wrong), "{error:?}");
-        }
-        let seen = Pattern::new(["seen_indptr", "seen_indices"], &[0, 0], &[]).expect("not empty");
-        let none = f32::NEG_INFINITY;
-        for (items, values) in [
-            ([0, 1], [1.0, 2.0]),
-            ([1, 0], [1.0, 1.0]),
-            ([0, 0], [1.0, 1.0]),
-            ([0, 1], [1.0, f32::NAN]),
-            ([0, 1], [1.0, none]),
-            ([-1, 0], [none, 1.0]),
-            ([0, -1], [1.0, 0.0]),
-            ([0, -2], [1.0, none]),
-        ] {
-            let error = call(&Block { seen, ..sound }, &items, &values, 2);
-            assert_eq!(error, Err(Error::RunningList { row: 0 }), "{items:?} {values:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn blocks_in_any_order_give_what_sorting_gives(
-            scores in prop::collection::vec(
-                prop_oneof![
-                    (-3..3_i8).prop_map(f32::from), -1.0..1.0_f32, Just(-0.0), Just(f32::INFINITY), Just(f32::NEG_INFINITY),
-                ],
-                0..300,
-            ),
-            masked in prop::collection::vec(prop::bool::weighted(0.2), 300),
-            denied in prop::option::of(prop::collection::vec(prop_oneof![4 => Just(0_u8), 1 => 1..=255_u8], 300)),
-            cuts in prop::collection::vec(0..300_usize, 0..5),
-            backwards: bool,
-            k in 1..70_usize,
-        ) {
-            let seen: Vec<i32> = (0..300).filter(|&item| masked[item as usize]).collect();
-            let mut borders: Vec<usize> = cuts.into_iter().map(|cut| cut.min(scores.len())).collect();
-            borders.extend([0, scores.len()]);
-            borders.sort_unstable();
-            let mut blocks: Vec<_> = borders.windows(2).map(|pair| (pair[0], &scores[pair[0]..pair[1]])).collect();
-            if backwards {
-                blocks.reverse();
-            }
-            let denied = denied.as_deref();
-            prop_assert_eq!(rank(&blocks, &seen, denied, k), Ok(rank_by_sorting(&scores, &seen, denied, k)));
-        }
-    }
-}
+mod tests;

@@ -29,6 +29,8 @@ __all__ = [
     "noised_rows",
     "normal_rows",
     "ranking_metrics",
+    "simd_level",
+    "simd_levels",
     "sparse_dense_product",
     "sparse_product",
     "time_weights",
@@ -36,6 +38,18 @@ __all__ = [
 ]
 
 __version__: str
+
+def simd_level() -> str:
+    """Name of the instruction set in use: the fastest of ``simd_levels()``, or the one ``DIFFREC_SIMD`` names.
+
+    The environment variable is read once; where it names another, importing this module raises ``ImportError``.
+    """
+
+def simd_levels() -> list[str]:
+    """Names of the instruction sets this processor has, fastest first: of avx512, avx2, neon and, always, scalar.
+
+    ``top_k`` gives the same bits on all of them; ``als_solve`` and ``kmeans`` differ by rounding.
+    """
 
 def check_csr(
     indptr: NDArray[np.int64],

@@ -23,14 +23,27 @@ impl Problem {
         (indptr, entries.iter().map(|entry| entry.0).collect(), entries.iter().map(|entry| entry.1).collect())
     }
 
+    /// The same at every level but for rounding.
     fn solve(&self, alpha: f32, solver: Solver) -> (Vec<f32>, f64) {
+        let (first, loss) = self.solve_at(Level::available()[0], alpha, solver);
+        for level in Level::available() {
+            let (found, other) = self.solve_at(level, alpha, solver);
+            for (a, b) in found.iter().zip(&first) {
+                assert!((a - b).abs() < 1e-3, "{level} {a} {b}");
+            }
+            assert!((other - loss).abs() <= 1e-3 * (1.0 + loss), "{level} {other} {loss}");
+        }
+        (first, loss)
+    }
+
+    fn solve_at(&self, level: Level, alpha: f32, solver: Solver) -> (Vec<f32>, f64) {
         let (indptr, indices, data) = self.csr();
         let confidence =
             CsrView::new(&indptr, &indices, &data, (self.values.len(), self.columns)).expect("sound");
         let fixed = whiten(&self.factors, self.width, self.l2).expect("l2 is positive");
         let step = HalfStep::new(confidence, alpha, (&fixed.factors, &fixed.back), solver).expect("sound");
         let mut out = vec![f32::NAN; self.values.len() * self.width];
-        let loss = step.solve(&mut out, &|| false).expect("not interrupted");
+        let loss = step.solve_at(level, &mut out, &|| false).expect("not interrupted");
         (out, loss)
     }
 

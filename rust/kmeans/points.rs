@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::simd::{Level, TILE};
+use super::simd::TILE;
 use crate::error::{Error, Result};
+use crate::simd::Level;
 
 /// Points handled as one task. Every sum over points is added up within chunks, then over chunks in order, so it does
 /// not depend on how many threads there are. A multiple of every panel width.

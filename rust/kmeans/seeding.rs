@@ -151,11 +151,11 @@ fn smaller(a: f32, b: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::kmeans::Points;
-    use crate::kmeans::simd::Level;
+    use crate::simd::Level;
 
     fn choose(values: &[f32], k: usize, seed: u64) -> Vec<usize> {
         let points = Points::new("points", values, (values.len(), 1)).expect("sound points");
-        let space = Space::new(Level::detect(), &points, 0.0);
+        let space = Space::new(Level::current().expect("a level"), &points, 0.0);
         plus_plus(&space, k, &mut Random::new(seed), &|| false).expect("nobody interrupts")
     }
 
@@ -176,7 +176,7 @@ mod tests {
     fn far_points_are_drawn_in_proportion_to_their_squared_distance() {
         let values = [0.0, 1.0, 2.0, 3.0];
         let points = Points::new("points", &values, (4, 1)).expect("sound points");
-        let space = Space::new(Level::detect(), &points, 0.0);
+        let space = Space::new(Level::current().expect("a level"), &points, 0.0);
         let closest = (0..space.panels.lanes()).map(|lane| (lane.min(3) * lane.min(3)) as f32).collect();
         let search = Search { space: &space, trials: TILE, closest, distances: Vec::new() };
         let mut random = Random::new(5);

@@ -6,6 +6,8 @@
 //! so a pair of point and centroid gives the same bits wherever it stands in a panel or a tile, and on all
 //! instruction sets with a fused multiply-add.
 
+use crate::simd::{Isa, Level};
+
 /// Centroids per tile. With the widest panel that makes 16 running sums: enough to hide the latency of a fused
 /// multiply-add, few enough to stay in registers, and little waste for small k.
 pub(super) const TILE: usize = 4;
@@ -48,7 +50,7 @@ enum RoughIsa {
 impl Rough {
     /// Only where this processor has them, and for the level whose panels have the same width.
     pub(super) fn detect(level: Level) -> Option<Self> {
-        match level.0 {
+        match level.isa() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if is_x86_feature_detected!("avx512bf16") => Some(Self(RoughIsa::Avx512Bf16)),
             _ => None,
@@ -73,57 +75,17 @@ impl Rough {
     }
 }
 
-/// An instruction set this processor has; there is no other way to make one than to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Level(Isa);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isa {
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "aarch64")]
-    Neon,
-    Portable,
-}
-
 impl Level {
-    /// The levels of this processor, fastest first.
-    pub(super) fn available() -> Vec<Self> {
-        let mut levels = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                levels.push(Self(Isa::Avx512));
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                levels.push(Self(Isa::Avx2));
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        if std::arch::is_aarch64_feature_detected!("neon") {
-            levels.push(Self(Isa::Neon));
-        }
-        levels.push(Self(Isa::Portable));
-        levels
-    }
-
-    /// The fastest level.
-    pub(super) fn detect() -> Self {
-        Self::available()[0]
-    }
-
     /// Points in a panel: a divisor of [`super::points::CHUNK`] and a multiple of 8.
     pub(super) fn width(self) -> usize {
-        match self.0 {
+        match self.isa() {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::WIDTH,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::WIDTH,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => neon::WIDTH,
-            Isa::Portable => portable::WIDTH,
+            Isa::Scalar => scalar::WIDTH,
         }
     }
 
@@ -137,7 +99,7 @@ impl Level {
         bias: &[f32],
         near: &mut Nearest,
     ) {
-        match self.0 {
+        match self.isa() {
             // SAFETY: this level is made only after the processor reported AVX-512F.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::nearest(panel, next, tiles, bias, near) },
@@ -147,7 +109,7 @@ impl Level {
             // SAFETY: this level is made only after the processor reported NEON.
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => unsafe { neon::nearest(panel, next, tiles, bias, near) },
-            Isa::Portable => portable::nearest(panel, next, tiles, bias, near),
+            Isa::Scalar => scalar::nearest(panel, next, tiles, bias, near),
         }
     }
 
@@ -155,7 +117,7 @@ impl Level {
     ///
     /// Twice the work of [`nearest`](Self::nearest), but exactly 0 between equal points.
     pub(super) fn squared_distances(self, panel: &[f32], tile: &[f32], out: &mut [f32]) {
-        match self.0 {
+        match self.isa() {
             // SAFETY: this level is made only after the processor reported AVX-512F.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => unsafe { avx512::squared_distances(panel, tile, out) },
@@ -165,7 +127,7 @@ impl Level {
             // SAFETY: this level is made only after the processor reported NEON.
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => unsafe { neon::squared_distances(panel, tile, out) },
-            Isa::Portable => portable::squared_distances(panel, tile, out),
+            Isa::Scalar => scalar::squared_distances(panel, tile, out),
         }
     }
 }
@@ -279,7 +241,7 @@ mod avx512;
 mod bf16;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-mod portable;
+mod scalar;
 
 #[cfg(test)]
 mod tests {
@@ -355,7 +317,7 @@ mod tests {
                 level.nearest(&panel, &[], &tile, &bias, &mut near);
                 let first = near.best[0].to_bits();
                 assert!(near.best[..width].iter().all(|best| best.to_bits() == first));
-                if level != Level(Isa::Portable) {
+                if level.isa() != Isa::Scalar {
                     assert_eq!(*expected.get_or_insert(first), first, "{level:?} {position}");
                 }
             }

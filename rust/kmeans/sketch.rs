@@ -138,8 +138,8 @@ mod tests {
 
     use super::*;
     use crate::kmeans::points::{Points, Space};
-    use crate::kmeans::simd::Level;
     use crate::random::Random;
+    use crate::simd::Level;
 
     #[test]
     fn rounds_to_eight_bits_and_ties_to_even() {
@@ -177,7 +177,7 @@ mod tests {
             let (values, places) = (numbers(rows * dim), numbers(k * dim));
             let points = Points::new("points", &values, (rows, dim))?;
             let reach = Points::new("init", &places, (k, dim))?.largest();
-            let space = Space::new(Level::detect(), &points, reach);
+            let space = Space::new(Level::current()?, &points, reach);
             let Some(sketch) = Sketch::new(&space.panels) else { return Ok(()) };
             let centroids = Centroids::new(places, dim, &space.frame);
             let (outline, all) = (Outline::new(&sketch, &centroids), centroids.all());

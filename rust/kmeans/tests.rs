@@ -67,7 +67,7 @@ fn separate_blobs_are_found_at_every_level() {
     let values = blobs(3_000, 5, 6, 1.0, 1);
     let settings = Settings::new(6).and_then(|settings| settings.n_init(3)).expect("sound settings");
     for level in Level::available() {
-        let tuning = Tuning { level, ..Tuning::default() };
+        let tuning = Tuning::new(level);
         let found = kmeans_with(tuning, &points(&values, 5), None, &settings, NEVER).expect("sound input");
         // The blobs take turns.
         assert!(found.labels.chunks_exact(6).all(|turn| turn == &found.labels[..6]), "{level:?}");
@@ -209,7 +209,7 @@ proptest! {
         let (labels, inertia) = lloyd_by_hand(&values, dim, start, iterations);
         let settings = Settings::new(k)?.stop(iterations, 0.0)?;
         for level in Level::available() {
-            let tuning = Tuning { level, ..Tuning::default() };
+            let tuning = Tuning::new(level);
             let init = points(start, dim);
             let found = kmeans_with(tuning, &points(&values, dim), Some(&init), &settings, NEVER)?;
             prop_assert!(found.inertia <= inertia * (1.0 + 1e-4) + 1e-6 * rows as f64, "{} {inertia}", found.inertia);

@@ -25,7 +25,8 @@ pub struct Shortlist {
     k: usize,
     capacity: usize,
     keys: Vec<u64>,
-    /// Key that a candidate must exceed: the k-th best one's at the last selection, 0 before there were k.
+    /// Key that a candidate must exceed: the k-th best one's at the last selection, or what [`Self::raise_bar`] made
+    /// it; 0 before either.
     pub bar: u64,
     changed: bool,
 }
@@ -33,6 +34,11 @@ pub struct Shortlist {
 impl Shortlist {
     pub fn new(k: usize) -> Self {
         Self { k, capacity: k.saturating_add(k.max(32)), keys: Vec::new(), bar: 0, changed: false }
+    }
+
+    /// How many candidates the list is to have.
+    pub fn k(&self) -> usize {
+        self.k
     }
 
     /// Start from a running list; nothing if it is not one.
@@ -62,16 +68,23 @@ impl Shortlist {
         if last < item { score.next_up() } else { score }
     }
 
-    /// Add a candidate; whether that raised the bar.
+    /// Ask for no less than this score from now on, because at least k candidates have it or more.
+    pub fn raise_bar(&mut self, score: f32) {
+        // Candidates never score -inf, so a bar there would let in what is none.
+        if score > f32::NEG_INFINITY {
+            // No item is as late as this one, so that every candidate with the score itself exceeds the bar.
+            self.bar = self.bar.max(key(score, i32::MAX));
+        }
+    }
+
+    /// Add a candidate, which may raise the bar.
     #[inline]
-    pub fn push(&mut self, key: u64) -> bool {
+    pub fn push(&mut self, key: u64) {
         self.keys.push(key);
         self.changed = true;
-        let full = self.keys.len() == self.capacity;
-        if full {
+        if self.keys.len() == self.capacity {
             self.select();
         }
-        full
     }
 
     fn select(&mut self) {
