@@ -2,7 +2,7 @@
 
     make bench ONLY=training
 
-The dense side of gowalla takes minutes. Noise is drawn anew by each side, so that their mean losses agree, not their bits.
+The dense side of gowalla takes minutes. Each side draws its own noise, so their mean losses agree, not their bits.
 """
 
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from benches.beside import Beside, Side
 from benches.bench_ranking import untrained
+from benches.beside import Beside, Side
 from benches.dense import DenseDiffRec
+
 from diffrec import Interactions, Split
 from diffrec.recommenders.presets import preset_settings
 from diffrec.training import NoisedBatches, run_batches

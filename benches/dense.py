@@ -1,9 +1,11 @@
 """The paper's procedure in plain PyTorch, over dense rows: the baseline of the benchmarks of training and ranking.
 
-Written as the paper states it, without anything this library does to be fast: item vectors are dense, a reverse chain is
-T passes over all items with the posterior in item space, the losses of the importance sampler are noted row by row, and
-the best k come from ``torch.topk``.
+Written as the paper states it, without anything this library does to be fast: item vectors are dense, a reverse chain
+is T passes over all items with the posterior in item space, the losses of the importance sampler are noted row by row,
+and the best k come from ``torch.topk``.
 """
+
+import itertools
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ class DenseDenoiser(nn.Module):
         self.dropout = dropout
         self.embed = nn.Linear(time_embedding, time_embedding)
         widths = [items + time_embedding, *dims[::-1], *dims[1:], items]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         x = functional.dropout(x_t, self.dropout, self.training)

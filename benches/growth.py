@@ -1,0 +1,141 @@
+"""How ranking and training grow: times over two decades of every size, fitted exponents, and a plot.
+
+    python benches/growth.py docs/growth.svg
+
+Every size is varied around ``BASE``, the others held. Prints the tables of docs/performance.md and draws the plot. Takes
+a few minutes on two cores; the machine should be idle.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from diffrec import DiffRec, Interactions
+from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.training import NoisedBatches, PeakMemory, run_batches
+
+BASE = {"users": 2000, "items": 8000, "history": 50, "d": 200, "T": 5}
+RANGES: dict[str, list[int]] = {
+    "users": [200, 600, 2000, 6000, 20_000],
+    "items": [400, 1300, 4000, 13_000, 40_000],
+    "history": [5, 16, 50, 160, 500],
+    "d": [10, 32, 100, 320, 1000],
+    "T": [1, 3, 10, 32, 100],
+}
+NAMES = {"users": "users", "items": "items", "history": "items in a history", "d": "hidden width d", "T": "steps T"}
+ROUNDS = 3
+
+
+def main() -> None:
+    """Measure, print and draw."""
+    torch.set_num_threads(2)
+    times = {
+        work.__name__: {size: [work(**BASE | {size: value}) for value in RANGES[size]] for size in RANGES}
+        for work in (ranking, epoch)
+    }
+    print("| time of | " + " | ".join(NAMES[size] for size in RANGES) + " |")
+    print("|---" * (len(RANGES) + 1) + "|")
+    for name, by_size in times.items():
+        exponents = [exponent(RANGES[size], by_size[size]) for size in RANGES]
+        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in exponents) + " |")
+    for steps in (1, 5, 40):
+        seconds = ranking(**BASE | {"items": 40_000, "d": 1000, "T": steps})
+        print(f"ranking, 40,000 items, d = 1000, T = {steps}: {seconds:.2f} s")
+    for users in (1000, 10_000, 100_000):
+        print(f"ranking {users:,} users: {ranking_memory(users) / 1e6:.0f} MB beyond what was held before")
+    draw(times, sys.argv[1])
+
+
+def ranking(**sizes: int) -> float:
+    """Seconds to rank all users, k = 20, the model's preparation included."""
+    model, _ = untrained(**sizes)
+
+    def rank() -> None:
+        model._weights_changed()
+        model.recommend(k=20)
+
+    return fastest(rank)
+
+
+def epoch(**sizes: int) -> float:
+    """Seconds of one epoch."""
+    model, histories = untrained(**sizes)
+    model._model.train()
+    optimizer = torch.optim.AdamW(model._model.parameter_groups(), fused=True)
+    s = model.settings
+    shuffle = np.random.default_rng(0)
+    batches = NoisedBatches(histories, s.batch_size, torch.device("cpu"), shuffle, seed=0)
+    return fastest(lambda: run_batches(model._model.loss, batches.noised(), optimizer, s.precision))
+
+
+def ranking_memory(users: int) -> int:
+    """Bytes that ranking takes at its peak beyond what is held before it."""
+    model, _ = untrained(**BASE | {"users": users, "history": 5})
+    with PeakMemory(torch.device("cpu")) as before:
+        pass
+    with PeakMemory(torch.device("cpu")) as during:
+        model.recommend(k=20)
+    return during.bytes - before.bytes
+
+
+def untrained(*, users: int, items: int, history: int, d: int, T: int) -> tuple[DiffRec, sparse.csr_array]:
+    """A model with fresh weights over random histories."""
+    rng = np.random.default_rng(0)
+    # Distinct items without drawing from all of them: steps between neighbours, scaled to the items there are.
+    steps = rng.exponential(size=(users, history + 1)).cumsum(axis=1)
+    indices = (steps[:, :-1] / steps[:, -1:] * (items - history)).astype(np.int32) + np.arange(history, dtype=np.int32)
+    indptr = np.arange(users + 1) * history
+    matrix = sparse.csr_array((np.ones(indices.size, np.float32), indices.ravel(), indptr), shape=(users, items))
+    model = DiffRec(dims=(d,), steps=T, progress=False)
+    model.train_ = Interactions.from_csr(matrix)
+    torch.manual_seed(0)
+    model._model = ItemDiffusion.of(model.settings, items, torch.device("cpu")).eval()
+    return model, model.train_.matrix
+
+
+def fastest(work: Callable[[], Any]) -> float:
+    """The least of some times."""
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def exponent(sizes: list[int], seconds: list[float]) -> float:
+    """Slope of a straight line through the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+
+
+def draw(times: dict[str, dict[str, list[float]]], path: str) -> None:
+    """One panel a size, one line a kind of work."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, len(RANGES), figsize=(15, 3.4), sharey=True, layout="constrained")
+    panel_of: dict[str, Any] = dict(zip(RANGES, panels, strict=True))
+    for size, panel in panel_of.items():
+        for name, marker in (("ranking", "o"), ("epoch", "s")):
+            sizes: NDArray[np.int64] = np.array(RANGES[size])
+            slope = exponent(RANGES[size], times[name][size])
+            panel.loglog(sizes, times[name][size], marker=marker, label=f"{name}, exponent {slope:.2f}")
+        panel.set_xlabel(NAMES[size])
+        panel.grid(which="major", alpha=0.3)
+        panel.legend(fontsize=8)
+    panels[0].set_ylabel("seconds")
+    held = ", ".join(f"{value:,} {NAMES[size]}" if size != "T" else f"T = {value}" for size, value in BASE.items())
+    figure.suptitle(f"Each size over two decades; otherwise {held}", fontsize=10)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
