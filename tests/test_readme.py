@@ -16,7 +16,10 @@ README = Path(__file__).parents[1] / "README.md"
 def test_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
-    rows = {"customer": np.repeat(data.users.ids, np.diff(data.matrix.indptr)), "sku": data.items.ids[data.matrix.indices]}
+    rows = {
+        "customer": np.repeat(data.users.ids, np.diff(data.matrix.indptr)),
+        "sku": data.items.ids[data.matrix.indices],
+    }
     stamped = pd.DataFrame(rows | {"bought_at": data.timestamps})
     stamped.to_csv("ratings.csv", index=False)
     names: dict[str, Any] = {

@@ -49,9 +49,7 @@ def test_denoiser(golden: Path, which: str) -> None:
         x0, t, noise = (torch.from_numpy(arrays[k]) for k in ("x0", "t", "noise"))
         x_t = process.q_sample(x0, t, noise)
 
-        def same(
-            found: torch.Tensor, key: str, rtol: float = 0, case_name: str = name, arrays: Any = arrays
-        ) -> None:
+        def same(found: torch.Tensor, key: str, rtol: float = 0, case_name: str = name, arrays: Any = arrays) -> None:
             np.testing.assert_allclose(found, arrays[key], atol=1e-5, rtol=rtol, err_msg=f"{case_name} {key}")
 
         with torch.no_grad():
