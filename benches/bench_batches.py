@@ -1,6 +1,6 @@
 """Rows of a sparse matrix into a dense batch, beside SciPy.
 
-    make bench ONLY=batches
+make bench ONLY=batches
 """
 
 import numpy as np

@@ -58,7 +58,9 @@ class Beside:
         side = sides[library]
         self.benchmark.group = what
         self.benchmark.extra_info.update(library=library, at_least=side.at_least, at_most=side.at_most)
-        answer = self.within_limits(side, lambda: self.benchmark.pedantic(side.call, inputs, rounds=rounds, warmup_rounds=1))
+        answer = self.within_limits(
+            side, lambda: self.benchmark.pedantic(side.call, inputs, rounds=rounds, warmup_rounds=1)
+        )
         if library == OURS:
             self.answers[what] = answer
         elif side.at_most is None:

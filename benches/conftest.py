@@ -3,8 +3,9 @@
 import os
 
 # Each is read once, when the library that owns the threads is first imported.
-for variable in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[variable] = "2"
+os.environ["RAYON_NUM_THREADS"] = "2"
+os.environ["OMP_NUM_THREADS"] = "2"
+os.environ["NUMBA_NUM_THREADS"] = "2"
 
 from pathlib import Path
 from typing import Any
