@@ -1,8 +1,10 @@
 """One library beside another: what every benchmark of this folder does with the sides of a comparison."""
 
 import os
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +15,8 @@ from benches.table import OURS
 
 #: Threads of both sides, as conftest.py sets them before any library makes its pool.
 THREADS = int(os.environ["RAYON_NUM_THREADS"])
+# Between two sides, for the threads of the first to fall asleep: those of OpenMP wait for more work first.
+PAUSE = 0.01
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,10 @@ class Side:
 
 
 class Beside:
-    """Times one side at a time and holds its answer against diffrec's."""
+    """Times one side of an entry and holds its answer against diffrec's."""
 
-    def __init__(self, benchmark: Any, answers: dict[str, Any]) -> None:
+    def __init__(self, benchmark: Any) -> None:
         self.benchmark = benchmark
-        self.answers = answers
 
     def measure(
         self,
@@ -54,23 +57,46 @@ class Beside:
         agree: Callable[[Any, Any], None] = np.testing.assert_array_equal,
         rounds: int = 5,
     ) -> None:
-        """Time one of ``sides`` as part of the entry ``what``, then ``agree(diffrec's answer, its answer)``."""
-        side = sides[library]
-        self.benchmark.group = what
-        self.benchmark.extra_info.update(library=library, at_least=side.at_least, at_most=side.at_most)
-        answer = self.within_limits(
-            side, lambda: self.benchmark.pedantic(side.call, inputs, rounds=rounds, warmup_rounds=1)
-        )
-        if library == OURS:
-            self.answers[what] = answer
-        elif side.at_most is None:
-            if what not in self.answers:  # diffrec's side was not selected
-                self.answers[what] = self.within_limits(sides[OURS], lambda: sides[OURS].call(*inputs))
-            agree(self.answers[what], answer)
+        """Time one of ``sides`` as part of the entry ``what``, then ``agree(diffrec's answer, its answer)``.
 
-    @staticmethod
-    def within_limits(side: Side, call: Callable[[], Any]) -> Any:
-        """Run under the side's thread limits; what a rival warns of is not our business."""
-        with threadpool_limits(THREADS), threadpool_limits(side.blas_threads, "blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return call()
+        diffrec's side is run before every round of another, so that both meet the same load of the machine; its least
+        time is saved with the other's.
+        """
+        side, ours = sides[library], Turns(sides[OURS], inputs)
+        rounds_of = {"args": inputs, "rounds": rounds, "warmup_rounds": 1}
+        if library != OURS:
+            rounds_of["setup"] = ours.take
+        self.benchmark.group = what
+        with limits(side):
+            answer = self.benchmark.pedantic(side.call, **rounds_of)
+        self.benchmark.extra_info.update(library=library, ours=ours.least, at_least=side.at_least, at_most=side.at_most)
+        if library != OURS and side.at_most is None:
+            agree(ours.answer, answer)
+
+
+class Turns:
+    """diffrec's turns between those of another library."""
+
+    def __init__(self, side: Side, inputs: tuple[Any, ...]) -> None:
+        self.side = side
+        self.inputs = inputs
+        self.least: float | None = None
+        self.answer: Any = None
+
+    def take(self) -> None:
+        """Run and time one."""
+        time.sleep(PAUSE)
+        with limits(self.side):
+            started = time.perf_counter()
+            self.answer = self.side.call(*self.inputs)
+            seconds = time.perf_counter() - started
+        self.least = min(seconds, self.least or seconds)
+        time.sleep(PAUSE)
+
+
+@contextmanager
+def limits(side: Side) -> Iterator[None]:
+    """The side's threads; and what a rival warns of is not our business."""
+    with threadpool_limits(THREADS), threadpool_limits(side.blas_threads, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -20,16 +20,10 @@ from diffrec import Split
 RUN = pytest.StashKey[dict[str, Any]]()
 
 
-@pytest.fixture(scope="session")
-def answers() -> dict[str, Any]:
-    """Entry -> what diffrec answered."""
-    return {}
-
-
 @pytest.fixture
-def beside(benchmark: Any, answers: dict[str, Any]) -> Beside:
+def beside(benchmark: Any) -> Beside:
     torch.set_num_threads(THREADS)
-    return Beside(benchmark, answers)
+    return Beside(benchmark)
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,12 @@
     python -m benches.table
     python -m benches.table --compare
 
-``make bench`` saves its runs in ``.benchmarks/``. A time is the least of an entry's rounds: the one that other work on
-the machine disturbed least.
+``make bench`` saves its runs in ``.benchmarks/``. A time is the least of its rounds, the one that other work on the
+machine disturbed least; diffrec's beside a baseline's is from the rounds that alternated with the baseline's.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,12 @@ OURS = "diffrec"
 
 @dataclass(frozen=True)
 class Timed:
-    """One library's time in an entry, and what is asked of diffrec's beside it."""
+    """One library's time in an entry; of a baseline also diffrec's beside it, and what that is to be."""
 
     seconds: float
-    at_least: float | None = None
-    at_most: float | None = None
+    ours: float | None
+    at_least: float | None
+    at_most: float | None
 
 
 #: Entry -> library -> its time.
@@ -38,7 +38,7 @@ def measured(saved: dict[str, Any]) -> Run:
     run: Run = {}
     for bench in saved["benchmarks"]:
         facts = bench["extra_info"]
-        timed = Timed(bench["stats"]["min"], facts["at_least"], facts["at_most"])
+        timed = Timed(bench["stats"]["min"], facts["ours"], facts["at_least"], facts["at_most"])
         run.setdefault(bench["group"], {})[facts["library"]] = timed
     return run
 
@@ -47,22 +47,22 @@ def ratios(run: Run) -> str:
     """Lay out diffrec's times beside every baseline's, as a Markdown table."""
     rows = [("what", "diffrec", "baseline", "its time", "ratio", "asked for")]
     for what, times in run.items():
-        ours = times.get(OURS)
-        for library, theirs in times.items():
-            if library != OURS:
-                rows.append((what, duration(ours), library, duration(theirs), *verdict(ours, theirs)))
+        for library, timed in times.items():
+            if timed.ours is not None:
+                cells = duration(timed.ours), library, duration(timed.seconds)
+                rows.append((what, *cells, *verdict(timed, timed.ours)))
     note = "Ratio: the baseline's time over diffrec's; where at most is asked for, diffrec's over the baseline's."
     return f"{markdown(rows)}\n\n{note}"
 
 
-def verdict(ours: Timed | None, theirs: Timed) -> tuple[str, str]:
+def verdict(timed: Timed, ours: float) -> tuple[str, str]:
     """Ratio and what was asked for, marked where it was missed."""
-    wanted, sign = (theirs.at_least, "at least") if theirs.at_most is None else (theirs.at_most, "at most")
-    asked = "" if wanted is None else f"{sign} {wanted:g}"
-    if ours is None:
-        return "", asked
-    ratio = theirs.seconds / ours.seconds if theirs.at_most is None else ours.seconds / theirs.seconds
-    met = wanted is None or (ratio >= wanted if theirs.at_most is None else ratio <= wanted)
+    if timed.at_most is not None:
+        ratio = ours / timed.seconds
+        met, asked = ratio <= timed.at_most, f"at most {timed.at_most:g}"
+    else:
+        ratio, least = timed.seconds / ours, timed.at_least
+        met, asked = least is None or ratio >= least, "" if least is None else f"at least {least:g}"
     return f"{ratio:.2f}", asked if met else f"{asked}: missed"
 
 
@@ -73,19 +73,17 @@ def changes(runs: list[Run]) -> str:
         for library, new in times.items():
             old = next((run[what][library] for run in reversed(runs[:-1]) if library in run.get(what, {})), None)
             if old is None:
-                rows.append((what, library, "", duration(new), "", "new"))
+                rows.append((what, library, "", duration(new.seconds), "", "new"))
                 continue
             change = new.seconds / old.seconds - 1
             mark = "" if abs(change) <= NOISE else "slower" if change > 0 else "faster"
-            rows.append((what, library, duration(old), duration(new), f"{100 * change:+.1f}%", mark))
+            rows.append((what, library, duration(old.seconds), duration(new.seconds), f"{100 * change:+.1f}%", mark))
     return f"{markdown(rows)}\n\nMarked: changes of more than {NOISE:.0%}."
 
 
-def duration(time: Timed | None) -> str:
-    """A time to three digits."""
-    if time is None:
-        return ""
-    return f"{time.seconds:.3g} s" if time.seconds >= 0.9995 else f"{1000 * time.seconds:.3g} ms"
+def duration(seconds: float) -> str:
+    """Three digits and a unit."""
+    return f"{seconds:.3g} s" if seconds >= 0.9995 else f"{1000 * seconds:.3g} ms"
 
 
 def markdown(rows: list[tuple[str, ...]]) -> str:
@@ -95,9 +93,9 @@ def markdown(rows: list[tuple[str, ...]]) -> str:
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def saved_runs() -> Iterator[Path]:
+def saved_runs() -> list[Path]:
     """Files of the saved runs, the oldest first; their names begin with a running number."""
-    return iter(sorted(STORAGE.glob("*/[0-9]*.json"), key=lambda path: path.name))
+    return sorted(STORAGE.glob("*/*_*.json"), key=lambda path: int(path.name.partition("_")[0]))
 
 
 def main() -> None:
@@ -106,8 +104,9 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="the latest run beside the ones before")
     compare = parser.parse_args().compare
     runs = [measured(json.loads(path.read_text())) for path in saved_runs()]
-    if len(runs) < 1 + compare:
-        parser.exit(1, f"{len(runs)} saved runs in {STORAGE}; `make bench` makes one\n")
+    needed = 2 if compare else 1
+    if len(runs) < needed:
+        parser.exit(1, f"`make bench` has saved {len(runs)} runs in {STORAGE}; needed are {needed}\n")
     print(changes(runs) if compare else ratios(runs[-1]))
 
 
