@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
+ONLY ?=
 export DIFFREC_DATA ?= $(abspath $(wildcard ../shared/data))
 export DIFFREC_GOLDEN ?= $(abspath $(wildcard ../shared/golden))
 # The environment of this folder is used whatever environment the caller has activated.
@@ -11,7 +12,7 @@ unexport VIRTUAL_ENV
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all lint format bench wheel clean
+.PHONY: all setup demo test test-all lint format bench bench-compare wheel clean
 
 all: lint test wheel
 
@@ -59,8 +60,13 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# `make bench ONLY=topk` runs the benchmarks whose names have that in them, as pytest's -k.
 bench: setup
-	$(BIN)/python -m pytest benches/bench_*.py --benchmark-only -q
+	$(BIN)/python -m pytest benches/bench_*.py --benchmark-only --benchmark-quiet -q $(if $(ONLY),-k "$(ONLY)") \
+		--benchmark-autosave --benchmark-storage=.benchmarks
+
+bench-compare: setup
+	$(BIN)/python -m benches.table --compare
 
 wheel: setup
 	$(BIN)/maturin build --release --quiet --out dist

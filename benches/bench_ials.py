@@ -1,37 +1,21 @@
-"""iALS beside the implicit library's: same start, same settings, same two threads, same scores or the same quality.
+"""iALS beside the implicit library's: same start, same settings, same scores or the same quality.
 
-    python -m pytest benches/bench_ials.py --benchmark-only
+    make bench ONLY=ials
 
 Needs ``DIFFREC_DATA``. The solvers of both libraries are timed over whole fits, transposing the matrix included.
 """
 
-import os
-
-# Before rayon makes its pool.
-os.environ.setdefault("RAYON_NUM_THREADS", "2")
-
-from pathlib import Path
-from typing import Any
+import functools
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benches.beside import THREADS, Beside, Side
 from diffrec import IALS, Interactions, Split
 
-THREADS = 2
 SETTINGS = {"factors": 64, "l2": 10.0, "alpha": 10.0, "iterations": 5}
-# (data, solver, library) -> item factors, from the fit that was timed.
-FITTED: dict[tuple[str, str, str], NDArray[np.float32]] = {}
-
-
-@pytest.fixture(scope="session")
-def splits() -> dict[str, Split]:
-    if "DIFFREC_DATA" not in os.environ:
-        pytest.skip("DIFFREC_DATA is not set; it names the folder of the data sets")
-    folder = Path(os.environ["DIFFREC_DATA"])
-    return {name: Split.read(folder / f"{name}.npz") for name in ("lastfm", "gowalla")}
 
 
 def fit_diffrec(train: Interactions, solver: str) -> NDArray[np.float32]:
@@ -57,18 +41,16 @@ def fit_implicit(train: Interactions, solver: str) -> NDArray[np.float32]:
     return fitted
 
 
-@pytest.mark.parametrize("library", ["diffrec", "implicit"])
+# The implicit library asks for one BLAS thread beside its own; so do diffrec's kernels.
+SIDES = {"diffrec": Side(fit_diffrec, blas_threads=1), "implicit": Side(fit_implicit, blas_threads=1)}
+
+
+@pytest.mark.parametrize("library", SIDES)
 @pytest.mark.parametrize("solver", ["cg", "cholesky"])
 @pytest.mark.parametrize("data", ["lastfm", "gowalla"])
-def test_fit(benchmark: Any, splits: dict[str, Split], data: str, solver: str, library: str) -> None:
-    limits = pytest.importorskip("threadpoolctl").threadpool_limits
-    split, fit = splits[data], {"diffrec": fit_diffrec, "implicit": fit_implicit}[library]
-    benchmark.group = f"{data}, {solver}"
-    # The implicit library asks for one BLAS thread beside its own.
-    with limits(1, "blas"):
-        FITTED[data, solver, library] = benchmark.pedantic(fit, (split.train, solver), rounds=5, warmup_rounds=1)
-    if library == "implicit":
-        compare(split, solver, FITTED[data, solver, "diffrec"], FITTED[data, solver, "implicit"])
+def test_fit(beside: Beside, splits: dict[str, Split], data: str, solver: str, library: str) -> None:
+    agree = functools.partial(compare, splits[data], solver)
+    beside.measure(f"iALS of {data}, {solver}", SIDES, library, splits[data].train, solver, agree=agree)
 
 
 def compare(split: Split, solver: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> None:

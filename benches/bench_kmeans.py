@@ -1,31 +1,22 @@
-"""k-means beside scikit-learn's and faiss's: same points, same start centroids, 25 iterations, the same two threads.
+"""k-means beside scikit-learn's and faiss's: same points, same start centroids, 25 iterations.
 
-    python -m pytest benches/bench_kmeans.py --benchmark-only
+    make bench ONLY=kmeans
 
 Whole calls are timed, on 40,981 x 64 standard normal numbers: without clusters to find, every iteration has work to do.
 """
 
-import os
-
-# Before rayon makes its pool.
-os.environ.setdefault("RAYON_NUM_THREADS", "2")
-
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
+from benches.beside import THREADS, Beside, Side
 from diffrec.latent.kmeans import kmeans
 
-THREADS = 2
 ITERATIONS = 25
 POINTS = np.random.default_rng(0).standard_normal((40_981, 64), dtype=np.float32)
-# (what, k) -> inertia that diffrec reached.
-REACHED: dict[tuple[str, int], float] = {}
-
-pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def with_diffrec(k: int, start: NDArray[np.float32] | None, iterations: int) -> NDArray[np.float32]:
@@ -50,36 +41,31 @@ def with_faiss(k: int, start: NDArray[np.float32] | None, iterations: int) -> ND
     return centroids
 
 
-LIBRARIES = {"diffrec": with_diffrec, "scikit-learn": with_scikit_learn, "faiss": with_faiss}
+SIDES = {"diffrec": Side(with_diffrec), "scikit-learn": Side(with_scikit_learn), "faiss": Side(with_faiss)}
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", SIDES)
 @pytest.mark.parametrize("k", [3, 100, 1000])
-def test_from_the_same_start(benchmark: Any, k: int, library: str) -> None:
-    benchmark.group = f"{ITERATIONS} iterations, k = {k}"
+def test_from_the_same_start(beside: Beside, k: int, library: str) -> None:
     start = np.random.default_rng(1).choice(POINTS, k, replace=False)
-    compare(benchmark, "same start", library, k, start, ITERATIONS)
+    what = f"k-means, {ITERATIONS} iterations, k = {k}"
+    beside.measure(what, SIDES, library, k, start, ITERATIONS, agree=no_worse(1.001))
 
 
 @pytest.mark.parametrize("library", ["diffrec", "scikit-learn"])
 @pytest.mark.parametrize("k", [3, 100])
-def test_from_a_start_of_its_own(benchmark: Any, k: int, library: str) -> None:
-    benchmark.group = f"k-means++ and one iteration, k = {k}"
-    compare(benchmark, "own start", library, k, None, 1)
-
-
-def compare(
-    benchmark: Any, what: str, library: str, k: int, start: NDArray[np.float32] | None, iterations: int
-) -> None:
-    limits = pytest.importorskip("threadpoolctl").threadpool_limits
-    with limits(THREADS):
-        arguments = (k, start, iterations)
-        centroids = benchmark.pedantic(LIBRARIES[library], arguments, rounds=5, warmup_rounds=1)
-    reached = inertia(centroids)
-    if library == "diffrec":
-        REACHED[what, k] = reached
+def test_from_a_start_of_its_own(beside: Beside, k: int, library: str) -> None:
     # Draws differ by chance.
-    assert REACHED[what, k] <= reached * (1.001 if start is not None else 1.02)
+    beside.measure(f"k-means++ and one iteration, k = {k}", SIDES, library, k, None, 1, agree=no_worse(1.02))
+
+
+def no_worse(factor: float) -> Callable[[NDArray[np.float32], NDArray[np.float32]], None]:
+    """A check that our inertia is at most ``factor`` times theirs."""
+
+    def check(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> None:
+        assert inertia(ours) <= factor * inertia(theirs)
+
+    return check
 
 
 def inertia(centroids: NDArray[np.float32]) -> float:

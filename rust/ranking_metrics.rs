@@ -79,8 +79,7 @@ pub fn ranking_metrics(ranked: &Ranked<'_>, relevant: &Pattern<'_>, k: &[i64]) -
         }
     }
     let judge = |(task, mut planes): (usize, Vec<&mut [f64]>)| -> Option<Error> {
-        let mut hits = vec![0_u32; deepest + 1];
-        let mut dcg = vec![0.0; deepest + 1];
+        let mut hits = Vec::with_capacity(deepest);
         for offset in 0..planes[0].len() {
             let user = task * TASK + offset;
             let relevant = match relevant.sorted_row(user, true) {
@@ -93,25 +92,20 @@ pub fn ranking_metrics(ranked: &Ranked<'_>, relevant: &Pattern<'_>, k: &[i64]) -
                 }
                 continue;
             }
-            let mut first = usize::MAX;
-            for (place, item) in ranked.row(user)[..deepest].iter().enumerate() {
-                let hit = *item >= 0 && relevant.binary_search(item).is_ok();
-                hits[place + 1] = hits[place] + u32::from(hit);
-                dcg[place + 1] = dcg[place] + if hit { gains[place] } else { 0.0 };
-                if hit && first == usize::MAX {
-                    first = place;
-                }
-            }
+            find_hits(&ranked.row(user)[..deepest], relevant, &mut hits);
+            let first = hits.first().map_or(0.0, |&place| (place as f64 + 1.0).recip());
             for (which, &k) in cutoffs.iter().enumerate() {
-                let (hit, n) = (f64::from(hits[k]), relevant.len());
+                let within = &hits[..hits.partition_point(|&place| place < k)];
+                let (hit, n) = (within.len() as f64, relevant.len());
                 let reachable = k.min(n);
+                let any = f64::from(!within.is_empty());
                 let values = [
                     hit / k as f64,
                     hit / n as f64,
                     hit / reachable as f64,
-                    dcg[k] / ideal[reachable],
-                    if first < k { (first as f64 + 1.0).recip() } else { 0.0 },
-                    f64::from(hits[k] > 0),
+                    within.iter().fold(0.0, |dcg, &place| dcg + gains[place]) / ideal[reachable],
+                    any * first,
+                    any,
                 ];
                 for (metric, value) in values.into_iter().enumerate() {
                     planes[metric * cutoffs.len() + which][offset] = value;
@@ -123,6 +117,38 @@ pub fn ranking_metrics(ranked: &Ranked<'_>, relevant: &Pattern<'_>, k: &[i64]) -
     match tasks.into_par_iter().enumerate().find_map_first(judge) {
         Some(error) => Err(error),
         None => Ok(out),
+    }
+}
+
+/// Relevant items up to which comparing each with the whole list is faster than looking up every place of the list.
+const FEW: usize = 24;
+
+/// Places of a list compared at once.
+const LANES: usize = 16;
+
+/// The places of `list` that hold one of the `relevant` items, which ascend; a negative item is none.
+fn find_hits(list: &[i32], relevant: &[i32], hits: &mut Vec<usize>) {
+    hits.clear();
+    if relevant.len() > FEW {
+        let hit = |item: &i32| *item >= 0 && relevant.binary_search(item).is_ok();
+        hits.extend(list.iter().enumerate().filter(|(_, item)| hit(item)).map(|(place, _)| place));
+        return;
+    }
+    let (chunks, tail) = list.as_chunks::<LANES>();
+    let mut padded = [-1; LANES];
+    padded[..tail.len()].copy_from_slice(tail);
+    for (number, chunk) in chunks.iter().chain((!tail.is_empty()).then_some(&padded)).enumerate() {
+        // No early exit, so that the comparisons vectorise.
+        let mut equal = [false; LANES];
+        for item in relevant {
+            for (equal, other) in equal.iter_mut().zip(chunk) {
+                *equal |= other == item;
+            }
+        }
+        if equal.contains(&true) {
+            let hit = |lane: &usize| equal[*lane] && chunk[*lane] >= 0;
+            hits.extend((0..LANES).filter(hit).map(|lane| number * LANES + lane));
+        }
     }
 }
 
@@ -171,6 +197,7 @@ fn running_sums(values: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn metrics(ranked: &[i32], shape: (usize, usize), relevant: &[&[i32]], k: &[i64]) -> Result<Vec<f64>> {
         let indices = relevant.concat();
@@ -252,5 +279,20 @@ mod tests {
         let error = Error::Index { argument: "ranked", position: 1, value: 3, low: -1, high: 3 };
         assert_eq!(coverage(&ranked, 3, &[1]), Err(error));
         assert!(matches!(coverage(&ranked, 0, &[1]), Err(Error::Setting { argument: "n_items", .. })));
+    }
+
+    proptest! {
+        /// Few relevant items or many, lists of any length: a hit is a place whose item is relevant and exists.
+        #[test]
+        fn hits_are_found_either_way(
+            list in prop::collection::vec(-1..60_i32, 0..3 * LANES),
+            relevant in prop::collection::btree_set(-1..60_i32, 0..2 * FEW),
+        ) {
+            let relevant: Vec<i32> = relevant.into_iter().collect();
+            let mut hits = vec![7];
+            find_hits(&list, &relevant, &mut hits);
+            let hit = |place: &usize| list[*place] >= 0 && relevant.contains(&list[*place]);
+            prop_assert_eq!(hits, (0..list.len()).filter(hit).collect::<Vec<_>>());
+        }
     }
 }
