@@ -56,6 +56,7 @@ class Beside:
         *inputs: Any,
         agree: Callable[[Any, Any], None] = np.testing.assert_array_equal,
         rounds: int = 5,
+        warmup: int = 1,
     ) -> None:
         """Time one of ``sides`` as part of the entry ``what``, then ``agree(diffrec's answer, its answer)``.
 
@@ -63,7 +64,7 @@ class Beside:
         time is saved with the other's.
         """
         side, ours = sides[library], Turns(sides[OURS], inputs)
-        rounds_of = {"args": inputs, "rounds": rounds, "warmup_rounds": 1}
+        rounds_of = {"args": inputs, "rounds": rounds, "warmup_rounds": warmup}
         if library != OURS:
             rounds_of["setup"] = ours.take
         self.benchmark.group = what

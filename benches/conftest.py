@@ -31,7 +31,7 @@ def splits() -> dict[str, Split]:
     if not os.environ.get("DIFFREC_DATA"):
         pytest.skip("DIFFREC_DATA is not set; it names the folder of the data sets")
     folder = Path(os.environ["DIFFREC_DATA"])
-    return {name: Split.read(folder / f"{name}.npz") for name in ("lastfm", "gowalla")}
+    return {name: Split.read(folder / f"{name}.npz") for name in ("ml-1m_clean", "lastfm", "gowalla")}
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:

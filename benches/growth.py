@@ -2,8 +2,8 @@
 
     python benches/growth.py docs/growth.svg
 
-Every size is varied around ``BASE``, the others held. Prints the tables of docs/performance.md and draws the plot. Takes
-a few minutes on two cores; the machine should be idle.
+Every size is varied around ``BASE``, the others held. Prints the tables of docs/performance.md and draws the plot. It
+takes a few minutes on two cores; the machine should be idle.
 """
 
 import sys

@@ -119,7 +119,7 @@ class Denoiser(nn.Module):
         h = torch.tanh(projected + self.step_in(self.embed_step(step_embedding(t, self.time_embedding))))
         for layer in self.inner:
             assert isinstance(layer, nn.Linear)
-            h = torch.tanh(linear(h, layer.weight, layer.bias))
+            h = linear(h, layer.weight, layer.bias, tanh=True)
         return h
 
 

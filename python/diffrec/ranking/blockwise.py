@@ -10,8 +10,8 @@ from diffrec.ranking.scores import Scores
 
 # Stands in a ranked list where there are fewer candidates than asked for; its score is -inf.
 NO_ITEM = -1
-# Scores held at once: 16 MB, small enough to stay in a last-level cache between the product and the scan.
-BLOCK_ENTRIES = 1 << 22
+# Scores held at once: 4 MB, small enough to stay in a cache between the product and the scan.
+BLOCK_ENTRIES = 1 << 20
 
 
 @torch.no_grad()
