@@ -48,7 +48,7 @@ def main() -> None:
         seconds = ranking(**BASE | {"items": 40_000, "d": 1000, "T": steps})
         print(f"ranking, 40,000 items, d = 1000, T = {steps}: {seconds:.2f} s")
     for users in (1000, 10_000, 100_000):
-        print(f"ranking {users:,} users: {ranking_memory(users) / 1e6:.0f} MB beyond what was held before")
+        print(f"ranking {users:,} users: {ranking_memory(users) / 1e6:.0f} MB at the peak of the process")
     draw(times, sys.argv[1])
 
 
@@ -75,13 +75,11 @@ def epoch(**sizes: int) -> float:
 
 
 def ranking_memory(users: int) -> int:
-    """Bytes that ranking takes at its peak beyond what is held before it."""
+    """Bytes of the process at its peak while it ranks all users."""
     model, _ = untrained(**BASE | {"users": users, "history": 5})
-    with PeakMemory(torch.device("cpu")) as before:
-        pass
-    with PeakMemory(torch.device("cpu")) as during:
+    with PeakMemory(torch.device("cpu")) as peak:
         model.recommend(k=20)
-    return during.bytes - before.bytes
+    return peak.bytes
 
 
 def untrained(*, users: int, items: int, history: int, d: int, T: int) -> tuple[DiffRec, sparse.csr_array]:
@@ -121,7 +119,7 @@ def draw(times: dict[str, dict[str, list[float]]], path: str) -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(RANGES), figsize=(15, 3.4), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(RANGES), figsize=(13, 3.2), sharey=True, layout="constrained")
     panel_of: dict[str, Any] = dict(zip(RANGES, panels, strict=True))
     for size, panel in panel_of.items():
         for name, marker in (("ranking", "o"), ("epoch", "s")):

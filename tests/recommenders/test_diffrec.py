@@ -262,6 +262,23 @@ def test_training_takes_the_loss_and_gradients_of_dense_rows(
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * float(other.abs().max()))
 
 
+@pytest.mark.long
+def test_bfloat16_ranks_as_well_as_float32(shared_data: Path) -> None:
+    split = diffrec.Split.read(shared_data / "ml-1m_clean.npz")
+    ndcg = {
+        precision: np.mean(
+            [
+                diffrec.fit(
+                    split.train, valid=split.valid, preset="paper/ml-1m_clean", precision=precision, seed=seed
+                ).evaluate(split.test, seen=split.valid, k=[20])["ndcg@20"]
+                for seed in (0, 1, 2)
+            ]
+        )
+        for precision in ("bfloat16", "float32")
+    }
+    assert ndcg["bfloat16"] > 0.99 * ndcg["float32"]
+
+
 class FixedSteps:
     """Draws the steps it was given and notes the losses it is told."""
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 _BYTES_PER_INTERACTION = 40
 # float32 arrays of the size of a block that are alive at once.
 _BLOCKS = 4
-# Cells of a batch are written, read by two products, and their errors pass through the cache a few times.
-_TRAFFIC_PER_CELL = 24
+# Bytes moved for a cell of a batch: noised, read by two products, its error passed through the cache a few times. The
+# likelihood of the latent forms makes and reads more arrays.
+_TRAFFIC_PER_CELL, _LATENT_TRAFFIC_PER_CELL = 40, 90
 
 
 def planned(
@@ -60,7 +61,8 @@ def planned(
         memory = 3 * 4 * cells
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
     batches = -(-users // n)
-    traffic = users * items * _TRAFFIC_PER_CELL + batches * parameters * TRAFFIC_PER_PARAMETER
+    per_cell = _TRAFFIC_PER_CELL if s.groups is None else _LATENT_TRAFFIC_PER_CELL
+    traffic = users * items * per_cell + batches * parameters * TRAFFIC_PER_PARAMETER
     return Plan(parameters, memory, seconds(users * products, traffic, device, dtype))
 
 
