@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benches.beside import Beside, Side
-from benches.dense import DenseDiffRec
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benches.beside import Beside, Side
+from benches.dense import DenseDiffRec
 from diffrec import DiffRec, Interactions, Split
 from diffrec.recommenders.item_diffusion import ItemDiffusion
 from diffrec.recommenders.presets import preset_settings

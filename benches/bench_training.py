@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from benches.bench_ranking import untrained
 from benches.beside import Beside, Side
 from benches.dense import DenseDiffRec
-
 from diffrec import Interactions, Split
 from diffrec.recommenders.presets import preset_settings
 from diffrec.training import NoisedBatches, run_batches

@@ -101,6 +101,8 @@ def test_precision() -> None:
     with autocast("float32", cpu):
         assert (a @ a).dtype == torch.float32
     with autocast("auto", cpu):
+        assert (a @ a).dtype == torch.float32
+    with autocast("auto", cpu, narrow=True):
         assert (a @ a).dtype == (torch.bfloat16 if _core.multiplies_bfloat16() else torch.float32)
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -41,6 +41,8 @@ def multinomial_loss(scores: Tensor, rows: SparseRows) -> Tensor:
     >>> multinomial_loss(torch.tensor([[0.0, 0.0]]), SparseRows.from_dense(torch.tensor([[0.0, 3.0]])))
     tensor(2.0794)
     """
+    # A sum over all items needs more digits than products computed in bfloat16 have.
+    scores = scores.float()
     row_of_entry = rows.row_of_entry()
     chosen = scores[row_of_entry, rows.indices] - scores.logsumexp(dim=1)[row_of_entry]
     return -(rows.values * chosen).sum() / len(rows)

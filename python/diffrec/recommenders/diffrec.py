@@ -169,7 +169,7 @@ class DiffRec(TrainedRecommender):
             model = self._model = ItemDiffusion.of(s, learn.shape[1], device)
             optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
             batches = NoisedBatches(inputs, s.batch_size, device, shuffle, seed=s.seed)
-            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, s.precision)
+            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, s.precision, narrow=True)
         return self._prepare_latent(learn, SparseBatches(inputs, s.batch_size, device, shuffle), device)
 
     def _prepare_latent(

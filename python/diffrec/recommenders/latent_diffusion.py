@@ -66,8 +66,10 @@ class LatentDiffusion(nn.Module):
             kept = nn.functional.dropout(rows.values, s.encoder_dropout)
             # The authors' likelihood counts the entries that are left, too.
             rows = SparseRows(rows.offsets, rows.indices, kept)
-        encoded = self.autoencoder.encode(rows)
-        diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
+        # Latents differ by less than bfloat16 can tell once they are noised: only the decoders' products may be narrow.
+        with torch.autocast(self.device.type, enabled=False):
+            encoded = self.autoencoder.encode(rows)
+            diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
         kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
         autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, rows) + kl_weight * encoded.kl()
         self.batches_seen += 1

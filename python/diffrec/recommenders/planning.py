@@ -40,7 +40,7 @@ def planned(
         Whether the best weights are kept beside the current ones.
     """
     users, items = shape
-    n, dtype = min(s.batch_size, users), product_dtype(s.precision, device)
+    n, dtype = min(s.batch_size, users), product_dtype(s.precision, device, narrow=s.groups is None)
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(items if s.groups is None else s.latent_dims[0], s.dims, s.time_embedding)
     parameters = sum(p.numel() for p in denoiser.parameters())

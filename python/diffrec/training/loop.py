@@ -160,6 +160,8 @@ def run_batches(
     batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     precision: str = "float32",
+    *,
+    narrow: bool = False,
 ) -> float:
     """Take one optimizer step per batch; return the mean loss.
 
@@ -171,8 +173,8 @@ def run_batches(
         One epoch's batches, at least one.
     optimizer : torch.optim.Optimizer
         Holds the weights, all on one device.
-    precision : str
-        See ``autocast``.
+    precision, narrow
+        See ``product_dtype``.
 
     Examples
     --------
@@ -186,7 +188,7 @@ def run_batches(
     count = 0
     for batch in batches:
         optimizer.zero_grad()
-        with autocast(precision, device):
+        with autocast(precision, device, narrow=narrow):
             loss = loss_of(batch)
         loss.backward()
         optimizer.step()

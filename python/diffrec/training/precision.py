@@ -36,23 +36,31 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def product_dtype(precision: str, device: torch.device) -> torch.dtype:
+def product_dtype(precision: str, device: torch.device, *, narrow: bool = False) -> torch.dtype:
     """The number format of large products.
 
-    ``"auto"`` is bfloat16 where the GPU or the processor has instructions for it, and float32 elsewhere.
+    Parameters
+    ----------
+    precision : str
+        ``"auto"`` is bfloat16 where the device has instructions for it: on a GPU always, on the processor for models
+        that were found to rank as well with it.
+    device : torch.device
+        Where the products are computed.
+    narrow : bool
+        Whether the model is one of those.
 
     Examples
     --------
     >>> product_dtype("float32", torch.device("cpu"))
     torch.float32
     """
-    narrow = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
-    return torch.bfloat16 if narrow else torch.float32
+    automatic = precision == "auto" and (narrow or device.type != "cpu") and multiplies_bfloat16(device)
+    return torch.bfloat16 if precision == "bfloat16" or automatic else torch.float32
 
 
-def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: str, device: torch.device, *, narrow: bool = False) -> AbstractContextManager[object]:
     """Context in which large products are computed in ``product_dtype``; weights stay in float32."""
-    if product_dtype(precision, device) == torch.bfloat16:
+    if product_dtype(precision, device, narrow=narrow) == torch.bfloat16:
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
