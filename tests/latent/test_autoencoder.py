@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from diffrec.diffusion import SparseRows
 from diffrec.latent import Encoded, GroupAutoencoder, ItemGroups, shared_widths
+from diffrec.latent.autoencoder import multinomial_loss
 
 
 def random_groups(items: int, groups: int, seed: int) -> ItemGroups:
@@ -112,3 +113,13 @@ def test_every_weight_learns() -> None:
     encoded = model.encode(rows)
     (model.reconstruction_loss(encoded.sample(), rows) + encoded.kl()).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_the_likelihood_is_summed_in_single_precision_whatever_the_scores_are() -> None:
+    scores = (3 * torch.randn(4, 500)).bfloat16()
+    rows = SparseRows.from_dense((torch.rand(4, 500) < 0.2).float())
+    found = multinomial_loss(scores, rows)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, multinomial_loss(scores.float(), rows), rtol=0, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert multinomial_loss(scores, rows) == found

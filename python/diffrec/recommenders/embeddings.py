@@ -69,6 +69,12 @@ def svd_embeddings(data: Interactions, width: int = WIDTH, seed: int = 0) -> NDA
     return np.ascontiguousarray((singular[:, None] * right).T, dtype=np.float32)
 
 
+def check_groups(groups: int, items: int) -> None:
+    """Refuse more groups than items."""
+    if groups > items:
+        raise ValueError(f"groups must be at most the number of items, {items}, got {groups}")
+
+
 def group_items(
     data: Interactions, groups: int, item_embeddings: Any, *, balance: float | None = None, seed: int
 ) -> Tensor:
@@ -99,8 +105,7 @@ def group_items(
         When there are more groups than items, or the embeddings are of another number of items.
     """
     items = data.shape[1]
-    if groups > items:
-        raise ValueError(f"groups must be at most the number of items, {items}, got {groups}")
+    check_groups(groups, items)
     if groups == 1:
         return torch.zeros(items, dtype=torch.int64)
     clusters = kmeans(_embed(data, item_embeddings, seed), groups, balance=balance, seed=seed)

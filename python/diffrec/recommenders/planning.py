@@ -7,6 +7,7 @@ import torch
 from diffrec.diffusion import Denoiser
 from diffrec.diffusion.item_products import BLOCK_CELLS
 from diffrec.latent import GroupAutoencoder, ItemGroups
+from diffrec.recommenders.embeddings import check_groups
 from diffrec.training import BYTES_PER_PARAMETER, TRAFFIC_PER_PARAMETER, Plan, product_dtype, seconds
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def planned(
         batch = cells * (dtype.itemsize if device.type == "cpu" else 4 * 4 + dtype.itemsize)
         memory = batch + _BLOCKS * 4 * min(BLOCK_CELLS, cells)
     else:
-        autoencoder = _autoencoder(s, items)
+        autoencoder = _autoencoder(s, s.groups, items)
         sparse = sum(p.numel() for p in autoencoder.items_in)
         parameters += sum(p.numel() for p in autoencoder.parameters())
         products += 3 * (sum(p.numel() for p in autoencoder.parameters()) - sparse)
@@ -66,8 +67,9 @@ def planned(
     return Plan(parameters, memory, seconds(users * products, traffic, device, dtype))
 
 
-def _autoencoder(s: "DiffRecSettings", items: int) -> GroupAutoencoder:
+def _autoencoder(s: "DiffRecSettings", groups: int, items: int) -> GroupAutoencoder:
     """An autoencoder over groups of equal size: what the groups will be is learnt in the fit."""
-    groups = ItemGroups(torch.arange(items) * min(s.groups or 1, items) // items)
+    check_groups(groups, items)
+    equal = ItemGroups(torch.arange(items) * groups // items)
     with torch.device("meta"):
-        return GroupAutoencoder(groups, s.latent_dims, s.decoder_dims)
+        return GroupAutoencoder(equal, s.latent_dims, s.decoder_dims)
