@@ -1,7 +1,4 @@
-"""Rows of a sparse matrix into a dense batch, beside SciPy.
-
-make bench ONLY=batches
-"""
+"""Rows of a sparse matrix into a dense batch, beside SciPy: ``make bench ONLY=batches``."""
 
 import functools
 

@@ -6,16 +6,15 @@
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 makes arguments to be owned")]
 
 mod arrays;
+mod batches;
 mod linear;
-mod noise;
 mod signals;
 
 use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
-use crate::batch::Rows;
-use crate::csr::{CsrView, Indptr, Pattern};
+use crate::csr::{CsrView, Pattern};
 use crate::error::Error;
 use crate::kmeans::{Points, Settings};
 use crate::ranking_metrics::{METRICS, Ranked};
@@ -90,35 +89,6 @@ fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
     let data = vector::<V>(data, "data")?;
     let (indptr, indices, data) = (indptr.as_slice()?, indices.as_slice()?, data.as_slice()?);
     Ok(py.detach(|| CsrView::new(indptr, indices, data, shape).map(drop))?)
-}
-
-/// Gather rows of a CSR matrix into a dense batch.
-#[pyfunction]
-#[pyo3(signature = (indptr, indices, data, rows, out, weights=None))]
-fn dense_rows(
-    py: Python<'_>,
-    indptr: Any<'_, '_>,
-    indices: Any<'_, '_>,
-    data: Any<'_, '_>,
-    rows: Any<'_, '_>,
-    out: Any<'_, '_>,
-    weights: Option<Any<'_, '_>>,
-) -> PyResult<()> {
-    let (indptr, indices) = (vector(indptr, "indptr")?, vector(indices, "indices")?);
-    let (data, rows) = (vector(data, "data")?, vector(rows, "rows")?);
-    let weights = weights.map(|weights| vector(weights, "weights")).transpose()?;
-    let mut out = matrix_mut(out, "out")?;
-    let columns = shape(&out).1;
-    expect_shape(&out, "out", (rows.len()?, columns))?;
-    let from = Rows {
-        indptr: Indptr::new("indptr", indptr.as_slice()?, indices.len()?)?,
-        indices: indices.as_slice()?,
-        data: data.as_slice()?,
-        rows: rows.as_slice()?,
-        weights: weights.as_ref().map(|weights| weights.as_slice()).transpose()?,
-    };
-    let out = out.as_slice_mut()?;
-    Ok(py.detach(|| crate::batch::dense_rows(&from, out, columns))?)
 }
 
 /// Weigh each interaction by its age within its user's history.
@@ -310,12 +280,12 @@ mod _core {
     use super::linear::{als_solve, als_whiten, nearest_items, sparse_dense_product, sparse_product};
 
     #[pymodule_export]
-    use super::noise::{noised_rows, normal_rows};
+    use super::batches::{dense_rows, noised_rows, normal_rows};
 
     #[pymodule_export]
     use super::{
-        check_csr_of_any_type, coverage, dense_rows, kmeans, multiplies_bfloat16, negative_items,
-        ranking_metrics, simd_level, simd_levels, time_weights, top_k,
+        check_csr_of_any_type, coverage, kmeans, multiplies_bfloat16, negative_items, ranking_metrics,
+        simd_level, simd_levels, time_weights, top_k,
     };
 
     #[pymodule_export]

@@ -48,15 +48,15 @@ def noisy(
 ) -> tuple[Scores, np.ndarray]:
     n = scores.n_users
     weights, own, white = torch.ones(n, 4), torch.full((n,), 2.0), torch.linspace(-1, 1, n)
-    noise = ItemNoise(weights, own, white, seed=3)
+    directions = [vectors[:, :1], vectors[:, 1:]]
+    noise = ItemNoise(directions, weights, rows, own, white, seed=3)
     normals = torch.empty(dense.shape)
     noise.normals(0, normals)
     # In the order of the sums there: the normals are no whole numbers.
     written_out = dense + (white[:, None] * normals).numpy()
-    directions = [vectors[:, :1], vectors[:, 1:]]
     for direction in directions:
         written_out = written_out + direction.sum(dim=1).numpy()
-    return NoisyScores(scores, noise, directions, rows), written_out + 2 * x0
+    return NoisyScores(scores, noise), written_out + 2 * x0
 
 
 @pytest.mark.parametrize("block_entries", [1, 7, 1 << 22])

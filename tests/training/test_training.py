@@ -8,7 +8,7 @@ from torch import nn
 
 from diffrec import _core
 from diffrec.diffusion import GaussianProcess, noise_betas
-from diffrec.training import EpochRecord, NoisedBatches, TrainingReport, autocast, resolve_device, train
+from diffrec.training import EpochRecord, NoisedBatches, TrainingReport, autocast, product_dtype, resolve_device, train
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
@@ -96,14 +96,14 @@ def test_every_row_comes_once_an_epoch_in_a_new_order() -> None:
 def test_precision() -> None:
     cpu = resolve_device("cpu")
     a = torch.ones(8, 8)
-    with autocast("bfloat16", cpu):
+    with autocast(torch.bfloat16, cpu):
         assert (a @ a).dtype == torch.bfloat16
-    with autocast("float32", cpu):
+    with autocast(torch.float32, cpu):
         assert (a @ a).dtype == torch.float32
-    with autocast("auto", cpu):
-        assert (a @ a).dtype == torch.float32
-    with autocast("auto", cpu, narrow=True):
-        assert (a @ a).dtype == (torch.bfloat16 if _core.multiplies_bfloat16() else torch.float32)
+    assert product_dtype("bfloat16", cpu) == torch.bfloat16
+    assert product_dtype("float32", cpu, on_processor=True) == product_dtype("auto", cpu) == torch.float32
+    fast = torch.bfloat16 if _core.multiplies_bfloat16() else torch.float32
+    assert product_dtype("auto", cpu, on_processor=True) == fast
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 

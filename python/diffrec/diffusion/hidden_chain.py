@@ -133,17 +133,8 @@ class HiddenChain:
         scores = state.g @ self._w_out.T + state.k * self._b_out
         rows.add_to(scores, 0, state.a)
         if state.noise is not None:
-            normals = torch.empty_like(scores)
-            state.noise.normals(0, normals)
-            scores += state.noise.weights @ torch.cat(self._basis.directions, dim=1).T
-            scores += state.noise.white[:, None] * normals
-            rows.scaled(state.noise.own).add_to(scores, 0, 1.0)
+            state.noise.add_to(scores, 0)
         return scores
-
-    @property
-    def directions(self) -> tuple[Tensor, ...]:
-        """What ``ItemNoise.weights`` weigh: columns over the items."""
-        return self._basis.directions
 
     def _noise(self, rows: SparseRows, projected: Tensor, norms: "_Norms | None", seed: int) -> HiddenNoise | None:
         if self.forward_steps == 0 and not self.sampling_noise:

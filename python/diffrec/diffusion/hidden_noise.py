@@ -72,28 +72,53 @@ class NoiseBasis:
 
 @dataclass(frozen=True)
 class ItemNoise:
-    """Noise written out over the items: ``directions @ weights + own * x_0 + white * fresh normals``.
+    """Noise of n rows that can be written out over the items: sums of directions, of x_0 and of fresh normals.
 
     Attributes
     ----------
+    directions : sequence of Tensor
+        float32 (items, m) each: columns over the items.
     weights : Tensor
-        float32 (n, sum of m), over the columns of the basis's directions.
-    own, white : Tensor
-        float32 (n,).
+        float32 (n, sum of m), of those columns.
+    x0 : SparseRows
+        The n rows x_0.
+    own : Tensor
+        float32 (n,), of x_0.
+    white : Tensor
+        float32 (n,), of the fresh normals.
     seed : int
         Of the fresh normals; see ``normals``.
+
+    Examples
+    --------
+    >>> x0 = SparseRows.from_dense(torch.tensor([[0.0, 5.0]]))
+    >>> noise = ItemNoise([torch.tensor([[1.0], [2.0]])], torch.tensor([[3.0]]), x0, torch.ones(1), torch.zeros(1), 0)
+    >>> scores = torch.zeros(1, 2)
+    >>> noise.add_to(scores, first=0)
+    >>> scores
+    tensor([[ 3., 11.]])
     """
 
+    directions: Sequence[Tensor]
     weights: Tensor
+    x0: SparseRows
     own: Tensor
     white: Tensor
     seed: int
 
+    def add_to(self, block: Tensor, first: int) -> None:
+        """Add the noise of items ``first : first + m`` to ``block`` (n, m) in place."""
+        normals = torch.empty_like(block)
+        self.normals(first, normals)
+        block += normals.mul_(self.white[:, None])
+        widths = [direction.shape[1] for direction in self.directions]
+        for direction, weights in zip(self.directions, self.weights.split(widths, dim=1), strict=True):
+            block += linear(weights, direction[first : first + block.shape[1]])
+        self.x0.scaled(self.own).add_to(block, first, 1.0)
+
     def normals(self, first: int, out: Tensor) -> None:
         """Write the fresh normals of items ``first : first + m`` into ``out`` (n, m)."""
-        block = np.empty(tuple(out.shape), dtype=np.float32)
-        _core.normal_rows(self.seed, 0, np.arange(len(out), dtype=np.int64), first, block)
-        out.copy_(torch.from_numpy(block))
+        _fresh_normals(self.seed, first, out)
 
 
 class HiddenNoise:
@@ -166,13 +191,12 @@ class HiddenNoise:
         scores are written; they are made anew each time, never kept.
         """
         n = len(self.rest)
-        fresh = ItemNoise(torch.empty(n, 0), self.across, self.rest, seed)
-        products = self.along.new_zeros(n, len(self.basis._to_coordinates))
+        products = self.along.new_zeros(n, sum(d.shape[1] for d in self.basis.directions))
         square, dot_x0 = self.rest.new_zeros(n), self.rest.new_zeros(n)
         for first in range(0, self.basis.items, ITEM_BLOCK):
             block = torch.cat([d[first : first + ITEM_BLOCK] for d in self.basis.directions], dim=1)
             normals = self.along.new_empty(n, len(block))
-            fresh.normals(first, normals)
+            _fresh_normals(seed, first, normals)
             products += normals @ block
             square += normals.square().sum(dim=1)
             part = self._rows.columns(first, first + len(block))
@@ -192,7 +216,15 @@ class HiddenNoise:
         white = torch.where(square > 1e-6 * self.basis.items, self.rest * square.clamp(min=1e-12).rsqrt(), 0.0)
         own = (self.across - white * across) * inverse
         coordinates = self.along - white[:, None] * along - own[:, None] * x0_along
-        return ItemNoise(self.basis.combination(coordinates), own, white, seed)
+        weights = self.basis.combination(coordinates)
+        return ItemNoise(self.basis.directions, weights, self._rows, own, white, seed)
 
     def _normal(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self._generator, device=like.device)
+
+
+def _fresh_normals(seed: int, first: int, out: Tensor) -> None:
+    """Standard normals of n rows at columns ``first : first + m`` into ``out`` (n, m): the same at every call."""
+    block = np.empty(tuple(out.shape), dtype=np.float32)
+    _core.normal_rows(seed, 0, np.arange(len(out), dtype=np.int64), first, block)
+    out.copy_(torch.from_numpy(block))

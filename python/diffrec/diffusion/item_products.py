@@ -91,6 +91,25 @@ def gram_squared_error(
     the few entries of the rows; its gradient likewise. So the cost lacks the factor ``n * items`` (Vincent et al. 2015,
     "Efficient exact gradient update for training deep networks with very large sparse targets"). Always float32: the
     terms cancel.
+
+    Parameters
+    ----------
+    h, items_out, bias_out, weights
+        As for ``squared_error``.
+    rows : SparseRows
+        The targets, n rows over the items.
+
+    Returns
+    -------
+    loss, errors
+        As from ``squared_error``.
+
+    Examples
+    --------
+    >>> rows = SparseRows.from_dense(torch.tensor([[1.0, 0.0]]))
+    >>> layer = torch.ones(1, 1), torch.tensor([[3.0], [0.0]]), torch.zeros(2)
+    >>> gram_squared_error(*layer, rows, torch.tensor([0.5]))
+    (tensor(1.), tensor([2.]))
     """
     loss, errors = _GramSquaredError.apply(h, items_out, bias_out, rows, weights)
     return loss, errors
@@ -160,10 +179,7 @@ class _SquaredError(torch.autograd.Function):
                 error = error.to(dtype)
                 grad_items[block] = linear(error.T, narrow.T)
                 grad_h += linear(error, layer.T)
-        errors = squares / items
-        ctx.gradients = grad_h.to(h.dtype), grad_items, grad_bias
-        ctx.mark_non_differentiable(errors)
-        return (weights * errors).sum(), errors
+        return _kept(ctx, squares / items, weights, (grad_h.to(h.dtype), grad_items, grad_bias))
 
     @staticmethod
     @once_differentiable
@@ -198,14 +214,19 @@ class _GramSquaredError(torch.autograd.Function):
             rows.transposed_product(-weighted, grad_items)
             rows.transposed_product(-slope[:, None], grad_bias[:, None])
         errors = squares.clamp(min=0) / items
-        ctx.gradients = grad_h.to(h.dtype), grad_items, grad_bias
-        ctx.mark_non_differentiable(errors)
-        return (weights * errors).sum(), errors
+        return _kept(ctx, errors, weights, (grad_h.to(h.dtype), grad_items, grad_bias))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _errors: Tensor) -> tuple[Tensor | None, ...]:
         return *_scaled(ctx, grad), None, None
+
+
+def _kept(ctx: Any, errors: Tensor, weights: Tensor, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Keep the gradients of the weighted sum for the backward pass; return the sum and the errors."""
+    ctx.gradients = gradients
+    ctx.mark_non_differentiable(errors)
+    return (weights * errors).sum(), errors
 
 
 def _scaled(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:

@@ -3,7 +3,6 @@
 Every recommender hands one of these to the ranking step, which is therefore written once.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,16 +128,10 @@ class NoisyScores:
         Without the noise.
     noise : ItemNoise
         Of the same n users.
-    directions : sequence of Tensor
-        float32 (items, m) each: what the noise's weights weigh.
-    rows : SparseRows
-        The n histories x_0.
     """
 
     scores: Scores
     noise: ItemNoise
-    directions: Sequence[Tensor]
-    rows: SparseRows
 
     @property
     def n_users(self) -> int:
@@ -153,11 +146,5 @@ class NoisyScores:
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         block = self.scores.block(first, stop)
-        normals = torch.empty_like(block)
-        self.noise.normals(first, normals)
-        block += normals.mul_(self.noise.white[:, None])
-        widths = [direction.shape[1] for direction in self.directions]
-        for direction, weights in zip(self.directions, self.noise.weights.split(widths, dim=1), strict=True):
-            block += linear(weights, direction[first:stop])
-        self.rows.scaled(self.noise.own).add_to(block, first, 1.0)
+        self.noise.add_to(block, first)
         return block

@@ -15,7 +15,7 @@ from diffrec.ranking import Scores
 from diffrec.recommenders.item_layers import ItemsIn, ItemsOut, binary, tanh_layers
 from diffrec.recommenders.settings import real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import SparseBatches, resolve_device, run_batches
+from diffrec.training import SparseBatches, product_dtype, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +85,14 @@ class CFGAN(TrainedRecommender):
             torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=s.weight_decay, fused=True)
             for network, lr in ((discriminator, s.discriminator_lr), (generator, s.lr))
         ]
+        dtype = product_dtype(s.precision, device)
         batches = SparseBatches(binary(learn.matrix), s.batch_size, device, np.random.default_rng(s.seed))
 
         def run_epoch(_epoch: int) -> float:
             for _ in range(s.discriminator_epochs):
-                run_batches(game.discriminator_loss, batches, optimizers[0], s.precision)
+                run_batches(game.discriminator_loss, batches, optimizers[0], dtype)
             losses = [
-                run_batches(game.generator_loss, batches, optimizers[1], s.precision) for _ in range(s.generator_epochs)
+                run_batches(game.generator_loss, batches, optimizers[1], dtype) for _ in range(s.generator_epochs)
             ]
             return losses[-1]
 

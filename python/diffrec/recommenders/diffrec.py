@@ -20,7 +20,7 @@ from diffrec.recommenders.latent_diffusion import LatentDiffusion
 from diffrec.recommenders.planning import planned
 from diffrec.recommenders.settings import age, flag, one_of, optional, real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import NoisedBatches, Plan, SparseBatches, resolve_device, run_batches
+from diffrec.training import NoisedBatches, Plan, SparseBatches, product_dtype, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,8 @@ class DiffRec(TrainedRecommender):
             model = self._model = ItemDiffusion.of(s, learn.shape[1], device)
             optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
             batches = NoisedBatches(inputs, s.batch_size, device, shuffle, seed=s.seed)
-            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, s.precision, narrow=True)
+            dtype = product_dtype(s.precision, device, on_processor=True)
+            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, dtype)
         return self._prepare_latent(learn, SparseBatches(inputs, s.batch_size, device, shuffle), device)
 
     def _prepare_latent(
@@ -182,7 +183,7 @@ class DiffRec(TrainedRecommender):
 
         def run_epoch(epoch: int) -> float:
             model.start_epoch(epoch)
-            return run_batches(model.loss, batches, optimizer, s.precision)
+            return run_batches(model.loss, batches, optimizer, product_dtype(s.precision, device))
 
         return model, run_epoch
 

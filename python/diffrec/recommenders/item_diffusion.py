@@ -139,9 +139,7 @@ class ItemDiffusion(nn.Module):
             )
         state = self._chain.run(rows, seed)
         scores = LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out, rows, state.a)
-        if state.noise is None:
-            return scores
-        return NoisyScores(scores, state.noise, self._chain.directions, rows)
+        return scores if state.noise is None else NoisyScores(scores, state.noise)
 
     @torch.no_grad()
     def dense_scores(self, x0: Tensor, seed: int) -> Tensor:

@@ -16,7 +16,7 @@ from diffrec.ranking import Scores
 from diffrec.recommenders.item_layers import ItemsIn, ItemsOut, binary, tanh_layers
 from diffrec.recommenders.settings import real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import SparseBatches, resolve_device, run_batches
+from diffrec.training import SparseBatches, product_dtype, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,7 @@ class MultiDAE(TrainedRecommender):
         s = self.settings
         self._network = self._new_network(learn.shape[1]).to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
+        dtype = product_dtype(s.precision, device)
         batches = SparseBatches(binary(learn.matrix), s.batch_size, device, np.random.default_rng(s.seed))
         seen = 0
 
@@ -90,7 +91,7 @@ class MultiDAE(TrainedRecommender):
             seen += 1
             return self._network.loss(rows, self._kl_weight(seen))
 
-        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, s.precision)
+        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype)
 
     @torch.no_grad()
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:

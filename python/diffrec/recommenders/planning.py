@@ -39,9 +39,18 @@ def planned(
         Where the model is trained.
     validated : bool
         Whether the best weights are kept beside the current ones.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        When there are more groups than items, or a width cannot be shared by the groups.
     """
     users, items = shape
-    n, dtype = min(s.batch_size, users), product_dtype(s.precision, device, narrow=s.groups is None)
+    n, dtype = min(s.batch_size, users), product_dtype(s.precision, device, on_processor=s.groups is None)
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(items if s.groups is None else s.latent_dims[0], s.dims, s.time_embedding)
     parameters = sum(p.numel() for p in denoiser.parameters())

@@ -1,7 +1,7 @@
 """Shuffled batches of a sparse matrix's rows: sparse, or noised on their way out of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,8 +86,9 @@ class NoisedBatches(SparseBatches):
         self, matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator, *, seed: int
     ) -> None:
         super().__init__(matrix, batch_size, device, generator)
+        self.seed = seed
+        self.columns = int(matrix.shape[1])
         self._arrays = csr_arrays(matrix)
-        self._seed = seed
         self._number = 0
         self._buffers: dict[torch.dtype, Tensor] = {}
 
@@ -95,20 +96,22 @@ class NoisedBatches(SparseBatches):
         """Yield an epoch's batches; what one made is overwritten by the next."""
         for rows in self._numbers():
             self._number += 1
-            yield NoisedBatch(
-                self._gathered(rows),
-                self._arrays,
-                self._matrix.shape[1],
-                rows,
-                self._seed,
-                self._number,
-                self._buffers,
-            )
+            yield NoisedBatch(self, self._gathered(rows), rows, self._number)
+
+    def noise_from_csr(self, rows: NDArray[np.int64], number: int, dtype: torch.dtype, **noising: Any) -> Tensor:
+        """Noised rows (n, columns), without another copy on the way; see ``_core.noised_rows`` for ``noising``."""
+        n, columns = len(rows), self.columns
+        if dtype not in self._buffers or self._buffers[dtype].numel() < n * columns:
+            self._buffers[dtype] = torch.empty(n * columns, dtype=dtype)
+        x_t = self._buffers[dtype][: n * columns].view(n, columns)
+        # NumPy knows no bfloat16; the kernel writes its bits.
+        bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
+        _core.noised_rows(*self._arrays, rows, out=bits.numpy(), seed=self.seed, step=number, **noising)
+        return x_t
 
 
-@dataclass
 class NoisedBatch:
-    """n rows x_0 of a matrix, and the noise that goes with them.
+    """n rows x_0 of a matrix, and the noise that goes with them; made by ``NoisedBatches``.
 
     Attributes
     ----------
@@ -116,14 +119,12 @@ class NoisedBatch:
         The rows themselves, on their device.
     """
 
-    x0: SparseRows
-    _arrays: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
-    _columns: int
-    _rows: NDArray[np.int64]
-    _seed: int
-    _number: int
-    _buffers: dict[torch.dtype, Tensor]
-    _noise: Tensor | None = field(default=None, init=False)
+    def __init__(self, batches: NoisedBatches, x0: SparseRows, rows: NDArray[np.int64], number: int) -> None:
+        self.x0 = x0
+        self._batches = batches
+        self._rows = rows
+        self._number = number
+        self._noise: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x0)
@@ -156,8 +157,16 @@ class NoisedBatch:
             (n, columns) of type ``dtype``.
         """
         if self.x0.values.device.type == "cpu":
-            return self._noised_from_csr(signal, spread, normalize, dropout, dtype)
-        x_t = self.x0.to_dense(self._columns)
+            return self._batches.noise_from_csr(
+                self._rows,
+                self._number,
+                dtype,
+                signal=signal.numpy(),
+                spread=spread.numpy(),
+                normalize=normalize,
+                dropout=dropout,
+            )
+        x_t = self.x0.to_dense(self._batches.columns)
         self._noise = torch.randn_like(x_t)
         x_t = signal[:, None] * x_t + spread[:, None] * self._noise
         if normalize:
@@ -174,27 +183,5 @@ class NoisedBatch:
             block -= self._noise[:, first : first + block.shape[1]]
             return
         noise = torch.empty(block.shape)
-        _core.normal_rows(self._seed, self._number, self._rows, first, noise.numpy())
+        _core.normal_rows(self._batches.seed, self._number, self._rows, first, noise.numpy())
         block -= noise
-
-    def _noised_from_csr(
-        self, signal: Tensor, spread: Tensor, normalize: bool, dropout: float, dtype: torch.dtype
-    ) -> Tensor:
-        n, columns = len(self), self._columns
-        if dtype not in self._buffers or self._buffers[dtype].numel() < n * columns:
-            self._buffers[dtype] = torch.empty(n * columns, dtype=dtype)
-        x_t = self._buffers[dtype][: n * columns].view(n, columns)
-        # NumPy knows no bfloat16; the kernel writes its bits.
-        bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
-        _core.noised_rows(
-            *self._arrays,
-            self._rows,
-            signal.numpy(),
-            spread.numpy(),
-            bits.numpy(),
-            normalize=normalize,
-            dropout=dropout,
-            seed=self._seed,
-            step=self._number,
-        )
-        return x_t

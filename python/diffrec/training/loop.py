@@ -159,22 +159,20 @@ def run_batches(
     loss_of: Callable[[Batch], Tensor],
     batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
-    precision: str = "float32",
-    *,
-    narrow: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> float:
     """Take one optimizer step per batch; return the mean loss.
 
     Parameters
     ----------
     loss_of : callable
-        batch -> scalar loss, computed with large products in ``precision``.
+        batch -> scalar loss, computed with large products in ``dtype``.
     batches : iterable
         One epoch's batches, at least one.
     optimizer : torch.optim.Optimizer
         Holds the weights, all on one device.
-    precision, narrow
-        See ``product_dtype``.
+    dtype : torch.dtype
+        float32 or bfloat16; see ``product_dtype``.
 
     Examples
     --------
@@ -188,7 +186,7 @@ def run_batches(
     count = 0
     for batch in batches:
         optimizer.zero_grad()
-        with autocast(precision, device, narrow=narrow):
+        with autocast(dtype, device):
             loss = loss_of(batch)
         loss.backward()
         optimizer.step()

@@ -36,33 +36,30 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def product_dtype(precision: str, device: torch.device, *, narrow: bool = False) -> torch.dtype:
+def product_dtype(precision: str, device: torch.device, *, on_processor: bool = False) -> torch.dtype:
     """The number format of large products.
 
     Parameters
     ----------
     precision : str
-        ``"auto"`` is bfloat16 where the device has instructions for it: on a GPU always, on the processor for models
-        that were found to rank as well with it.
+        ``"auto"`` is bfloat16 where the device has instructions for it; see ``on_processor``.
     device : torch.device
         Where the products are computed.
-    narrow : bool
-        Whether the model is one of those.
+    on_processor : bool
+        Whether ``"auto"`` may choose bfloat16 on a processor, too: for models that were found to rank as well with it.
 
     Examples
     --------
     >>> product_dtype("float32", torch.device("cpu"))
     torch.float32
     """
-    automatic = precision == "auto" and (narrow or device.type != "cpu") and multiplies_bfloat16(device)
+    automatic = precision == "auto" and (on_processor or device.type != "cpu") and multiplies_bfloat16(device)
     return torch.bfloat16 if precision == "bfloat16" or automatic else torch.float32
 
 
-def autocast(precision: str, device: torch.device, *, narrow: bool = False) -> AbstractContextManager[object]:
-    """Context in which large products are computed in ``product_dtype``; weights stay in float32."""
-    if product_dtype(precision, device, narrow=narrow) == torch.bfloat16:
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """Context in which large products are computed in ``dtype``; weights stay in float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
