@@ -1,6 +1,6 @@
 //! The kernels that make batches.
 
-use numpy::{Element, PyReadonlyArray1, PyReadwriteArray2, PyUntypedArrayMethods};
+use numpy::{Element, PyReadonlyArray1, PyReadwriteArray2};
 use pyo3::prelude::*;
 
 use super::arrays::{self, expect_shape, matrix_mut, shape, vector};

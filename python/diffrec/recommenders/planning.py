@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Bytes held for an interaction: columns and values, those of the part that is learnt from, and the weighted values.
 _BYTES_PER_INTERACTION = 40
+# What torch takes for itself in the first step on a processor: the modules behind an optimizer, oneDNN's buffers.
+_WORKSPACE = 160_000_000
 # float32 arrays of the size of a block that are alive at once.
 _BLOCKS = 4
 # Bytes moved for a cell of a batch: noised, read by two products, its error passed through the cache a few times. The
@@ -70,6 +72,8 @@ def planned(
         # The scores of the batch, their gradient, and what the likelihood makes of them.
         memory = 3 * 4 * cells
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
+    if device.type == "cpu":
+        memory += _WORKSPACE
     batches = -(-users // n)
     per_cell = _TRAFFIC_PER_CELL if s.groups is None else _LATENT_TRAFFIC_PER_CELL
     traffic = users * items * per_cell + batches * parameters * TRAFFIC_PER_PARAMETER
