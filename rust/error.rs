@@ -135,6 +135,16 @@ pub enum Error {
         /// Whether equal columns are refused too.
         unique: bool,
     },
+    /// Values that must not fall do.
+    #[error(
+        "`{argument}[{position}]` is less than the value before it, expected values that never fall in a row"
+    )]
+    Unordered {
+        /// The array.
+        argument: &'static str,
+        /// Where it falls.
+        position: usize,
+    },
     /// A running top-K list did not come from the initial fill or an earlier call.
     #[error(
         "row {row} of `items` and `values` is not a running top-K list: start with -1 and -inf, \

@@ -7,6 +7,7 @@
 //! | [`csr`] | borrowed views of a user x item matrix |
 //! | [`batch`] | gathers rows of it into a dense batch |
 //! | [`time_weight`] | weighs interactions by their age (T-DiffRec) |
+//! | [`timeline`] | cuts histories into past and future, for forecasting |
 //! | [`topk`] | merges blocks of scores into running top-K lists |
 //! | [`neighbors`] | finds the items most like each item (item nearest neighbours, `RP3beta`) |
 //! | [`products`] | scores histories by a matrix of items x items |
@@ -40,6 +41,7 @@ mod random;
 pub mod ranking_metrics;
 pub mod simd;
 pub mod time_weight;
+pub mod timeline;
 pub mod topk;
 
 #[cfg(feature = "python")]

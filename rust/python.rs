@@ -9,6 +9,7 @@ mod arrays;
 mod batches;
 mod linear;
 mod signals;
+mod timeline;
 
 use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyValueError};
@@ -42,6 +43,7 @@ impl From<Error> for PyErr {
             | Error::Timestamp { .. }
             | Error::NanScore { .. }
             | Error::Unsorted { .. }
+            | Error::Unordered { .. }
             | Error::RunningList { .. }
             | Error::Coordinate { .. }
             | Error::Setting { .. } => PyValueError::new_err(error.to_string()),
@@ -281,6 +283,9 @@ mod _core {
 
     #[pymodule_export]
     use super::batches::{dense_rows, noised_rows, normal_rows};
+
+    #[pymodule_export]
+    use super::timeline::{draw_cuts, last_items, next_items, prefix_rows};
 
     #[pymodule_export]
     use super::{

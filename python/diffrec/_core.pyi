@@ -22,12 +22,16 @@ __all__ = [
     "check_csr",
     "coverage",
     "dense_rows",
+    "draw_cuts",
     "kmeans",
+    "last_items",
     "multiplies_bfloat16",
     "nearest_items",
     "negative_items",
+    "next_items",
     "noised_rows",
     "normal_rows",
+    "prefix_rows",
     "ranking_metrics",
     "simd_level",
     "simd_levels",
@@ -122,6 +126,53 @@ def time_weights(
     ``"exponential"``: ``w_min + (w_max - w_min) * 2 ** (-age / half_life)``; ``"power"``: ``w_min + (w_max - w_min) /
     (1 + age / half_life)``; ``half_life`` is ignored by ``"linear"``. Timestamps must be finite; equal ones have the
     same age, so the order in which a row is stored does not matter.
+    """
+
+def draw_cuts(indptr: NDArray[np.int64], rows: NDArray[np.int64], seed: int, step: int) -> NDArray[np.int64]:
+    """Draw for each of ``rows`` how many of its n interactions come before a cut: uniformly from 1 to n - 1.
+
+    A history of one interaction or none is not cut: n comes before. The draw at a position depends on ``seed``,
+    ``step`` and the position alone.
+    """
+
+def prefix_rows(
+    indptr: NDArray[np.int64],
+    items: NDArray[np.int32],
+    times: NDArray[np.float64],
+    n_items: int,
+    rows: NDArray[np.int64],
+    cuts: NDArray[np.int64],
+    scales: Sequence[tuple[Literal["interactions", "seconds", "even"], float]],
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The first ``cuts[i]`` interactions of row ``rows[i]`` on each scale: ``indptr``, ``indices`` and ``data``.
+
+    ``items`` and ``times`` are in the order of time within a row. Scale s has the columns from ``s * n_items``; its
+    values are ``exp(-age / length)`` where age is the number of newer interactions or the time to the newest one, or
+    1 / sqrt(cut) if ``"even"``, whose length is ignored. Values below 1e-4 are left out; within a row and scale the
+    newest comes first.
+    """
+
+def next_items(
+    indptr: NDArray[np.int64],
+    items: NDArray[np.int32],
+    n_items: int,
+    rows: NDArray[np.int64],
+    cuts: NDArray[np.int64],
+    horizon: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """At most ``horizon`` items that follow the first ``cuts[i]`` of row ``rows[i]``: where each list starts, items."""
+
+def last_items(
+    indptr: NDArray[np.int64],
+    items: NDArray[np.int32],
+    n_items: int,
+    rows: NDArray[np.int64],
+    cuts: NDArray[np.int64],
+    length: int,
+) -> NDArray[np.int64]:
+    """The last ``length`` of the first ``cuts[i]`` items of row ``rows[i]``, newest last, -1 before the first.
+
+    Returns (len(rows), length).
     """
 
 def top_k(

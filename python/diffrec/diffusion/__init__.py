@@ -6,6 +6,8 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState
 from diffrec.diffusion.hidden_noise import ItemNoise
+from diffrec.diffusion.history_encoder import HistoryEncoder
+from diffrec.diffusion.item_likelihood import LIKELIHOODS, forecast_loss
 from diffrec.diffusion.item_products import (
     compute_dtype,
     gram_pays,
@@ -20,18 +22,21 @@ from diffrec.diffusion.sparse import SparseRows
 from diffrec.diffusion.step_sampling import STEP_SAMPLINGS, ImportanceSteps, StepSampler, UniformSteps
 
 __all__ = [
+    "LIKELIHOODS",
     "NOISE_SCHEDULES",
     "STEP_SAMPLINGS",
     "Denoiser",
     "GaussianProcess",
     "HiddenChain",
     "HiddenState",
+    "HistoryEncoder",
     "ImportanceSteps",
     "ItemNoise",
     "SparseRows",
     "StepSampler",
     "UniformSteps",
     "compute_dtype",
+    "forecast_loss",
     "gram_pays",
     "gram_squared_error",
     "linear",

@@ -61,6 +61,8 @@ class Denoiser(nn.Module):
         Scale each x_t to unit length first.
     dropout : float
         Share of the input entries dropped in training.
+    features : int, optional
+        Length of the input where it is not an item vector itself, such as several views of one.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Denoiser(nn.Module):
         *,
         normalize: bool = False,
         dropout: float = 0.5,
+        features: int | None = None,
     ) -> None:
         super().__init__()
         self.normalize = normalize
@@ -84,7 +87,7 @@ class Denoiser(nn.Module):
         self.time_embedding = time_embedding
         width = dims[-1]
         self.embed_step = nn.Linear(time_embedding, time_embedding)
-        self.items_in = nn.Parameter(torch.empty(items, width))
+        self.items_in = nn.Parameter(torch.empty(items if features is None else features, width))
         self.step_in = nn.Linear(time_embedding, width)
         inner = [*dims[::-1], *dims[1:]]
         self.inner = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(inner))
@@ -94,11 +97,11 @@ class Denoiser(nn.Module):
 
     def _initialize(self) -> None:
         """Xavier-normal weights and small normal biases, as the authors draw them."""
-        items, width = self.items_in.shape
+        features, width = self.items_in.shape
         # The item vector and the embedding are two halves of one layer's input: one standard deviation for both.
-        nn.init.normal_(self.items_in, std=_xavier_std(items + self.time_embedding, width))
-        nn.init.normal_(self.step_in.weight, std=_xavier_std(items + self.time_embedding, width))
-        nn.init.normal_(self.items_out, std=_xavier_std(width, items))
+        nn.init.normal_(self.items_in, std=_xavier_std(features + self.time_embedding, width))
+        nn.init.normal_(self.step_in.weight, std=_xavier_std(features + self.time_embedding, width))
+        nn.init.normal_(self.items_out, std=_xavier_std(width, len(self.items_out)))
         for layer in (self.embed_step, *self.inner):
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight, std=_xavier_std(layer.in_features, layer.out_features))

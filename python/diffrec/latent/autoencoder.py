@@ -64,6 +64,8 @@ class GroupAutoencoder(nn.Module):
     decoder_dims : sequence of int
         Hidden widths of the decoders from the latent to the items; empty for one layer from the whole latent to all
         items.
+    views : int
+        How many views of the items, side by side, the encoders read: several ways to weigh a history.
 
     Examples
     --------
@@ -74,21 +76,26 @@ class GroupAutoencoder(nn.Module):
     """
 
     position: Tensor
+    input_position: Tensor
     group_of_item: Tensor
 
-    def __init__(self, groups: ItemGroups, latent_dims: Sequence[int], decoder_dims: Sequence[int] = ()) -> None:
+    def __init__(
+        self, groups: ItemGroups, latent_dims: Sequence[int], decoder_dims: Sequence[int] = (), *, views: int = 1
+    ) -> None:
         super().__init__()
         sizes = groups.sizes
-        self.sizes = sizes
+        self.input_sizes = tuple(views * size for size in sizes)
         self.register_buffer("group_of_item", groups.of_item.clone())
         self.register_buffer("position", groups.position, persistent=False)
+        input_position = ItemGroups(groups.of_item.repeat(views)).position
+        self.register_buffer("input_position", input_position, persistent=False)
         self.latent_widths = shared_widths(sizes, latent_dims[0])
         # One tuple a group: the encoder's widths from the items to the latent, the decoder's from the latent on.
         encoder = list(zip(*(shared_widths(sizes, width) for width in reversed(latent_dims)), strict=True))
         self.items_in = nn.ParameterList()
         self.bias_in = nn.ParameterList()
         self.encoder_inner = nn.ModuleList()
-        for size, group_widths in zip(sizes, encoder, strict=True):
+        for size, group_widths in zip(self.input_sizes, encoder, strict=True):
             widths = [*group_widths[:-1], 2 * group_widths[-1]]  # the last layer gives mean and log variance
             self.items_in.append(nn.Parameter(torch.empty(size, widths[0])))
             self.bias_in.append(nn.Parameter(torch.zeros(widths[0])))
@@ -125,10 +132,11 @@ class GroupAutoencoder(nn.Module):
         return sum(self.latent_widths)
 
     def encode(self, rows: SparseRows) -> Encoded:
-        """Encode n rows over the items."""
-        ordered = SparseRows(rows.offsets, self.position[rows.indices], rows.values)
+        """Encode n rows over the views of the items."""
+        ordered = SparseRows(rows.offsets, self.input_position[rows.indices], rows.values)
         parts, first = [], 0
-        for size, weight, bias, inner in zip(self.sizes, self.items_in, self.bias_in, self.encoder_inner, strict=True):
+        encoders = zip(self.input_sizes, self.items_in, self.bias_in, self.encoder_inner, strict=True)
+        for size, weight, bias, inner in encoders:
             h = torch.tanh(ordered.columns(first, first + size) @ weight + bias)
             for layer in _layers(inner):
                 h = torch.tanh(layer(h))

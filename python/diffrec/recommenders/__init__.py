@@ -1,9 +1,11 @@
 """Recommenders: fit on interactions, recommend, score, evaluate, save and load."""
 
+from diffrec.recommenders.anchor import Anchor
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.cfgan import CFGAN
 from diffrec.recommenders.diffrec import DiffRec
 from diffrec.recommenders.ease import EASE
+from diffrec.recommenders.fitting import fit
 from diffrec.recommenders.ials import IALS
 from diffrec.recommenders.itemknn import ItemKNN
 from diffrec.recommenders.lightgcn import LightGCN
@@ -12,7 +14,7 @@ from diffrec.recommenders.popularity import Popularity
 from diffrec.recommenders.presets import PRESETS
 from diffrec.recommenders.rp3beta import RP3beta
 from diffrec.recommenders.top import Top
-from diffrec.recommenders.variants import VARIANTS, fit, load
+from diffrec.recommenders.variants import VARIANTS, load, make
 
 __all__ = [
     "CFGAN",
@@ -20,6 +22,7 @@ __all__ = [
     "IALS",
     "PRESETS",
     "VARIANTS",
+    "Anchor",
     "DiffRec",
     "ItemKNN",
     "LightGCN",
@@ -31,4 +34,5 @@ __all__ = [
     "Top",
     "fit",
     "load",
+    "make",
 ]

@@ -1,95 +1,39 @@
 """DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
 
-import datetime
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar, cast, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from diffrec.data import Csr, Decay, Interactions, time_weights
-from diffrec.diffusion import NOISE_SCHEDULES, STEP_SAMPLINGS, SparseRows, noise_betas
+from diffrec.anchors import AddedScores, LinearMap
+from diffrec.data import Csr, Interactions, Timeline, time_weights
+from diffrec.diffusion import SparseRows
 from diffrec.ranking import Scores
-from diffrec.recommenders.embeddings import embeddings, group_items
+from diffrec.recommenders.anchoring import anchor_equations, best_scale
+from diffrec.recommenders.diffrec_settings import DiffRecSettings
+from diffrec.recommenders.embeddings import group_items
 from diffrec.recommenders.inputs import as_interactions
 from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.recommenders.item_forecast import ItemForecast
 from diffrec.recommenders.latent_diffusion import LatentDiffusion
 from diffrec.recommenders.planning import planned
-from diffrec.recommenders.settings import age, flag, one_of, optional, real, setting, whole, widths
-from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import NoisedBatches, Plan, SparseBatches, product_dtype, resolve_device, run_batches
+from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
+from diffrec.training import (
+    CutBatches,
+    NoisedBatches,
+    Plan,
+    SparseBatches,
+    product_dtype,
+    resolve_device,
+    run_batches,
+)
 
-
-@dataclass(frozen=True, kw_only=True)
-class DiffRecSettings(NetworkSettings):
-    """Settings of the diffusion recommenders; the paper's symbols in brackets."""
-
-    # The denoiser
-    dims: tuple[int, ...] = setting((1000,), widths(), "hidden widths of the decoder, bottleneck first")
-    time_embedding: int = setting(10, whole(1), "width of the step embedding")
-    normalize: bool = setting(False, flag, "scale every noised history to unit length")
-    dropout: float = setting(0.5, real(0, 1, open_high=True), "share of the input entries dropped in training")
-    # The diffusion process
-    steps: int = setting(5, whole(1), "diffusion steps [T]")
-    noise_schedule: str = setting("linear-var", one_of(NOISE_SCHEDULES), "how the noise grows")
-    noise_scale: float = setting(0.1, real(0), "scale of the noise [s]; 0 for none")
-    noise_min: float = setting(0.001, real(0, open_low=True), "noise of the first step [alpha_min]")
-    noise_max: float = setting(0.02, real(0, open_low=True), "noise of the last step [alpha_max]")
-    predict: str = setting("x0", one_of(("x0", "eps")), "what the denoiser predicts")
-    step_sampling: str = setting("importance", one_of(STEP_SAMPLINGS), "how training steps are drawn [p_t]")
-    reweight: bool = setting(True, flag, "weigh the loss by the step's part in the variational bound")
-    forward_steps: int = setting(0, whole(0), "noise a history to this step before the reverse chain [T']")
-    sampling_noise: bool = setting(False, flag, "add the posterior's noise in the reverse chain")
-    objective: str = setting("reconstruct", one_of(("reconstruct",)), "what the denoiser learns to produce")
-    # The histories
-    binarize: bool = setting(True, flag, "take every interaction as 1; otherwise by its value")
-    time_weights: Decay | None = setting(
-        None, one_of((None, *get_args(Decay))), "weigh interactions by age (T-DiffRec)"
-    )
-    w_min: float = setting(0.1, real(0), "weight of the oldest interaction [w_min]")
-    w_max: float = setting(1.0, real(0), "weight of the newest interaction [w_max]")
-    half_life: float | datetime.timedelta = setting(
-        5.0, age, "age at which exponential and power weights are half way down: interactions, or a timedelta"
-    )
-
-    # The latent forms
-    groups: int | None = setting(None, optional(whole(1)), "groups of items with an encoder each (L-DiffRec) [C]")
-    latent_dims: tuple[int, ...] = setting((300,), widths(), "widths of latent and encoder, the latent's first")
-    decoder_dims: tuple[int, ...] = setting(
-        (), widths(at_least_one=False), "hidden widths of a decoder per group; () for one layer over all"
-    )
-    item_embeddings: Any = setting(
-        None,
-        embeddings,
-        "what groups are made of: 'svd' (also None), 'lightgcn', or an array (items, width)",
-        saved=False,
-    )
-    group_balance: float | None = setting(
-        1.5, optional(real(1)), "largest group at most this multiple of the mean; None for groups of any size"
-    )
-    encoder_dropout: float = setting(0.1, real(0, 1, open_high=True), "share of a history dropped before encoding")
-    autoencoder_lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the autoencoder")
-    autoencoder_weight_decay: float = setting(0.0, real(0), "weight decay of the autoencoder")
-    kl_weight: float = setting(0.3, real(0), "weight of the KL term, once annealed [gamma]")
-    kl_anneal_batches: int = setting(200, whole(0), "batches times this weight would reach 1 [its slope]; 0 for none")
-    diffusion_weight: float = setting(0.03, real(0), "weight of the diffusion loss at first [lambda]")
-    diffusion_weight_min: float = setting(0.005, real(0), "weight it falls to")
-    diffusion_anneal_epochs: int = setting(500, whole(0), "epochs in which it would fall to 0; 0 for a constant weight")
-
-    def check_together(self) -> None:
-        """Refuse combinations that no data could make possible."""
-        if self.noise_min > self.noise_max:
-            raise ValueError(f"noise_min must be at most noise_max={self.noise_max}, got {self.noise_min}")
-        if self.w_min > self.w_max:
-            raise ValueError(f"w_min must be at most w_max={self.w_max}, got {self.w_min}")
-        if self.forward_steps > self.steps:
-            raise ValueError(f"forward_steps must be at most steps={self.steps}, got {self.forward_steps}")
-        if self.predict == "eps" and self.noise_scale == 0:
-            raise ValueError("predict='eps' needs noise to predict: noise_scale must be above 0, got 0")
-        noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
+# Scores of the anchor in x_0's own units while no validation can say more.
+_UNLEARNT_SCALE = 4.0
 
 
 class DiffRec(TrainedRecommender):
@@ -102,6 +46,10 @@ class DiffRec(TrainedRecommender):
     With ``time_weights`` it is T-DiffRec (section 4.2): recent interactions weigh more. With ``groups`` it is L-DiffRec
     (section 4.1): items are clustered by their embeddings, a variational encoder per group compresses a history, the
     diffusion runs over the latents, and a decoder scores the items. With both it is LT-DiffRec.
+
+    With ``objective="forecast"`` the forward process forgets the newest interactions: a history is cut at random, and
+    the denoiser predicts what followed. With ``anchor`` the scores of a ridge regression in closed form are added to
+    its own.
 
     Attributes
     ----------
@@ -122,9 +70,12 @@ class DiffRec(TrainedRecommender):
     variant: ClassVar[str] = "diffrec"
     settings_type = DiffRecSettings
     settings: DiffRecSettings
-    _model: ItemDiffusion | LatentDiffusion
-    # The histories scored last, and the vectors x_0 made of them.
-    _weighted: tuple[Interactions, sparse.csr_array] | None = None
+    _model: ItemDiffusion | ItemForecast | LatentDiffusion
+    _anchor: LinearMap | None = None
+    # Weight of the anchor's scores; 0 until it is known.
+    _anchor_scale: float = 0.0
+    # The histories scored last, and what was made of them.
+    _seen: tuple[Interactions, "Csr | Timeline"] | None = None
 
     def plan(self, data: Any, valid: Any = None) -> Plan:
         """Estimate what ``fit`` would take with the same arguments: parameters, memory, time of an epoch.
@@ -158,46 +109,101 @@ class DiffRec(TrainedRecommender):
         return plan
 
     def _holdout_by(self) -> str:
-        return "time" if self.settings.time_weights else "random"
+        return "time" if self._forecasting or self.settings.time_weights else "random"
+
+    @property
+    def _forecasting(self) -> bool:
+        return self.settings.objective == "forecast"
 
     def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
         s = self.settings
-        self._weighted = None
-        inputs = self._inputs_of(learn)
-        shuffle = np.random.default_rng(s.seed)
-        if s.groups is None:
-            model = self._model = ItemDiffusion.of(s, learn.shape[1], device)
-            optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
-            batches = NoisedBatches(inputs, s.batch_size, device, shuffle, seed=s.seed)
-            dtype = product_dtype(s.precision, device, on_processor=True)
-            return model, lambda _epoch: run_batches(model.loss, batches.noised(), optimizer, dtype)
-        return self._prepare_latent(learn, SparseBatches(inputs, s.batch_size, device, shuffle), device)
-
-    def _prepare_latent(
-        self, learn: Interactions, batches: SparseBatches, device: torch.device
-    ) -> tuple[nn.Module, Callable[[int], float]]:
-        s = self.settings
-        group_of_item = group_items(learn, cast(int, s.groups), s.item_embeddings, balance=s.group_balance, seed=s.seed)
-        model = self._model = LatentDiffusion.of(s, group_of_item, device)
+        self._seen = None
+        inputs = self._prepared(learn)
+        self._anchor, self._anchor_scale = None, 0.0
+        if s.anchor:
+            self._anchor = anchor_equations(s, inputs).solve(s.anchor_l2)
+        if s.groups is not None:
+            groups = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed)
+            self._model = LatentDiffusion.of(s, groups, device)
+        elif self._forecasting:
+            self._model = ItemForecast.of(s, learn.shape[1], self._anchor, device)
+        else:
+            self._model = ItemDiffusion.of(s, learn.shape[1], device)
+        model = self._model
         optimizer = torch.optim.AdamW(model.parameter_groups(), fused=True)
+        dtype = product_dtype(s.precision, device, on_processor=isinstance(model, ItemDiffusion))
+        schedule = CosineAnnealingLR(optimizer, s.epochs) if s.lr_schedule == "cosine" else None
+        loss, batches = self._objective(inputs, device)
 
         def run_epoch(epoch: int) -> float:
-            model.start_epoch(epoch)
-            return run_batches(model.loss, batches, optimizer, product_dtype(s.precision, device))
+            if isinstance(model, LatentDiffusion):
+                model.start_epoch(epoch)
+            mean = run_batches(loss, batches(), optimizer, dtype)
+            if schedule is not None:
+                schedule.step()
+            return mean
 
         return model, run_epoch
 
+    def _objective(
+        self, inputs: "Csr | Timeline", device: torch.device
+    ) -> tuple[Callable[[Any], Tensor], Callable[[], Iterable[Any]]]:
+        """What is minimised, and what makes an epoch's batches for it."""
+        s, model = self.settings, self._model
+        if isinstance(inputs, Timeline):
+            cuts = CutBatches(
+                inputs,
+                s.time_scales,
+                horizon=s.horizon,
+                cuts=s.cuts,
+                length=s.encoder_length,
+                batch_size=s.batch_size,
+                device=device,
+                seed=s.seed,
+            )
+            return (model.forecast_loss if isinstance(model, LatentDiffusion) else model.loss), lambda: cuts
+        shuffle = np.random.default_rng(s.seed)
+        if isinstance(model, ItemDiffusion):
+            return model.loss, NoisedBatches(inputs, s.batch_size, device, shuffle, seed=s.seed).noised
+        batches = SparseBatches(inputs, s.batch_size, device, shuffle)
+        return model.loss, lambda: batches
+
+    def _finish(self, learn: Interactions, valid: Interactions | None) -> None:
+        if self._anchor is None:
+            return
+        if isinstance(self._model, ItemForecast):
+            self._anchor_scale = self._model.anchor_scale
+        elif self.settings.anchor_scale is not None or valid is None:
+            given = self.settings.anchor_scale
+            self._anchor_scale = _UNLEARNT_SCALE if given is None else given
+        else:
+
+            def validation(scale: float) -> float:
+                self._anchor_scale = scale
+                return self._validation(learn, valid, VALIDATION_METRIC)
+
+            self._anchor_scale = best_scale(validation)
+
     def _facts(self) -> dict[str, str | int | float]:
         s = self.settings
+        anchored: dict[str, str | int | float] = {} if self._anchor is None else {"anchor_scale": self._anchor_scale}
         if s.groups is None:
-            return {}
+            return anchored
         given = (
             "given" if s.item_embeddings is not None and not isinstance(s.item_embeddings, str) else s.item_embeddings
         )
-        return {"item_embeddings": given or "svd"}
+        return anchored | {"item_embeddings": given or "svd"}
 
     def _weights_changed(self) -> None:
         self._model.changed()
+
+    def _prepared(self, histories: Interactions) -> "Csr | Timeline":
+        """What the objective looks at: histories in the order of time, or vectors x_0."""
+        if self._forecasting:
+            if histories.timestamps is None and len(histories):
+                raise ValueError("objective='forecast' needs timestamps, and these interactions have none")
+            return Timeline(histories)
+        return self._inputs_of(histories)
 
     def _inputs_of(self, histories: Interactions) -> Csr:
         """The vectors x_0: the histories, binary or by value, weighted by age."""
@@ -211,25 +217,54 @@ class DiffRec(TrainedRecommender):
             values = values * weights.data
         return sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
+    def _vectors(self, histories: Interactions, start: int, stop: int) -> tuple[Csr, Tensor | None]:
+        """What denoiser and anchor see of some users: their vectors, and their last items for an encoder."""
+        # Blocks of the same histories follow one another: what is made of them is made once.
+        if self._seen is None or self._seen[0] is not histories:
+            self._seen = (histories, self._prepared(histories))
+        inputs = self._seen[1]
+        if not isinstance(inputs, Timeline):
+            return inputs[start:stop], None
+        rows, cuts, length = np.arange(start, stop), inputs.lengths[start:stop], self.settings.encoder_length
+        last = torch.from_numpy(inputs.last(rows, cuts, length)) if length else None
+        return inputs.before(rows, cuts, self.settings.time_scales), last
+
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
-        # Blocks of the same histories follow one another: their weights are worked out once.
-        if self._weighted is None or self._weighted[0] is not histories:
-            self._weighted = (histories, self._inputs_of(histories))
-        inputs = self._weighted[1]
-        rows = SparseRows.from_csr(inputs.indptr, inputs.indices, inputs.data, start, stop, self._model.device)
-        return self._model.scores(rows, seed=self.settings.seed + start)
+        model = self._model
+        vectors, last = self._vectors(histories, start, stop)
+        x = SparseRows.from_csr(vectors.indptr, vectors.indices, vectors.data, 0, stop - start, model.device)
+        if isinstance(model, ItemForecast):
+            scores: Scores = model.scores(x, None if last is None else last.to(model.device))
+            scale = model.anchor_scale
+        else:
+            scores = model.scores(x, seed=self.settings.seed + start)
+            scale = self._anchor_scale
+        if self._anchor is None or scale == 0:
+            return scores
+        return AddedScores(scores, self._anchor.scores(vectors), scale)
 
     def _item_vectors(self) -> Tensor:
         return self._model.item_vectors()
 
     def _state(self) -> dict[str, Tensor]:
-        return self._model.state_dict()
+        state = self._model.state_dict()
+        if self._anchor is not None:
+            state |= {f"anchor.{name}": tensor for name, tensor in self._anchor.state().items()}
+            state["anchor_scale"] = torch.tensor(self._anchor_scale)
+        return state
 
     def _restore(self, state: dict[str, Tensor]) -> None:
-        device = resolve_device(self.settings.device)
-        if self.settings.groups is None:
-            self._model = ItemDiffusion.of(self.settings, self._n_items, device)
+        s, device = self.settings, resolve_device(self.settings.device)
+        anchor = {name.removeprefix("anchor."): tensor for name, tensor in state.items() if name.startswith("anchor.")}
+        if anchor:
+            self._anchor = LinearMap.from_state(anchor)
+            self._anchor_scale = float(state["anchor_scale"])
+        if s.groups is not None:
+            self._model = LatentDiffusion.of(s, state["autoencoder.group_of_item"], device)
+        elif self._forecasting:
+            self._model = ItemForecast.of(s, self._n_items, self._anchor, device)
         else:
-            self._model = LatentDiffusion.of(self.settings, state["autoencoder.group_of_item"], device)
-        self._model.load_state_dict(state)
+            self._model = ItemDiffusion.of(s, self._n_items, device)
+        network = {name: tensor for name, tensor in state.items() if not name.startswith("anchor")}
+        self._model.load_state_dict(network)
         self._model.eval()

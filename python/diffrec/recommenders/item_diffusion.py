@@ -25,7 +25,7 @@ from diffrec.ranking import LinearScores, NoisyScores, Scores
 from diffrec.training import NoisedBatch
 
 if TYPE_CHECKING:
-    from diffrec.recommenders.diffrec import DiffRecSettings
+    from diffrec.recommenders.diffrec_settings import DiffRecSettings
 
 
 class ItemDiffusion(nn.Module):

@@ -9,9 +9,10 @@ from diffrec.diffusion import SparseRows
 from diffrec.latent import GroupAutoencoder, ItemGroups
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.training import CutBatch
 
 if TYPE_CHECKING:
-    from diffrec.recommenders.diffrec import DiffRecSettings
+    from diffrec.recommenders.diffrec_settings import DiffRecSettings
 
 
 class LatentDiffusion(nn.Module):
@@ -39,7 +40,9 @@ class LatentDiffusion(nn.Module):
     @classmethod
     def of(cls, s: "DiffRecSettings", group_of_item: Tensor, device: torch.device) -> "LatentDiffusion":
         """Build as the settings say, with fresh weights."""
-        autoencoder = GroupAutoencoder(ItemGroups(group_of_item), s.latent_dims, s.decoder_dims).to(device)
+        views = len(s.time_scales) if s.objective == "forecast" else 1
+        autoencoder = GroupAutoencoder(ItemGroups(group_of_item), s.latent_dims, s.decoder_dims, views=views)
+        autoencoder.to(device)
         return cls(autoencoder, ItemDiffusion.of(s, autoencoder.latent_width, device), s)
 
     @property
@@ -59,8 +62,20 @@ class LatentDiffusion(nn.Module):
             },
         ]
 
-    def loss(self, rows: SparseRows) -> Tensor:
-        """Mean training loss of n histories: likelihood, annealed KL, lambda times the diffusion loss (eq. 14-15)."""
+    def forecast_loss(self, batch: CutBatch) -> Tensor:
+        """The same of n cut histories: the likelihood is that of what followed the cut."""
+        return self.loss(batch.x, batch.after)
+
+    def loss(self, rows: SparseRows, targets: SparseRows | None = None) -> Tensor:
+        """Mean training loss of n histories: likelihood, annealed KL, lambda times the diffusion loss (eq. 14-15).
+
+        Parameters
+        ----------
+        rows : SparseRows
+            n rows over the items, or their views.
+        targets : SparseRows, optional
+            n rows over the items whose likelihood counts; the rows themselves by default.
+        """
         s = self.settings
         if self.training:
             kept = nn.functional.dropout(rows.values, s.encoder_dropout)
@@ -71,7 +86,10 @@ class LatentDiffusion(nn.Module):
             encoded = self.autoencoder.encode(rows)
             diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
         kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
-        autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, rows) + kl_weight * encoded.kl()
+        autoencoder_loss = (
+            self.autoencoder.reconstruction_loss(predicted, rows if targets is None else targets)
+            + kl_weight * encoded.kl()
+        )
         self.batches_seen += 1
         # Without reweighting the diffusion loss is of another size, and the authors put lambda on the other term.
         if s.reweight:

@@ -9,6 +9,7 @@ import datetime
 import inspect
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, cast
@@ -19,6 +20,9 @@ from diffrec.training import Callback
 T = TypeVar("T")
 # Takes a setting's name and value; returns the value to keep or raises naming both.
 Check = Callable[[str, Any], Any]
+
+
+_UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def setting(default: T, check: Check, doc: str, *, saved: bool = True) -> T:
@@ -105,6 +109,24 @@ def age(name: str, value: Any) -> float | datetime.timedelta:
         if value <= datetime.timedelta():
             raise ValueError(f"{name} must be above 0, got {value!r}")
         return value
+    return cast(float, real(0, open_low=True)(name, value))
+
+
+def duration(name: str, value: Any) -> float:
+    """Accept a positive length of time, as ``"90s"``, ``"5min"``, ``"1h"``, seconds or a timedelta; return seconds.
+
+    Examples
+    --------
+    >>> duration("budget", "5min")
+    300.0
+    """
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
+        if parts is None or parts[2] not in _UNITS:
+            raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {value!r}")
+        value = float(parts[1]) * _UNITS[parts[2]]
     return cast(float, real(0, open_low=True)(name, value))
 
 

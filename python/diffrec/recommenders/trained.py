@@ -38,6 +38,9 @@ class NetworkSettings(TrainedSettings):
     """Settings of those whose weights are mostly a network's."""
 
     weight_decay: float = setting(0.0, real(0), "weight decay of AdamW")
+    lr_schedule: str = setting(
+        "constant", one_of(("constant", "cosine")), "how the learning rate goes: 'cosine' falls to 0 over all `epochs`"
+    )
     precision: str = setting(
         "auto",
         one_of(PRECISIONS),
@@ -94,6 +97,7 @@ class TrainedRecommender(Recommender):
                     callbacks=s.callbacks,
                 )
         self._weights_changed()
+        self._finish(learn, valid)
         self.training_.facts |= {
             "parameters": sum(p.numel() for p in network.parameters()),
             "peak_memory": peak.device_bytes or peak.bytes,
@@ -105,6 +109,9 @@ class TrainedRecommender(Recommender):
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
         """Estimate the fit and refuse what cannot fit, before anything is allocated; None where it takes little."""
         return None
+
+    def _finish(self, learn: Interactions, valid: Interactions | None) -> None:
+        """Do what is to be done once the weights are trained."""
 
     def _facts(self) -> dict[str, str | int | float]:
         """What else the report should say about this fit."""

@@ -1,6 +1,7 @@
 """The training loop: epochs, validation, early stopping, progress. It knows nothing of what is trained."""
 
 from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
+from diffrec.training.cut_batches import CutBatch, CutBatches
 from diffrec.training.loop import Callback, EpochRecord, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.peak_memory import PeakMemory
@@ -12,6 +13,8 @@ __all__ = [
     "PRECISIONS",
     "TRAFFIC_PER_PARAMETER",
     "Callback",
+    "CutBatch",
+    "CutBatches",
     "EpochRecord",
     "NoisedBatch",
     "NoisedBatches",

@@ -1,0 +1,102 @@
+"""A matrix from features to items, kept as what it is cheapest to multiply by."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from diffrec.data import Csr, csr_arrays
+from diffrec.ranking import LinearScores, Scores, SparseScores
+
+_PARTS = ("indptr", "indices", "data")
+
+
+@dataclass(frozen=True)
+class AddedScores:
+    """``scores + scale * more``.
+
+    Parameters
+    ----------
+    scores, more : Scores
+        Of the same n users and items; on whatever devices, the sum is on that of ``scores``.
+    scale : float
+        Weight of ``more``.
+    """
+
+    scores: Scores
+    more: Scores
+    scale: float = 1.0
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return self.scores.n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return self.scores.n_items
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        block = self.scores.block(first, stop)
+        return block.add_(self.more.block(first, stop).to(block.device), alpha=self.scale)
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """B = ``direct + left @ right.T``; a part may be absent.
+
+    Parameters
+    ----------
+    direct : scipy.sparse CSR or ndarray, optional
+        float32 (features, items), with sorted indices if sparse.
+    left : ndarray, optional
+        float32 (features, rank).
+    right : ndarray, optional
+        float32 (items, rank).
+
+    Examples
+    --------
+    >>> one = np.ones((2, 1), dtype=np.float32)
+    >>> rows = sparse.csr_array(np.array([[1, 2]], dtype=np.float32))
+    >>> LinearMap(direct=np.eye(2, dtype=np.float32), left=one, right=one).scores(rows).block(0, 2)
+    tensor([[4., 5.]])
+    """
+
+    direct: "Csr | NDArray[np.float32] | None" = None
+    left: NDArray[np.float32] | None = None
+    right: NDArray[np.float32] | None = None
+
+    def scores(self, rows: Csr) -> Scores:
+        """``rows @ B`` for float32 (n, features) rows, a block of items at a time."""
+        direct = None if self.direct is None else SparseScores(rows, self.direct)
+        if self.left is None or self.right is None:
+            assert direct is not None
+            return direct
+        low_rank = LinearScores(torch.from_numpy(rows @ self.left), torch.from_numpy(self.right))
+        return low_rank if direct is None else AddedScores(low_rank, direct)
+
+    def state(self) -> dict[str, Tensor]:
+        """The matrix as named tensors, for a file."""
+        state = {name: torch.from_numpy(a) for name, a in (("left", self.left), ("right", self.right)) if a is not None}
+        if isinstance(self.direct, np.ndarray):
+            state["direct"] = torch.from_numpy(self.direct)
+        elif self.direct is not None:
+            arrays = zip(_PARTS, csr_arrays(self.direct), strict=True)
+            state |= {f"direct.{name}": torch.from_numpy(array) for name, array in arrays}
+            state["direct.shape"] = torch.tensor(self.direct.shape)
+        return state
+
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> "LinearMap":
+        """Read back what ``state`` gave."""
+        arrays = {name: tensor.numpy() for name, tensor in state.items()}
+        direct: Csr | NDArray[np.float32] | None = arrays.get("direct")
+        if "direct.data" in arrays:
+            indptr, indices, data = (arrays[f"direct.{name}"] for name in _PARTS)
+            direct = sparse.csr_array((data, indices, indptr), shape=tuple(arrays["direct.shape"].tolist()))
+        return cls(direct, arrays.get("left"), arrays.get("right"))

@@ -1,0 +1,116 @@
+"""The last layer and the loss of a forecast in one step, with the gradients made on the way."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from diffrec.diffusion.item_products import compute_dtype
+from diffrec.diffusion.linear import linear
+from diffrec.diffusion.sparse import SparseRows
+
+LIKELIHOODS = ("softmax", "squared")
+
+
+def forecast_loss(
+    h: Tensor,
+    items_out: Tensor,
+    bias_out: Tensor,
+    targets: SparseRows,
+    likelihood: str = "softmax",
+    added: Tensor | None = None,
+    log_scale: Tensor | None = None,
+) -> Tensor:
+    """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added``.
+
+    One array of n x items is made, and overwritten by its own gradient.
+
+    Parameters
+    ----------
+    h : Tensor
+        (n, width), the last hidden layer.
+    items_out, bias_out : Tensor
+        float32 (items, width) and (items,).
+    targets : SparseRows
+        n rows over the items.
+    likelihood : str
+        ``"softmax"``: the negative multinomial log-likelihood of the targets (Liang et al. 2018, eq. 2).
+        ``"squared"``: the squared error over all items.
+    added : Tensor, optional
+        float32 (n, items), scores from elsewhere; no gradient flows to them.
+    log_scale : Tensor, optional
+        Scalar, the logarithm of their weight.
+
+    Returns
+    -------
+    Tensor
+        Scalar, the mean over the rows.
+
+    Examples
+    --------
+    >>> one = SparseRows.from_dense(torch.tensor([[0.0, 1.0]]))
+    >>> forecast_loss(torch.zeros(1, 1), torch.zeros(2, 1), torch.zeros(2), one)
+    tensor(0.6931)
+    """
+    dtype = compute_dtype(h.device)
+    if added is None or log_scale is None:
+        added, log_scale = None, h.new_zeros(())
+    loss: Tensor = _ForecastLoss.apply(h, items_out, bias_out, log_scale, targets, likelihood, added, dtype)
+    return loss
+
+
+class _ForecastLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h: Tensor,
+        items_out: Tensor,
+        bias_out: Tensor,
+        log_scale: Tensor,
+        targets: SparseRows,
+        likelihood: str,
+        added: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        n, narrow, layer = len(h), h.to(dtype), items_out.to(dtype)
+        with torch.autocast(h.device.type, enabled=False):
+            z = linear(narrow, layer).float()
+            z += bias_out
+            if added is not None:
+                z.addcmul_(added, log_scale.exp())
+            loss = (_softmax if likelihood == "softmax" else _squared)(z, targets)
+            # From here on z is the loss's gradient by the scores.
+            ctx.grad_bias = z.sum(dim=0)
+            ctx.grad_log_scale = None if added is None else torch.vdot(z.flatten(), added.flatten()) * log_scale.exp()
+            z = z.to(dtype)
+            ctx.grad_items = linear(z.T, narrow.T).float()
+            ctx.grad_h = linear(z, layer.T).to(h.dtype)
+        return loss / n
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale)
+        ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = None
+        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), None, None, None, None
+
+
+def _softmax(z: Tensor, targets: SparseRows) -> Tensor:
+    """The summed negative log-likelihood; turns the scores into the gradient of its mean."""
+    row = targets.row_of_entry()
+    chosen = (z[row, targets.indices] * targets.values).sum()
+    mass = z.new_zeros(len(z)).index_add_(0, row, targets.values)
+    top = z.amax(dim=1, keepdim=True)
+    total = z.sub_(top).exp_().sum(dim=1)
+    z *= (mass / total / len(z))[:, None]
+    targets.add_to(z, 0, -1 / len(z))
+    return (mass * (total.log() + top[:, 0])).sum() - chosen
+
+
+def _squared(z: Tensor, targets: SparseRows) -> Tensor:
+    """The summed squared error; turns the scores into the gradient of its mean."""
+    targets.add_to(z, 0, -1.0)
+    loss = torch.vdot(z.flatten(), z.flatten())
+    z *= 2 / len(z)
+    return loss

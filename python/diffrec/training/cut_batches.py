@@ -1,0 +1,112 @@
+"""Batches of histories cut at random: what came before, and what the denoiser is to forecast."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffrec.data import Csr, Timeline, TimeScale
+from diffrec.diffusion import SparseRows
+
+
+@dataclass(frozen=True)
+class CutBatch:
+    """n cuts of histories.
+
+    Attributes
+    ----------
+    before : scipy.sparse CSR
+        float32 (n, scales * items), on the host.
+    x : SparseRows
+        The same on the device.
+    after : SparseRows
+        n rows over the items that followed, on the device; each row sums to 1.
+    last : Tensor or None
+        int64 (n, length), the last items before the cut, -1 before the first; None where they are not wanted.
+    """
+
+    before: Csr
+    x: SparseRows
+    after: SparseRows
+    last: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class CutBatches:
+    """An epoch's cuts, drawn anew each time; no more than a batch of them exists at once.
+
+    Parameters
+    ----------
+    timeline : Timeline
+        Histories in the order of time.
+    scales : sequence
+        Views of what came before; see ``Timeline.before``.
+    horizon : int
+        How many of the following items are to be forecast.
+    cuts : int
+        Of each history in an epoch, where it has at least two interactions.
+    length : int
+        How many of the last items an encoder reads; 0 for none.
+    batch_size : int
+        Cuts in a batch.
+    device : torch.device
+        Where the batches are wanted.
+    seed : int
+        Of the cuts and their order.
+
+    Examples
+    --------
+    >>> from diffrec.data import Interactions
+    >>> timeline = Timeline(Interactions.from_arrays([0, 0, 1], [0, 1, 1], timestamp=[1, 2, 3]))
+    >>> batches = CutBatches(timeline, [None], horizon=5, cuts=3, length=0, batch_size=2, device="cpu", seed=0)
+    >>> [len(batch) for batch in batches]
+    [2, 1]
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        scales: Sequence[TimeScale],
+        *,
+        horizon: int,
+        cuts: int,
+        length: int,
+        batch_size: int,
+        device: torch.device | str,
+        seed: int,
+    ) -> None:
+        self._timeline = timeline
+        self._scales = scales
+        self._horizon = horizon
+        self._length = length
+        self._batch_size = batch_size
+        self._device = device
+        self._seed = seed
+        self._shuffle = np.random.default_rng(seed)
+        self._rows = np.repeat(np.flatnonzero(timeline.lengths >= 2), cuts)
+        self._number = 0
+
+    def __len__(self) -> int:
+        return -(-len(self._rows) // self._batch_size)
+
+    def __iter__(self) -> Iterator[CutBatch]:
+        """Yield an epoch's batches."""
+        order = self._shuffle.permutation(self._rows)
+        for start in range(0, len(order), self._batch_size):
+            self._number += 1
+            rows = order[start : start + self._batch_size]
+            cuts = self._timeline.draw_cuts(rows, self._seed, self._number)
+            before = self._timeline.before(rows, cuts, self._scales)
+            after = self._timeline.after(rows, cuts, self._horizon)
+            shares = 1 / np.repeat(np.diff(after.indptr), np.diff(after.indptr))
+            last = self._timeline.last(rows, cuts, self._length) if self._length else None
+            yield CutBatch(
+                before,
+                SparseRows.from_csr(before.indptr, before.indices, before.data, 0, len(rows), self._device),
+                SparseRows.from_csr(after.indptr, after.indices, shares, 0, len(rows), self._device),
+                None if last is None else torch.from_numpy(last).to(self._device),
+            )
