@@ -1,6 +1,5 @@
 """Tables written in blocks and read back."""
 
-import csv
 import os
 import sys
 from pathlib import Path
@@ -16,28 +15,10 @@ from pyarrow import parquet
 from diffrec.data import Interactions
 from diffrec.data.tables import table_file, table_format
 from support.interactions import Row, any_rows, contents
+from support.tables import columns_of
 
 SUFFIXES = (".csv", ".tsv", ".inter", ".parquet", ".npz")
 BREAKS = str.maketrans("\t\r\n", "   ")
-
-
-def columns_of(file: Path) -> dict[str, list[Any]]:
-    """Read a file with the plainest reader of its format; text as numbers where the test wrote numbers."""
-    if file.suffix == ".parquet":
-        return parquet.read_table(file).to_pydict()
-    if file.suffix == ".npz":
-        with np.load(file) as arrays:
-            return {name: arrays[name].tolist() for name in arrays}
-    inter = file.suffix == ".inter"
-    with file.open(newline="", encoding="utf-8") as lines:
-        reader = csv.reader(
-            lines, delimiter="," if file.suffix == ".csv" else "\t", quoting=csv.QUOTE_NONE if inter else 0
-        )
-        header, *rows = reader
-    names = [name.split(":")[0] for name in header]
-    kinds = {"user": str, "item": int, "rank": int, "score": float}
-    cells = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {name: [kinds[name](cell) for cell in column] for name, column in zip(names, cells, strict=True)}
 
 
 letters = st.characters(exclude_characters="\0", exclude_categories=("Cs",))
