@@ -266,6 +266,12 @@ fn simd_levels() -> Vec<&'static str> {
     Level::available().into_iter().map(Level::name).collect()
 }
 
+/// Number of threads the kernels share.
+#[pyfunction]
+fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// Kernels over NumPy arrays, written in Rust.
 #[pymodule]
 mod _core {
@@ -290,7 +296,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         check_csr_of_any_type, coverage, kmeans, multiplies_bfloat16, negative_items, ranking_metrics,
-        simd_level, simd_levels, time_weights, top_k,
+        simd_level, simd_levels, threads, time_weights, top_k,
     };
 
     #[pymodule_export]

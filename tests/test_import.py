@@ -3,7 +3,18 @@
 import subprocess
 import sys
 
-OPTIONAL = ("pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo")
+OPTIONAL = (
+    "pandas",
+    "polars",
+    "pyarrow",
+    "duckdb",
+    "pooch",
+    "matplotlib",
+    "sklearn",
+    "implicit",
+    "torch._dynamo",
+    "typer",
+)
 
 
 def test_no_extra_is_imported() -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "simd_levels",
     "sparse_dense_product",
     "sparse_product",
+    "threads",
     "time_weights",
     "top_k",
 ]
@@ -54,6 +55,9 @@ def simd_levels() -> list[str]:
 
     ``top_k`` gives the same bits on all of them; ``als_solve`` and ``kmeans`` differ by rounding.
     """
+
+def threads() -> int:
+    """Number of threads the kernels share: that of the processor's cores, or what ``RAYON_NUM_THREADS`` says."""
 
 def check_csr(
     indptr: NDArray[np.int64],

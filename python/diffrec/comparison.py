@@ -195,9 +195,7 @@ def compare(
     (0.0, 0.0, 0.0)
     """
     seeds = whole(1)("seeds", seeds)
-    name, cut = parse_metric(metric)
-    if name == "coverage":
-        raise ValueError("metric must be one that each user has, got 'coverage', which is one of all lists together")
+    cut = metric_cut(metric)
     settings = _settings_of(variants)
     split = data if isinstance(data, Split) else _split(as_interactions(data, "data"), by)
     cuts = sorted({*k, cut})
@@ -214,6 +212,20 @@ def compare(
     if not outcomes:
         raise MemoryError("; ".join(refused.values()))
     return _ranked(outcomes, settings, metric, cuts, refused)
+
+
+def metric_cut(metric: str) -> int:
+    """The k of a metric that can decide a comparison.
+
+    Raises
+    ------
+    ValueError
+        When it is unknown, or no metric of each user.
+    """
+    name, cut = parse_metric(metric)
+    if name == "coverage":
+        raise ValueError("metric must be one that each user has, got 'coverage', which is one of all lists together")
+    return cut
 
 
 class _Run(NamedTuple):

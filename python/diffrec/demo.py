@@ -15,6 +15,7 @@ import numpy as np
 
 import diffrec
 from diffrec import Interactions, Recommender, Report, Split, datasets
+from diffrec.data.files import holds_split
 from diffrec.ranking import NO_ITEM
 from diffrec.training import EpochRecord
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
     variant = "diffrec" if data.timestamps is None else "t-diffrec"
     started = time.perf_counter()
-    model = diffrec.fit(split.train, variant=variant, valid=split.valid, callbacks=[_log])
+    model = diffrec.fit(split.train, variant=variant, valid=split.valid, callbacks=[log_epoch])
     print(f"{variant} fitted in {time.perf_counter() - started:.1f} s", end="\n\n")
 
     popularity = diffrec.fit(split.train, variant="popularity")
@@ -45,25 +46,18 @@ def main(arguments: Sequence[str] = ()) -> None:
 def _load(path: str | None) -> tuple[Interactions, Split]:
     if path is None:
         data = datasets.synthetic()
-    elif _is_split(Path(path)):
+    elif holds_split(path):
         return Interactions.read(path), Split.read(path)
     else:
         data = Interactions.read(path)
     return data, data.split(by="random" if data.timestamps is None else "time")
 
 
-def _is_split(path: Path) -> bool:
-    """Whether the file holds ready-made parts."""
-    if path.suffix != ".npz" or not path.is_file():
-        return False
-    with np.load(path) as arrays:
-        return {"train", "valid", "test"} <= set(arrays.files)
-
-
-def _log(epoch: EpochRecord) -> None:
+def log_epoch(epoch: EpochRecord) -> None:
     """Say how training goes where no progress bar can be drawn."""
     if epoch.validation is not None and not sys.stderr.isatty():
-        print(f"  epoch {epoch.epoch}: loss {epoch.loss:.4g}, validation recall@20 {epoch.validation:.4f}", flush=True)
+        line = f"  epoch {epoch.epoch}: loss {epoch.loss:.4g}, validation recall@20 {epoch.validation:.4f}"
+        print(line, file=sys.stderr, flush=True)
 
 
 def _comparison(reports: dict[str, Report]) -> str:

@@ -161,7 +161,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("diffrec.recommenders.storage.os.fsync", full)
+    monkeypatch.setattr("diffrec.data._replace.os.fsync", full)
     with pytest.raises(OSError, match="no space"):
         model.save(path)
     assert path.read_bytes() == before

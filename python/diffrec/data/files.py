@@ -74,6 +74,15 @@ def read_split(path: str | PathLike[str]) -> SplitFile:
         return _split_arrays(file, arrays)
 
 
+def holds_split(path: str | PathLike[str]) -> bool:
+    """Whether this is a .npz file of ready-made parts, as ``read_split`` reads them."""
+    file = Path(path)
+    if file.suffix.lower() != ".npz" or not file.is_file():
+        return False
+    with _opened(file) as arrays:
+        return _is_split(arrays)
+
+
 def _existing(path: str | PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():

@@ -10,14 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 from diffrec.data._csr import Csr, align_times, assemble, stored_entries
 from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import require_finite, require_values, times_of, values_of
-from diffrec.data._reshape import add, keep, move, pick_rows
+from diffrec.data._reshape import add, keep, move, owners_of, pick_rows
 from diffrec.data._summary import one_line, summary
 from diffrec.data.files import read_columns
 from diffrec.data.frames import frame_columns
 from diffrec.data.ids import Ids, catalogue
+from diffrec.data.tables import table_file
 
 if TYPE_CHECKING:
     from diffrec.data.split import Split
+
+# Rows written at a time.
+_WRITTEN = 1 << 18
 
 
 class Interactions:
@@ -267,6 +271,48 @@ class Interactions:
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
         return cls._from_coded(*read_columns(path, user, item, timestamp, value, part), users, items)
+
+    def write(self, path: str | PathLike[str]) -> None:
+        r"""Write a file with a row per interaction, which :meth:`read` reads back.
+
+        The columns are ``user`` and ``item``, ``timestamp`` where there are times, and ``value`` where one is not 1
+        (to be named when the file is read). The file is there, complete, or what it was before.
+
+        Parameters
+        ----------
+        path
+            ``.csv``, ``.tsv``, ``.inter``, ``.parquet`` (needs pyarrow) or ``.npz``.
+
+        Raises
+        ------
+        ImportError
+            If the format needs a package that is not installed.
+        ValueError
+            If the suffix is unknown, or an id cannot be written in the format.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "plays.tsv")
+        ...     Interactions.from_arrays(["anna", "bert"], [7, 9], timestamp=[10, 20]).write(file)
+        ...     file.read_text()
+        'user\titem\ttimestamp\nanna\t7\t10\nbert\t9\t20\n'
+        """
+        owners = owners_of(self.matrix)
+        times = self.timestamps
+        if times is not None and np.array_equal(times, np.trunc(times)) and np.abs(times).max(initial=0) < 2**53:
+            times = times.astype(np.int64)
+        weighted = bool((self.matrix.data != 1).any())
+        with table_file(path) as append:
+            for start in range(0, max(1, len(self)), _WRITTEN):
+                part = slice(start, start + _WRITTEN)
+                block = {"user": self.users[owners[part]], "item": self.items[self.matrix.indices[part]]}
+                if times is not None:
+                    block["timestamp"] = times[part]
+                if weighted:
+                    block["value"] = self.matrix.data[part]
+                append(block)
 
     @classmethod
     def _checked(

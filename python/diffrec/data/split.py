@@ -13,7 +13,7 @@ from diffrec.data.files import part_times, read_split
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 
-_WAYS = ("time", "random", "leave-last")
+WAYS = ("time", "random", "leave-last")
 
 
 class Split(NamedTuple):
@@ -68,7 +68,7 @@ class Split(NamedTuple):
 
 def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
     """Part each user's interactions; :meth:`Interactions.split` says how."""
-    one_of("by", by, _WAYS)
+    one_of("by", by, WAYS)
     valid = finite("valid", valid, 0, 1, open_high=True)
     test = finite("test", test, 0, 1, open_high=True)
     if valid + test >= 1:

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch import Tensor
 
 from diffrec import _core
 from diffrec.data import Ids, Interactions
+from diffrec.data._replace import replacing
 from diffrec.training import TrainingReport
 
 # Raised whenever an older reader could misunderstand a file.
@@ -49,21 +48,8 @@ def write(path: Path, stored: Stored) -> None:
         "item_info": list(stored.train.item_info),
         "training": stored.training.to_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         save_file(tensors, temporary, {_HEADER: json.dumps(header)})
-        with Path(temporary).open("rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files only their owner may read; a model is an ordinary file.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> Stored:

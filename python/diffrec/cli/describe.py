@@ -1,0 +1,44 @@
+"""A fitted model in plain values and in words."""
+
+from typing import Any
+
+from diffrec import Recommender
+
+
+def described(model: Recommender) -> dict[str, Any]:
+    """What a model is and what it was fitted on, as plain values."""
+    train, training = model.train_, model.training_
+    usual = type(model)().settings.values(saved_only=True)
+    settings = model.settings.values(saved_only=True)
+    return {
+        "class": type(model).__name__,
+        "variant": model.variant,
+        "settings": settings,
+        "changed": [name for name, value in settings.items() if value != usual[name]],
+        "users": train.shape[0],
+        "items": train.shape[1],
+        "interactions": len(train),
+        "timestamps": train.timestamps is not None,
+        "first_user": train.users[0],
+        "first_item": train.items[0],
+        "epochs": len(training.epochs),
+        "best_epoch": training.best_epoch,
+        "validation": {"metric": training.metric, "value": training.best_validation} if training.metric else None,
+        "facts": training.facts,
+    }
+
+
+def in_words(values: dict[str, Any]) -> dict[str, str]:
+    """The same for people, without the settings."""
+    size = f"{values['users']:,} users x {values['items']:,} items, {values['interactions']:,} interactions"
+    changed = ", ".join(f"{name}={values['settings'][name]!r}" for name in values["changed"])
+    words = {
+        "model": f"{values['class']}({changed})",
+        "learnt from": f"{size}, {'with' if values['timestamps'] else 'without'} timestamps",
+        "ids": f"users such as {values['first_user']!r}, items such as {values['first_item']!r}",
+    }
+    if values["epochs"]:
+        words["training"] = f"{values['epochs']} epochs, best at {values['best_epoch']}"
+    if values["validation"] is not None:
+        words["validation"] = f"{values['validation']['metric']} {values['validation']['value']:.4f}"
+    return words

@@ -1,0 +1,64 @@
+"""From exceptions to exit codes and one line that says what to do."""
+
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import ParamSpec
+
+import torch
+import typer
+
+from diffrec.cli.output import note
+
+P = ParamSpec("P")
+
+BAD_INPUT = 1
+INTERRUPTED = 130
+#: Where it is set, an error comes with the place in the code where it arose.
+TRACEBACK = "DIFFREC_TRACEBACK"
+
+# What the library raises where a file, a value or the machine does not allow what is asked. Anything else is a mistake
+# in diffrec, and comes with its traceback.
+_EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, FloatingPointError, torch.cuda.OutOfMemoryError)
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Let a command end with the documented exit codes."""
+    options = [name for name in inspect.signature(command).parameters if name != "file"]
+
+    @functools.wraps(command)
+    def run(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            command(*arguments, **named)
+        except KeyboardInterrupt:
+            note("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read standard output has gone: typer ends without a word.
+            raise
+        except _EXPECTED as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            note(f"error: {in_options(one_line(error), options)}")
+            raise typer.Exit(BAD_INPUT) from None
+
+    return run
+
+
+def one_line(error: BaseException) -> str:
+    """Put an error's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def in_options(message: str, options: Iterable[str]) -> str:
+    """Write arguments as the command line has them; the library's messages name them as Python does.
+
+    Examples
+    --------
+    >>> in_options("no column looks like the item: name it with item=; user='id' is there", ["user", "item"])
+    "no column looks like the item: name it with --item; --user 'id' is there"
+    """
+    names = "|".join(map(re.escape, options))
+    return re.sub(rf"(?<![\w.])({names})=(?=(['\"\w])?)", lambda m: f"--{m[1]}{' ' if m[2] else ''}", message)

@@ -1,0 +1,113 @@
+"""``diffrec fit``."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import diffrec
+from diffrec import Interactions, Split
+from diffrec.cli import options
+from diffrec.cli.describe import described, in_words
+from diffrec.cli.inputs import Source, known_part, require_place, say_left_out
+from diffrec.cli.output import note, pairs, show
+from diffrec.cli.settings import DEFAULT_VARIANT, NAMES, fit_arguments
+from diffrec.demo import log_epoch
+from diffrec.recommenders import PRESETS
+
+_LEARNING = "What learns"
+
+
+def fit(
+    file: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="MODEL", help="The file to save the model in, such as model.diffrec.", show_default=False),
+    ],
+    valid: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Later interactions of the same users, on which training stops early. Without it, a tenth of each "
+            "history is held out for that.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Which recommender: {', '.join(NAMES)}; by default {DEFAULT_VARIANT}.",
+            rich_help_panel=_LEARNING,
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Published settings for a data set: {', '.join(PRESETS)}.",
+            rich_help_panel=_LEARNING,
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any setting of the recommender, and as many as you like: --set dims=600,200 --set lr=1e-4 "
+            "--set normalize=true --set half_life=30d. A name that is unknown is answered with those there are.",
+            rich_help_panel=_LEARNING,
+            show_default=False,
+        ),
+    ] = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    part: options.Part = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Learn a model from a file of interactions and save it.
+
+    Examples
+    --------
+    diffrec fit ratings.csv --out model.diffrec
+    diffrec fit train.csv --valid valid.csv --out model.diffrec --variant t-diffrec
+    diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
+    """
+    arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device)
+    require_place(out)
+    train, held_out = _read(Source(file, user, item, timestamp, value, part), valid, quiet=quiet)
+
+    started = time.perf_counter()
+    callbacks = [] if quiet else [log_epoch]
+    model = diffrec.fit(train, valid=held_out, progress=not quiet, callbacks=callbacks, **arguments)
+    seconds = time.perf_counter() - started
+    model.save(out)
+
+    values = {"file": str(out), "bytes": out.stat().st_size, "seconds": seconds, **described(model)}
+    words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({values['bytes'] / 1e6:.1f} MB)"}
+    show(pairs(words), values, as_json=as_json)
+
+
+def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interactions, Interactions | None]:
+    data = source.read()
+    train, held_out = (data.train, data.valid) if isinstance(data, Split) else (data, None)
+    if held_out is not None and len(held_out) == 0:
+        held_out = None
+    note(
+        f"{source.file}: {train.shape[0]:,} users x {train.shape[1]:,} items, {len(train):,} interactions", quiet=quiet
+    )
+    if isinstance(data, Split):
+        note("learning from the train part of this split, stopping on its valid part", quiet=quiet)
+    if valid is not None:
+        held_out, left_out = known_part(source.beside(valid).interactions(), train, valid)
+        say_left_out(left_out, valid, quiet=quiet)
+    return train, held_out

@@ -1,0 +1,159 @@
+"""From files and ids on the command line to interactions and rows."""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from diffrec import Ids, Interactions, Recommender, Split, load
+from diffrec.cli.options import ALL
+from diffrec.cli.output import note
+from diffrec.data._encode import IdArray
+from diffrec.data.files import holds_split
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of interactions, and which column is which: names, or places counted from 0 in text without a header."""
+
+    file: Path
+    user: str | None = None
+    item: str | None = None
+    timestamp: str | None = None
+    value: str | None = None
+    part: str | None = None
+
+    def beside(self, file: Path) -> "Source":
+        """Another file with the same columns."""
+        return replace(self, file=file, part=None)
+
+    def read(self) -> Interactions | Split:
+        """Read the file; a split is read as one unless a part of it is asked for."""
+        if self.part is None and holds_split(self.file) and not any(self._columns().values()):
+            return Split.read(self.file)
+        return self.interactions()
+
+    def interactions(self) -> Interactions:
+        """Read the file, or the part that is asked for."""
+        return Interactions.read(self.file, part=None if self.part == ALL else self.part, **self._columns())
+
+    def _columns(self) -> dict[str, str | int | None]:
+        names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}
+        return {part: self._place(name) for part, name in names.items()}
+
+    def _place(self, name: str | None) -> str | int | None:
+        # Only text can lack a header.
+        text = self.file.suffix.lower() in (".csv", ".tsv", ".inter")
+        return int(name) if text and name is not None and name.isdecimal() else name
+
+
+def read_test(source: Source, seen: Path | None) -> tuple[Interactions, Interactions | None]:
+    """Read what is to be predicted, and what is not to be ranked besides the training data."""
+    data = source.read()
+    test, masked = (data.test, data.valid) if isinstance(data, Split) else (data, None)
+    return test, masked if seen is None else source.beside(seen).interactions()
+
+
+def load_model(path: Path, device: str | None = None) -> Recommender:
+    """Load a model onto a device."""
+    return load(path) if device is None else load(path, device=device)
+
+
+def onto(data: Interactions, items: Ids, users: Ids | None = None) -> tuple[Interactions, int]:
+    """Put interactions on the rows and columns of a model.
+
+    A file whose ids are all numbers is read as numbers, and the model's may have had a letter among them: ids of two
+    kinds are compared as they are written.
+
+    Returns
+    -------
+    Interactions
+        On these ids; it may hold no interaction.
+    int
+        How many interactions were left out because the model does not know their user or item.
+    """
+    known_users = data.users if users is None else users
+    own = Interactions(data.matrix, data.timestamps, _alike(data.users, known_users), _alike(data.items, items))
+    aligned, left_out = own.align(_alike(known_users, data.users), _alike(items, data.items))
+    return Interactions(aligned.matrix, aligned.timestamps, known_users, items), left_out
+
+
+def known_part(data: Interactions, like: Interactions, file: Path) -> tuple[Interactions, int]:
+    """Put a file's interactions on the rows and columns of others, with which it must have some in common."""
+    aligned, left_out = onto(data, like.items, like.users)
+    if not len(aligned):
+        raise ValueError(
+            f"{file} has no interaction whose user and item are both known; its users are such as "
+            f"{data.users[0]!r} where {like.users[0]!r} is known, its items such as {data.items[0]!r} where "
+            f"{like.items[0]!r} is: give a file of the same ids"
+        )
+    return aligned, left_out
+
+
+def picked(text: str | None, ids: Ids) -> IdArray | None:
+    """Read ids as ``--users``, ``--allow`` and ``--deny`` take them.
+
+    Raises
+    ------
+    ValueError
+        When one is unknown, or there are none.
+    """
+    if text is None:
+        return None
+    listed = _lines(text[1:]) if text.startswith("@") else [part.strip() for part in text.split(",")]
+    written = [entry for entry in listed if entry]
+    if not written:
+        raise ValueError(f"{text!r} names no {ids.name}; write ids separated by commas, or @FILE with one on each line")
+    wanted: NDArray[np.str_] = np.array(written, dtype=np.str_)
+    rows = _as_text(ids).find(wanted)
+    if rows.min() < 0:
+        unknown = written[int(np.argmax(rows < 0))]
+        hint = f" (for the ids in a file of that name write @{text})" if Path(text).is_file() else ""
+        raise ValueError(f"unknown {ids.name} id {unknown!r}; the model's are such as {ids[0]!r}{hint}")
+    known: IdArray = ids[rows]
+    return known
+
+
+def require_place(path: Path) -> None:
+    """Refuse a file that could not be written, before any work is done."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, so {path} cannot be written; name another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} may not be written to; name another place than {path}")
+
+
+def say_left_out(left_out: int, file: Path, *, quiet: bool) -> None:
+    """Say how much of a file the model does not know."""
+    if left_out:
+        note(f"{file}: {left_out:,} interactions of unknown users or items left out", quiet=quiet)
+
+
+def one_of_two(first: object, second: object, names: str) -> None:
+    """Refuse two options that exclude each other."""
+    if first is not None and second is not None:
+        raise typer.BadParameter("give one of the two, not both", param_hint=names)
+
+
+def _lines(name: str) -> list[str]:
+    if name == "-":
+        return [line.rstrip("\r\n") for line in sys.stdin]
+    file = Path(name)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist; @FILE names a file with one id on each line")
+    return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8-sig").split("\n")]
+
+
+def _alike(ids: Ids, other: Ids) -> Ids:
+    """Ids as text where the others are of another kind."""
+    return ids if ids.ids.dtype.kind == other.ids.dtype.kind else _as_text(ids)
+
+
+def _as_text(ids: Ids) -> Ids:
+    return ids if ids.ids.dtype.kind == "U" else Ids(ids.ids.astype(np.str_), ids.name)

@@ -1,0 +1,171 @@
+"""``diffrec evaluate`` and ``diffrec compare``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import diffrec
+from diffrec.cli import options
+from diffrec.cli.inputs import Source, known_part, load_model, read_test, require_place, say_left_out
+from diffrec.cli.output import show
+from diffrec.cli.settings import parse_settings, require_possible, whole_numbers
+from diffrec.comparison import DEFAULT_VARIANTS
+from diffrec.data.tables import table_file, table_format
+
+
+def evaluate(
+    model: options.Model,
+    test: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEST",
+            help="What the users took later, in a file like that of `diffrec fit`.",
+            show_default=False,
+            readable=False,
+        ),
+    ],
+    seen: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Interactions not to be ranked, besides those the model learnt from: those it stopped on.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    k: options.Cuts = "10,20",
+    per_user: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the metrics of each user here: .csv, .tsv, .inter, .parquet or .npz.",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    part: options.Part = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure how well a model predicts what its users took later.
+
+    The metrics are means over the users who took something; each lies between 0 and 1, and more is better.
+
+    Examples
+    --------
+    diffrec evaluate model.diffrec test.csv
+    diffrec evaluate model.diffrec test.csv --seen valid.csv --k 5,50 --json
+    """
+    cuts = whole_numbers(k, "--k")
+    if per_user is not None:
+        table_format(per_user)
+        require_place(per_user)
+    fitted = load_model(model, device)
+    later, masked = read_test(Source(test, user, item, timestamp, value, part), seen)
+    relevant, left_out = known_part(later, fitted.train_, test)
+    if masked is not None and len(masked):
+        masked, unknown = known_part(masked, fitted.train_, seen or test)
+        say_left_out(unknown, seen or test, quiet=quiet)
+    else:
+        masked = None
+    report = replace(fitted.evaluate(relevant, seen=masked, k=cuts), interactions_left_out=left_out)
+    if per_user is not None:
+        with table_file(per_user) as append:
+            append({"user": report.users, **report.per_user})
+    values = {
+        "metrics": report.means,
+        "users": len(report.users),
+        "users_without_relevant": report.users_without_relevant,
+        "interactions_left_out": report.interactions_left_out,
+    }
+    show(str(report), values, as_json=as_json)
+
+
+def compare(
+    file: options.Data,
+    variants: Annotated[
+        str,
+        typer.Option(metavar="NAME,NAME", help="What to compare, separated by commas; see `diffrec fit --variant`."),
+    ] = ",".join(DEFAULT_VARIANTS),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="VARIANT.NAME=VALUE",
+            help="A setting of one of them, and as many as you like: --set diffrec.dims=600 --set ease.l2=500.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Fits of each recommender that draws random numbers.")
+    ] = 3,
+    metric: options.Metric = "ndcg@20",
+    k: options.Cuts = "10,20",
+    by: options.By = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the table here, too: .csv, .tsv, .inter, .parquet or .npz.",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fit several recommenders on the same data and say which wins, and whether it may be luck.
+
+    Each history is parted: 70% to learn from, 10% to stop on, 20% to predict. A .npz file that holds a split is used
+    as it is.
+
+    Examples
+    --------
+    diffrec compare ratings.csv
+    diffrec compare ratings.csv --variants popularity,ease,t-diffrec --seeds 1 --out table.csv
+    """
+    cuts = whole_numbers(k, "--k")
+    chosen = _variants(variants, settings, device)
+    if out is not None:
+        table_format(out)
+        require_place(out)
+    where = {} if device is None else {"device": device}
+    data = Source(file, user, item, timestamp, value).read()
+    table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
+    columns = table.columns()
+    if out is not None:
+        with table_file(out) as append:
+            append({name: np.asarray(column) for name, column in columns.items()})
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    values = {"verdict": table.verdict, "metric": metric, "users": table.users, "rows": rows, "refused": table.refused}
+    show(str(table), values, as_json=as_json)
+
+
+def _variants(names: str, settings: Sequence[str] | None, device: str | None) -> dict[str, dict[str, Any]]:
+    """What each variant is to be fitted with, checked before any data is read."""
+    chosen: dict[str, dict[str, Any]] = {name: {} for part in names.split(",") if (name := part.strip())}
+    if not chosen:
+        raise typer.BadParameter("names no recommender", param_hint="--variants")
+    for name, value in parse_settings(settings).items():
+        variant, dot, setting = name.partition(".")
+        variant = next((known for known in chosen if known.replace("-", "_") == variant), "")
+        if not variant or not dot:
+            raise typer.BadParameter(
+                f"{name!r} must begin with one of the variants, such as {next(iter(chosen))}.{name}", param_hint="--set"
+            )
+        chosen[variant][setting] = value
+    for variant, values in chosen.items():
+        require_possible({"variant": variant, **values} | ({} if device is None else {"device": device}))
+    return chosen

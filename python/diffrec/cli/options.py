@@ -1,0 +1,121 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffrec.comparison import metric_cut
+from diffrec.data._checks import one_of
+from diffrec.data.files import PARTS
+from diffrec.data.split import WAYS
+
+_COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
+_IDS = "separated by commas, or @FILE with one on each line (@- reads standard input)"
+
+#: Of a file that holds a split: all of its parts.
+ALL = "all"
+
+
+def _checked(check: Callable[[str], object]) -> Callable[[str | None], str | None]:
+    """Make a wrong value a usage error, heard of before any work."""
+
+    def callback(value: str | None) -> str | None:
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from None
+        return value
+
+    return callback
+
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="Interactions, one on each row: .csv, .tsv, .inter, .parquet or .npz.",
+        show_default=False,
+        readable=False,
+    ),
+]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="A model that `diffrec fit` has saved.", show_default=False, readable=False),
+]
+
+User = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Who.", rich_help_panel=_COLUMNS, show_default=False),
+]
+Item = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="What they took.", rich_help_panel=_COLUMNS, show_default=False),
+]
+Timestamp = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="When: a number, or a date such as 2026-01-31 or 2026-01-31T12:30.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+    ),
+]
+Value = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="How much it counts; never guessed: a rating is used only if named.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+    ),
+]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART",
+        callback=_checked(lambda value: one_of("part", value, (*PARTS, ALL))),
+        help="Of a .npz file that holds a split: take train, valid or test, or all, instead of each for its purpose.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+    ),
+]
+
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Of every random draw; by default 0.", show_default=False)]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE",
+        help="auto (a GPU where there is one), cpu, cuda or cuda:N; by default auto.",
+        show_default=False,
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WAY",
+        callback=_checked(lambda value: one_of("by", value, WAYS)),
+        help="How to part each history: time (newest last), random or leave-last; by default time where there are "
+        "times, else random.",
+        show_default=False,
+    ),
+]
+Users = Annotated[
+    str | None,
+    typer.Option(
+        metavar="IDS", help=f"Only for these users: ids {_IDS}. By default all users of the model.", show_default=False
+    ),
+]
+Allow = Annotated[
+    str | None, typer.Option(metavar="IDS", help=f"Recommend only these items: ids {_IDS}.", show_default=False)
+]
+Deny = Annotated[
+    str | None, typer.Option(metavar="IDS", help=f"Never recommend these items: ids {_IDS}.", show_default=False)
+]
+Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
+Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on the way: no progress, no notes.")]

@@ -1,0 +1,59 @@
+"""What is printed where: results on standard output, notes on standard error."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from diffrec.data.tables import Append, Block
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """Say on standard error how things go."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a result on standard output, as text or as one JSON object."""
+    print(json.dumps(values, indent=2, default=_plain) if as_json else text)
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """Lay names and values out, a line each.
+
+    Examples
+    --------
+    >>> print(pairs({"users": 60, "variant": "ease"}))
+    users    60
+    variant  ease
+    """
+    wide = max(map(len, values))
+    return "\n".join(f"{name:{wide}}  {value}".rstrip() for name, value in values.items())
+
+
+def json_lines(stream: IO[str]) -> Append:
+    """Write a JSON object per row to an open stream."""
+
+    def append(block: Block) -> None:
+        columns = [_numbers(column) for column in block.values()]
+        for row in zip(*columns, strict=True):
+            stream.write(json.dumps(dict(zip(block, row, strict=True))) + "\n")
+
+    return append
+
+
+def _numbers(column: np.ndarray[Any, Any]) -> list[Any]:
+    # A float32 as the shortest decimal that stands for it.
+    exact = column.astype(np.str_).astype(np.float64) if column.dtype == np.float32 else column
+    return list(exact.tolist())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)

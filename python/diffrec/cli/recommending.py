@@ -1,0 +1,143 @@
+"""``diffrec recommend``: lists for any number of users, a block of them in memory at a time."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from tqdm.auto import tqdm
+
+from diffrec import Interactions, Recommender, Top
+from diffrec.cli import options
+from diffrec.cli.inputs import Source, load_model, one_of_two, onto, picked, require_place, say_left_out
+from diffrec.cli.output import json_lines, show
+from diffrec.data._encode import IdArray
+from diffrec.data.tables import Append, table_file, table_format, text_table
+from diffrec.recommenders.base import USER_BLOCK
+
+# Rows of the table held at once, about: each takes some tens of bytes, more with long text ids.
+_ROWS_AT_ONCE = 1 << 19
+
+
+def recommend(
+    model: options.Model,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="K", help="How many items for each user.")] = 20,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write: .csv, .tsv, .inter, .parquet or .npz. Without it, CSV goes to standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    users: options.Users = None,
+    histories: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Recommend to the people in this file from their interactions there, known to the model or not.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    allow: options.Allow = None,
+    deny: options.Deny = None,
+    include_seen: Annotated[
+        bool, typer.Option("--include-seen", help="Recommend also what a user has taken already.")
+    ] = False,
+    device: options.Device = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object: with --out of what was written, else for each row.")
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Recommend items to users, as a table of user, item, rank and score.
+
+    The best item of a user has rank 1. What a user has taken already is left out. The table is written as it is made,
+    so it may be larger than memory.
+
+    Examples
+    --------
+    diffrec recommend model.diffrec --k 10 --out recommendations.csv
+    diffrec recommend model.diffrec --k 5 --users 12,57
+    diffrec recommend model.diffrec --histories newcomers.csv --out recommendations.parquet
+    """
+    one_of_two(users, histories, "--users / --histories")
+    if histories is None and any(name is not None for name in (user, item, timestamp, value)):
+        raise typer.BadParameter(
+            "only --histories has columns; --users names the people", param_hint="--user and others"
+        )
+    if out is not None:
+        table_format(out)
+        require_place(out)
+    fitted = load_model(model, device)
+    known = fitted.train_
+    people: Interactions | IdArray
+    if histories is not None:
+        people, left_out = onto(Source(histories, user, item, timestamp, value).interactions(), known.items)
+        say_left_out(left_out, histories, quiet=quiet)
+    else:
+        chosen = picked(users, known.users)
+        people = known.users.ids if chosen is None else chosen
+    choice = {
+        "exclude_seen": not include_seen,
+        "allow": picked(allow, known.items),
+        "deny": picked(deny, known.items),
+    }
+    n = len(people.users) if isinstance(people, Interactions) else len(people)
+    rows = 0
+    with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=True if quiet else None) as bar:
+        for top in blocks(fitted, people, k, **choice):
+            columns = top.columns()
+            append(columns)
+            rows += len(columns["user"])
+            bar.update(len(top))
+    if out is not None:
+        show(
+            f"{out}: {rows:,} recommendations for {n:,} users",
+            {"file": str(out), "users": n, "rows": rows, "k": k},
+            as_json=as_json,
+        )
+
+
+def blocks(model: Recommender, people: Interactions | IdArray, k: int, **choice: Any) -> Iterator[Top]:
+    """Recommend to known users or to people with histories, some of them at a time.
+
+    The lists are those of one call for all of them.
+
+    Parameters
+    ----------
+    people : Interactions or ids (n,)
+        Histories over the items of the model, or ids of users it knows.
+    k : int
+        Length of the lists.
+    **choice
+        As for ``Recommender.recommend``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> model = diffrec.fit(np.eye(600, 3) + 1, variant="popularity")
+    >>> [len(top) for top in blocks(model, np.arange(600), 1000)]
+    [512, 88]
+    """
+    n = len(people.users) if isinstance(people, Interactions) else len(people)
+    # Whole blocks of the ranking, so that what it draws for a user is what one call would draw.
+    size = USER_BLOCK * max(1, min(16, _ROWS_AT_ONCE // (USER_BLOCK * k)))
+    for start in range(0, n, size):
+        stop = min(start + size, n)
+        some = people.take(np.arange(start, stop)) if isinstance(people, Interactions) else people[start:stop]
+        yield model.recommend(some, k, **choice)
+
+
+def _opened(out: Path | None, *, as_json: bool) -> AbstractContextManager[Append]:
+    if out is not None:
+        return table_file(out)
+    return nullcontext(json_lines(sys.stdout) if as_json else text_table(sys.stdout))

@@ -1,0 +1,67 @@
+"""``diffrec split``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffrec import Split
+from diffrec.cli import options
+from diffrec.cli.inputs import Source, require_place
+from diffrec.cli.output import pairs, show
+from diffrec.data.files import PARTS
+from diffrec.data.tables import table_format
+
+
+def split(
+    file: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER",
+            help="Where train, valid and test are written, in files of these names.",
+            show_default=False,
+        ),
+    ],
+    by: options.By = None,
+    valid: Annotated[float, typer.Option(metavar="SHARE", help="Share of each history to stop training on.")] = 0.1,
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of each history to predict.")] = 0.2,
+    seed: options.Seed = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="SUFFIX",
+            help="csv, tsv, inter, parquet or npz; by default that of the file.",
+            show_default=False,
+        ),
+    ] = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    as_json: options.Json = False,
+) -> None:
+    """Part each user's history into train, valid and test, for `diffrec fit` and `diffrec evaluate`.
+
+    Examples
+    --------
+    diffrec split ratings.csv --out parts
+    diffrec split ratings.csv --out parts --by random --seed 7 --format parquet
+    """
+    ending = file.suffix if suffix is None else f".{suffix.removeprefix('.')}"
+    files = {name: out / f"{name}{ending}" for name in PARTS}
+    for one in files.values():
+        table_format(one)
+        require_place(one)
+    data = Source(file, user, item, timestamp, value).read()
+    if isinstance(data, Split):
+        raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")
+    parts = data.split(by or ("random" if data.timestamps is None else "time"), valid, test, seed or 0)
+    for name, part in zip(PARTS, parts, strict=True):
+        part.write(files[name])
+    values = {
+        name: {"file": str(files[name]), "interactions": len(part)} for name, part in zip(PARTS, parts, strict=True)
+    }
+    words = {name: f"{len(part):,} interactions in {files[name]}" for name, part in zip(PARTS, parts, strict=True)}
+    show(pairs(words), values, as_json=as_json)

@@ -1,0 +1,258 @@
+"""The other commands: what they print, what they leave, and how they refuse."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec.cli import doctor
+from support.commands import fail, leftovers, run, succeed
+
+
+def test_fit_says_what_it_learnt(folder: Path) -> None:
+    result = run("fit", "ratings.csv", "--out", "new/m.diffrec", "--set", "dims=8", "--set", "epochs=5")
+    assert result.exit_code == 0, result.output
+    assert "DiffRec(epochs=5, dims=(8,))" in result.stdout
+    assert "60 users x 40 items" in result.stdout
+    assert "recall@20" in result.stdout
+    assert "epoch 5: loss" in result.stderr
+    assert diffrec.load("new/m.diffrec").get_params()["dims"] == (8,)
+    assert leftovers(folder / "new") == []
+
+
+def test_fit_as_json(folder: Path) -> None:
+    result = run("fit", "ratings.csv", "--out", "m.diffrec", "--variant", "ease", "--json", "--quiet")
+    told = json.loads(result.stdout)
+    assert told["class"] == "EASE"
+    assert (told["users"], told["items"], told["file"]) == (60, 40, "m.diffrec")
+    assert told["bytes"] == Path("m.diffrec").stat().st_size
+    assert result.stderr == ""
+
+
+def test_fit_stops_on_the_file_it_is_given(folder: Path, data: diffrec.Interactions) -> None:
+    train, valid, _ = data.split()
+    train.write("train.parquet")
+    diffrec.Interactions.from_arrays(["never seen"], ["a book"]).write("other.csv")
+    valid.write("valid.parquet")
+    quick = ("--set", "dims=8", "--set", "epochs=5", "--set", "batch_size=30")
+    succeed("fit", "train.parquet", "--valid", "valid.parquet", "--out", "m.diffrec", *quick)
+    read = [diffrec.Interactions.read(f"{part}.parquet") for part in ("train", "valid")]
+    expected = diffrec.fit(read[0], valid=read[1], dims=8, epochs=5, batch_size=30, progress=False)
+    assert diffrec.load("m.diffrec").training_.best_validation == expected.training_.best_validation
+    said = fail(1, "fit", "train.parquet", "--valid", "other.csv", "--out", "m2.diffrec", *quick)
+    assert "other.csv has no interaction whose user and item are both known; its users are such as 'never seen'" in said
+    assert not Path("m2.diffrec").exists()
+
+
+def test_columns_are_named_guessed_or_counted(folder: Path) -> None:
+    (folder / "named.csv").write_text("who,what,stars\na,x,5\nb,y,3\n")
+    succeed(
+        "fit", "named.csv", "--out", "m", "--user", "who", "--item", "what", "--value", "stars", "--variant", "ease"
+    )
+    assert diffrec.load("m").train_.matrix.data.tolist() == [5, 3]
+    (folder / "bare.tsv").write_text("a\tx\t5\nb\ty\t6\n")
+    succeed("fit", "bare.tsv", "--out", "m", "--user", 0, "--item", 1, "--timestamp", 2, "--variant", "ease")
+    assert diffrec.load("m").train_.timestamps.tolist() == [5, 6]  # type: ignore[union-attr]
+    (folder / "guessed.inter").write_text("user_id:token\titem_id:token\n1\t2\n3\t4\n")
+    succeed("fit", "guessed.inter", "--out", "m", "--variant", "ease")
+    assert list(diffrec.load("m").train_.users) == [1, 3]
+
+
+def write_split(file: str) -> None:
+    pairs = {"train": [[0, 0], [1, 1], [0, 2], [2, 1]], "valid": [[0, 1], [1, 2]], "test": [[1, 0], [2, 0]]}
+    np.savez(file, shape=np.array([3, 3]), **{name: np.array(part) for name, part in pairs.items()})
+
+
+def test_a_split_is_used_part_by_part(folder: Path) -> None:
+    write_split("split.npz")
+    result = run("fit", "split.npz", "--out", "m", "--variant", "popularity")
+    assert "learning from the train part of this split, stopping on its valid part" in result.stderr
+    assert len(diffrec.load("m").train_) == 4
+    told = json.loads(succeed("evaluate", "m", "split.npz", "--k", 1, "--json"))
+    split = diffrec.Split.read("split.npz")
+    expected = diffrec.load("m").evaluate(split.test, seen=split.valid, k=[1])
+    assert told["metrics"] == expected.means
+    succeed("fit", "split.npz", "--part", "all", "--out", "m", "--variant", "popularity")
+    assert len(diffrec.load("m").train_) == 8
+    succeed("fit", "split.npz", "--part", "test", "--out", "m", "--variant", "popularity")
+    assert len(diffrec.load("m").train_) == 2
+    assert "wins with ndcg@1" in succeed(
+        "compare", "split.npz", "--variants", "popularity", "--metric", "ndcg@1", "--k", 1
+    )
+    assert "part must be one of" in fail(2, "fit", "split.npz", "--part", "half", "--out", "m")
+    assert "--part 'test' needs a .npz file" in fail(1, "fit", "ratings.csv", "--part", "test", "--out", "m")
+    assert "is a split already" in fail(1, "split", "split.npz", "--out", "parts")
+
+
+def test_split_then_fit_then_evaluate(folder: Path, data: diffrec.Interactions) -> None:
+    said = succeed("split", "ratings.csv", "--out", "parts", "--format", "tsv")
+    expected = data.split(by="time")
+    for name, part in zip(("train", "valid", "test"), expected, strict=True):
+        read = diffrec.Interactions.read(f"parts/{name}.tsv")
+        assert len(read) == len(part)
+        assert f"{len(part)} interactions in parts/{name}.tsv" in said
+    succeed("fit", "parts/train.tsv", "--out", "m", "--variant", "ease")
+    result = run("evaluate", "m", "parts/test.tsv", "--seen", "parts/valid.tsv", "--k", "5,10", "--per-user", "u.csv")
+    report = diffrec.fit(expected.train, variant="ease").evaluate(expected.test, seen=expected.valid, k=(5, 10))
+    assert result.stdout.splitlines()[0].split() == ["metric", "@5", "@10"]
+    assert f"{report['ndcg@10']:.4f}" in result.stdout
+    lines = Path("u.csv").read_text().splitlines()
+    assert lines[0].startswith("user,precision@5,precision@10,recall@5")
+    assert len(lines) == 1 + len(report.users)
+
+
+def test_evaluate_counts_what_the_model_does_not_know(folder: Path, data: diffrec.Interactions) -> None:
+    rows = [
+        (data.users[0], data.items[data.matrix[[1]].indices[0]]),
+        ("stranger", data.items[0]),
+        (data.users[0], "new"),
+    ]
+    diffrec.Interactions.from_arrays(*map(list, zip(*rows, strict=True))).write("test.csv")
+    told = json.loads(succeed("evaluate", "model.diffrec", "test.csv", "--json"))
+    assert (told["users"], told["users_without_relevant"], told["interactions_left_out"]) == (1, 59, 2)
+    assert "2 interactions of unknown users or items left out" in succeed("evaluate", "model.diffrec", "test.csv")
+
+
+def test_compare_says_who_wins(folder: Path) -> None:
+    chosen = (
+        "compare",
+        "ratings.csv",
+        "--variants",
+        "popularity, t-diffrec",
+        "--seeds",
+        1,
+        "--k",
+        5,
+        "--metric",
+        "ndcg@5",
+    )
+    settings = ("--set", "t-diffrec.dims=8", "--set", "t-diffrec.epochs=1")
+    told = json.loads(succeed(*chosen, *settings, "--out", "table.csv", "--json", "--by", "random"))
+    assert {row["name"] for row in told["rows"]} == {"popularity", "t-diffrec"}
+    assert told["rows"][0]["ndcg@5"] >= told["rows"][1]["ndcg@5"]
+    assert told["verdict"].startswith(told["rows"][0]["name"])
+    assert next(row["parameters"] for row in told["rows"] if row["name"] == "t-diffrec") > 0
+    assert Path("table.csv").read_text().startswith("name,variant,recall@5,")
+    assert "wins with ndcg@5" in succeed(*chosen, *settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--variants", "popularity,esae"], "--variant: 'esae' is none of .*did you mean 'ease'"),
+        (["--variants", ","], "--variants: names no recommender"),
+        (["--set", "dims=8"], "--set: 'dims' must begin with one of the variants, such as popularity.dims"),
+        (["--set", "ials.factors=8"], "must begin with one of the variants"),
+        (["--set", "ease.l3=8"], "--set: 'l3' is not a setting"),
+        (["--metric", "ndgc@20"], "--metric.*: metric must be one of"),
+        (["--metric", "coverage@20"], "--metric.*'coverage'"),
+        (["--k", "0"], "--k: '0' must be whole numbers above 0"),
+        (["--seeds", "0"], "--seeds"),
+        (["--by", "tiem"], "--by.*: by must be one of .*did you mean 'time'"),
+    ],
+)
+def test_compare_refuses_before_the_data_is_read(tmp_path: Path, given: list[str], message: str) -> None:
+    said = fail(2, "compare", tmp_path / "gone.csv", *given)
+    assert re.search(message, said), said
+
+
+def test_info_tells_settings_and_training(folder: Path, data: diffrec.Interactions) -> None:
+    diffrec.fit(data, dims=(8,), epochs=5, time_weights="linear", progress=False).save("m.diffrec")
+    said = succeed("info", "m.diffrec")
+    assert "DiffRec(epochs=5, dims=(8,), time_weights='linear')" in said
+    assert re.search(r"(?m)^  lr +0\.001$", said)
+    assert re.search(r"(?m)^training +5 epochs, best at 5$", said)
+    told = json.loads(succeed("info", "m.diffrec", "--json"))
+    assert told["settings"]["dims"] == [8]
+    assert told["changed"] == ["epochs", "dims", "time_weights"]
+    assert told["validation"]["metric"] == "recall@20"
+    assert told["facts"]["parameters"] == diffrec.load("m.diffrec").training_.facts["parameters"]
+
+
+def test_demo_runs_on_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interactions) -> None:
+    fit = diffrec.fit
+    monkeypatch.setattr(diffrec, "fit", lambda *a, **k: fit(*a, **k | ({} if k["variant"] == "popularity" else QUICK)))
+    said = succeed("demo", "ratings.csv")
+    assert "saved (" in said
+    assert "t-diffrec" in said
+
+
+QUICK = {"dims": (8,), "epochs": 1}
+
+
+def test_doctor_passes_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = succeed("doctor")
+    assert re.search(r"(?m)^self-check +passed in", said)
+    assert re.search(rf"(?m)^diffrec +{re.escape(diffrec.__version__)}$", said)
+    assert re.search(r"(?m)^extra cli +typer \d", said)
+    told = json.loads(succeed("doctor", "--json"))
+    assert told["simd"]["level"] in told["simd"]["available"]
+    assert told["threads"]["kernels"] >= 1
+    assert told["memory_available"] > 0
+    assert told["bfloat16"]["speed_over_float32"] > 0
+    assert told["extras"]["parquet"]["pyarrow"] is not None
+    assert told["self_check"]["problem"] is None
+
+
+def test_doctor_fails_where_the_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(*_: object, **__: object) -> None:
+        raise RuntimeError("no such\ninstruction")
+
+    monkeypatch.setattr(diffrec, "fit", unable)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert re.search(r"(?m)^self-check +FAILED: RuntimeError: no such instruction$", result.stdout)
+
+
+def test_doctor_notices_wrong_rankings(monkeypatch: pytest.MonkeyPatch) -> None:
+    score = diffrec.Recommender.score
+    monkeypatch.setattr(diffrec.Recommender, "score", lambda self, users=None: -score(self, users))
+    assert doctor.self_check()["problem"] == "the best items are not those with the highest scores"
+
+
+def test_doctor_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "importlib.metadata.requires",
+        lambda name: ["torch>=2.4", 'nonesuch>=1 ; extra == "wild"', "typer>=0.26; extra == 'cli'"],
+    )
+    assert set(doctor.extras()) == {"wild", "cli"}
+    assert re.search(r"extra wild +nonesuch missing \(pip install 'diffrec\[wild\]'\)", succeed("doctor"))
+
+
+def test_the_version_is_printed() -> None:
+    assert succeed("--version") == f"diffrec {diffrec.__version__}\n"
+
+
+def test_errors_are_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fail(1, "info", "gone.diffrec") == "error: there is no model file 'gone.diffrec'\n"
+    assert "'ratings.csv' is not a diffrec model" in fail(1, "info", "ratings.csv")
+    (folder / "bare.csv").write_text("1,2\n3,4\n")
+    said = fail(1, "fit", "bare.csv", "--out", "m")
+    assert said.count("\n") == 1
+    assert (
+        "(--user '...', --item '...') or, if the file has no header, give their positions (--user 0, --item 1)" in said
+    )
+    monkeypatch.setenv("DIFFREC_TRACEBACK", "1")
+    assert isinstance(run("fit", "bare.csv", "--out", "m").exception, ValueError)
+
+
+def test_mistakes_of_the_program_are_not_called_bad_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError("a mistake")
+
+    monkeypatch.setattr(diffrec, "fit", broken)
+    assert isinstance(run("fit", "ratings.csv", "--out", "m").exception, AssertionError)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diffrec, "fit", None)  # it would not get that far
+    assert "is a folder; name a file" in fail(1, "fit", "ratings.csv", "--out", folder)
+    assert "is a file, so ratings.csv/m cannot be written" in fail(1, "fit", "ratings.csv", "--out", "ratings.csv/m")
+    monkeypatch.setattr("os.access", lambda _, mode: mode == os.R_OK)
+    assert "may not be written to; name another place" in fail(1, "fit", "ratings.csv", "--out", "m")

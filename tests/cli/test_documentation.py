@@ -1,0 +1,96 @@
+"""Every command in the README, in the documentation and in the help runs as it stands."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import diffrec
+from diffrec import comparison
+from diffrec.cli.app import COMMANDS
+from diffrec.recommenders import VARIANTS
+from diffrec.recommenders.trained import TrainedRecommender
+from support.commands import run, succeed
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands_in(document: str) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("diffrec ")]
+
+
+def examples() -> list[str]:
+    lines = [line.strip() for command in COMMANDS for line in (command.__doc__ or "").splitlines()]
+    # Minutes on the world that is generated without a file; `make demo` runs it.
+    return [line for line in lines if line.startswith("diffrec ") and line != "diffrec demo"]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interactions) -> None:
+    """The files that the commands name, and fits that stop early."""
+    monkeypatch.chdir(tmp_path)
+    numbered = diffrec.Interactions.from_csr(data.matrix, data.timestamps)
+    numbered.write("ratings.csv")
+    for name, part in zip(("train", "valid", "test"), numbered.split(), strict=True):
+        part.write(f"{name}.csv")
+    numbered.take([3, 4]).write("newcomers.csv")
+    Path("some.txt").write_text("12\n57\n")
+    Path("orders.csv").write_text(
+        "buyer,thing,bought,amount\n1,2,2026-01-31,3\n2,3,2026-02-01T10:00,1\n2,2,2026-01-01,1\n"
+    )
+    Path("bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
+    diffrec.fit(numbered, variant="popularity").save("model.diffrec")
+
+    fit = diffrec.fit
+
+    def quick(*arguments: Any, **settings: Any) -> diffrec.Recommender:
+        trained = issubclass(VARIANTS[settings.get("variant", "diffrec")][0], TrainedRecommender)
+        return fit(*arguments, **settings | ({"epochs": 2} if trained else {}))
+
+    monkeypatch.setattr(diffrec, "fit", quick)
+    monkeypatch.setattr(comparison, "fit", quick)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("document", ["README.md", "docs/command-line.md"])
+def test_documents(document: str) -> None:
+    commands = commands_in(document)
+    assert len(commands) >= 8
+    for command in commands:
+        succeed(*shlex.split(command, comments=True)[1:])
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("command", examples())
+def test_examples_of_the_help(command: str) -> None:
+    succeed(*shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_help_has_every_option_explained_and_every_example_on_its_line(command: Any) -> None:
+    said = succeed(command.__name__, "--help")
+    lines = [line.strip() for line in said.splitlines()]
+    own = [line.strip() for line in command.__doc__.splitlines() if line.strip().startswith("diffrec ")]
+    assert own
+    assert set(own) <= set(lines)
+    first = command.__doc__.splitlines()[0].strip()
+    assert first in lines
+    assert first in succeed("--help")
+    for line in lines:
+        # An option's row ends with its meaning: a sentence, perhaps with its default.
+        if re.match(r"│ \*? *--", line):
+            assert re.search(r"[.\]] *│$", line), line
+
+
+def test_the_documents_name_every_command() -> None:
+    text = (ROOT / "docs/command-line.md").read_text()
+    named = re.findall(r"(?m)^\| `diffrec (\w+)", text)
+    assert named == [command.__name__ for command in COMMANDS]
+    assert set(re.findall(r"(?m)^\| (\d+) \|", text)) == {"0", "1", "2", "130"}
+
+
+def test_no_command_is_an_answer_in_itself() -> None:
+    assert "Usage: diffrec" in run().output
