@@ -78,3 +78,21 @@ def ranking_metrics(ranked, relevant: Sequence[set[int]], k: Sequence[int]) -> N
 
 def coverage(ranked, n_items, k: Sequence[int]) -> NDArray[np.float64]:
     return np.array([len(set(ranked[:, :cut].ravel().tolist()) - {-1}) / n_items for cut in k])
+
+
+def prefix_rows(indptr, items, times, n_items, rows, cuts, scales) -> list[list[tuple[int, float]]]:
+    """Column and weight of each entry, a list per row; scale by scale, the newest first."""
+    out = []
+    for row, cut in zip(rows, cuts, strict=True):
+        history = items[indptr[row] : indptr[row] + cut].tolist()
+        moments = times[indptr[row] : indptr[row] + cut].tolist()
+        entries = []
+        for number, (kind, length) in enumerate(scales):
+            for age, (item, moment) in enumerate(zip(history[::-1], moments[::-1], strict=True)):
+                passed = age if kind == "interactions" else moments[-1] - moment
+                weight = 1 / np.sqrt(cut) if kind == "even" else np.exp(-passed / length)
+                if weight < 1e-4:
+                    break
+                entries.append((number * n_items + item, weight))
+        out.append(entries)
+    return out

@@ -37,8 +37,7 @@ def anchor_equations(s: "DiffRecSettings", inputs: "Csr | Timeline") -> Ridge:
 
 def _cut(s: "DiffRecSettings", timeline: Timeline) -> list[tuple[Csr, Csr]]:
     rng = np.random.default_rng(s.seed)
-    users = np.flatnonzero(timeline.lengths >= 2)
-    rows = np.repeat(users, min(s.anchor_cuts, max(1, _MOST_ROWS // max(len(users), 1))))
+    rows = np.repeat(np.arange(len(timeline.lengths)), (timeline.lengths - 1).clip(0, s.anchor_cuts))
     if len(rows) > _MOST_ROWS:
         rows = rng.choice(rows, _MOST_ROWS, replace=False)
     pairs = []

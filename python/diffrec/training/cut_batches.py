@@ -48,7 +48,7 @@ class CutBatches:
     horizon : int
         How many of the following items are to be forecast.
     cuts : int
-        Of each history in an epoch, where it has at least two interactions.
+        Of each history in an epoch; fewer where it cannot be cut at so many places.
     length : int
         How many of the last items an encoder reads; 0 for none.
     batch_size : int
@@ -64,7 +64,7 @@ class CutBatches:
     >>> timeline = Timeline(Interactions.from_arrays([0, 0, 1], [0, 1, 1], timestamp=[1, 2, 3]))
     >>> batches = CutBatches(timeline, [None], horizon=5, cuts=3, length=0, batch_size=2, device="cpu", seed=0)
     >>> [len(batch) for batch in batches]
-    [2, 1]
+    [1]
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class CutBatches:
         self._device = device
         self._seed = seed
         self._shuffle = np.random.default_rng(seed)
-        self._rows = np.repeat(np.flatnonzero(timeline.lengths >= 2), cuts)
+        self._rows = np.repeat(np.arange(len(timeline.lengths)), (timeline.lengths - 1).clip(0, cuts))
         self._number = 0
 
     def __len__(self) -> int:

@@ -1,0 +1,52 @@
+"""The loss of forecasts, with its hand-made gradients, against autograd."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from diffrec.diffusion import HistoryEncoder, SparseRows, forecast_loss
+
+GENERATOR = torch.Generator().manual_seed(0)
+H, ITEMS, BIAS, ADDED = (torch.randn(*shape, generator=GENERATOR) for shape in ((6, 4), (9, 4), (9,), (6, 9)))
+TARGETS = (torch.rand(6, 9, generator=GENERATOR) < 0.3) * torch.rand(6, 9, generator=GENERATOR)
+TARGETS[2] = 0  # a history that nothing follows
+
+
+def plain(h: Tensor, items: Tensor, bias: Tensor, added: Tensor, log_scale: Tensor, likelihood: str) -> Tensor:
+    scores = h @ items.T + bias + log_scale.exp() * added
+    if likelihood == "softmax":
+        return -(TARGETS * functional.log_softmax(scores, dim=1)).sum(dim=1).mean()
+    return (scores - TARGETS).square().sum(dim=1).mean()
+
+
+@pytest.mark.parametrize("likelihood", ["softmax", "squared"])
+@pytest.mark.parametrize("anchored", [False, True])
+def test_loss_and_gradients_are_autograds(likelihood: str, anchored: bool) -> None:
+    added = ADDED if anchored else torch.zeros_like(ADDED)
+    mine, theirs = ([x.clone().requires_grad_() for x in (H, ITEMS, BIAS, torch.tensor(0.7))] for _ in range(2))
+    expected = plain(theirs[0], theirs[1], theirs[2], added, theirs[3], likelihood)
+    (3 * expected).backward()
+    *layer, log_scale = mine
+    given = (ADDED, log_scale) if anchored else (None, None)
+    loss = forecast_loss(*layer, SparseRows.from_dense(TARGETS), likelihood, *given)
+    (3 * loss).backward()
+    torch.testing.assert_close(loss, expected)
+    for one, other in zip(mine[: 4 if anchored else 3], theirs, strict=False):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_scores_far_from_zero_do_not_overflow() -> None:
+    one = SparseRows.from_dense(torch.tensor([[0.0, 1.0]]))
+    loss = forecast_loss(torch.tensor([[300.0]]), torch.tensor([[1.0], [2.0]]), torch.zeros(2), one)
+    assert float(loss) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_encoder_reads_the_order_and_nothing_beyond_its_length() -> None:
+    torch.manual_seed(0)
+    encoder = HistoryEncoder(items=6, length=3, width=8, layers=2, out=5).eval()
+    encoded = encoder(torch.tensor([[0, 1, 2], [1, 0, 2], [-1, -1, 2], [-1, -1, -1]]))
+    assert torch.isfinite(encoded).all()
+    assert not torch.allclose(encoded[0], encoded[1])
+    alone = encoder(torch.tensor([[-1, -1, 2]]))
+    torch.testing.assert_close(encoded[2:3], alone)

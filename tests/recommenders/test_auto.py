@@ -1,0 +1,89 @@
+"""fit without a variant: what it chooses, says and leaves alone."""
+
+import logging
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec import DiffRec, Interactions
+from diffrec.recommenders import auto
+
+
+def walks(users: int = 150, length: int = 12, items: int = 40, seed: int = 0) -> Interactions:
+    rng = np.random.default_rng(seed)
+    user, step = np.divmod(np.arange(users * length), length)
+    item = (rng.integers(items, size=users)[user] + step) % items
+    return Interactions.from_arrays(user, item, timestamp=step, items=np.arange(items))
+
+
+def test_it_uses_the_order_where_that_ranks_better(caplog: pytest.LogCaptureFixture) -> None:
+    data = walks()
+    with caplog.at_level(logging.INFO, "diffrec"):
+        model = diffrec.fit(data, progress=False, budget="20s")
+    assert isinstance(model, DiffRec)
+    assert model.settings.objective == "forecast"
+    assert model.train_ is data
+    chosen = str(model.training_.facts["chosen"])
+    assert "recall@20" in chosen
+    assert "the order is used" in chosen
+    assert chosen in caplog.text
+
+
+def test_it_does_without_an_order() -> None:
+    data = diffrec.datasets.synthetic(users=200, items=50, seed=0)
+    data = Interactions(data.matrix, None, data.users, data.items)
+    model = diffrec.fit(data, progress=False)
+    assert isinstance(model, DiffRec)
+    assert model.settings.objective == "reconstruct"
+    assert model.settings.anchor
+    assert model.settings.holdout == 0
+    assert model.settings.anchor_scale is not None
+    assert "the order is not used" in str(model.training_.facts["chosen"])
+
+
+def test_a_rival_is_handed_out_only_where_it_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = diffrec.datasets.synthetic(users=200, items=50, seed=0)
+    data = Interactions(data.matrix, None, data.users, data.items)
+    monkeypatch.setattr(auto, "_LEAD", -1.0)
+    model = diffrec.fit(data, progress=False)
+    assert not isinstance(model, DiffRec)
+    assert "ranks better than diffrec(" in str(model.training_.facts["chosen"])
+
+
+def test_given_validation_is_what_it_chooses_on() -> None:
+    train, valid, _ = walks().split(by="time", valid=0.2, test=0.0)
+    model = diffrec.fit(train, valid=valid, progress=False, budget="20s")
+    assert model.train_ is train
+    assert f"on {len(valid):,} held-out" in str(model.training_.facts["chosen"])
+
+
+def test_too_little_to_choose_by() -> None:
+    model = diffrec.fit(np.eye(5, dtype=np.float32) + np.eye(5, k=1, dtype=np.float32), progress=False)
+    assert isinstance(model, DiffRec)
+    assert "too few" in str(model.training_.facts["chosen"])
+
+
+def test_a_seed_decides_the_choice() -> None:
+    data = diffrec.datasets.synthetic(users=200, items=50, seed=0)
+    one, other = (diffrec.fit(data, seed=3, progress=False) for _ in range(2))
+    np.testing.assert_array_equal(one.score(), other.score())
+
+
+def test_named_settings_leave_nothing_to_choose() -> None:
+    model = diffrec.fit(walks(), dims=(4,), epochs=1, progress=False)
+    assert "chosen" not in model.training_.facts
+    assert "paper" not in model.training_.facts
+
+
+@pytest.mark.parametrize(
+    ("budget", "error", "words"),
+    [
+        ("soon", ValueError, "budget must be a time such as '90s', '5min' or '1h', got 'soon'"),
+        (0, ValueError, "budget must be above 0"),
+        (None, TypeError, "budget must be a number"),
+    ],
+)
+def test_impossible_budgets(budget: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        diffrec.fit(walks(), budget=budget)  # type: ignore[arg-type]

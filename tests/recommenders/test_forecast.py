@@ -1,0 +1,154 @@
+"""Forecasting: denoiser, encoder and anchor over cut histories."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import diffrec
+from diffrec import DiffRec, Interactions
+from diffrec.data import Timeline
+from diffrec.recommenders.item_forecast import ItemForecast
+from diffrec.training import CutBatches
+
+ITEMS = 24
+
+
+def walks(users: int = 80, length: int = 8, seed: int = 0) -> Interactions:
+    """Users who walk round a circle of items, one step at a time: only the order says where they go next."""
+    rng = np.random.default_rng(seed)
+    user, step = np.divmod(np.arange(users * length), length)
+    item = (rng.integers(ITEMS, size=users)[user] + step) % ITEMS
+    return Interactions.from_arrays(user, item, timestamp=60.0 * step, items=np.arange(ITEMS))
+
+
+DATA = walks()
+SMALL: dict[str, Any] = {
+    "dims": (16,),
+    "epochs": 60,
+    "batch_size": 64,
+    "lr": 1e-2,
+    "dropout": 0.0,
+    "hidden_dropout": 0.0,
+    "horizon": 1,
+    "progress": False,
+}
+
+
+def share_of_next(model: diffrec.Recommender) -> float:
+    """How often the first recommendation is the next item on the circle."""
+    last = DATA.matrix.indices.reshape(-1, 8)[np.arange(80), DATA.timestamps.reshape(-1, 8).argmax(axis=1)]  # type: ignore[union-attr]
+    return float((model.recommend(k=1).items[:, 0] == (last + 1) % ITEMS).mean())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"anchor": False},
+        {"anchor": True},
+        {"anchor": False, "likelihood": "squared"},
+        {"likelihood": "squared"},
+        {"time_scales": (timedelta(minutes=1),)},
+        {"time_scales": (None,), "encoder_length": 3, "encoder_width": 8, "anchor": False},
+        {"noise_scale": 0.0, "lr_schedule": "constant"},
+        {"anchor_exact": 0, "anchor_rank": 20},
+    ],
+    ids=str,
+)
+def test_it_learns_the_order(settings: dict[str, Any]) -> None:
+    model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | settings))
+    assert share_of_next(model) > 0.9
+
+
+def test_even_weights_alone_cannot_tell_the_order() -> None:
+    settings: dict[str, Any] = SMALL | {"time_scales": (None,), "anchor": False}
+    reversed_walk = Interactions.from_arrays([0] * 8, range(8), timestamp=range(8, 0, -1), items=np.arange(ITEMS))
+    forward = Interactions.from_arrays([0] * 8, range(8), timestamp=range(8), items=np.arange(ITEMS))
+    model = diffrec.fit(DATA, variant="t-diffrec", **settings)
+    assert np.array_equal(model.recommend(forward, k=3).items, model.recommend(reversed_walk, k=3).items)
+    model = diffrec.fit(DATA, variant="t-diffrec", **(settings | {"time_scales": (1.0,)}))
+    assert not np.array_equal(model.recommend(forward, k=3).items, model.recommend(reversed_walk, k=3).items)
+
+
+def test_the_latent_form_forecasts_too(tmp_path: Path) -> None:
+    settings = SMALL | {"latent_dims": (16,), "autoencoder_lr": 1e-2, "kl_weight": 0.0, "encoder_dropout": 0.0}
+    model = diffrec.fit(DATA, variant="lt-diffrec", holdout=0, anchor=True, anchor_damping=0.0, **settings)
+    assert share_of_next(model) > 0.5
+    assert model.training_.facts["anchor_scale"] == 4.0
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(diffrec.load(tmp_path / "model").score(), model.score())
+
+
+@pytest.mark.parametrize("settings", [{}, {"anchor_exact": 0, "anchor_rank": 5}, {"encoder_length": 2}], ids=str)
+def test_it_survives_its_file(settings: dict[str, Any], tmp_path: Path) -> None:
+    model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 2} | settings))
+    model.save(tmp_path / "model")
+    again = diffrec.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.score(), model.score())
+    assert again.training_.facts["anchor_scale"] == model.training_.facts["anchor_scale"]
+
+
+def test_the_weight_of_the_anchor_is_learnt_or_given() -> None:
+    learnt = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 3}))
+    given = diffrec.fit(DATA, variant="t-diffrec", anchor_scale=7.0, **(SMALL | {"epochs": 3}))
+    assert learnt.training_.facts["anchor_scale"] not in (20.0, 7.0)
+    assert given.training_.facts["anchor_scale"] == pytest.approx(7.0)
+    alone = diffrec.fit(DATA, variant="anchor", objective="forecast", anchor_damping=0.0, horizon=1)
+    added = 7.0 * alone.score()
+    assert isinstance(given, DiffRec)
+    plain = given.score() - added
+    given._anchor = None
+    np.testing.assert_allclose(given.score(), plain, atol=1e-4)
+
+
+def test_reconstruction_takes_an_anchor_whose_weight_validation_learns() -> None:
+    data = diffrec.datasets.synthetic(users=200, items=60, seed=0)
+    model = DiffRec(dims=(8,), epochs=5, anchor=True, anchor_l2=5.0, progress=False).fit(data)
+    assert model.training_.facts["anchor_scale"] in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+    fixed = DiffRec(dims=(8,), epochs=5, anchor=True, anchor_scale=0.5, progress=False).fit(data)
+    assert fixed.training_.facts["anchor_scale"] == 0.5
+
+
+def test_noise_is_the_features_noise_as_the_first_layer_sees_it() -> None:
+    model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 1}))
+    network = model._model  # type: ignore[attr-defined]
+    assert isinstance(network, ItemForecast)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        drawn = torch.cat([network._noise(50) for _ in range(400)])
+        weight = network.denoiser.items_in
+        torch.testing.assert_close(drawn.T @ drawn / len(drawn), weight.T @ weight, atol=0.05, rtol=0.1)
+
+
+def test_a_plan_is_near_the_parameters_of_the_fit() -> None:
+    model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 1}))
+    assert isinstance(model, DiffRec)
+    assert model.plan(DATA).parameters == model.training_.facts["parameters"] - 1  # the anchor's weight
+
+
+def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
+    timeline = Timeline(Interactions.from_arrays([0, 0, 1, 2, 2, 2], [0, 1, 0, 0, 1, 2], timestamp=range(6)))
+    batches = CutBatches(timeline, [None], horizon=9, cuts=2, length=0, batch_size=100, device="cpu", seed=0)
+    (batch,) = batches
+    assert len(batch) == 1 + 0 + 2
+    torch.testing.assert_close(batch.after.to_dense(3).sum(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"time_scales": ()}, ValueError, "time_scales must name at least one time constant"),
+        ({"time_scales": 5.0}, TypeError, "time_scales must be a sequence"),
+        ({"time_scales": (0.0,)}, ValueError, "time_scales must be above 0"),
+        ({"horizon": 0}, ValueError, "horizon must be at least 1"),
+        ({"likelihood": "poisson"}, ValueError, "likelihood must be one of 'softmax', 'squared'"),
+        ({"objective": "guess"}, ValueError, "objective must be one of 'reconstruct', 'forecast'"),
+        ({"anchor_l2": 0.0}, ValueError, "anchor_l2 must be above 0"),
+    ],
+)
+def test_impossible_settings(settings: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        diffrec.fit(DATA, variant="t-diffrec", **settings)
