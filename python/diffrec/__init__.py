@@ -17,6 +17,7 @@ from diffrec.recommenders import (
     CFGAN,
     EASE,
     IALS,
+    Anchor,
     DiffRec,
     ItemKNN,
     LightGCN,
@@ -29,11 +30,13 @@ from diffrec.recommenders import (
     fit,
     load,
 )
+from diffrec.tuning import Tuned, tune
 
 __all__ = [
     "CFGAN",
     "EASE",
     "IALS",
+    "Anchor",
     "Comparison",
     "DiffRec",
     "Ids",
@@ -48,9 +51,11 @@ __all__ = [
     "Report",
     "Split",
     "Top",
+    "Tuned",
     "__version__",
     "compare",
     "datasets",
     "fit",
     "load",
+    "tune",
 ]

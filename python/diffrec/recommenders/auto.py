@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, Timeline
 from diffrec.recommenders.anchor import Anchor
 from diffrec.recommenders.base import Recommender
@@ -34,13 +33,14 @@ _FEWEST = 30
 _LEAD = 0.02
 
 _FORECASTS: tuple[Mapping[str, Any], ...] = ({"horizon": 5}, {"horizon": 20})
-_RECONSTRUCTIONS: tuple[Mapping[str, Any], ...] = ({"anchor_damping": 0.15}, {"anchor_damping": 0.25})
-# Where the anchor is approximated, weighing long histories less did better.
-_APPROXIMATIONS: tuple[Mapping[str, Any], ...] = (
-    {"anchor_damping": 0.25},
-    {"anchor_damping": 0.35, "anchor_row_damping": 0.25},
+_EXACT: tuple[Mapping[str, Any], ...] = ({"anchor_damping": 0.15}, {"anchor_damping": 0.25})
+_APPROXIMATE: tuple[Mapping[str, Any], ...] = (
+    {"anchor_damping": 0.25, "anchor_exact": 0},
+    {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_exact": 0},
 )
 _STRENGTHS = (3.0, 6.0, 10.0, 20.0, 40.0)
+# Items, or else users, up to which exact anchors are quick to try; items from which approximate ones are worth it.
+_FEW, _MANY = 6_000, 2_000
 _RIVALS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("itemknn", {"weighting": "bm25", "neighbors": 200}),
     ("rp3beta", {}),
@@ -137,16 +137,16 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     """
     deadline = time.perf_counter() + budget
     train = as_interactions(data, "data")
-    ordered = train.timestamps is not None and bool(np.ptp(train.timestamps) > 0)
+    ordered = _ordered(train)
     if valid is None:
-        learn, held = _newest(train) if ordered else train.split("random", _HOLDOUT, 0, named["seed"])[:2]
+        learn, held = newest_held_out(train, _HOLDOUT, named["seed"])
     else:
         learn, held = train, align(valid, train, "valid")[0]
     if len(held) < _FEWEST:
         model = make("t-diffrec" if ordered else "diffrec", **named).fit(data, valid)
         return _told(model, f"{len(held)} interactions to judge by are too few: the default form", named)
     search = _Search(learn, held, named)
-    for settings, strengths in _anchors(ordered, train.shape[1]):
+    for settings, strengths in _anchors(ordered, train.shape):
         search.anchors(settings, strengths)
     anchor = search.best("anchor")
     assert anchor is not None
@@ -174,14 +174,17 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     )
 
 
-def _anchors(ordered: bool, items: int) -> Iterator[tuple[dict[str, Any], tuple[float, ...]]]:
+def _anchors(ordered: bool, shape: tuple[int, int]) -> Iterator[tuple[dict[str, Any], tuple[float, ...]]]:
     """Settings of the anchors to be tried, and the strengths of each."""
+    users, items = shape
     if ordered:
         for settings in _FORECASTS:
-            yield {"objective": "forecast", "anchor_damping": 0.0, **settings}, (10.0,)
-        yield {"anchor_damping": 0.25}, (6.0,)
-    else:
-        for settings in _RECONSTRUCTIONS if items <= EXACT else _APPROXIMATIONS:
+            yield {"objective": "forecast", "anchor_damping": 0.0, **settings}, (10.0, 30.0)
+    if min(users, items) <= _FEW:
+        for settings in _EXACT:
+            yield dict(settings), _STRENGTHS
+    if items >= _MANY:
+        for settings in _APPROXIMATE:
             yield dict(settings), _STRENGTHS
 
 
@@ -190,7 +193,7 @@ def _denoise(
 ) -> tuple[Recommender, Trial, dict[str, Any]]:
     """Fit a denoiser to the best anchor: the model, how it did, and the settings of a fit on everything."""
     if anchor.settings.get("objective") == "forecast":
-        settings = dict(anchor.settings)
+        settings = {**anchor.settings, "dims": _width(search.learn.shape[1])}
         settings["epochs"] = _epochs("t-diffrec", settings, search.learn, deadline)
         model, trial = search.fit("t-diffrec", settings)
         if _time_left(deadline) > 5 * trial.seconds:
@@ -207,6 +210,11 @@ def _denoise(
     return model, trial, settings | {"epochs": epochs, "anchor_scale": scale, "holdout": 0.0}
 
 
+def _width(items: int) -> tuple[int]:
+    """Hidden width of a forecast: an epoch's time grows with items times width."""
+    return (600,) if items <= 5_000 else (300,) if items <= 20_000 else (200,)
+
+
 def _epochs(variant: str, settings: Mapping[str, Any], learn: Interactions, deadline: float) -> int:
     """As many epochs as the variant takes, or as a search and a fit on everything leave time for."""
     model = make(variant, **settings)
@@ -219,12 +227,21 @@ def _time_left(deadline: float) -> float:
     return deadline - time.perf_counter()
 
 
-def _newest(train: Interactions) -> tuple[Interactions, Interactions]:
-    """Part each history into its older and its newest interactions, in the order in which forecasts see them."""
-    timeline = Timeline(train)
-    held = np.floor(timeline.lengths * _HOLDOUT + 0.5).astype(np.int64)
+def _ordered(data: Interactions) -> bool:
+    return data.timestamps is not None and bool(np.ptp(data.timestamps) > 0)
+
+
+def newest_held_out(data: Interactions, share: float, seed: int) -> tuple[Interactions, Interactions]:
+    """Part each history into its older and its newest interactions, in the order in which forecasts see them.
+
+    Without an order the parts are drawn at random. Every user keeps at least one interaction.
+    """
+    if not _ordered(data):
+        return data.split("random", share, 0, seed)[:2]
+    timeline = Timeline(data)
+    held = np.floor(timeline.lengths * share + 0.5).astype(np.int64)
     is_held = timeline.newest(np.minimum(held, np.maximum(timeline.lengths - 1, 0)))
-    return train.where(~is_held), train.where(is_held)
+    return data.where(~is_held), data.where(is_held)
 
 
 def _some_users(valid: Interactions, seed: int) -> Interactions:

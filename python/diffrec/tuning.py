@@ -1,0 +1,268 @@
+"""The long search for settings, with Optuna."""
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diffrec.evaluation import parse_metric
+from diffrec.recommenders import Recommender, make
+from diffrec.recommenders.auto import newest_held_out
+from diffrec.recommenders.inputs import align, as_interactions
+from diffrec.recommenders.settings import duration, whole
+from diffrec.recommenders.variants import VARIANTS, known
+from diffrec.training import EpochRecord
+
+if TYPE_CHECKING:
+    import optuna
+
+# trial -> settings to try
+Space = Callable[["optuna.Trial"], Mapping[str, Any]]
+# Validation holds this share of each history.
+_HOLDOUT = 0.1
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes
+    ----------
+    model : Recommender
+        Fitted on all data with the best settings.
+    settings : dict
+        Those settings: keywords for ``diffrec.fit`` with the same variant.
+    value : float
+        Their validation metric.
+    metric : str
+        Its name.
+    study : optuna.Study
+        All trials; ``study.trials_dataframe()`` and ``optuna.visualization`` take it from here.
+    """
+
+    model: Recommender
+    settings: dict[str, Any]
+    value: float
+    metric: str
+    study: "optuna.Study"
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        return f"{self.metric} {self.value:.4f} on validation with {named} ({len(self.study.trials)} trials)"
+
+
+def tune(
+    data: Any,
+    *,
+    variant: str = "diffrec",
+    valid: Any = None,
+    trials: int = 50,
+    budget: str | float | datetime.timedelta | None = None,
+    metric: str = "recall@20",
+    space: Space | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    study: "optuna.Study | None" = None,
+    **settings: Any,
+) -> Tuned:
+    """Search settings of one variant, then fit it on everything with the best.
+
+    Optuna's sampler learns from the trials before (TPE); trials whose validation lags behind the median of the others
+    at the same epoch are given up early.
+
+    Parameters
+    ----------
+    data : as for ``diffrec.fit``
+        Users x items.
+    variant : str
+        A variant of ``diffrec.fit``, except ``"auto"``.
+    valid : the same kinds, optional
+        What trials are judged on; by default the newest tenth of each history (a random one without timestamps), which
+        the final fit learns from, too.
+    trials : int
+        How many settings to try, at most.
+    budget : str, number or timedelta, optional
+        When to stop trying, as ``"1h"`` or in seconds.
+    metric : str
+        What to maximise, such as ``"ndcg@20"``.
+    space : callable, optional
+        ``trial -> settings``, by ``trial.suggest_float`` and so on; by default the space of the variant in ``SPACES``.
+    seed : int
+        Of the sampler, the split and every fit.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    progress : bool
+        Show a bar over the trials.
+    study : optuna.Study, optional
+        To go on with, or with a storage that several processes share. Its direction must be to maximise.
+    **settings
+        Held fixed in every trial.
+
+    Returns
+    -------
+    Tuned
+
+    Raises
+    ------
+    ImportError
+        Without Optuna (``pip install 'diffrec[tune]'``).
+    ValueError
+        When an argument is impossible, or no trial could be fitted.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+    >>> found = tune(data, variant="itemknn", trials=3, progress=False)
+    >>> sorted(found.settings), len(found.study.trials)
+    (['neighbors', 'weighting'], 3)
+    """
+    known("variant", variant, VARIANTS)
+    parse_metric(metric)
+    trials = whole(1)("trials", trials)
+    timeout = None if budget is None else duration("budget", budget)
+    if space is None:
+        if variant not in SPACES:
+            raise ValueError(f"variant {variant!r} has nothing to tune: name a space, or one of {', '.join(SPACES)}")
+        space = SPACES[variant]
+    fixed: dict[str, Any] = {**settings, "seed": seed, "device": device, "progress": False}
+    make(variant, **fixed)  # refuses impossible settings before anything is tried
+    train = as_interactions(data, "data")
+    if valid is None:
+        learn, held = newest_held_out(train, _HOLDOUT, seed)
+    else:
+        learn, held = train, align(valid, train, "valid")[0]
+    if len(held) == 0:
+        raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+    engine = _optuna()
+    if study is None:
+        study = engine.create_study(
+            direction="maximize",
+            sampler=engine.samplers.TPESampler(seed=seed),
+            pruner=engine.pruners.MedianPruner(n_warmup_steps=5),
+        )
+
+    def value(trial: "optuna.Trial") -> float:
+        tried = {**space(trial), **fixed}
+        trial.set_user_attr("settings", {name: tried[name] for name in tried if name not in ("device", "progress")})
+        tried["callbacks"] = (_pruning(trial),)
+        try:
+            model = make(variant, **tried).fit(learn, held)
+        except (FloatingPointError, MemoryError, ValueError) as error:
+            # These settings cannot be fitted to these data; others can.
+            trial.set_user_attr("error", str(error))
+            raise engine.TrialPruned(str(error)) from error
+        trial.set_user_attr("best_epoch", model.training_.best_epoch)
+        return model._validation(learn, held, metric)
+
+    study.optimize(value, n_trials=trials, timeout=timeout, show_progress_bar=progress)
+    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+        errors = [trial.user_attrs.get("error", "given up early") for trial in study.trials]
+        raise ValueError(f"none of {len(errors)} trials could be fitted: {errors[-1]}")
+    best = {**space(engine.trial.FixedTrial(study.best_params)), **settings}
+    final = _on_everything(variant, best, study.best_trial.user_attrs["best_epoch"]) if valid is None else best
+    model = make(variant, **{**fixed, **final, "progress": progress}).fit(train, None if valid is None else held)
+    return Tuned(model, final, study.best_value, metric, study)
+
+
+def _on_everything(variant: str, settings: Mapping[str, Any], best_epoch: int) -> dict[str, Any]:
+    """The settings of a fit that holds nothing out and stops where validation was best."""
+    names = make(variant, **settings).get_params()
+    if "holdout" not in names or names.get("lr_schedule") == "cosine":
+        return dict(settings)
+    return {**settings, "epochs": max(best_epoch, 1), "holdout": 0.0}
+
+
+def _pruning(trial: "optuna.Trial") -> Callable[[EpochRecord], None]:
+    """Report each epoch's validation to the study, and give the trial up where it says so."""
+
+    def callback(record: EpochRecord) -> None:
+        if record.validation is None:
+            return
+        trial.report(record.validation, record.epoch)
+        if trial.should_prune():
+            raise _optuna().TrialPruned(f"given up in epoch {record.epoch}")
+
+    return callback
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ImportError("tuning needs Optuna: pip install 'diffrec[tune]'") from None
+    return optuna
+
+
+def _anchor(trial: "optuna.Trial") -> dict[str, Any]:
+    return {
+        "anchor_l2": trial.suggest_float("anchor_l2", 1.0, 100.0, log=True),
+        "anchor_damping": trial.suggest_float("anchor_damping", 0.0, 0.5),
+        "anchor_row_damping": trial.suggest_float("anchor_row_damping", 0.0, 0.5),
+    }
+
+
+def _diffusion(trial: "optuna.Trial") -> dict[str, Any]:
+    return {
+        "lr": trial.suggest_float("lr", 1e-5, 1e-2, log=True),
+        "dims": (trial.suggest_categorical("width", [200, 400, 600, 1000]),),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.7),
+        "steps": trial.suggest_categorical("steps", [2, 5, 10, 40]),
+        "noise_scale": trial.suggest_float("noise_scale", 1e-5, 1.0, log=True),
+        "reweight": trial.suggest_categorical("reweight", [True, False]),
+    }
+
+
+def _reconstruct(trial: "optuna.Trial") -> dict[str, Any]:
+    return {**_diffusion(trial), "anchor": True, **_anchor(trial)}
+
+
+def _forecast(trial: "optuna.Trial") -> dict[str, Any]:
+    fast, slow = trial.suggest_float("fast", 0.5, 3.0, log=True), trial.suggest_float("slow", 4.0, 40.0, log=True)
+    return {
+        "lr": trial.suggest_float("lr", 2e-4, 5e-3, log=True),
+        "dims": (trial.suggest_categorical("width", [200, 400, 600, 1000]),),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+        "hidden_dropout": trial.suggest_float("hidden_dropout", 0.0, 0.6),
+        "time_scales": (fast, slow, None),
+        "horizon": trial.suggest_int("horizon", 1, 30, log=True),
+        "noise_scale": trial.suggest_float("noise_scale", 1e-4, 0.1, log=True),
+        "epochs": trial.suggest_int("epochs", 10, 60),
+        "encoder_length": trial.suggest_categorical("encoder_length", [0, 20, 50]),
+        "anchor_l2": trial.suggest_float("anchor_l2", 1.0, 100.0, log=True),
+    }
+
+
+def _latent(trial: "optuna.Trial") -> dict[str, Any]:
+    return {
+        **_diffusion(trial),
+        "groups": trial.suggest_int("groups", 1, 5),
+        "latent_dims": (trial.suggest_categorical("latent", [100, 200, 300, 400]),),
+        "autoencoder_lr": trial.suggest_float("autoencoder_lr", 1e-4, 1e-2, log=True),
+        "kl_weight": trial.suggest_float("kl_weight", 0.0, 1.0),
+    }
+
+
+# What is searched for each variant that has something to search.
+SPACES: dict[str, Space] = {
+    "diffrec": _reconstruct,
+    "t-diffrec": _forecast,
+    "l-diffrec": _latent,
+    "lt-diffrec": _latent,
+    "anchor": _anchor,
+    "itemknn": lambda trial: {
+        "neighbors": trial.suggest_int("neighbors", 5, 1000, log=True),
+        "weighting": trial.suggest_categorical("weighting", ["cosine", "bm25"]),
+    },
+    "rp3beta": lambda trial: {
+        "beta": trial.suggest_float("beta", 0.0, 1.0),
+        "neighbors": trial.suggest_int("neighbors", 5, 1000, log=True),
+    },
+    "ease": lambda trial: {"l2": trial.suggest_float("l2", 1.0, 1e4, log=True)},
+    "ials": lambda trial: {
+        "factors": trial.suggest_categorical("factors", [32, 64, 128, 256]),
+        "l2": trial.suggest_float("l2", 1e-3, 100.0, log=True),
+        "alpha": trial.suggest_float("alpha", 0.1, 100.0, log=True),
+    },
+}

@@ -1,0 +1,91 @@
+"""The search for settings."""
+
+import builtins
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+import diffrec
+from diffrec import DiffRec, tuning
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+DATA = diffrec.datasets.synthetic(users=80, items=40, seed=1)
+
+
+def test_the_best_trial_is_fitted_on_everything() -> None:
+    found = diffrec.tune(DATA, variant="itemknn", trials=4, progress=False, metric="ndcg@10")
+    assert found.value == max(trial.value for trial in found.study.trials)
+    assert found.model.train_ is DATA
+    assert {name: found.model.get_params()[name] for name in found.settings} == found.settings
+    again = diffrec.fit(DATA, variant="itemknn", **found.settings)
+    np.testing.assert_array_equal(again.score(), found.model.score())
+    assert str(found).startswith(f"ndcg@10 {found.value:.4f} on validation with neighbors=")
+
+
+def test_a_seed_decides_the_search() -> None:
+    one, other = (diffrec.tune(DATA, variant="rp3beta", trials=3, seed=5, progress=False) for _ in range(2))
+    assert one.settings == other.settings
+
+
+@pytest.mark.parametrize("variant", sorted(tuning.SPACES))
+def test_every_space_can_be_fitted(variant: str) -> None:
+    fixed: dict[str, Any] = {}
+    if "epochs" in diffrec.recommenders.make(variant).get_params():
+        fixed = {"epochs": 2, "validate_every": 1}
+    found = diffrec.tune(DATA, variant=variant, trials=1, progress=False, **fixed)
+    assert 0 <= found.value <= 1
+    assert found.model.recommend(k=2).items.shape == (80, 2)
+
+
+def test_a_space_of_ones_own_with_settings_held_fixed() -> None:
+    found = diffrec.tune(
+        DATA,
+        trials=3,
+        progress=False,
+        space=lambda trial: {"lr": trial.suggest_float("lr", 1e-3, 1e-1, log=True)},
+        dims=(8,),
+        epochs=3,
+        validate_every=1,
+    )
+    assert isinstance(found.model, DiffRec)
+    assert found.model.settings.dims == (8,)
+    assert found.model.settings.holdout == 0
+    assert found.settings["epochs"] <= 3
+
+
+def test_hopeless_trials_are_given_up() -> None:
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=1.1))
+    with pytest.raises(ValueError, match="none of 2 trials could be fitted"):
+        diffrec.tune(DATA, trials=2, progress=False, study=study, dims=(4,), epochs=2, validate_every=1)
+    assert all(trial.state.name == "PRUNED" for trial in study.trials)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"variant": "itemnkn"}, ValueError, "variant must be one of .* did you mean 'itemknn'"),
+        ({"variant": "popularity"}, ValueError, "variant 'popularity' has nothing to tune"),
+        ({"trials": 0}, ValueError, "trials must be at least 1"),
+        ({"metric": "auc@3"}, ValueError, "metric must be one of"),
+        ({"budget": "long"}, ValueError, "budget must be a time"),
+        ({"dimz": (3,)}, TypeError, "'dimz' is not a setting"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        diffrec.tune(DATA, **arguments)
+
+
+def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any, **named: Any) -> Any:
+        if name == "optuna":
+            raise ImportError(name)
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'diffrec\[tune\]'"):
+        diffrec.tune(DATA, variant="itemknn", trials=1)
