@@ -2,13 +2,16 @@
 
     python benches/accuracy.py ml-1m_clean diffrec preset=paper/ml-1m_clean
     python benches/accuracy.py lastfm ease l2=300 --seeds 0
+    python benches/accuracy.py gowalla auto --blind --joined
 
 Fits on the train part of ``$DIFFREC_DATA/NAME.npz``, stops on its valid part, and ranks all items in neither for the
 test part. ``name=value`` are settings of ``diffrec.fit``; ``item_embeddings=FILE.npy`` reads an array of that folder.
+``auto`` is given neither settings nor the valid part, which only keeps its items from being ranked.
 """
 
 import argparse
 import ast
+import logging
 import os
 import time
 from pathlib import Path
@@ -28,28 +31,39 @@ def main() -> None:
     parser.add_argument("variant")
     parser.add_argument("settings", nargs="*", metavar="name=value")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--blind", action="store_true", help="leave the times out")
+    parser.add_argument("--joined", action="store_true", help="learn from train and valid together")
+    parser.add_argument("--verbose", action="store_true", help="say what auto tries")
     arguments = parser.parse_args()
+    if arguments.verbose:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(os.environ["DIFFREC_DATA"])
-    split = diffrec.Split.read(folder / f"{arguments.data}.npz")
+    train, valid, test = diffrec.Split.read(folder / f"{arguments.data}.npz")
+    learn = train.merge(valid) if arguments.joined else train
+    if arguments.blind:
+        learn = diffrec.Interactions(learn.matrix, None, learn.users, learn.items)
+    stop_on = None if arguments.joined or arguments.variant == "auto" else valid
     settings = dict(parsed(text, folder) for text in arguments.settings)
 
     rows = []
     for seed in arguments.seeds:
         started = time.perf_counter()
-        model = diffrec.fit(split.train, variant=arguments.variant, valid=split.valid, seed=seed, **settings)
+        model = diffrec.fit(learn, variant=arguments.variant, valid=stop_on, seed=seed, **settings)
         seconds = time.perf_counter() - started
-        report = model.evaluate(split.test, seen=split.valid)
+        report = model.evaluate(test, seen=valid)
         rows.append([report[name] for name in METRICS])
         figures = "  ".join(f"{name} {value:.4f}" for name, value in zip(METRICS, rows[-1], strict=True))
         training = model.training_
         print(
             f"seed {seed}: {figures}  (best epoch {training.best_epoch} of {len(training.epochs)}, validation "
-            f"{training.best_validation or float('nan'):.4f}, {seconds:.0f} s, {training.facts})",
+            f"{training.best_validation or float('nan'):.4f}, {seconds:.0f} s, {training.facts})"
+            + ("" if arguments.joined else f"  valid ndcg@20 {model.evaluate(valid)['ndcg@20']:.4f}"),
             flush=True,
         )
     means, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
     cells = " | ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(means, spread, strict=True))
-    print(f"| `{arguments.data}` | {arguments.variant} {' '.join(arguments.settings)} | {cells} |")
+    flags = "".join(f" --{name}" for name in ("blind", "joined") if getattr(arguments, name))
+    print(f"| `{arguments.data}` | {' '.join([arguments.variant, *arguments.settings])}{flags} | {cells} |")
 
 
 def parsed(text: str, folder: Path) -> tuple[str, Any]:

@@ -179,7 +179,7 @@ def _anchors(ordered: bool, shape: tuple[int, int]) -> Iterator[tuple[dict[str, 
     users, items = shape
     if ordered:
         for settings in _FORECASTS:
-            yield {"objective": "forecast", "anchor_damping": 0.0, **settings}, (10.0, 30.0)
+            yield {"objective": "forecast", "anchor_damping": 0.0, **settings}, (10.0,)
     if min(users, items) <= _FEW:
         for settings in _EXACT:
             yield dict(settings), _STRENGTHS

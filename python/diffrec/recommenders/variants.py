@@ -28,6 +28,7 @@ _FORECAST: dict[str, Any] = {
     "lr_schedule": "cosine",
     "dropout": 0.3,
     "hidden_dropout": 0.3,
+    "noise_scale": 0.001,
     "anchor": True,
     "anchor_damping": 0.0,
     # The newest interactions say most about what comes next: none is held out to stop on.
