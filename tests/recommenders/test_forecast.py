@@ -147,6 +147,13 @@ def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
         ({"likelihood": "poisson"}, ValueError, "likelihood must be one of 'softmax', 'squared'"),
         ({"objective": "guess"}, ValueError, "objective must be one of 'reconstruct', 'forecast'"),
         ({"anchor_l2": 0.0}, ValueError, "anchor_l2 must be above 0"),
+        (
+            {"objective": "forecast", "time_weights": "linear"},
+            ValueError,
+            "time_weights must be None with objective='forecast', got 'linear'",
+        ),
+        ({"predict": "eps"}, ValueError, "predict must be 'x0' with objective='forecast', got 'eps'"),
+        ({"sampling_noise": True}, ValueError, "sampling_noise must be False with objective='forecast', got True"),
     ],
 )
 def test_impossible_settings(settings: dict[str, Any], error: type[Exception], words: str) -> None:

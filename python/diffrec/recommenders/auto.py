@@ -150,7 +150,7 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
         search.anchors(settings, strengths)
     anchor = search.best("anchor")
     assert anchor is not None
-    fitted, diffusion, final = _denoise(search, anchor, held, deadline)
+    fitted, diffusion, final = _denoise(search, anchor, deadline)
     for variant, rival_settings in _RIVALS:
         if _time_left(deadline) > 2 * anchor.seconds + diffusion.seconds:
             search.fit(variant, rival_settings)
@@ -188,9 +188,7 @@ def _anchors(ordered: bool, shape: tuple[int, int]) -> Iterator[tuple[dict[str, 
             yield dict(settings), _STRENGTHS
 
 
-def _denoise(
-    search: _Search, anchor: Trial, held: Interactions, deadline: float
-) -> tuple[Recommender, Trial, dict[str, Any]]:
+def _denoise(search: _Search, anchor: Trial, deadline: float) -> tuple[Recommender, Trial, dict[str, Any]]:
     """Fit a denoiser to the best anchor: the model, how it did, and the settings of a fit on everything."""
     if anchor.settings.get("objective") == "forecast":
         settings = {**anchor.settings, "dims": _width(search.learn.shape[1])}
@@ -204,7 +202,7 @@ def _denoise(
         return model, trial, settings
     settings = {**_SMALL, "anchor": True, **anchor.settings}
     settings["epochs"] = _epochs("diffrec", settings, search.learn, deadline)
-    model, trial = search.fit("diffrec", settings, held)
+    model, trial = search.fit("diffrec", settings, search.valid)
     report = model.training_
     epochs, scale = max(report.best_epoch, 1), report.facts["anchor_scale"]
     return model, trial, settings | {"epochs": epochs, "anchor_scale": scale, "holdout": 0.0}

@@ -124,4 +124,10 @@ class DiffRecSettings(NetworkSettings):
             raise ValueError(f"forward_steps must be at most steps={self.steps}, got {self.forward_steps}")
         if self.predict == "eps" and self.noise_scale == 0:
             raise ValueError("predict='eps' needs noise to predict: noise_scale must be above 0, got 0")
+        if self.objective == "forecast":
+            # A forecast is the chain's last step, from a history whose weights are those of its time scales.
+            idle = {"time_weights": None, "predict": "x0", "forward_steps": 0, "sampling_noise": False}
+            for name, only in idle.items():
+                if getattr(self, name) != only:
+                    raise ValueError(f"{name} must be {only!r} with objective='forecast', got {getattr(self, name)!r}")
         noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
