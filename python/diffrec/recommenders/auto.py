@@ -35,12 +35,15 @@ _LEAD = 0.02
 _FORECASTS: tuple[Mapping[str, Any], ...] = ({"horizon": 5}, {"horizon": 20})
 _EXACT: tuple[Mapping[str, Any], ...] = ({"anchor_damping": 0.15}, {"anchor_damping": 0.25})
 _APPROXIMATE: tuple[Mapping[str, Any], ...] = (
-    {"anchor_damping": 0.25, "anchor_exact": 0},
-    {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_exact": 0},
+    {"anchor_damping": 0.25},
+    {"anchor_damping": 0.35, "anchor_row_damping": 0.25},
+    {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_rank": 64},
 )
 _STRENGTHS = (3.0, 6.0, 10.0, 20.0, 40.0)
 # Items, or else users, up to which exact anchors are quick to try; items from which approximate ones are worth it.
 _FEW, _MANY = 6_000, 2_000
+# Entries of an approximate anchor, and cuts a forecast is trained on: more hardly make it better.
+_KEPT, _ENOUGH_CUTS = 40_000_000, 500_000
 _RIVALS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("itemknn", {"weighting": "bm25", "neighbors": 200}),
     ("rp3beta", {}),
@@ -184,14 +187,18 @@ def _anchors(ordered: bool, shape: tuple[int, int]) -> Iterator[tuple[dict[str, 
         for settings in _EXACT:
             yield dict(settings), _STRENGTHS
     if items >= _MANY:
+        # What is pruned away is missed: as much is kept as takes some hundred MB.
+        neighbors = min(max(_KEPT // items, 50), 1000)
         for settings in _APPROXIMATE:
-            yield dict(settings), _STRENGTHS
+            yield {**settings, "anchor_exact": 0, "anchor_neighbors": neighbors}, _STRENGTHS
 
 
 def _denoise(search: _Search, anchor: Trial, deadline: float) -> tuple[Recommender, Trial, dict[str, Any]]:
     """Fit a denoiser to the best anchor: the model, how it did, and the settings of a fit on everything."""
     if anchor.settings.get("objective") == "forecast":
         settings = {**anchor.settings, "dims": _width(search.learn.shape[1])}
+        cuts = (np.diff(search.learn.matrix.indptr) - 1).clip(0, make("t-diffrec").get_params()["cuts"]).sum()
+        settings["epochs"] = int(np.clip(_ENOUGH_CUTS // max(cuts, 1), 5, 20))
         settings["epochs"] = _epochs("t-diffrec", settings, search.learn, deadline)
         model, trial = search.fit("t-diffrec", settings)
         if _time_left(deadline) > 5 * trial.seconds:

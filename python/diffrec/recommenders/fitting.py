@@ -23,7 +23,7 @@ def fit(
     seed: int = 0,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
-    budget: str | float | datetime.timedelta = "5min",
+    budget: str | float | datetime.timedelta = "10min",
     **settings: Any,
 ) -> Recommender:
     """Fit a recommender.
