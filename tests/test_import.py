@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-OPTIONAL = ("pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo")
+OPTIONAL = (
+    "pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo", "optuna",
+    "tensorboard", "torch.utils.tensorboard", "mlflow", "wandb",
+)  # fmt: skip
 
 
 def test_no_extra_is_imported() -> None:
