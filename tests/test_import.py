@@ -4,17 +4,9 @@ import subprocess
 import sys
 
 OPTIONAL = (
-    "pandas",
-    "polars",
-    "pyarrow",
-    "duckdb",
-    "pooch",
-    "matplotlib",
-    "sklearn",
-    "implicit",
-    "torch._dynamo",
-    "typer",
-)
+    "pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo", "optuna",
+    "tensorboard", "torch.utils.tensorboard", "mlflow", "wandb", "typer",
+)  # fmt: skip
 
 
 def test_no_extra_is_imported() -> None:

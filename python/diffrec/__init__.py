@@ -8,7 +8,9 @@
 ((60, 5), (60, 5))
 """
 
-from diffrec import datasets
+import logging
+
+from diffrec import callbacks, datasets
 from diffrec._core import __version__
 from diffrec.comparison import Comparison, compare
 from diffrec.data import Ids, Interactions, Split
@@ -26,11 +28,15 @@ from diffrec.recommenders import (
     Popularity,
     Recommender,
     RP3beta,
+    Scorer,
     Top,
     fit,
     load,
 )
 from diffrec.tuning import Tuned, tune
+
+# What a fit does is told to those who ask: logging.basicConfig(level="INFO").
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "CFGAN",
@@ -49,10 +55,12 @@ __all__ = [
     "RP3beta",
     "Recommender",
     "Report",
+    "Scorer",
     "Split",
     "Top",
     "Tuned",
     "__version__",
+    "callbacks",
     "compare",
     "datasets",
     "fit",

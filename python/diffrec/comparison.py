@@ -1,5 +1,6 @@
 """Several recommenders on the same split, and whether their differences are more than luck."""
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 
 from diffrec.data import Interactions, Split
 from diffrec.data._checks import nearest
+from diffrec.data.frames import make_frame
 from diffrec.evaluation import Report, parse_metric
 from diffrec.recommenders import VARIANTS, Recommender, fit
 from diffrec.recommenders.inputs import as_interactions
@@ -24,6 +26,8 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 # Draws held at once while resampling.
 _DRAWS = 1 << 22
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,9 @@ class Comparison(Sequence[Row]):
             table[name] = [getattr(row, name) for row in self]
         return table
 
-    def to_frame(self, backend: Any = "pandas") -> Any:
-        """Return ``columns`` as a data frame of an installed library ("pandas", "polars" or "pyarrow")."""
-        import narwhals
-
-        return narwhals.from_dict(self.columns(), backend=backend).to_native()
+    def to_frame(self, backend: Any = "pandas", *, like: Any = None) -> Any:
+        """Return ``columns`` as a data frame: "pandas", "polars", "pyarrow", or the kind that ``like`` is."""
+        return make_frame(self.columns(), backend, like)
 
     def __str__(self) -> str:
         """Lay the table out, with the verdict below."""
@@ -208,6 +210,7 @@ def compare(
             try:
                 outcomes[label] = _Outcome.of(list(_runs(split, values, seeds, cuts, device, bar)))
             except MemoryError as error:
+                _log.info("%s is left out: %s", label, error)
                 refused[label] = str(error)
     if not outcomes:
         raise MemoryError("; ".join(refused.values()))
@@ -285,6 +288,7 @@ def _runs(
             model = fit(split.train, valid=split.valid, seed=seed, device=device, progress=False, **settings)
         seconds = time.perf_counter() - started
         report = model.evaluate(split.test, seen=split.valid, k=cuts)
+        _log.info("%r, seed %d: %s", model, seed, ", ".join(f"{name} {report[name]:.4f}" for name in _shown(cuts)))
         yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
         bar.update(seeds if kind.deterministic else 1)
 
@@ -296,7 +300,7 @@ def _ranked(
     cuts: Sequence[int],
     refused: dict[str, str],
 ) -> Comparison:
-    shown = [f"{name}@{cut}" for name in ("recall", "ndcg") for cut in cuts]
+    shown = _shown(cuts)
     shown += [metric] if metric not in shown else []
     per_user = {label: outcome.per_user(metric) for label, outcome in outcomes.items()}
     order = sorted(outcomes, key=lambda label: -per_user[label].mean())
@@ -318,6 +322,10 @@ def _ranked(
             )
         )
     return Comparison(rows, metric, len(best), refused)
+
+
+def _shown(cuts: Sequence[int]) -> list[str]:
+    return [f"{name}@{cut}" for name in ("recall", "ndcg") for cut in cuts]
 
 
 def bootstrap_interval(

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diffrec.callbacks import PruneTrial
 from diffrec.evaluation import parse_metric
 from diffrec.recommenders import Recommender, make
 from diffrec.recommenders.auto import newest_held_out
 from diffrec.recommenders.inputs import align, as_interactions
 from diffrec.recommenders.settings import duration, whole
 from diffrec.recommenders.variants import VARIANTS, known
-from diffrec.training import EpochRecord
 
 if TYPE_CHECKING:
     import optuna
@@ -146,7 +146,7 @@ def tune(
     def value(trial: "optuna.Trial") -> float:
         tried = {**space(trial), **fixed}
         trial.set_user_attr("settings", {name: tried[name] for name in tried if name not in ("device", "progress")})
-        tried["callbacks"] = (_pruning(trial),)
+        tried["callbacks"] = (PruneTrial(trial),)
         try:
             model = make(variant, **tried).fit(learn, held)
         except (FloatingPointError, MemoryError, ValueError) as error:
@@ -172,19 +172,6 @@ def _on_everything(variant: str, settings: Mapping[str, Any], best_epoch: int) -
     if "holdout" not in names or names.get("lr_schedule") == "cosine":
         return dict(settings)
     return {**settings, "epochs": max(best_epoch, 1), "holdout": 0.0}
-
-
-def _pruning(trial: "optuna.Trial") -> Callable[[EpochRecord], None]:
-    """Report each epoch's validation to the study, and give the trial up where it says so."""
-
-    def callback(record: EpochRecord) -> None:
-        if record.validation is None:
-            return
-        trial.report(record.validation, record.epoch)
-        if trial.should_prune():
-            raise _optuna().TrialPruned(f"given up in epoch {record.epoch}")
-
-    return callback
 
 
 def _optuna() -> Any:

@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,22 +11,8 @@ from hypothesis import given
 
 from diffrec.data import Interactions
 from diffrec.data._columns import guess
+from support.frames import Maker, every_frame
 from support.interactions import Row, any_rows, contents, plain
-
-Maker = Callable[[dict[str, Any]], Any]
-
-
-MAKERS: dict[str, Maker] = {
-    "pandas": pd.DataFrame,
-    "pandas-arrow": lambda columns: pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype),
-    "pandas-nullable": lambda columns: pd.DataFrame(columns).convert_dtypes(),
-    "polars": pl.DataFrame,
-    "polars-lazy": pl.LazyFrame,
-    "pyarrow": pa.table,
-    "duckdb": lambda columns: duckdb.from_arrow(pa.table(columns)),
-}
-
-every_frame = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
 
 
 @every_frame

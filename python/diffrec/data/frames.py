@@ -1,5 +1,6 @@
-"""Interactions out of data frames of any library, through narwhals."""
+"""Interactions out of data frames of any library, and columns into one, through narwhals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import narwhals as nw
@@ -11,6 +12,72 @@ from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import times_of
 
 
+def is_frame(data: Any) -> bool:
+    """Whether ``data`` is a data frame of a library that narwhals knows, eager or lazy."""
+    return isinstance(nw.from_native(data, pass_through=True), nw.DataFrame | nw.LazyFrame)
+
+
+def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = None) -> Any:
+    """Make a data frame of columns of equal length.
+
+    Parameters
+    ----------
+    columns
+        Name -> array or list.
+    backend
+        Which library's frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``.
+    like
+        A frame whose kind is made instead: the same library, lazy where it is lazy; for a DuckDB relation one on the
+        same connection.
+
+    Raises
+    ------
+    ImportError
+        If the library is not installed.
+    TypeError
+        If ``like`` is no frame, or a lazy one of another library than Polars and DuckDB.
+
+    Examples
+    --------
+    >>> import polars
+    >>> made = make_frame({"a": [1, 2]}, like=polars.LazyFrame({"b": [0]}))
+    >>> type(made).__name__, made.collect()["a"].to_list()
+    ('LazyFrame', [1, 2])
+    """
+    if like is None:
+        return nw.from_dict(dict(columns), backend=backend).to_native()
+    kind = _narwhals(like, "like")
+    if isinstance(kind, nw.DataFrame):
+        return nw.from_dict(dict(columns), backend=kind.implementation).to_native()
+    if kind.implementation is nw.Implementation.POLARS:
+        return nw.from_dict(dict(columns), backend="polars").lazy().to_native()
+    if kind.implementation is nw.Implementation.DUCKDB:
+        return _relation(columns, like)
+    raise TypeError(f"like must be an eager frame, a Polars LazyFrame or a DuckDB relation, not {type(like)}")
+
+
+def _relation(columns: Mapping[str, Any], like: Any) -> Any:
+    """Make a DuckDB relation on the connection of another: only such can be joined."""
+    # DuckDB finds the table by the name of this variable, where the database has none of that name; the relation keeps
+    # it alive.
+    diffrec_columns_ = make_frame(columns, "pyarrow")
+    relation = like.query("diffrec_like_", "select * from diffrec_columns_")
+    del diffrec_columns_
+    # With a name of its own it can be joined with the other.
+    return relation.set_alias("diffrec")
+
+
+def _narwhals(df: Any, argument: str) -> "nw.DataFrame[Any] | nw.LazyFrame[Any]":
+    try:
+        frame: nw.DataFrame[Any] | nw.LazyFrame[Any] = nw.from_native(df)
+    except TypeError:
+        raise TypeError(
+            f"{argument} must be a data frame (pandas, Polars, pyarrow, DuckDB or another that narwhals knows), "
+            f"not {type(df).__name__}"
+        ) from None
+    return frame
+
+
 def frame_columns(
     df: Any,
     user: str | None,
@@ -20,13 +87,7 @@ def frame_columns(
     source: str = "the data frame",
 ) -> Columns:
     """Take the columns of interactions out of a pandas, Polars, pyarrow or DuckDB frame, eager or lazy."""
-    try:
-        frame = nw.from_native(df)
-    except TypeError:
-        raise TypeError(
-            "df must be a data frame (pandas, Polars, pyarrow, DuckDB or another that narwhals knows), "
-            f"not {type(df).__name__}"
-        ) from None
+    frame = _narwhals(df, "df")
     names = choose(frame.collect_schema().names(), (user, item, timestamp, value), source)
     wanted = frame.select([name for name in names if name is not None])
     table = _collected(wanted) if isinstance(wanted, nw.LazyFrame) else wanted

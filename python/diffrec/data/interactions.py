@@ -412,6 +412,25 @@ class Interactions:
         matrix, times = pick_rows(self.matrix, self.timestamps, picked)
         return Interactions(matrix, times, Ids(self.users[picked], "user"), self.items, self.item_info)
 
+    def __getitem__(self, rows: Any) -> "Interactions":
+        """Pick users as :meth:`take` does, also by a slice or a mask: what scikit-learn splits rows with.
+
+        Examples
+        --------
+        >>> everyone = Interactions.from_arrays([0, 1, 2], [0, 1, 0])
+        >>> everyone[1:].users.ids
+        array([1, 2])
+        """
+        if isinstance(rows, tuple) and rows[1:] == (...,):
+            rows = rows[0]
+        picked = np.arange(len(self.users))[rows]
+        if picked.ndim != 1:
+            raise TypeError(f"rows must be a slice or a vector of row numbers or booleans, not {rows!r}")
+        return self.take(picked)
+
+    # A length and rows do not make it a sequence: the length counts interactions.
+    __iter__ = None
+
     def where(self, mask: NDArray[np.bool_]) -> "Interactions":
         """Keep the interactions where a mask aligned with ``matrix.data`` is true.
 

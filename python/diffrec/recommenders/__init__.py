@@ -13,6 +13,7 @@ from diffrec.recommenders.multivae import MultiDAE, MultiVAE
 from diffrec.recommenders.popularity import Popularity
 from diffrec.recommenders.presets import PRESETS
 from diffrec.recommenders.rp3beta import RP3beta
+from diffrec.recommenders.scorer import Scorer
 from diffrec.recommenders.top import Top
 from diffrec.recommenders.variants import VARIANTS, load, make
 
@@ -31,6 +32,7 @@ __all__ = [
     "Popularity",
     "RP3beta",
     "Recommender",
+    "Scorer",
     "Top",
     "fit",
     "load",

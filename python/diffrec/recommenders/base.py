@@ -1,11 +1,12 @@
 """The interface every recommender shares, and all of it that does not depend on how scores come about."""
 
 import copy
-import inspect
-from abc import ABC, abstractmethod
+import logging
+import time
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast, overload
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from diffrec.data import Csr, Ids, Interactions
+from diffrec.data import Csr, Interactions
 from diffrec.evaluation import Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
-from diffrec.recommenders.inputs import align, as_interactions
-from diffrec.recommenders.settings import Settings, whole
+from diffrec.recommenders.estimator import Estimator
+from diffrec.recommenders.inputs import align, as_interactions, fold_in, is_histories, user_rows
+from diffrec.recommenders.settings import flag, whole
 from diffrec.recommenders.storage import Stored, write
 from diffrec.recommenders.top import Top
 from diffrec.training import TrainingReport
@@ -25,8 +27,10 @@ from diffrec.training import TrainingReport
 # Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
 USER_BLOCK = 512
 
+_log = logging.getLogger(__name__)
 
-class Recommender(ABC):
+
+class Recommender(Estimator):
     """Learns from interactions and ranks items for users.
 
     A subclass says how it is fitted (``_fit``), how it scores histories (``_scores``), and what its state is
@@ -43,37 +47,9 @@ class Recommender(ABC):
     """
 
     variant: ClassVar[str]
-    # Whether the seed has no say.
-    deterministic: ClassVar[bool] = False
-    settings_type: ClassVar[type[Settings]] = Settings
 
     train_: Interactions
     training_: TrainingReport
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
-        super().__init_subclass__(**keywords)
-        cls.__signature__ = cls.settings_type.signature()  # type: ignore[attr-defined]
-        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{cls.settings_type.description()}\n"
-
-    def __init__(self, **settings: Any) -> None:
-        self.settings = self.settings_type.of(settings)
-
-    # -- estimator form ------------------------------------------------------------------------------------------
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - scikit-learn's signature
-        """Return the settings by name."""
-        return self.settings.values()
-
-    def set_params(self, **settings: Any) -> Self:
-        """Change settings; nothing changes if one of them is wrong."""
-        self.settings = self.settings.replaced(settings)
-        return self
-
-    def __repr__(self) -> str:
-        default = self.settings_type().values()
-        changed = [f"{k}={v!r}" for k, v in self.settings.values().items() if repr(v) != repr(default[k])]
-        return f"{type(self).__name__}({', '.join(changed)})"
 
     # -- fitting -------------------------------------------------------------------------------------------------
 
@@ -82,8 +58,8 @@ class Recommender(ABC):
 
         Parameters
         ----------
-        data : Interactions, scipy.sparse matrix or array, ndarray or data frame
-            Users x items; frames need columns whose names say user and item.
+        data : Interactions, matrix or data frame
+            Users x items; a matrix of SciPy, NumPy or torch. Frames need columns whose names say user and item.
         valid : the same kinds, optional
             Later interactions of the same users, on which models that train by epochs stop early. A matrix must have
             the shape of ``data``; ``Interactions`` are matched by id.
@@ -106,7 +82,10 @@ class Recommender(ABC):
         # A fit that fails or is interrupted leaves this model as it was.
         fresh = copy.copy(self)
         fresh.train_ = train
+        started = time.perf_counter()
+        _log.info("fitting %r on %r", self, train)
         fresh._fit(train, aligned)
+        _log.info("fitted %s in %.1f s", type(self).__name__, time.perf_counter() - started)
         self.__dict__ = fresh.__dict__
         return self
 
@@ -150,9 +129,10 @@ class Recommender(ABC):
 
         Parameters
         ----------
-        users : ids, row numbers, Interactions or matrix, optional
+        users : ids, row numbers, Interactions, matrix or data frame, optional
             One or more users the model was fitted on (all by default), by id, or by row number where ids are strings;
-            or the histories of people it never saw, as Interactions or as rows of a matrix over the same items.
+            or the histories of people it never saw, as Interactions or a frame, or as rows of a matrix over the same
+            items.
         k : int
             Length of the lists.
         exclude_seen : bool
@@ -190,16 +170,23 @@ class Recommender(ABC):
         self._rank(histories, distinct, histories.matrix if exclude_seen else nothing, denied, items, values)
         return Top.of(ids, items[place], values[place], self.train_.items)
 
-    def score(self, users: Any = None) -> NDArray[np.float32]:
+    @overload
+    def score(self, users: Any = None, *, as_tensor: Literal[False] = False) -> NDArray[np.float32]: ...
+    @overload
+    def score(self, users: Any = None, *, as_tensor: Literal[True]) -> Tensor: ...
+    def score(self, users: Any = None, *, as_tensor: bool = False) -> NDArray[np.float32] | Tensor:
         """Score every item for each user.
 
         Parameters
         ----------
         users : as for ``recommend``
+        as_tensor : bool
+            Return a torch tensor where the model is, such as on a GPU. Like every torch tensor it hands its memory to
+            other libraries by DLPack: ``jax.numpy.from_dlpack(scores)``.
 
         Returns
         -------
-        ndarray
+        ndarray or Tensor
             float32 (n, items), dense: ask for a few users at a time where there are many items.
 
         Examples
@@ -208,15 +195,28 @@ class Recommender(ABC):
         >>> model = diffrec.fit(np.array([[1, 0], [1, 1]]), variant="popularity")
         >>> model.score([0])
         array([[2., 1.]], dtype=float32)
+        >>> model.score([0], as_tensor=True)
+        tensor([[2., 1.]])
         """
+        flag("as_tensor", as_tensor)
         histories, rows, _ = self._histories(users)
         distinct, place = np.unique(rows, return_inverse=True)
-        out = np.empty((len(distinct), self._n_items), dtype=np.float32)
+        out = None
         for start in range(0, len(distinct), USER_BLOCK):
-            part = out[start : start + USER_BLOCK]
-            scores = self._scores_of(histories, distinct[start : start + USER_BLOCK])
-            part[:] = scores.block(0, self._n_items).cpu().numpy()
-        return out if len(rows) == len(distinct) and np.all(np.diff(place) > 0) else out[place]
+            with torch.no_grad():
+                block = self._scores_of(histories, distinct[start : start + USER_BLOCK]).block(0, self._n_items)
+            block = block if as_tensor else block.cpu()
+            if len(block) == len(distinct):
+                out = block  # nothing to put it together with: handed on as it is
+                break
+            if out is None:
+                out = block.new_empty(len(distinct), self._n_items)
+            out[start : start + len(block)] = block
+        if out is None:
+            out = torch.empty(0, self._n_items)
+        if len(rows) != len(distinct) or np.any(np.diff(place) < 0):
+            out = out[torch.from_numpy(place).to(out.device)]
+        return out if as_tensor else out.numpy()
 
     def similar_items(self, items: Any, k: int = 20) -> Top:
         """Find the items most like the given ones: by the cosine of what the model learnt of them, or its own measure.
@@ -345,7 +345,7 @@ class Recommender(ABC):
         train = self._fitted().train_
         if users is None:
             return train, np.arange(train.shape[0], dtype=np.int64), train.users.ids
-        if isinstance(users, Interactions) or sparse.issparse(users) or getattr(users, "ndim", 1) == 2:
+        if is_histories(users):
             strangers = fold_in(users, train.items)
             return strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids
         rows = user_rows(users, train.users)
@@ -363,10 +363,15 @@ class Recommender(ABC):
         return denied
 
     def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
-        """Scores of distinct rows in rising order; a run of neighbouring rows is read in place."""
+        """Scores of distinct rows in rising order."""
+        return self._scores(*self._run_of(histories, rows))
+
+    @staticmethod
+    def _run_of(histories: Interactions, rows: NDArray[np.int64]) -> tuple[Interactions, int, int]:
+        """Distinct rows in rising order as a run of rows: in place where they are neighbours."""
         if rows[-1] - rows[0] == len(rows) - 1:
-            return self._scores(histories, int(rows[0]), int(rows[-1]) + 1)
-        return self._scores(histories.take(rows), 0, len(rows))
+            return histories, int(rows[0]), int(rows[-1]) + 1
+        return histories.take(rows), 0, len(rows)
 
     def _rank(
         self,
@@ -394,30 +399,3 @@ def union(one: Csr, other: Csr) -> Csr:
     both: Csr = sparse.csr_array(one + other)
     both.sort_indices()
     return both
-
-
-def user_rows(users: Any, ids: Ids) -> NDArray[np.int64]:
-    """Rows of users given by id, or by row number where the ids are strings."""
-    wanted = np.atleast_1d(np.asarray(users))
-    if wanted.ndim != 1:
-        raise ValueError(f"users must be a sequence of ids, got an array of shape {wanted.shape}")
-    if wanted.dtype.kind in "iu" and ids.ids.dtype.kind == "U":
-        outside = (wanted < 0) | (wanted >= len(ids))
-        if outside.any():
-            raise ValueError(f"users holds row {wanted[np.argmax(outside)]}; rows lie in [0, {len(ids)})")
-        return wanted.astype(np.int64)
-    return ids.rows(users)
-
-
-def fold_in(users: Any, items: Ids) -> Interactions:
-    """Histories of people the model never saw, over the model's items."""
-    if isinstance(users, Interactions):
-        known, left_out = users.align(users.users, items)
-        if left_out:
-            unknown = users.items.ids[items.find(users.items) < 0]
-            raise ValueError(f"users holds histories with unknown item {unknown[0]!r}")
-        return known
-    histories = as_interactions(users, "users", allow_empty=True)
-    if histories.shape[1] != len(items):
-        raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
-    return Interactions(histories.matrix, histories.timestamps, histories.users, items)

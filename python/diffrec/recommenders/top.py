@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.data import Ids
+from diffrec.data.frames import make_frame
 from diffrec.ranking import NO_ITEM
 
 
@@ -63,19 +64,29 @@ class Top:
             "score": self.scores[filled],
         }
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
         """Return ``columns`` as a data frame of an installed library.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}
             Which library's frame.
+        like : data frame, optional
+            Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
+            same connection).
 
         Raises
         ------
         ImportError
             When that library is not installed.
-        """
-        import narwhals
+        TypeError
+            When ``like`` is no such frame.
 
-        return narwhals.from_dict(self.columns(), backend=backend).to_native()
+        Examples
+        --------
+        >>> import diffrec, polars
+        >>> orders = polars.DataFrame({"user": ["Ann", "Bob", "Bob"], "item": ["tea", "tea", "milk"]})
+        >>> diffrec.fit(orders, variant="popularity").recommend(["Ann"], k=1).to_frame(like=orders).row(0)
+        ('Ann', 'milk', 1, 1.0)
+        """
+        return make_frame(self.columns(), backend, like)

@@ -1,5 +1,6 @@
 """What all recommenders that are trained by epochs share: validation held out, seeds, early stopping."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from diffrec.training import PRECISIONS, PeakMemory, Plan, resolve_device, train
 
 # What training stops on; the DiffRec paper stops on it, too.
 VALIDATION_METRIC = "recall@20"
+
+_log = logging.getLogger(__name__)
+_HELD_OUT = {"time": "the newest of each history", "random": "drawn from each history"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,8 @@ class TrainedRecommender(Recommender):
         device = resolve_device(s.device)
         learn, valid = self._held_out(data, valid)
         plan = self._foresee(learn, device, valid is not None)
+        if plan is not None:
+            _log.info("planned on %s: %s", device, plan)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(s.seed)
             network, run_epoch = self._prepare(learn, device)
@@ -123,4 +129,10 @@ class TrainedRecommender(Recommender):
         if valid is not None or s.holdout == 0:
             return data, valid
         learn, held_out, _ = data.split(by=self._holdout_by(), valid=s.holdout, test=0, seed=s.seed)
-        return (data, None) if len(held_out) == 0 else (learn, held_out)
+        if len(held_out) == 0:
+            _log.info("nothing is held out: no history is long enough for holdout=%g", s.holdout)
+            return data, None
+        _log.info(
+            "held out %d of %d interactions (%s) to stop on", len(held_out), len(data), _HELD_OUT[self._holdout_by()]
+        )
+        return learn, held_out

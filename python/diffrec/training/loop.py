@@ -1,6 +1,7 @@
 """Epochs, validation, early stopping on the best weights, and a progress bar."""
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,8 @@ from tqdm.auto import tqdm
 from diffrec.training.precision import autocast
 
 Batch = TypeVar("Batch")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,15 @@ class EpochRecord:
         Training time, validation not counted.
     validation : float or None
         The validation metric, None in epochs without validation.
+    metric : str
+        Its name, "" in epochs without validation.
     """
 
     epoch: int
     loss: float
     seconds: float
     validation: float | None = None
+    metric: str = ""
 
 
 Callback = Callable[[EpochRecord], object]
@@ -79,7 +85,12 @@ class TrainingReport:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainingReport":
         """Read back what ``to_dict`` gave."""
-        return cls([EpochRecord(*e) for e in values["epochs"]], values["best_epoch"], values["metric"], values["facts"])
+        metric = values["metric"]
+        epochs = [
+            EpochRecord(epoch, loss, seconds, validation, "" if validation is None else metric)
+            for epoch, loss, seconds, validation in values["epochs"]
+        ]
+        return cls(epochs, values["best_epoch"], metric, values["facts"])
 
 
 def train(
@@ -123,6 +134,7 @@ def train(
     """
     report = TrainingReport(metric=metric if validate else "")
     best, best_state = -math.inf, None
+    shown: dict[str, str] = {}
     with tqdm(total=epochs, desc=description, unit="epoch", disable=None if progress else True, leave=True) as bar:
         for epoch in range(1, epochs + 1):
             module.train()
@@ -138,19 +150,21 @@ def train(
                 if value > best:
                     best, report.best_epoch = value, epoch
                     best_state = copy.deepcopy(module.state_dict())
-                bar.set_postfix({"loss": f"{loss:.4g}", metric: f"{value:.4f}", "best": f"{best:.4f}"}, refresh=False)
-            elif validate is None:
-                bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
-            report.epochs.append(EpochRecord(epoch, loss, seconds, value))
+                shown = {metric: f"{value:.4f}", "best": f"{best:.4f}"}
+            bar.set_postfix({"loss": f"{loss:.4g}"} | shown, refresh=False)
+            report.epochs.append(EpochRecord(epoch, loss, seconds, value, "" if value is None else metric))
             for callback in callbacks:
                 callback(report.epochs[-1])
             bar.update()
             if best_state is not None and epoch - report.best_epoch >= patience:
+                _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
                 break
     if best_state is None:
         report.best_epoch = len(report.epochs)
+        _log.info("trained %d epochs without a validation to pick the best by", len(report.epochs))
     else:
         module.load_state_dict(best_state)
+        _log.info("trained %d epochs; the best is %d with %s %.4f", len(report.epochs), report.best_epoch, metric, best)
     module.eval()
     return report
 
