@@ -14,7 +14,8 @@ from diffrec.data import Interactions, Split
 from diffrec.data._checks import nearest
 from diffrec.data.frames import make_frame
 from diffrec.evaluation import Report, parse_metric
-from diffrec.recommenders import VARIANTS, Recommender, fit
+from diffrec.recommenders import VARIANTS, fit
+from diffrec.recommenders.fitting import AUTO
 from diffrec.recommenders.inputs import as_interactions
 from diffrec.recommenders.settings import whole
 from diffrec.training import PeakMemory, resolve_device
@@ -268,9 +269,10 @@ def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> d
         raise ValueError("variants must name at least one, got none")
     settings = {label: {"variant": label, **values} for label, values in named.items()}
     for values in settings.values():
-        if values["variant"] not in VARIANTS:
-            hint = nearest(values["variant"], VARIANTS)
-            raise ValueError(f"variants must be of {', '.join(VARIANTS)}, got {values['variant']!r}{hint}")
+        names = (AUTO, *VARIANTS)
+        if values["variant"] not in names:
+            hint = nearest(values["variant"], names)
+            raise ValueError(f"variants must be of {', '.join(names)}, got {values['variant']!r}{hint}")
     return settings
 
 
@@ -281,8 +283,9 @@ def _split(data: Interactions, by: str | None) -> Split:
 def _runs(
     split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
 ) -> Iterator[_Run]:
-    kind: type[Recommender] = VARIANTS[settings["variant"]][0]
-    for seed in range(1 if kind.deterministic else seeds):
+    variant = settings["variant"]
+    deterministic = variant != AUTO and VARIANTS[variant][0].deterministic
+    for seed in range(1 if deterministic else seeds):
         started = time.perf_counter()
         with PeakMemory(resolve_device(device)) as peak:
             model = fit(split.train, valid=split.valid, seed=seed, device=device, progress=False, **settings)
@@ -290,7 +293,7 @@ def _runs(
         report = model.evaluate(split.test, seen=split.valid, k=cuts)
         _log.info("%r, seed %d: %s", model, seed, ", ".join(f"{name} {report[name]:.4f}" for name in _shown(cuts)))
         yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
-        bar.update(seeds if kind.deterministic else 1)
+        bar.update(seeds if deterministic else 1)
 
 
 def _ranked(

@@ -81,7 +81,7 @@ def test_names_may_have_dashes() -> None:
         (["--set", "valid=a.csv"], "--set: valid is no setting; --valid FILE gives it"),
         (["--seed", "-1"], "seed must be from 0 to"),
         (["--seed", "one"], "--seed"),
-        (["--variant", "esae"], "--variant: 'esae' is none of diffrec, .* did you mean 'ease'?"),
+        (["--variant", "esae"], "--variant: 'esae' is none of auto, diffrec, .* did you mean 'ease'?"),
         (["--variant", "ease", "--set", "dims=8"], "--set: 'dims' is not a setting"),
         (["--preset", "paper/ml"], "--preset: preset must be one of"),
         (["--variant", "ease", "--preset", "paper/ml-1m_clean"], "--preset: .* not for variant 'ease'"),

@@ -12,9 +12,10 @@ from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.inputs import Source, known_part, require_place, say_left_out
 from diffrec.cli.output import note, pairs, show
-from diffrec.cli.settings import DEFAULT_VARIANT, NAMES, fit_arguments
+from diffrec.cli.settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
+from diffrec.recommenders.fitting import AUTO
 
 _LEARNING = "What learns"
 
@@ -53,6 +54,15 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help=f"Time that {AUTO} may take to choose, such as 90s or 1h; by default {DEFAULT_BUDGET}.",
+            rich_help_panel=_LEARNING,
+            show_default=False,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,7 +92,7 @@ def fit(
     diffrec fit train.csv --valid valid.csv --out model.diffrec --variant t-diffrec
     diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
     """
-    arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device)
+    arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     require_place(out)
     train, held_out = _read(Source(file, user, item, timestamp, value, part), valid, quiet=quiet)
 

@@ -13,14 +13,17 @@ import typer
 
 import diffrec
 from diffrec.data._checks import nearest
-from diffrec.recommenders import VARIANTS
+from diffrec.recommenders import VARIANTS, make
+from diffrec.recommenders.fitting import AUTO
 from diffrec.recommenders.presets import preset_settings
+from diffrec.recommenders.settings import duration
 from diffrec.training import resolve_device
 
 _PARAMETERS = inspect.signature(diffrec.fit).parameters
 DEFAULT_VARIANT: str = _PARAMETERS["variant"].default
+DEFAULT_BUDGET: str = _PARAMETERS["budget"].default
 #: What ``--variant`` may name.
-NAMES = tuple(dict.fromkeys((DEFAULT_VARIANT, *VARIANTS)))
+NAMES = (AUTO, *VARIANTS)
 
 # Arguments of ``diffrec.fit`` that ``--set`` cannot give, and what can.
 _ELSEWHERE = {"data": "FILE", "valid": "--valid FILE", "progress": "--quiet", "callbacks": "Python"}
@@ -116,12 +119,15 @@ def require_possible(arguments: Mapping[str, Any]) -> None:
         raise typer.BadParameter(f"{variant!r} is none of {', '.join(NAMES)}{hint}", param_hint="--variant")
     if "device" in arguments:
         _checked("--device", resolve_device, arguments["device"])
-    if variant in VARIANTS:
-        kind, fixed = VARIANTS[variant]
-        published = _checked("--preset", preset_settings, arguments.get("preset"), variant)
-        known = {field.name for field in dataclasses.fields(kind.settings_type)}
-        settings = {name: value for name, value in arguments.items() if name in known or name not in _PARAMETERS}
-        _checked("--set", kind.settings_type.of, fixed | published | settings)
+    if "budget" in arguments:
+        _checked("--budget", duration, "budget", arguments["budget"])
+    if variant == AUTO:
+        variant = "diffrec"  # what named settings are settings of
+    preset = arguments.get("preset")
+    _checked("--preset", preset_settings, preset, variant)
+    known = {field.name for field in dataclasses.fields(VARIANTS[variant][0].settings_type)}
+    settings = {name: value for name, value in arguments.items() if name in known or name not in _PARAMETERS}
+    _checked("--set", lambda: make(variant, preset, **settings))
 
 
 def whole_numbers(text: str, option: str) -> list[int]:
