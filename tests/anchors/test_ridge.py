@@ -104,3 +104,18 @@ def test_singular_equations_are_refused() -> None:
     twice = sparse.csr_array(np.repeat(BEFORE.toarray(), 2, axis=1) * 1000)
     with pytest.raises(ValueError, match="anchor_l2=1e-30 is too small"):
         Ridge.of([(twice, twice)]).solve(1e-30)
+
+
+@pytest.mark.long
+def test_a_million_items_are_approximated_in_proportion_to_the_interactions() -> None:
+    rng = np.random.default_rng(0)
+    users, items, n = 50_000, 1_000_000, 2_000_000
+    popular_first = np.minimum((items * rng.random(n) ** 3).astype(np.int64), items - 1)
+    entries = (np.ones(n, dtype=np.float32), (rng.integers(users, size=n), popular_first))
+    history = sparse.csr_array(entries, shape=(users, items))
+    solved = Ridge.of([(history, history)], damping=0.25, rank=64, neighbors=50).solve(10.0)
+    assert isinstance(solved.direct, sparse.csr_array)
+    assert solved.direct.nnz <= 50 * items
+    scores = solved.scores(history[:8]).block(0, 1000)
+    assert scores.shape == (8, 1000)
+    assert bool(scores.isfinite().all())

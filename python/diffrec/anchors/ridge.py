@@ -14,7 +14,7 @@ from diffrec.anchors.linear_map import LinearMap
 from diffrec.data import Csr, csr_arrays
 from diffrec.training import require_memory
 
-# Up to so many features, or else rows, the equations are solved exactly: a few GB, and minutes on a few cores.
+# Up to so many features the equations are solved exactly: a few GB, and minutes on a few cores.
 EXACT = 20_000
 # Steps of the randomized SVD's power iteration, and the vectors it carries beyond the rank.
 _POWER_STEPS, _OVERSAMPLING = 3, 32
@@ -61,7 +61,8 @@ class Ridge(ABC):
         neighbors : int
             Entries kept for each feature by the approximation.
         exact : int
-            Solve exactly with at most so many features, or else rows.
+            Solve exactly with at most so many features, or with few enough rows that a map from the features to them
+            is no larger than one between so many features.
         seed : int
             Of the approximation's random vectors.
 
@@ -84,7 +85,7 @@ class Ridge(ABC):
         scale = (np.maximum(energy, energy[energy > 0].min(initial=mean)) / mean) ** -damping
         mean_energy = float((energy * scale**2).mean()) or 1.0
         scale = scale.astype(np.float32)
-        if rows < features and rows <= exact:
+        if rows < features and rows * features <= exact**2:
             return _Dual(*_stacked(pairs), scale, mean_energy)
         if features <= exact:
             require_memory(

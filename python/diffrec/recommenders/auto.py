@@ -40,7 +40,8 @@ _APPROXIMATE: tuple[Mapping[str, Any], ...] = (
     {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_rank": 64},
 )
 _STRENGTHS = (3.0, 6.0, 10.0, 20.0, 40.0)
-# Items, or else users, up to which exact anchors are quick to try; items from which approximate ones are worth it.
+# Items up to which exact anchors are quick to try, or users with as little work; items from which approximate ones are
+# worth it.
 _FEW, _MANY = 6_000, 2_000
 # Entries of an approximate anchor, and cuts a forecast is trained on: more hardly make it better.
 _KEPT, _ENOUGH_CUTS = 40_000_000, 500_000
@@ -150,7 +151,9 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
         return _told(model, f"{len(held)} interactions to judge by are too few: the default form", named)
     search = _Search(learn, held, named)
     for settings, strengths in _anchors(ordered, train.shape):
-        search.anchors(settings, strengths)
+        # Half of the time is for the denoiser.
+        if not search.trials or _time_left(deadline) > budget / 2:
+            search.anchors(settings, strengths)
     anchor = search.best("anchor")
     assert anchor is not None
     fitted, diffusion, final = _denoise(search, anchor, deadline)
@@ -183,7 +186,7 @@ def _anchors(ordered: bool, shape: tuple[int, int]) -> Iterator[tuple[dict[str, 
     if ordered:
         for settings in _FORECASTS:
             yield {"objective": "forecast", "anchor_damping": 0.0, **settings}, (10.0,)
-    if min(users, items) <= _FEW:
+    if items <= _FEW or users * items <= _FEW**2:
         for settings in _EXACT:
             yield dict(settings), _STRENGTHS
     if items >= _MANY:

@@ -83,7 +83,7 @@ class DiffRecSettings(NetworkSettings):
     anchor_damping: float = setting(0.25, real(0, 1), "how much less it holds back popular items than rare ones")
     anchor_row_damping: float = setting(0.0, real(0, 1), "how much less long histories count in it")
     anchor_cuts: int = setting(20, whole(1), "cuts of each history it is made of, when forecasting")
-    anchor_exact: int = setting(EXACT, whole(0), "features, or else users, up to which it is exact")
+    anchor_exact: int = setting(EXACT, whole(0), "features up to which it is exact")
     anchor_rank: int = setting(128, whole(1), "singular vectors of the approximation beyond that")
     anchor_neighbors: int = setting(200, whole(1), "items it keeps directly for each feature there")
     anchor_scale: float | None = setting(
