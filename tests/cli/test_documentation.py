@@ -10,6 +10,7 @@ import pytest
 import diffrec
 from diffrec import comparison
 from diffrec.cli.app import COMMANDS
+from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
 from support.commands import run, succeed
@@ -50,6 +51,10 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
         trained = issubclass(VARIANTS[settings.get("variant", "diffrec")][0], TrainedRecommender)
         return fit(*arguments, **settings | ({"epochs": 2} if trained else {}))
 
+    def interrupted(server: Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupted)
     monkeypatch.setattr(diffrec, "fit", quick)
     monkeypatch.setattr(comparison, "fit", quick)
 

@@ -292,3 +292,38 @@ class FixedSteps:
 
     def update(self, t: torch.Tensor, losses: torch.Tensor) -> None:
         self.noted = losses.detach().double()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"predict": "eps", "noise_scale": 1.0},
+        {"noise_scale": 1.0, "forward_steps": 2, "sampling_noise": True},
+        {"predict": "eps", "noise_scale": 1.0, "sampling_noise": True},
+        {"anchor": True, "anchor_scale": 2.0},
+        {"groups": 2, "latent_dims": (8,)},
+    ],
+)
+def test_reverse_steps_end_in_what_is_recommended(settings: dict[str, Any]) -> None:
+    data = diffrec.datasets.synthetic(users=30, items=40, seed=1)
+    model = DiffRec(**{"dims": (8,), "steps": 4, "epochs": 3, "holdout": 0, "progress": False} | settings).fit(data)
+    denied = [data.items[5]]
+    steps, top = model.reverse_steps(4, k=6, deny=denied), model.recommend(4, k=6, deny=denied)
+    assert steps.items.shape == (4, 6)
+    np.testing.assert_array_equal(steps.items[-1], top.items[0])
+    np.testing.assert_allclose(steps.scores[-1], top.scores[0], rtol=1e-5)
+    assert not (steps.scores[0] == steps.scores[-1]).all()
+    assert denied[0] not in steps.items
+    assert not set(steps.item_rows.ravel()) & set(data.matrix[4:5].indices)
+    assert set(steps.users) == {data.users[4]}
+
+
+def test_a_forecast_has_no_steps_to_watch() -> None:
+    data = diffrec.datasets.synthetic(users=30, items=40, seed=1)
+    quick = {"dims": (8,), "epochs": 1, "holdout": 0, "progress": False}
+    for model in (diffrec.fit(data, variant="t-diffrec", **quick), diffrec.fit(data, variant="anchor")):
+        with pytest.raises(TypeError, match="there is no chain to watch"):
+            model.reverse_steps(4)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="user must be one user, got 2"):
+        DiffRec(**quick).fit(data).reverse_steps([1, 2])

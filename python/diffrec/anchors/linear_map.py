@@ -80,6 +80,23 @@ class LinearMap:
         low_rank = LinearScores(torch.from_numpy(rows @ self.left), torch.from_numpy(self.right))
         return low_rank if direct is None else AddedScores(low_rank, direct)
 
+    @property
+    def n_items(self) -> int:
+        """Number of items it maps to."""
+        part = self.direct if self.right is None else self.right.T
+        assert part is not None
+        return int(part.shape[1])
+
+    def between(self, features: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The weights from some features to some items, (features, items)."""
+        weights = np.zeros((len(features), len(items)), dtype=np.float32)
+        if self.direct is not None:
+            direct = self.direct[features][:, items]
+            weights += direct if isinstance(direct, np.ndarray) else direct.toarray()
+        if self.left is not None and self.right is not None:
+            weights += self.left[features] @ self.right[items].T
+        return weights
+
     def state(self) -> dict[str, Tensor]:
         """The matrix as named tensors, for a file."""
         state = {name: torch.from_numpy(a) for name, a in (("left", self.left), ("right", self.right)) if a is not None}

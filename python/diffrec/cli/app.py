@@ -11,6 +11,7 @@ import typer
 import diffrec
 from diffrec.cli.doctor import doctor
 from diffrec.cli.errors import reported
+from diffrec.cli.exploring import explore
 from diffrec.cli.fitting import fit
 from diffrec.cli.judging import compare, evaluate
 from diffrec.cli.looking import demo, info
@@ -18,7 +19,7 @@ from diffrec.cli.recommending import recommend
 from diffrec.cli.splitting import split
 
 #: In the order of the help. A command's name is its function's; its docstring is its help.
-COMMANDS: tuple[Callable[..., None], ...] = (demo, fit, recommend, split, evaluate, compare, info, doctor)
+COMMANDS: tuple[Callable[..., None], ...] = (demo, fit, recommend, split, evaluate, compare, info, explore, doctor)
 
 app = typer.Typer(
     no_args_is_help=True,

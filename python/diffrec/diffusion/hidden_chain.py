@@ -10,6 +10,7 @@ nnz * d + T * d^2 here, where the chain over dense rows costs 2 * T * items * d;
 one product with W_out.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -90,9 +91,22 @@ class HiddenChain:
             directions = [w_in, w_out, b_out[:, None]] if denoiser.normalize else [w_in]
             self._basis = NoiseBasis(directions)
 
-    @torch.no_grad()
-    def run(self, rows: SparseRows, seed: int = 0) -> HiddenState:
-        """Run every reverse step and return the last x_t; ``seed`` draws the noise, if any."""
+    def run(
+        self, rows: SparseRows, seed: int = 0, *, on_step: Callable[[HiddenState], None] | None = None
+    ) -> HiddenState:
+        """Run every reverse step and return the last x_t.
+
+        Gradients flow to the rows' values where they are recorded.
+
+        Parameters
+        ----------
+        rows : SparseRows
+            The histories.
+        seed : int
+            Draws the noise, if any.
+        on_step : callable, optional
+            Is shown x_t after every step, with the noise that it holds.
+        """
         process = self.process
         projected = rows @ self._w_in
         norms = self._norms_from(rows) if self.denoiser.normalize else None
@@ -122,6 +136,9 @@ class HiddenChain:
             state = predicted.mix(coef_x0[step], state, coef_xt[step])
             if noise is not None:
                 noise.add(kept, spreads[step] if spreads is not None and step > 0 else 0.0)
+            if on_step is not None:
+                held = None if noise is None else noise.over_items(seed)
+                on_step(HiddenState(state.a, state.g, state.k, held))
         # Predicting x_0, the last step keeps nothing of what was noised.
         if noise is not None and process.predict == "eps":
             state = HiddenState(state.a, state.g, state.k, noise.over_items(seed))

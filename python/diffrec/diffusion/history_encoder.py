@@ -48,10 +48,16 @@ class HistoryEncoder(nn.Module):
         nn.init.normal_(self.items.weight, std=1 / math.sqrt(width))
         nn.init.normal_(self.places, std=0.1 / math.sqrt(width))
 
-    def forward(self, last: Tensor) -> Tensor:
-        """Encode int64 (n, length) items, newest last and -1 before the first; returns (n, out)."""
+    def forward(self, last: Tensor, presence: Tensor | None = None) -> Tensor:
+        """Encode int64 (n, length) items, newest last and -1 before the first; returns (n, out).
+
+        ``presence`` (n, length) says how much each item is there, 1 by default: what an explanation differentiates by.
+        """
         missing = last < 0
-        x = self.items(torch.where(missing, self.items.num_embeddings - 1, last)) + self.places
+        x = self.items(torch.where(missing, self.items.num_embeddings - 1, last))
+        if presence is not None:
+            x = x * torch.where(missing, 1.0, presence).unsqueeze(2)
+        x = x + self.places
         # The newest place is always read: softmax over nothing would be NaN for an empty history.
         missing = torch.cat([missing[:, :-1], torch.zeros_like(missing[:, -1:])], dim=1)
         x = functional.dropout(x, self.dropout, self.training)

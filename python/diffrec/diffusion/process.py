@@ -174,6 +174,7 @@ class GaussianProcess:
         forward_steps: int = 0,
         sampling_noise: bool = False,
         draw: Callable[[Tensor], Tensor] = torch.randn_like,
+        on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Run the reverse chain over dense rows (section 3.4): the oracle of every faster form.
 
@@ -189,6 +190,8 @@ class GaussianProcess:
             Add the posterior's noise at every step but the last.
         draw : callable
             Tensor -> standard normal tensor of its shape.
+        on_step : callable, optional
+            Is shown x_t after every step.
 
         Returns
         -------
@@ -204,6 +207,8 @@ class GaussianProcess:
             x_t = self.posterior_mean(self.predicted_x0(x_t, t, denoiser(x_t, t)), x_t, t)
             if sampling_noise and step > 0 and self.noisy:
                 x_t = x_t + self._at((0.5 * self.posterior_log_variance).exp(), t) * draw(x_t)
+            if on_step is not None:
+                on_step(x_t)
         return x_t
 
     @staticmethod

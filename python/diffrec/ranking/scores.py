@@ -76,6 +76,17 @@ class LinearScores:
             self.rows.add_to(block, first, self.scale)
         return block
 
+    def of_each(self, items: Tensor) -> Tensor:
+        """The score of one item for each user, int64 (n,) -> (n,); gradients flow where they are recorded."""
+        scores = (self.users * self.items[items]).sum(dim=1)
+        if self.bias is not None:
+            scores = scores + self.bias[items]
+        if self.rows is not None and self.scale != 0:
+            row = self.rows.row_of_entry()
+            own = self.rows.values * (self.rows.indices == items[row])
+            scores = scores + self.scale * torch.zeros_like(scores).index_add(0, row, own)
+        return scores
+
 
 @dataclass(frozen=True)
 class SparseScores:

@@ -5,6 +5,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.cfgan import CFGAN
 from diffrec.recommenders.diffrec import DiffRec
 from diffrec.recommenders.ease import EASE
+from diffrec.recommenders.explanation import Explanation
 from diffrec.recommenders.fitting import fit
 from diffrec.recommenders.ials import IALS
 from diffrec.recommenders.itemknn import ItemKNN
@@ -25,6 +26,7 @@ __all__ = [
     "VARIANTS",
     "Anchor",
     "DiffRec",
+    "Explanation",
     "ItemKNN",
     "LightGCN",
     "MultiDAE",

@@ -12,6 +12,7 @@ from diffrec.data import Interactions
 from diffrec.ranking import Scores
 from diffrec.recommenders.anchoring import anchor_equations
 from diffrec.recommenders.diffrec import DiffRec
+from diffrec.recommenders.explanation import Reasons, linear_reasons
 from diffrec.recommenders.item_to_item import one_each
 from diffrec.training import Plan, TrainingReport
 
@@ -39,6 +40,7 @@ class Anchor(DiffRec):
     deterministic: ClassVar[bool] = False
     _anchor: LinearMap
     _equations: Ridge | None = None
+    _has_chain = False
 
     def resolved(self, l2: float) -> Self:
         """The same model with another ``anchor_l2``, from equations that ``fit`` has prepared."""
@@ -56,6 +58,11 @@ class Anchor(DiffRec):
 
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         return self._anchor.scores(self._vectors(histories, start, stop)[0])
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        matrix = histories.matrix
+        past = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+        return linear_reasons(self._vectors(histories, row, row + 1)[0], self._anchor, past, items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         views = len(self.settings.time_scales) if self._forecasting else 1

@@ -6,12 +6,14 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec.data import Interactions
 from diffrec.diffusion import SparseRows
 from diffrec.ranking import Scores
+from diffrec.recommenders.explanation import Reasons, gradient_reasons
 from diffrec.recommenders.item_layers import ItemsIn, ItemsOut, binary, tanh_layers
 from diffrec.recommenders.settings import real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
@@ -98,11 +100,17 @@ class CFGAN(TrainedRecommender):
 
         return generator, run_epoch
 
-    @torch.no_grad()
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         m = binary(histories.matrix)
         rows = SparseRows.from_csr(m.indptr, m.indices, m.data, start, stop, self._generator.device)
         return self._generator.items_out.scores(self._generator.hidden(rows))
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:
+        x, generator = binary(histories.matrix[row : row + 1]), self._generator
+        return gradient_reasons(
+            lambda rows, _: generator.items_out.scores(generator.hidden(rows)),
+            x, x.indices, items, points=points, device=generator.device,
+        )  # fmt: skip
 
     def _item_vectors(self) -> Tensor:
         return self._generator.items_out.weight.detach()

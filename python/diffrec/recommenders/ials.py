@@ -16,6 +16,7 @@ from diffrec import _core
 from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.settings import Settings, one_of, real, setting, whole
 from diffrec.training import EpochRecord, TrainingReport, resolve_device
 
@@ -98,6 +99,16 @@ class IALS(Recommender):
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         users = torch.from_numpy(self.user_factors(histories.matrix[start:stop]))
         return LinearScores(users.to(self._items.device), self._items)
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        # With A the matrix of the user's equations, x_u = A^-1 sum c_i y_i: each item's term is its part of the score
+        # (Hu et al., section 5).
+        x, s = histories.matrix[row : row + 1], self.settings
+        y = self.item_factors_.astype(np.float64)
+        own, confidence = y[x.indices], s.alpha * x.data.astype(np.float64)
+        equations = y.T @ y + s.l2 * np.eye(y.shape[1]) + (own.T * (confidence - 1)) @ own
+        terms = np.linalg.solve(equations, own.T * confidence)
+        return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True)
 
     def _item_vectors(self) -> Tensor:
         return self._items

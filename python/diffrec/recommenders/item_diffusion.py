@@ -1,5 +1,6 @@
 """Diffusion over the item vector itself: what DiffRec and T-DiffRec train and rank by."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -9,6 +10,7 @@ from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
     HiddenChain,
+    HiddenState,
     ImportanceSteps,
     SparseRows,
     StepSampler,
@@ -130,20 +132,36 @@ class ItemDiffusion(nn.Module):
         """Forget what was prepared from the weights: they have changed."""
         self._chain = None
 
-    @torch.no_grad()
-    def scores(self, rows: SparseRows, *, seed: int) -> Scores:
-        """Scores at the end of the reverse chain from histories ``rows``; ``seed`` draws the noise, if any."""
+    def scores(self, rows: SparseRows, *, seed: int, on_step: Callable[[Scores], None] | None = None) -> Scores:
+        """Scores at the end of the reverse chain from histories ``rows``.
+
+        ``seed`` draws the noise, if any; ``on_step`` is shown the scores that each x_t is.
+        """
         if self._chain is None:
             self._chain = HiddenChain(
                 self.denoiser, self.process, forward_steps=self.forward_steps, sampling_noise=self.sampling_noise
             )
-        state = self._chain.run(rows, seed)
-        scores = LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out, rows, state.a)
-        return scores if state.noise is None else NoisyScores(scores, state.noise)
+
+        def written_out(state: HiddenState) -> Scores:
+            scores = self._linear(state, rows)
+            return scores if state.noise is None else NoisyScores(scores, state.noise)
+
+        watch = None if on_step is None else lambda state: on_step(written_out(state))
+        return written_out(self._chain.run(rows, seed, on_step=watch))
+
+    def noiseless_scores(self, rows: SparseRows) -> LinearScores:
+        """Scores at the end of the reverse chain without noise at inference; gradients flow to the rows' values."""
+        chain = self._chain
+        if chain is None or chain.forward_steps or chain.sampling_noise:
+            chain = HiddenChain(self.denoiser, self.process)
+        return self._linear(chain.run(rows), rows)
+
+    def _linear(self, state: HiddenState, rows: SparseRows) -> LinearScores:
+        return LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out.detach(), rows, state.a)
 
     @torch.no_grad()
-    def dense_scores(self, x0: Tensor, seed: int) -> Tensor:
-        """The end (n, items) of the reverse chain from dense rows ``x0`` (n, items)."""
+    def dense_scores(self, x0: Tensor, seed: int, on_step: Callable[[Tensor], None] | None = None) -> Tensor:
+        """The end (n, items) of the reverse chain from dense rows ``x0`` (n, items); ``on_step`` is shown each x_t."""
         generator = torch.Generator(self.device).manual_seed(seed)
         return self.process.reverse(
             self.denoiser,
@@ -151,6 +169,7 @@ class ItemDiffusion(nn.Module):
             forward_steps=self.forward_steps,
             sampling_noise=self.sampling_noise,
             draw=lambda like: torch.randn(like.shape, generator=generator, device=like.device),
+            on_step=on_step,
         )
 
     def item_vectors(self) -> Tensor:

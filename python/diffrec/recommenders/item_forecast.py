@@ -125,9 +125,8 @@ class ItemForecast(nn.Module):
             self.log_anchor_scale,
         )
 
-    @torch.no_grad()
-    def scores(self, rows: SparseRows, last: Tensor | None) -> LinearScores:
-        """Scores of what will follow histories, without the anchor's.
+    def scores(self, rows: SparseRows, last: Tensor | None, presence: Tensor | None = None) -> LinearScores:
+        """Scores of what will follow histories, without the anchor's; gradients flow to values and presence.
 
         Parameters
         ----------
@@ -135,10 +134,12 @@ class ItemForecast(nn.Module):
             n rows of views side by side.
         last : Tensor or None
             int64 (n, length), their last items; None without an encoder.
+        presence : Tensor, optional
+            (n, length), how much each of these is there.
         """
         denoiser = self.denoiser
         t = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
-        h = self._hidden(rows @ denoiser.items_in, t, last)
+        h = self._hidden(rows @ denoiser.items_in.detach(), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
 
     def item_vectors(self) -> Tensor:
@@ -148,9 +149,9 @@ class ItemForecast(nn.Module):
     def changed(self) -> None:
         """Forget what was prepared from the weights: nothing is."""
 
-    def _hidden(self, projected: Tensor, t: Tensor, last: Tensor | None) -> Tensor:
+    def _hidden(self, projected: Tensor, t: Tensor, last: Tensor | None, presence: Tensor | None = None) -> Tensor:
         if self.encoder is not None and last is not None:
-            projected = projected + self.encoder(last)
+            projected = projected + self.encoder(last, presence)
         return self.denoiser.hidden(projected, t)
 
     def _noise(self, n: int) -> Tensor:

@@ -10,9 +10,11 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec import _core
+from diffrec.anchors import LinearMap
 from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.ranking import Scores, SparseScores
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.explanation import Reasons, linear_reasons
 from diffrec.training import TrainingReport, require_memory
 
 
@@ -42,6 +44,10 @@ class ItemToItem(Recommender):
 
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         return SparseScores(self._weighted(histories.matrix[start:stop]), self.similarity_)
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        x = self._weighted(histories.matrix[row : row + 1])
+        return linear_reasons(x, LinearMap(self.similarity_), x.indices, items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         # What is connected with an item in no way is not similar to it.

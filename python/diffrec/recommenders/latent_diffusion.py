@@ -1,5 +1,6 @@
 """Diffusion over the latents of grouped items: what L-DiffRec and LT-DiffRec train and rank by."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -111,10 +112,21 @@ class LatentDiffusion(nn.Module):
         self._item_matrix = None
         self.diffusion.changed()
 
-    @torch.no_grad()
-    def scores(self, rows: SparseRows, *, seed: int) -> Scores:
-        """Scores decoded from the end of the reverse chain over the latents of ``rows``; ``seed`` draws its noise."""
-        latent = self.diffusion.dense_scores(self.autoencoder.encode(rows).mu, seed)
+    def scores(self, rows: SparseRows, *, seed: int, on_step: Callable[[Scores], None] | None = None) -> Scores:
+        """Scores decoded from the end of the reverse chain over the latents of ``rows``.
+
+        ``seed`` draws its noise; ``on_step`` is shown what each of its steps decodes to.
+        """
+        watch = None if on_step is None else lambda latent: on_step(self._decoded(latent))
+        latent = self.diffusion.dense_scores(self.autoencoder.encode(rows).mu, seed, watch)
+        return self._decoded(latent)
+
+    def noiseless_scores(self, rows: SparseRows) -> LinearScores:
+        """The same without noise at inference; gradients flow to the rows' values."""
+        diffusion = self.diffusion
+        return self._decoded(diffusion.process.reverse(diffusion.denoiser, self.autoencoder.encode(rows).mu))
+
+    def _decoded(self, latent: Tensor) -> LinearScores:
         items, bias = self._items()
         return LinearScores(self.autoencoder.user_vectors(latent), items, bias)
 

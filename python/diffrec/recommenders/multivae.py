@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec.data import Interactions
 from diffrec.diffusion import SparseRows
 from diffrec.latent import Encoded, multinomial_loss
-from diffrec.ranking import Scores
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.explanation import Reasons, gradient_reasons
 from diffrec.recommenders.item_layers import ItemsIn, ItemsOut, binary, tanh_layers
 from diffrec.recommenders.settings import real, setting, whole, widths
 from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
@@ -93,10 +95,19 @@ class MultiDAE(TrainedRecommender):
 
         return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype)
 
-    @torch.no_grad()
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         m = binary(histories.matrix)
         return self._network.scores(SparseRows.from_csr(m.indptr, m.indices, m.data, start, stop, self._network.device))
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:
+        # The history is what the network sees: scaled to unit length once, whatever the way leads through.
+        x = binary(histories.matrix[row : row + 1])
+        x.data /= np.sqrt(max(x.nnz, 1))
+        network = self._network
+        return gradient_reasons(
+            lambda rows, _: network.items_out.scores(network.decoder(network.encode_scaled(rows)[0])),
+            x, x.indices, items, points=points, device=network.device,
+        )  # fmt: skip
 
     def _item_vectors(self) -> Tensor:
         return self._network.items_out.weight.detach()
@@ -192,8 +203,12 @@ class HistoryAutoencoder(nn.Module):
 
     def encode(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
         """Latents (n, latent), drawn or dropped from in training, and their mean KL divergence from the prior."""
-        scale = rows.squared_norms().clamp(min=1e-12).rsqrt()[rows.row_of_entry()]
-        kept = functional.dropout(rows.values * scale, self.dropout, self.training)
+        scale = rows.squared_norms().clamp(min=1e-12).rsqrt()
+        return self.encode_scaled(rows.scaled(scale))
+
+    def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
+        """The same of histories that have unit length already."""
+        kept = functional.dropout(rows.values, self.dropout, self.training)
         h = torch.tanh(self.items_in(SparseRows(rows.offsets, rows.indices, kept)))
         h = self.to_latent(self.encoder(h))
         if not self.variational:
@@ -201,6 +216,6 @@ class HistoryAutoencoder(nn.Module):
         encoded = Encoded(*h.chunk(2, dim=1))
         return encoded.sample() if self.training else encoded.mu, encoded.kl()
 
-    def scores(self, rows: SparseRows) -> Scores:
+    def scores(self, rows: SparseRows) -> LinearScores:
         """Scores of n binary histories."""
         return self.items_out.scores(self.decoder(self.encode(rows)[0]))

@@ -4,11 +4,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec.data import Interactions
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.explanation import Reasons
 from diffrec.training import TrainingReport
 
 
@@ -33,6 +35,14 @@ class Popularity(Recommender):
 
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:  # noqa: ARG002 - the same for all
         return LinearScores(torch.ones(stop - start, 1), self._counts[:, None])
+
+    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
+        # Nobody's past has a say: all of a score is baseline.
+        return Reasons(
+            np.zeros((len(items), histories.matrix.indptr[row + 1] - histories.matrix.indptr[row])),
+            self._counts[torch.from_numpy(items)].double().numpy(),
+            exact=True,
+        )
 
     def _state(self) -> dict[str, Tensor]:
         return {"counts": self._counts}

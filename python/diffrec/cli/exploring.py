@@ -1,0 +1,63 @@
+"""``diffrec explore``: a page to look at a model with."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from diffrec.cli import options
+from diffrec.cli.inputs import Source, load_model, onto, say_left_out
+from diffrec.cli.output import note
+from diffrec.explore import Explorer, Server
+
+
+def explore(
+    model: options.Model,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="Look at the people in this file, as they are there, instead of those the model learnt from.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where the page is to be; 0 for any free port.")
+    ] = 8642,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    device: options.Device = None,
+    user: options.User = None,
+    item: options.Item = None,
+    timestamp: options.Timestamp = None,
+    value: options.Value = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.
+
+    Choose a user or type a history; deny items and see the lists change. The page is served to this machine alone
+    (127.0.0.1) and needs no network. Ctrl-C ends it.
+
+    Examples
+    --------
+    diffrec explore model.diffrec
+    diffrec explore model.diffrec newcomers.csv --port 0
+    """
+    if data is None and any(name is not None for name in (user, item, timestamp, value)):
+        raise typer.BadParameter("only DATA has columns", param_hint="--user and others")
+    fitted = load_model(model, device)
+    people = None
+    if data is not None:
+        people, left_out = onto(Source(data, user, item, timestamp, value).interactions(), fitted.train_.items)
+        say_left_out(left_out, data, quiet=quiet)
+    with Server(Explorer(fitted, people), port) as server:
+        print(server.url, flush=True)
+        note("Ctrl-C ends it", quiet=quiet)
+        if open_page:
+            webbrowser.open(server.url)
+        # Ending it is no interruption: it is how it ends.
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            note("ended", quiet=quiet)

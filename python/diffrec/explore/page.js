@@ -1,0 +1,257 @@
+"use strict";
+// What is shown is a function of the state, which the address keeps: a link shows the same again.
+// user: a row, or null where a history was typed; history: rows, oldest first; deny: rows; step: counted from 1, 0 for the last.
+const state = { user: 0, history: null, deny: [], step: 0 };
+const SHORT = matchMedia("(max-width: 48rem)").matches ? 4 : 12; // past items shown at first
+let answer = null, asked = 0, whole = false;
+const found = { users: [], items: [] };
+
+const $ = (id) => document.getElementById(id);
+const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+
+function make(tag, attributes = {}, ...inside) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...inside.filter((part) => part !== null));
+  return element;
+}
+
+async function fetched(path, body) {
+  const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const reply = await fetch(path, options);
+  const values = await reply.json();
+  if (!reply.ok) throw new Error(values.error);
+  return values;
+}
+
+function complain(error) {
+  $("error").textContent = error ? (error instanceof TypeError ? "The server does not answer. Is diffrec explore still running?" : error.message) : "";
+  $("error").hidden = !error;
+}
+
+// The state in the address
+
+function readAddress() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const rows = (name) => (said.get(name) || "").split(",").filter(Boolean).map(Number);
+  state.history = said.has("history") ? rows("history") : null;
+  state.user = state.history === null ? Number(said.get("user") || 0) : null;
+  state.deny = rows("deny");
+  state.step = Number(said.get("step") || 0);
+}
+
+function writeAddress() {
+  const said = new URLSearchParams();
+  if (state.history === null) said.set("user", state.user);
+  else said.set("history", state.history.join(","));
+  if (state.deny.length) said.set("deny", state.deny.join(","));
+  if (state.step) said.set("step", state.step);
+  history.replaceState(null, "", "#" + said);
+}
+
+// Asking
+
+async function refresh(note) {
+  writeAddress();
+  const mine = ++asked;
+  $("top").classList.add("busy");
+  $("top").setAttribute("aria-busy", "true");
+  try {
+    const whose = state.history === null ? { user: state.user } : { history: state.history };
+    const values = await fetched("api/recommend", { ...whose, deny: state.deny, k: 10 });
+    if (mine !== asked) return; // something newer is on its way
+    answer = values;
+    complain(null);
+    show();
+    if (note) $("said").textContent = note;
+  } catch (error) {
+    if (mine === asked) complain(error);
+  } finally {
+    if (mine === asked) {
+      $("top").classList.remove("busy");
+      $("top").setAttribute("aria-busy", "false");
+      document.body.dataset.ready = String(mine);
+    }
+  }
+}
+
+// Showing
+
+function show() {
+  showHistory();
+  showDenied();
+  showChain();
+  showTop();
+}
+
+function nameOf(item) {
+  const facts = Object.values(item.facts).map((fact) => make("span", { class: "fact" }, fact));
+  return make("span", { class: "name" }, item.label, item.id === null ? null : make("span", { class: "quiet" }, " " + item.id), ...facts);
+}
+
+function showHistory() {
+  const many = answer.history.length;
+  const count = many === 1 ? "1 item" : `${many} items`;
+  $("whose").textContent = answer.user === null ? `Your own history: ${count}.` : `${answer.user}: ${count}.`;
+  $("user").value = answer.user === null ? "" : answer.user;
+  const shown = whole ? answer.history : answer.history.slice(0, SHORT);
+  $("history").replaceChildren(...shown.map((item) => make("li", { "data-row": item.row }, nameOf(item),
+    make("button", { type: "button", class: "small", "aria-label": `Take ${item.label} out of the history`, onclick: () => edit((rows) => rows.filter((row) => row !== item.row), `${item.label} is out of the history.`) }, "Remove"))));
+  $("more").hidden = many <= SHORT;
+  $("more").textContent = whole ? "Show fewer" : `Show all ${many}`;
+}
+
+function showDenied() {
+  $("denied-panel").hidden = !answer.denied.length;
+  $("denied").replaceChildren(...answer.denied.map((item) => make("li", {},
+    make("button", { type: "button", class: "small", "aria-label": `Allow ${item.label} again`, onclick: () => allow(item) }, `${item.label} ✕`))));
+}
+
+function showChain() {
+  const steps = answer.steps.length;
+  $("chain").hidden = steps < 2;
+  if (steps < 2) { state.step = 0; return; }
+  if (state.step > steps) state.step = 0;
+  $("step").max = steps;
+  $("step").value = state.step || steps;
+  $("ticks").replaceChildren(...answer.steps.map((_, place) => make("option", { value: place + 1 })));
+  $("step-name").textContent = `${state.step || steps} of ${steps}`;
+}
+
+function showTop() {
+  const steps = answer.steps.length;
+  const last = !state.step || state.step >= steps;
+  const known = new Map(answer.top.map((item, place) => [item.row, { ...item, place }]));
+  if (last) {
+    $("top").replaceChildren(...answer.top.map((item, place) => entry(item, place, null)));
+    $("said").textContent = answer.top.length ? "" : "Nothing is left to recommend.";
+    return;
+  }
+  const rows = answer.steps[state.step - 1];
+  $("top").replaceChildren(...rows.map((row, place) => entry(known.get(row) || { row, label: answer.names[row], id: null, facts: {} }, place, known)));
+  const same = rows.filter((row) => known.has(row)).length;
+  $("said").textContent = `${same} of these ${rows.length} are recommended in the end.`;
+}
+
+function entry(item, place, ends) {
+  let right = null;
+  if (ends === null) right = make("span", { class: "score", title: "score" }, item.score.toFixed(3));
+  else {
+    const end = ends.has(item.row) ? ends.get(item.row).place : null;
+    const text = end === null ? "drops out" : end === place ? "stays" : end < place ? `rises to ${end + 1}` : `falls to ${end + 1}`;
+    right = make("span", { class: "move " + (end === null || end > place ? "down" : end < place ? "up" : "") }, text);
+  }
+  const deny = make("button", { type: "button", class: "small deny", "aria-label": `Do not recommend ${item.label}`, onclick: () => refuse(item) }, "Deny");
+  const line = make("div", { class: "line" }, make("span", { class: "rank", "aria-label": `rank ${place + 1}` }, String(place + 1)), nameOf(item), right, deny);
+  return make("li", { "data-row": item.row }, line, ends === null && item.why ? reasons(item) : null);
+}
+
+function reasons(item) {
+  const why = item.why;
+  const helped = why.items.filter((past) => past.part > 0).slice(0, 2);
+  const short = helped.length ? helped.flatMap((past, place) => [place ? " and " : "because of ", make("b", {}, past.label)]) : ["no past item speaks for it"];
+  const largest = Math.max(...why.items.map((past) => Math.abs(past.part)), 1e-12);
+  const bar = (part, name) => make("meter", { min: 0, max: largest, value: Math.min(Math.abs(part), largest), class: part < 0 ? "against" : "for", "aria-label": name });
+  const line = (name, part, kind, meter) => make("tr", { class: kind }, make("td", {}, name), make("td", { class: "bars" }, meter), make("td", { class: "number" }, signed(part)));
+  const rows = why.items.map((past) => line(past.label, past.part, "", bar(past.part, past.label)));
+  const rest = [["other past items", why.others], ["baseline (no history)", why.baseline], [why.exact ? "rounding" : "remainder (not linear)", why.remainder]];
+  rows.push(...rest.filter(([, part]) => Math.abs(part) >= 5e-4).map(([name, part]) => line(name, part, "rest", null)));
+  rows.push(line("score" + (why.exact ? ", exactly" : ", by gradient × input"), item.score, "sum", null));
+  const mark = (on) => () => {
+    const past = new Set(why.items.map((one) => String(one.row)));
+    for (const row of $("history").children) row.classList.toggle("why", on && past.has(row.dataset.row));
+  };
+  return make("details", { ontoggle: (event) => mark(event.target.open)(), onpointerenter: mark(true), onpointerleave: mark(false) }, make("summary", {}, ...short), make("table", {}, make("tbody", {}, ...rows)));
+}
+
+// Doing
+
+function edit(change, note) {
+  const rows = state.history === null ? answer.history.map((item) => item.row).reverse() : state.history;
+  state.history = change(rows);
+  state.user = null;
+  refresh(note);
+}
+
+function refuse(item) {
+  state.deny = [...state.deny, item.row];
+  refresh(`${item.label} is denied; the list has moved up.`);
+}
+
+function allow(item) {
+  state.deny = state.deny.filter((row) => row !== item.row);
+  refresh(`${item.label} may be recommended again.`);
+}
+
+// Searching: a list of names under the field, filled as one types
+
+function searching(kind, field) {
+  const list = $(kind);
+  let late = null;
+  const search = async () => {
+    try {
+      found[kind] = await fetched(`api/${kind}?q=${encodeURIComponent(field.value)}`);
+      list.replaceChildren(...found[kind].map((one) => make("option", { value: one.label })));
+    } catch (error) { complain(error); }
+  };
+  field.addEventListener("input", () => { clearTimeout(late); late = setTimeout(search, 120); });
+  field.addEventListener("focus", search, { once: true });
+}
+
+async function chosen(kind, field) {
+  const text = field.value.trim();
+  if (!text) return null;
+  const hits = await fetched(`api/${kind}?q=${encodeURIComponent(text)}`);
+  const hit = hits.find((one) => one.label === text) || hits.find((one) => one.label.toLowerCase() === text.toLowerCase()) || hits[0];
+  if (!hit) throw new Error(`There is no ${kind.slice(0, -1)} like “${text}”.`);
+  return hit;
+}
+
+function submitting(form, kind, field, act) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const hit = await chosen(kind, field);
+      if (hit) act(hit);
+    } catch (error) { complain(error); }
+  });
+}
+
+async function begin() {
+  searching("users", $("user"));
+  searching("items", $("item"));
+  submitting($("user-form"), "users", $("user"), (hit) => {
+    Object.assign(state, { user: hit.row, history: null, deny: [], step: 0 });
+    whole = false;
+    refresh();
+  });
+  submitting($("item-form"), "items", $("item"), (hit) => {
+    $("item").value = "";
+    edit((rows) => [...rows.filter((row) => row !== hit.row), hit.row], `${hit.label} is in the history.`);
+  });
+  $("nobody").addEventListener("click", () => {
+    Object.assign(state, { user: null, history: [], deny: [], step: 0 });
+    refresh("An empty history: add what you like.");
+  });
+  $("more").addEventListener("click", () => { whole = !whole; showHistory(); });
+  $("step").addEventListener("input", () => {
+    const step = Number($("step").value);
+    state.step = step === answer.steps.length ? 0 : step;
+    writeAddress();
+    showChain();
+    showTop();
+  });
+  addEventListener("hashchange", () => { readAddress(); refresh(); });
+  readAddress();
+  try {
+    const about = await fetched("api/about");
+    const number = (value) => value.toLocaleString("en");
+    $("model").textContent = `${about.model} · learnt from ${number(about.interactions)} interactions of ${number(about.items)} items · ${number(about.users)} users to look at`;
+    await refresh();
+  } catch (error) { complain(error); }
+}
+
+begin();

@@ -1,0 +1,137 @@
+"""The page's server: this machine only, standard library only, nothing fetched from anywhere else."""
+
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from diffrec.explore.explorer import Explorer
+
+HOST = "127.0.0.1"
+# Path -> file beside this one, and its type.
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+_LONGEST_REQUEST = 1 << 20
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the page of one explorer on 127.0.0.1.
+
+    Parameters
+    ----------
+    explorer : Explorer
+        Answers.
+    port : int
+        0 takes any that is free.
+
+    Raises
+    ------
+    OSError
+        When the port is taken.
+
+    Examples
+    --------
+    >>> import diffrec, numpy as np, urllib.request
+    >>> model = diffrec.fit(np.array([[1, 0], [1, 1]]), variant="popularity")
+    >>> with Server(Explorer(model)) as server:
+    ...     threading.Thread(target=server.serve_forever).start()
+    ...     with urllib.request.urlopen(server.url + "api/about") as answer:
+    ...         print(json.load(answer)["items"])
+    ...     server.shutdown()
+    2
+    """
+
+    daemon_threads = True
+
+    def __init__(self, explorer: Explorer, port: int = 0) -> None:
+        self.explorer = explorer
+        # A model answers one at a time.
+        self.lock = threading.Lock()
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError as error:
+            raise OSError(f"port {port} of this machine cannot be used ({error.strerror}); give another port") from None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{HOST}:{self.server_address[1]}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    server_version = "diffrec"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        explorer = self.server.explorer
+        if asked.path in _FILES:
+            name, kind = _FILES[asked.path]
+            self._send(HTTPStatus.OK, kind, (resources.files("diffrec.explore") / name).read_bytes())
+        elif asked.path == "/api/about":
+            self._answer(explorer.about)
+        elif asked.path in ("/api/users", "/api/items"):
+            text = parse_qs(asked.query).get("q", [""])[0]
+            self._answer(lambda: explorer.search(asked.path.removeprefix("/api/"), text))
+        else:
+            self._json(HTTPStatus.NOT_FOUND, {"error": "there is nothing here"})
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        # Only a page of this server may send JSON: other sites would have to ask first, and are not answered.
+        if self.headers.get_content_type() != "application/json" or length > _LONGEST_REQUEST:
+            self.close_connection = True
+            self._json(HTTPStatus.BAD_REQUEST, {"error": "a short JSON request is expected"})
+            return
+        body = self.rfile.read(length)
+        if self.path != "/api/recommend":
+            self._json(HTTPStatus.NOT_FOUND, {"error": "there is nothing here"})
+            return
+        self._answer(lambda: self.server.explorer.recommend(_parsed(body)))
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the standard library's name
+        """Say nothing: requests are no news."""
+
+    def _answer(self, answer: Callable[[], Any]) -> None:
+        try:
+            with self.server.lock:
+                found = answer()
+        except (ValueError, TypeError) as error:
+            self._json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        else:
+            self._json(HTTPStatus.OK, found)
+
+    def _json(self, status: HTTPStatus, values: Any) -> None:
+        self._send(status, "application/json", json.dumps(values).encode())
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        # A name that only resolves to this machine is a foreign page's way in.
+        if (self.headers.get("Host") or "").rpartition(":")[0] not in (HOST, "localhost"):
+            status, kind, body = HTTPStatus.FORBIDDEN, "text/plain", b"ask for 127.0.0.1"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "default-src 'self'; img-src data:; frame-ancestors 'none'")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        raise ValueError("the request is no JSON") from None
+    if not isinstance(asked, dict):
+        raise ValueError("the request must be a JSON object")
+    return asked

@@ -1,0 +1,251 @@
+"""Why an item has the score it has: which past items carried it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.anchors import LinearMap
+from diffrec.data import Csr
+from diffrec.diffusion import SparseRows
+from diffrec.ranking import LinearScores
+
+# Rows of histories, and how much each of their last items is there (rows, length) where an encoder reads them.
+PathScores = Callable[[SparseRows, Tensor | None], LinearScores]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A score as a sum over the user's past items.
+
+    ``contributions.sum() + others + baseline + remainder`` is ``score``.
+
+    Attributes
+    ----------
+    user, item
+        Ids: whose score of what.
+    score : float
+        What ``model.score`` says.
+    items : ndarray (m,)
+        Ids of past items, the largest contribution in either direction first.
+    contributions : ndarray (m,)
+        float64, how much each added to the score.
+    others : float
+        What all further past items added together.
+    baseline : float
+        The score when every past item weighs 0, such as an item's bias.
+    remainder : float
+        What no single item accounts for: 0 but for rounding where the model is linear; otherwise what the gradient
+        misses of the curvature, and the noise of a chain with noise.
+    exact : bool
+        Whether the model is linear in the history, so that a contribution is what the item adds. Otherwise it is the
+        gradient of the score times the item's weight in the history ("gradient x input").
+
+    Examples
+    --------
+    >>> why = Explanation("Ann", "tea", 0.75, np.array(["milk"]), np.array([0.5]), 0.0, 0.25, 0.0, True)
+    >>> print(why)
+    'tea' for 'Ann' scores 0.7500, exactly:
+      +0.5000  'milk'
+      +0.2500  baseline: with nothing in the history
+    >>> why.to_frame()["contribution"].tolist()
+    [0.5]
+    """
+
+    user: Any
+    item: Any
+    score: float
+    items: NDArray[Any]
+    contributions: NDArray[np.float64]
+    others: float
+    baseline: float
+    remainder: float
+    exact: bool
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Columns item and contribution, a row per past item."""
+        return {"item": self.items, "contribution": self.contributions}
+
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+        """Return ``columns`` as a data frame of an installed library.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+            Which library's frame.
+
+        Raises
+        ------
+        ImportError
+            When that library is not installed.
+        """
+        import narwhals
+
+        return narwhals.from_dict(self.columns(), backend=backend).to_native()
+
+    def __str__(self) -> str:
+        parts = [(value, repr(name)) for name, value in zip(self.items.tolist(), self.contributions, strict=True)]
+        named = (
+            (self.others, "all other past items"),
+            (self.baseline, "baseline: with nothing in the history"),
+            (self.remainder, "remainder: " + ("rounding" if self.exact else "what gradient x input leaves out")),
+        )
+        # What rounds to nothing is not worth a line.
+        parts += [(value, name) for value, name in named if abs(value) >= 5e-5]
+        how = "exactly" if self.exact else "by gradient x input"
+        lines = [f"{self.item!r} for {self.user!r} scores {self.score:.4f}, {how}:"]
+        return "\n".join(lines + [f"  {value:+.4f}  {name}" for value, name in parts])
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Where the scores of some items come from, entry by entry of one user's history.
+
+    Attributes
+    ----------
+    contributions : float64 (m, n)
+        Of the n past items to each of m items.
+    baseline : float64 (m,)
+        Scores when every past item weighs 0.
+    exact : bool
+        Whether the two sum to the scores.
+    """
+
+    contributions: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    exact: bool
+
+    def plus(self, other: "Reasons", scale: float) -> "Reasons":
+        """Reasons of ``scores + scale * other's scores``."""
+        return Reasons(
+            self.contributions + scale * other.contributions,
+            self.baseline + scale * other.baseline,
+            self.exact and other.exact,
+        )
+
+    def about(
+        self,
+        row: int,
+        named: tuple[Any, Any],
+        score: float,
+        past: NDArray[Any],
+        k: int | None,
+    ) -> Explanation:
+        """The explanation of one of the m items: the ``k`` past items that count most, all by default.
+
+        Parameters
+        ----------
+        row : int
+            Which of the m.
+        named : tuple
+            Ids of user and item.
+        score : float
+            Its score.
+        past : ndarray (n,)
+            Ids of the past items.
+        k : int, optional
+            How many of them to name.
+        """
+        contributions = self.contributions[row]
+        order = np.argsort(-np.abs(contributions), kind="stable")
+        baseline = float(self.baseline[row])
+        return Explanation(
+            *named,
+            score,
+            past[order[:k]],
+            contributions[order[:k]],
+            0.0 if k is None else float(contributions[order[k:]].sum()),
+            baseline,
+            score - baseline - float(contributions.sum()),
+            self.exact,
+        )
+
+
+def linear_reasons(x: Csr, weights: LinearMap, past: NDArray[np.integer], items: NDArray[np.int64]) -> Reasons:
+    """Reasons of a linear map's scores: what an entry adds is its value times its weight.
+
+    Parameters
+    ----------
+    x : scipy.sparse CSR
+        (1, views * items): the history as the map sees it, one or more views of the items side by side.
+    weights : LinearMap
+        From these to the items.
+    past : int (n,)
+        The items of the history, rising.
+    items : int64 (m,)
+        The items whose scores are to be explained.
+    """
+    added = weights.between(x.indices, items).T.astype(np.float64) * x.data.astype(np.float64)
+    return Reasons(_folded(added, x.indices % weights.n_items, past), np.zeros(len(items)), exact=True)
+
+
+def gradient_reasons(
+    scores: PathScores,
+    x: Csr,
+    past: NDArray[np.integer],
+    items: NDArray[np.int64],
+    *,
+    points: int,
+    device: torch.device,
+    last: NDArray[np.int64] | None = None,
+) -> Reasons:
+    """Reasons of scores that bend: the gradient times the input, averaged over points on the way from nothing to it.
+
+    With one point the gradient is that at the history itself. With more it is averaged over the middles of as many
+    pieces of the straight way from a history of weight 0, so that what is not accounted for vanishes as they grow:
+    integrated gradients (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
+
+    Parameters
+    ----------
+    scores : callable
+        Scores of rows, through which gradients flow.
+    x, past, items
+        As for ``linear_reasons``.
+    points : int
+        How many points.
+    device : torch.device
+        Where to compute.
+    last : int64 (length,), optional
+        What an encoder reads: the last items, -1 before the first. How much each is there is an input, too.
+    """
+    ways = [1.0] if points == 1 else [(point + 0.5) / points for point in range(points)]
+    # For each item a row at every point, and one of weight 0.
+    share = torch.tensor([*ways, 0.0], device=device).repeat(len(items))
+    chosen = torch.from_numpy(np.repeat(items, len(ways) + 1)).to(device)
+    values = torch.as_tensor(x.data, dtype=torch.float32, device=device)
+    with torch.enable_grad():
+        entries = (share[:, None] * values).requires_grad_()
+        presence = None if last is None else share[:, None].repeat(1, len(last)).requires_grad_()
+        rows = SparseRows(
+            torch.arange(len(share) + 1, device=device) * x.nnz,
+            torch.as_tensor(x.indices, dtype=torch.int64, device=device).repeat(len(share)),
+            entries.reshape(-1),
+        )
+        scored = scores(rows, presence)
+        found, n_items = scored.of_each(chosen), scored.n_items
+    inputs = [entries] if presence is None else [entries, presence]
+    slopes = torch.autograd.grad(found.sum(), inputs, allow_unused=True) if found.requires_grad else (None, None)
+
+    def mean(slope: Tensor | None, like: Tensor) -> NDArray[np.float64]:
+        slope = torch.zeros_like(like) if slope is None else slope
+        at_points = slope.reshape(len(items), len(ways) + 1, -1)[:, :-1].double()
+        averaged: NDArray[np.float64] = at_points.mean(dim=1).cpu().numpy()
+        return averaged
+
+    contributions = _folded(mean(slopes[0], entries) * x.data, x.indices % n_items, past)
+    if last is not None and presence is not None:
+        real = last >= 0
+        contributions += _folded(mean(slopes[1], presence)[:, real], last[real], past)
+    baseline = found.detach().reshape(len(items), -1)[:, -1].double().cpu().numpy()
+    return Reasons(contributions, baseline, exact=False)
+
+
+def _folded(added: NDArray[np.float64], columns: NDArray[np.integer], past: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Sum what entries add (m, entries) by the past item each is of: (m, n)."""
+    out = np.zeros((len(past), len(added)))
+    np.add.at(out, np.searchsorted(past, columns), added.T)
+    return out.T

@@ -1,0 +1,254 @@
+"""The page: what it answers, to whom, and what a browser makes of it."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec.explore import Explorer, Server
+from support.browser import Page, browser, find_chromium
+from support.commands import fail, succeed
+
+DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model() -> diffrec.Recommender:
+    quick = {"dims": (8,), "steps": 4, "epochs": 8, "batch_size": 30, "lr": 0.01, "holdout": 0, "progress": False}
+    return diffrec.fit(DATA, variant="diffrec", **quick)
+
+
+@pytest.fixture(scope="module")
+def server(model: diffrec.Recommender) -> Iterator[Server]:
+    with Server(Explorer(model)) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()
+
+
+def ask(server: Server, path: str, body: Any = None, **headers: str) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json"} | headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+# Answers
+
+
+def test_recommendations_are_the_models(server: Server, model: diffrec.Recommender) -> None:
+    answer = ask(server, "api/recommend", {"user": 3, "k": 5, "deny": [7]})
+    top = model.recommend(DATA.users[3], k=5, deny=[DATA.items[7]])
+    assert [one["label"] for one in answer["top"]] == top.items[0].tolist()
+    assert [one["score"] for one in answer["top"]] == pytest.approx(top.scores[0].tolist())
+    assert answer["steps"] == model.reverse_steps(3, 5, deny=[DATA.items[7]]).item_rows.tolist()  # type: ignore[attr-defined]
+    assert [one["row"] for one in answer["denied"]] == [7]
+    assert answer["user"] == DATA.users[3]
+    own = DATA.take([3])
+    assert own.timestamps is not None
+    assert [one["row"] for one in answer["history"]] == own.matrix.indices[np.argsort(-own.timestamps)].tolist()
+    genres = DATA.item_info["genre"]
+    assert all(one["facts"]["genre"] == genres[one["row"]] for one in answer["history"])
+
+
+def test_reasons_sum_to_the_score(server: Server) -> None:
+    for one in ask(server, "api/recommend", {"user": 3})["top"]:
+        why = one["why"]
+        parts = [past["part"] for past in why["items"]]
+        total = sum(parts) + why["others"] + why["baseline"] + why["remainder"]
+        assert total == pytest.approx(one["score"], rel=1e-5)
+        assert abs(why["remainder"]) < 0.02 + 0.1 * abs(one["score"])
+
+
+def test_a_typed_history_is_a_strangers(server: Server, model: diffrec.Recommender) -> None:
+    answer = ask(server, "api/recommend", {"history": [9, 2, 5, 2], "k": 4})
+    matrix = np.zeros((1, 40))
+    matrix[0, [2, 5, 9]] = 1
+    assert [one["row"] for one in answer["top"]] == model.recommend(matrix, 4).item_rows[0].tolist()
+    assert [one["row"] for one in answer["history"]] == [5, 2, 9]
+    assert answer["user"] is None
+    assert ask(server, "api/recommend", {"history": [], "k": 4})["history"] == []
+
+
+@pytest.mark.parametrize("variant", ["popularity", "itemknn", "lightgcn", "t-diffrec", "l-diffrec"])
+def test_every_kind_of_model_can_be_looked_at(variant: str) -> None:
+    quick = {"epochs": 1, "holdout": 0, "progress": False}
+    if variant not in ("popularity", "itemknn"):
+        quick |= {"factors": 4} if variant == "lightgcn" else {"dims": (8,)}
+        settings = quick
+    else:
+        settings = {}
+    explorer = Explorer(diffrec.fit(DATA, variant=variant, **settings))
+    for asked in ({"user": 3}, {"history": [4, 1]}):
+        answer = explorer.recommend(asked)
+        assert len(answer["top"]) == 10
+        assert all((one["why"] is None) == (variant == "lightgcn") for one in answer["top"])
+        assert len(answer["steps"]) == (5 if variant == "l-diffrec" else 0)
+        json.dumps(answer)
+
+
+def test_searches_find_beginnings_first(server: Server) -> None:
+    name = str(DATA.users[20])
+    assert ask(server, f"api/users?q={name.lower().replace(' ', '%20')}")[0] == {"row": 20, "label": name}
+    hits = ask(server, "api/items?q=the")
+    assert len(hits) == 20
+    assert all(hit["label"].lower().startswith("the") for hit in hits)
+    assert ask(server, "api/items?q=no%20such%20thing") == []
+    assert len(ask(server, "api/users")) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"user": 60}, "user must be a whole number from 0 to 59, got 60"),
+        ({"user": "Ann"}, "user must be a whole number from 0 to 59, got 'Ann'"),
+        ({}, "user must be a whole number"),
+        ({"history": [40]}, "history must be a whole number from 0 to 39, got 40"),
+        ({"history": "4"}, "history must be a list of items' rows, got '4'"),
+        ({"user": 1, "k": 0}, "k must be a whole number from 1 to 100, got 0"),
+        ({"user": 1, "deny": [-1]}, "deny must be"),
+        ([1], "the request must be a JSON object"),
+    ],
+)
+def test_impossible_questions_are_refused(server: Server, body: Any, said: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(server, "api/recommend", body)
+    assert refused.value.code == 400
+    assert said in json.load(refused.value)["error"]
+
+
+def test_only_this_machine_and_only_this_page_are_answered(server: Server) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    for headers, code in (({"Host": "evil.example:80"}, 403), ({"Content-Type": "text/plain"}, 400)):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(server, "api/recommend", {"user": 1}, **headers)
+        assert refused.value.code == code
+        refused.value.close()
+    with pytest.raises(urllib.error.HTTPError) as missing:
+        ask(server, "../explorer.py")
+    assert missing.value.code == 404
+    missing.value.close()
+
+
+# The command
+
+
+def test_the_command_serves_until_it_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: diffrec.Recommender
+) -> None:
+    served: list[Any] = []
+
+    def interrupted(server: Server) -> None:
+        served.append(server.explorer.recommend({"user": 0})["user"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "serve_forever", interrupted)
+    monkeypatch.chdir(tmp_path)
+    model.save("model.diffrec")
+    DATA.take([5, 6]).write("people.csv")
+    assert succeed("explore", "model.diffrec", "--port", 0).startswith("http://127.0.0.1:")
+    succeed("explore", "model.diffrec", "people.csv", "--port", 0)
+    assert served[0] == DATA.users[0]
+    assert served[1] in DATA.users.ids[[5, 6]]
+    assert "only DATA has columns" in fail(2, "explore", "model.diffrec", "--user", "who")
+    with Server(Explorer(model)) as other:
+        said = fail(1, "explore", "model.diffrec", "--port", other.server_address[1])
+    assert f"port {other.server_address[1]} of this machine cannot be used" in said
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    with browser(chromium, tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+def shown(page: Page, list_id: str) -> list[int]:
+    """Rows of the items in a list of the page."""
+    return list(page.run(f"[...document.querySelectorAll('#{list_id} > li')].map((one) => Number(one.dataset.row))"))
+
+
+def settled(page: Page, action: str | None = None) -> None:
+    """Wait until the page shows what was asked for last."""
+    if action is not None:
+        page.run("delete document.body.dataset.ready")
+        page.run(action)
+    page.wait("document.body?.dataset.ready")
+
+
+def test_the_page_in_a_browser(page: Page, server: Server, model: diffrec.Recommender, tmp_path: Path) -> None:
+    top = model.recommend(3, k=12).item_rows[0].tolist()
+    page.open(f"{server.url}#user=3")
+    settled(page)
+    assert shown(page, "top") == top[:10]
+    assert "DiffRec(" in page.run("document.getElementById('model').textContent")
+    assert page.run("document.querySelectorAll('#top details').length") == 10
+
+    # An item that is denied is gone and the next one moves up; it may come back.
+    settled(page, "document.querySelector('#top .deny').click()")
+    assert shown(page, "top") == top[1:11]
+    assert f"deny={top[0]}" in page.run("location.hash")
+    settled(page, "document.querySelector('#denied button').click()")
+    assert shown(page, "top") == top[:10]
+
+    # The slider leads through the reverse steps.
+    steps = model.reverse_steps(3, 10).item_rows.tolist()  # type: ignore[attr-defined]
+    for step in (1, 2, 4):
+        page.run(
+            f"{{ const s = document.getElementById('step'); s.value = {step}; s.dispatchEvent(new Event('input')) }}"
+        )
+        assert shown(page, "top") == steps[step - 1]
+    assert page.run("document.getElementById('step-name').textContent") == "4 of 4"
+
+    # A history is edited, and another one typed.
+    before = shown(page, "history")
+    settled(page, "document.querySelector('#history button').click()")
+    assert shown(page, "history")[0] == before[1]
+    settled(page, "document.getElementById('nobody').click()")
+    assert shown(page, "history") == []
+    name = json.dumps(str(DATA.items[5]))
+    settled(
+        page, f"document.getElementById('item').value = {name}; document.getElementById('item-form').requestSubmit()"
+    )
+    assert shown(page, "history") == [5]
+    person = json.dumps(str(DATA.users[8]))
+    settled(
+        page, f"document.getElementById('user').value = {person}; document.getElementById('user-form').requestSubmit()"
+    )
+    assert shown(page, "top") == model.recommend(8, k=10).item_rows[0].tolist()
+
+    page.run("document.getElementById('user').value = 'nobody by this name'")
+    page.run("document.getElementById('user-form').requestSubmit()")
+    page.wait("!document.getElementById('error').hidden")
+    assert "nobody by this name" in page.run("document.getElementById('error').textContent")
+
+    page.picture(tmp_path / "page.png")
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    assert page.problems == []
+    assert all(url.startswith(server.url) for url in page.requested)
+
+
+def test_the_page_fits_a_phone_and_says_what_its_parts_are(page: Page, server: Server) -> None:
+    page.open(f"{server.url}#user=3", 360, 740, mobile=True)
+    settled(page)
+    assert page.run("document.documentElement.scrollWidth") <= 360
+    nameless = """[...document.querySelectorAll('button, input, meter')].filter((one) =>
+        !one.textContent.trim() && !one.getAttribute('aria-label') && !(one.labels && one.labels.length)).length"""
+    assert page.run(nameless) == 0
+    assert page.run("document.documentElement.lang") == "en"
+    small = "[...document.querySelectorAll('button')].filter((one) => one.offsetParent && one.offsetHeight < 24).length"
+    assert page.run(small) == 0
