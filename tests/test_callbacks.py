@@ -156,6 +156,7 @@ def run_records(folder: Path) -> Iterator[Any]:
 def test_wandb(wandb: Any, tmp_path: Path) -> None:
     with wandb.init(project="books", settings=wandb.Settings(console="off")):
         records = fitted(WandB()) + fitted(WandB(), seed=1)
+    wandb.teardown()  # the process that writes the file may still be writing
     rows, axes = [], set()
     for record in run_records(tmp_path):
         kind = record.WhichOneof("record_type")

@@ -27,7 +27,7 @@ def same_distribution(one: torch.Tensor, other: torch.Tensor) -> None:
     pairs = generator.integers(0, one.shape[1], (2, 12))
     views = [
         np.concatenate([x, x @ directions, x[:, pairs[0]] * x[:, pairs[1]]], axis=1)
-        for x in (one.double().numpy(), other.double().numpy())
+        for x in (one.detach().double().numpy(), other.detach().double().numpy())
     ]
     for a, b in zip(views[0].T, views[1].T, strict=True):
         assert stats.ks_2samp(a, b).pvalue > 1e-5
@@ -49,7 +49,7 @@ def test_same_distribution_as_the_dense_chain(
     noise = {"forward_steps": forward_steps, "sampling_noise": sampling_noise}
     with torch.no_grad():
         dense = process.reverse(denoiser, x0, **noise)
-    hidden = HiddenChain(denoiser, process, **noise).dense_scores(SparseRows.from_dense(x0), seed=5)
+        hidden = HiddenChain(denoiser, process, **noise).dense_scores(SparseRows.from_dense(x0), seed=5)
     same_distribution(hidden, dense)
 
 
