@@ -143,8 +143,9 @@ def test_a_clone_of_one_with_everything_set() -> None:
 GRIDS: dict[str, dict[str, list[Any]]] = {
     "diffrec": {"dims": [(2,), (16,)], "lr": [1e-3, 1e-2]},
     "l-diffrec": {"groups": [1, 2]},
-    "t-diffrec": {"time_weights": ["linear", "exponential"]},
-    "lt-diffrec": {"w_min": [0.1, 0.5]},
+    "t-diffrec": {"horizon": [1, 5]},
+    "lt-diffrec": {"horizon": [1, 5]},
+    "anchor": {"anchor_l2": [1.0, 100.0]},
     "popularity": {"seed": [0]},
     "itemknn": {"neighbors": [2, 20], "weighting": ["cosine", "bm25"]},
     "rp3beta": {"beta": [0.1, 0.9]},
