@@ -12,9 +12,10 @@ unexport VIRTUAL_ENV
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all lint format bench bench-compare wheel clean
+.PHONY: all setup demo test test-all lint format bench bench-compare licenses wheel sdist check-wheel \
+	wheel-free-threaded clean
 
-all: lint test wheel
+all: lint test check-wheel
 
 setup: $(VENV)/.built
 
@@ -68,8 +69,27 @@ bench: setup
 bench-compare: setup
 	$(BIN)/python -m benches.table --compare
 
+# The licences of the Rust crates that are compiled in, from their sources.
+licenses: setup
+	$(BIN)/python .ci/third_party.py
+
+# One wheel for every Python from the oldest supported on; it may need no library but the system's.
 wheel: setup
-	$(BIN)/maturin build --release --quiet --out dist
+	$(BIN)/maturin build --release --locked --quiet --auditwheel check --out dist
+
+sdist: setup
+	$(BIN)/maturin sdist --out dist
+
+# Installs what the two above built where nothing else is, with the oldest and the newest dependencies, and tries it.
+check-wheel: wheel sdist
+	$(BIN)/python .ci/third_party.py --check
+	$(BIN)/python .ci/check_wheel.py
+
+# The stable ABI has no free-threading before Python 3.15: a wheel for one version, which that Python need not be here
+# for. `make check-wheel` imports it where it is.
+FREE_THREADED ?= python3.14t
+wheel-free-threaded: setup
+	$(BIN)/maturin build --release --locked --quiet --auditwheel check --interpreter $(FREE_THREADED) --out dist
 
 clean:
 	rm -rf $(VENV) target dist

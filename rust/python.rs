@@ -273,7 +273,8 @@ fn threads() -> usize {
 }
 
 /// Kernels over NumPy arrays, written in Rust.
-#[pymodule]
+// No call changes anything that another sees but the arrays it is given, and those are borrowed.
+#[pymodule(gil_used = false)]
 mod _core {
     use super::{Bound, Level, PyModule, PyResult};
 

@@ -50,7 +50,7 @@ def test_products_are_the_block_of_the_product(left, right, first: int, data: st
 
 def test_wide_products() -> None:
     rng = np.random.default_rng(0)
-    left = sparse.random_array((3, 20), density=0.4, rng=rng, dtype=np.float32, format="csr")
+    left = sparse.random_array((3, 20), density=0.4, random_state=rng, dtype=np.float32, format="csr")
     right = rng.random((20, 10_000), dtype=np.float32)
     out = np.empty((3, 9_990), np.float32)
     arrays = left.indptr.astype(np.int64), left.indices.astype(np.int32), left.data

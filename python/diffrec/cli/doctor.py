@@ -74,7 +74,7 @@ def extras() -> dict[str, dict[str, str | None]]:
     found: dict[str, dict[str, str | None]] = {}
     for requirement in importlib.metadata.requires("diffrec") or ():
         asked = re.fullmatch(r"\s*([\w.-]+)[^;]*;.*\bextra\s*==\s*['\"]([\w.-]+)['\"].*", requirement)
-        if asked is not None:
+        if asked is not None and asked[1] != "diffrec":  # `all` is the others together
             found.setdefault(asked[2], {})[asked[1]] = _version(asked[1])
     return found
 

@@ -37,6 +37,8 @@ class Recommender(Estimator):
     A subclass says how it is fitted (``_fit``), how it scores histories (``_scores``), and what its state is
     (``_state``, ``_restore``). Settings are plain keyword names; see each class for its own.
 
+    Once fitted, a model may be used by several threads at once; fit it, or change its settings, in one alone.
+
     Attributes
     ----------
     settings : Settings

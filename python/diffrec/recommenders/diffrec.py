@@ -283,9 +283,11 @@ class DiffRec(TrainedRecommender):
     def _vectors(self, histories: Interactions, start: int, stop: int) -> tuple[Csr, Tensor | None]:
         """What denoiser and anchor see of some users: their vectors, and their last items for an encoder."""
         # Blocks of the same histories follow one another: what is made of them is made once.
-        if self._seen is None or self._seen[0] is not histories:
-            self._seen = (histories, self._prepared(histories))
-        inputs = self._seen[1]
+        # Read once and replaced whole: other threads keep theirs here, too.
+        seen = self._seen
+        if seen is None or seen[0] is not histories:
+            seen = self._seen = (histories, self._prepared(histories))
+        inputs = seen[1]
         if not isinstance(inputs, Timeline):
             return inputs[start:stop], None
         rows, cuts, length = np.arange(start, stop), inputs.lengths[start:stop], self.settings.encoder_length

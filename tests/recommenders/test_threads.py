@@ -1,0 +1,67 @@
+"""Several threads use one fitted model at once, and each gets what it would get alone."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec import DiffRec, Interactions, Recommender
+from diffrec.recommenders import VARIANTS
+from diffrec.recommenders.trained import TrainedRecommender
+
+DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+THREADS, CALLS = 6, 5
+
+
+def fitted(variant: str) -> Recommender:
+    trained = issubclass(VARIANTS[variant][0], TrainedRecommender)
+    return diffrec.fit(DATA, variant=variant, **{"epochs": 1, "progress": False} if trained else {})
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_threads_get_what_one_gets(variant: str) -> None:
+    model, again = fitted(variant), fitted(variant)
+    # Known users, and strangers whose histories differ from thread to thread.
+    asked: list[Any] = [None, [3, 1, 2], *(DATA.take(np.arange(t, t + 20)) for t in range(THREADS))]
+    alone = [again.recommend(users, k=10) for users in asked]
+    start = threading.Barrier(THREADS)
+
+    def work(thread: int) -> None:
+        start.wait()  # what a model prepares when it is first used is prepared by all of them at once
+        for call in range(CALLS):
+            place = (thread + call) % len(asked)
+            top = model.recommend(asked[place], k=10)
+            np.testing.assert_array_equal(top.items, alone[place].items)
+            np.testing.assert_array_equal(top.scores, alone[place].scores)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, range(THREADS)))
+
+
+class Raced(DiffRec):
+    """Between any two looks at what it prepared last, another thread has put its own histories there."""
+
+    others: Iterator[Interactions] | None = None
+
+    @property
+    def _seen(self) -> Any:  # type: ignore[override]
+        if self.others is not None:
+            other = next(self.others)
+            self.kept = (other, self._prepared(other))
+        return self.kept
+
+    @_seen.setter
+    def _seen(self, kept: Any) -> None:
+        self.kept = kept
+
+
+def test_no_thread_takes_the_histories_of_another_for_its_own() -> None:
+    model = Raced(dims=(8,), epochs=1, progress=False).fit(DATA)
+    mine = DATA.take(np.arange(10))
+    alone = model.recommend(mine, k=5)
+    model.others = (DATA.take(np.arange(start, start + 10)) for start in range(20, 50))
+    np.testing.assert_array_equal(model.recommend(mine, k=5).items, alone.items)

@@ -1,0 +1,110 @@
+"""What stands beside the code says what is so: metadata, citation, changelog, licences, CONTRIBUTING."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import diffrec
+from diffrec.recommenders import VARIANTS
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CARGO: dict[str, Any] = tomllib.loads((ROOT / "Cargo.toml").read_text())
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_one_version() -> None:
+    version = PROJECT["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    locked = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    assert CARGO["package"]["version"] == version
+    assert [package["version"] for package in locked if package["name"] == "diffrec"] == [version]
+    assert citation["version"] == version
+    assert diffrec.__version__ == version
+    released = re.findall(r"(?m)^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text())
+    assert "date-released" not in citation or version in released
+
+
+def test_the_citation_has_what_the_format_asks_for() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert str(citation["cff-version"]) == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    assert citation["type"] == "software"
+    assert citation["license"] == PROJECT["project"]["license"]
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors"} <= paper.keys()
+    assert [author["family-names"] for author in paper["authors"]] == ["Wang", "Xu", "Feng", "Lin", "He", "Chua"]
+    assert paper["doi"] == "10.1145/3539618.3591663"
+
+
+def test_the_extra_all_has_every_other() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    (joined,) = extras["all"]
+    assert joined == f"diffrec[{','.join(sorted(extras.keys() - {'all'}))}]"
+
+
+def test_bounds_of_extras_are_those_that_are_tested() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    groups = PROJECT["dependency-groups"]
+    tested = {entry for group in ("test", "dev") for entry in groups[group] if isinstance(entry, str)}
+    for extra, packages in extras.items():
+        assert extra == "all" or set(packages) <= tested, extra
+
+
+def test_every_folder_is_in_the_house() -> None:
+    house = CONTRIBUTING.partition("## The house")[2].partition("##")[0]
+    for folder in sorted(path.parent for path in (ROOT / "python/diffrec").glob("*/__init__.py")):
+        assert f"{folder.name}/" in house, folder.name
+    for name in set(re.findall(r"[\w/]+/|\w+\.py", house.partition("Imports")[0])) - {"bench_*.py"}:
+        places = (ROOT / name, ROOT / "python/diffrec" / name, ROOT / "python/diffrec/cli" / name)
+        places += (ROOT / "rust" / name, ROOT / "tests" / name)
+        assert any(place.exists() for place in places), name
+
+
+def test_what_contributing_names_exists() -> None:
+    text = re.sub(r"```.*?```", "", CONTRIBUTING, flags=re.DOTALL)
+    named = set(re.findall(r"`([^`\n]+)`", text))
+    paths = {name for name in named if re.fullmatch(r"[\w./-]+", name) and ("/" in name or re.search(r"\.\w+$", name))}
+    assert len(paths) > 20
+    for path in paths - {"dist/"}:
+        assert (ROOT / path).exists(), path
+    targets = re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text())
+    asked = {match[1] for name in named if (match := re.fullmatch(r"(?:\w+=\S+ )?make ([\w-]+).*", name))}
+    assert len(asked) > 8
+    assert asked <= set(targets)
+    sources = [*(ROOT / "rust").rglob("*.rs"), *(ROOT / "python").rglob("*.py*"), *(ROOT / "tests").glob("conftest.py")]
+    words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources if path.suffix != ".pyc")))
+    names = {name for name in named if re.fullmatch(r"[A-Za-z_]\w*", name)}
+    assert len(names) > 20
+    assert names <= words | set(PROJECT["project"]["optional-dependencies"]) | {"date"}
+
+
+def test_the_variant_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
+    module = ModuleType("fading")
+    monkeypatch.setitem(sys.modules, "fading", module)  # where a dataclass looks its names up
+    exec(compile(block, "CONTRIBUTING.md", "exec"), module.__dict__)
+    monkeypatch.setitem(VARIANTS, "fading", (module.Fading, {}))
+
+    day = 86400
+    data = diffrec.Interactions.from_arrays([0, 1, 2, 3], [7, 7, 8, 9], timestamp=[0, 0, 30 * day, 30 * day - 60])
+    model = diffrec.fit(data, variant="fading")
+    np.testing.assert_allclose(model.score(0), [[1.0, 1.0, 0.5 ** (60 / day / 30)]], rtol=1e-6)
+    assert diffrec.fit(data, variant="fading", days=1).recommend(0, k=2).items.tolist() == [[8, 9]]
+    with pytest.raises(ValueError, match="days must be above 0"):
+        diffrec.fit(data, variant="fading", days=0)
+    model.save(tmp_path / "model.diffrec")
+    np.testing.assert_array_equal(diffrec.load(tmp_path / "model.diffrec").score(), model.score())
+
+
+def test_the_licences_name_every_crate_that_needs_them() -> None:
+    text = (ROOT / "THIRD-PARTY-LICENSES").read_text()
+    needed = set(CARGO["dependencies"])
+    assert needed <= set(re.findall(r"(?m)^([\w-]+) \d\S* \(", text))
