@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all lint format bench bench-compare wheel clean
+.PHONY: all setup demo test test-all docs lint format bench bench-compare wheel clean
 
 all: lint test wheel
 
@@ -45,6 +45,11 @@ test-all: setup
 	cargo test --quiet
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -m "long or not long"
 
+# Runs the code of every page: a block that fails, like any warning, ends it.
+docs: setup
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 lint: setup
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
@@ -72,4 +77,4 @@ wheel: setup
 	$(BIN)/maturin build --release --quiet --out dist
 
 clean:
-	rm -rf $(VENV) target dist
+	rm -rf $(VENV) target dist docs/_build docs/api docs/figures

@@ -25,11 +25,13 @@ Pairs = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class LightGCNSettings(TrainedSettings):
-    """Settings of LightGCN; the paper's symbols in brackets."""
+    """Settings of LightGCN; symbols are those of the paper."""
 
     factors: int = setting(64, whole(1), "length of the embeddings")
-    layers: int = setting(3, whole(1), "propagation steps [K]")
-    l2: float = setting(1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss [lambda]")
+    layers: int = setting(3, whole(1), "propagation steps", symbol="K")
+    l2: float = setting(
+        1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss", symbol="lambda"
+    )
     lr: float = setting(5e-3, real(0, open_low=True), "learning rate")
     batch_size: int = setting(2048, whole(1), "interactions in a batch, each beside an item its user has not")
     epochs: int = setting(1000, whole(1), "passes over the interactions, at most")
