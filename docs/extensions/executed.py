@@ -1,8 +1,9 @@
 """Run the code blocks of the pages while they are built, and show what came out.
 
 The ``python`` blocks of a page run from top to bottom in one namespace, in a folder of their own. Below a block stands
-what it printed, the value of its last line, and the figures it drew. ``sh`` blocks run in the same folder. A block that
-fails, or warns, ends the build with its page and line.
+what it printed, the value of its last line, and the figures it drew. ``sh`` blocks run in the same folder: commands of
+``diffrec`` in this process, anything else, and what has indented lines, by bash. A block that fails, or warns, ends the
+build with its page and line.
 
 What is only to be read is a ``text`` or ``console`` block.
 """
@@ -13,6 +14,7 @@ import io
 import linecache
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,9 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+from typer.testing import CliRunner
+
+from diffrec.cli.app import app as cli
 
 LANGUAGES = ("python", "sh")
 _FIGURES = "figures"
@@ -95,15 +100,34 @@ class Page:
             linecache.checkcache(name)
             frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
             at = frames[-1].lineno if frames else getattr(error, "lineno", line)
-            raise BlockError(f"{name}:{at}: {''.join(traceback.format_exception_only(error)).strip()}") from error
+            raise BlockError(f"{name}:{at}: {type(error).__name__}: {error}") from error
 
     def _shell(self, code: str, line: int) -> str:
+        lines = code.splitlines()
+        if any(one.startswith(" ") for one in lines):
+            return self._bash(code, line)
+        return "".join(
+            (self._diffrec if one.startswith("diffrec ") else self._bash)(one, line + place)
+            for place, one in enumerate(lines)
+        )
+
+    def _diffrec(self, command: str, line: int) -> str:
+        """A command of the library's, without the seconds that a process of its own takes to start."""
+        with contextlib.chdir(self._folder):
+            done = CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(
+                cli, shlex.split(command)[1:], prog_name="diffrec"
+            )
+        if done.exit_code:
+            raise BlockError(f"{self._path}:{line}: exit code {done.exit_code}\n{done.output.strip()}")
+        return done.stdout
+
+    def _bash(self, code: str, line: int) -> str:
         # The command `diffrec` is the one of this environment.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", code],
             cwd=self._folder,
-            env={**os.environ, "PATH": path, "COLUMNS": "100"},
+            env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,
             check=False,

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -120,8 +121,9 @@ def _entry(module: str, name: str, value: Any) -> str:
     if inspect.isclass(value):
         inherited = "\n   :inherited-members:" if value is diffrec.Recommender else ""
         return f".. autoclass:: {module}.{name}\n   :members:\n   :show-inheritance:{inherited}"
-    # A constant: its value says it.
-    return f".. autodata:: {module}.{name}\n   :no-value:"
+    # A constant: what it holds.
+    held = f": {', '.join(map(str, value))}" if isinstance(value, Mapping | tuple | list) else f" {value!r}"
+    return f".. py:data:: {module}.{name}\n\n   {type(value).__name__}{held}"
 
 
 def _page(title: str, parts: list[str]) -> str:
