@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from diffrec.plots.models import one_model
@@ -13,6 +14,13 @@ from diffrec.plots.numbers import step_ranks
 from diffrec.plots.style import HEAT, PALETTE, QUIET, dress, heading, legend, new_figure, short
 from diffrec.recommenders import DiffRec
 from diffrec.recommenders.settings import whole
+
+STAYED, RISEN = QUIET, PALETTE[1]
+# Height of the ranks below k, as a multiple of that of the ranks down to k.
+_BELOW = 0.5
+# Ticks closer than this share of the height would touch; ranks down to k that are named, at most.
+_APART = 0.035
+_NAMED = 20
 
 
 def reverse_process(model: DiffRec, user: Any, k: int = 20) -> Figure:
@@ -31,7 +39,8 @@ def reverse_process(model: DiffRec, user: Any, k: int = 20) -> Figure:
     -------
     matplotlib.figure.Figure
         A heat map of the items' scores from x_{T-1} to x_0, the vector that ranks, and their ranks among all items the
-        user does not have, over the same steps. Items go by their title where the data has one.
+        user does not have, over the same steps: evenly down to rank k, by their logarithm below. Items that came up
+        from below rank k stand out. Items go by their title where the data has one.
 
     Raises
     ------
@@ -58,11 +67,13 @@ def reverse_process(model: DiffRec, user: Any, k: int = 20) -> Figure:
     ranks = step_ranks(scores, items, unseen)
     labels = [short(label) for label in model.train_.item_labels[items]]
 
-    figure = new_figure(10.4, max(3.0, 1.4 + 0.2 * len(items)))
+    figure = new_figure(10.4, max(3.2, 1.4 + 0.22 * len(items)))
     left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
     _scores(left, scores[:, items].T, labels)
     _ranks(right, ranks)
-    heading(figure, f"{model.variant}: reverse process of {short(top.users[0])}")
+    for label, rank in zip(left.get_yticklabels(), ranks[0], strict=True):
+        label.set_color(RISEN if rank > len(items) else "black")
+    heading(figure, f"{type(model).__name__}: reverse process of user {short(top.users[0])}")
     return figure
 
 
@@ -80,19 +91,38 @@ def _scores(axes: Axes, scores: NDArray[np.float32], labels: list[str]) -> None:
 def _ranks(axes: Axes, ranks: NDArray[np.int64]) -> None:
     """A line per item, over (steps, items)."""
     steps, k = ranks.shape
-    rising = ranks[0] > k
-    for places, color, label in (
-        (np.flatnonzero(~rising), QUIET, f"in the best {k} from the first step on"),
-        (np.flatnonzero(rising), PALETTE[1], f"began below rank {k}"),
-    ):
-        for nth, place in enumerate(places):
-            axes.plot(range(steps), ranks[:, place], color=color, linewidth=1.2, label=label if nth == 0 else None)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.invert_yaxis()
-    dress(axes, y="rank among unseen items", title="rank")
+    for first, line in zip(ranks[0], ranks.T, strict=True):
+        axes.plot(range(steps), line, color=RISEN if first > k else STAYED, linewidth=1.2)
+    worst = int(ranks.max())
+    _rank_scale(axes, k, worst)
+    axes.set_ylim(worst + 0.5, 0.5)
+    axes.axhline(k + 0.5, color=STAYED, linestyle=":", linewidth=1)
+    dress(axes, y="rank among the items that the user does not have", title="rank", grid="")
     _steps(axes, steps)
-    legend(axes, loc="lower right")
+    # Handles of their own: one of the two kinds may be missing.
+    kinds = {f"in the best {k} since the first step": STAYED, f"began below rank {k}": RISEN}
+    handles = [Line2D([], [], color=color, label=label) for label, color in kinds.items()]
+    legend(axes, handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.0)
+
+
+def _rank_scale(axes: Axes, k: int, worst: int) -> None:
+    """Ranks down to k evenly, those below by their logarithm, in a part of the height of their own."""
+    reach = max(np.log(worst / k), np.finfo(float).tiny)
+    room = _BELOW * k
+
+    def forward(rank: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(rank <= k, rank, k + room * np.log(np.maximum(rank, k) / k) / reach)
+
+    def back(height: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(height <= k, height, k * np.exp(np.maximum(height - k, 0.0) / room * reach))
+
+    ticks = list(range(1, k + 1, -(-k // _NAMED)))
+    for rank in (factor * 10**power for power in range(len(str(worst))) for factor in (1, 2, 5)):
+        if k < rank <= worst and forward(np.array(rank)) - forward(np.array(ticks[-1])) >= _APART * (k + room):
+            ticks.append(rank)
+    axes.set_yscale("function", functions=(forward, back))
+    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_yticks([], minor=True)
 
 
 def _steps(axes: Axes, steps: int) -> None:
@@ -101,4 +131,4 @@ def _steps(axes: Axes, steps: int) -> None:
     shown = [place for place in places if 0 <= place < steps]
     axes.set_xticks([steps - 1 - t for t in shown], [str(t) for t in shown])
     axes.set_xlim(-0.5, steps - 0.5)
-    axes.set_xlabel("t of $x_t$, from the first step of the reverse chain to the last", fontsize=9)
+    axes.set_xlabel("t of $x_t$, falling along the reverse chain", fontsize=9)

@@ -62,7 +62,7 @@ def training(model: Recommender) -> Figure:
     panels[0].plot(epochs, losses, **line_of(0, len(epochs)))
     if min(losses) > 0 and max(losses) > _STEEP * min(losses):
         panels[0].set_yscale("log")
-    title = f"{model.variant}: {_counted(len(epochs), 'epoch')} in {_time(seconds)}"
+    title = f"{type(model).__name__}: {_counted(len(epochs), 'epoch')} in {_time(seconds)}"
     dress(panels[0], y="training loss", title=title)
     if validated:
         best = report.epochs[report.best_epoch - 1]

@@ -22,7 +22,7 @@ def one_model(model: Kind, kind: type[Any], argument: str = "model") -> Kind:
 
 
 def named_models(models: Kind | Mapping[str, Kind], kind: type[Any], argument: str = "models") -> dict[str, Kind]:
-    """Models by the names to show; one alone goes by its variant.
+    """Models by the names to show; one alone goes by its class.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def named_models(models: Kind | Mapping[str, Kind], kind: type[Any], argument: s
     """
     if not isinstance(models, Mapping):
         one = one_model(models, kind, argument)
-        return {one.variant: one}
+        return {type(one).__name__: one}
     if not models:
         raise ValueError(f"{argument} must name at least one model, got none")
     return {str(name): one_model(model, kind, f"{argument}[{name!r}]") for name, model in models.items()}

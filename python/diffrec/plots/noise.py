@@ -57,7 +57,7 @@ def schedule(models: DiffRec | Mapping[str, DiffRec]) -> Figure:
             axes.plot(steps, values.numpy(), label=name, **line_of(place, s.steps))
     titles = (
         ("noise added by a step", r"$\beta_t$"),
-        ("what is left of the signal", r"$\bar{\alpha}_t = \prod_{s \leq t} (1 - \beta_s)$"),
+        ("what is left of the signal", r"$\bar{\alpha}_t$"),
         ("signal-to-noise ratio", r"$\bar{\alpha}_t\,/\,(1 - \bar{\alpha}_t)$"),
     )
     for axes, (title, y) in zip(panels, titles, strict=True):

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from diffrec.comparison import CONFIDENCE, Comparison, Row
+from diffrec.comparison import CONFIDENCE, Comparison
 from diffrec.evaluation import parse_metric
 from diffrec.plots.style import MARKERS, PALETTE, QUIET, dress, heading, legend, new_figure, short
 
@@ -78,26 +78,32 @@ def _metrics(axes: Axes, table: Comparison, metrics: Sequence[str]) -> None:
             label=f"@{parse_metric(metric)[1]}",
         )
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlim(left=0)
-    legend(axes, loc="lower left", bbox_to_anchor=(0.3, 1.0), ncols=len(metrics), borderaxespad=0.0, handletextpad=0.1)
+    highest = max(row.means[metric] + row.deviations[metric] for row in table for metric in metrics)
+    axes.set_xlim(0, 1.08 * highest or 1.0)
+    legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(metrics), borderaxespad=0.0, handletextpad=0.1)
 
 
 def _differences(axes: Axes, table: Comparison) -> None:
     """What each lacks to the best."""
-    rest: list[tuple[int, Row]] = [(place, row) for place, row in enumerate(table) if row is not table.best]
-    for place, row in rest:
+    axes.axvline(0, color=QUIET, linewidth=1)
+    for place, row in enumerate(table):
         middle, low, high = row.difference
-        # What may be luck is drawn hollow.
-        lucky = high >= 0
+        lucky = row is not table.best and high >= 0
         axes.plot([low, high], [place, place], color=PALETTE[0], linewidth=1.2)
         axes.plot([middle], [place], "o", color=PALETTE[0], markerfacecolor="white" if lucky else PALETTE[0])
-    axes.axvline(0, color=QUIET, linewidth=1)
+    axes.margins(x=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    dress(axes, x=f"difference, {CONFIDENCE:.0%} interval", title=f"{table.metric} against the best", grid="x")
+    dress(axes, x=f"{CONFIDENCE:.0%} interval; hollow: may be luck", title=f"{table.metric} against the best", grid="x")
 
 
 def _seconds(axes: Axes, table: Comparison) -> None:
     seconds = [row.seconds for row in table]
     axes.plot(seconds, range(len(table)), "o", color=PALETTE[0])
     axes.set_xscale("log")
+    # Decades alone would leave a narrow range without a labelled tick.
+    low, high = min(seconds) / 1.5, max(seconds) * 1.5
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 2.0, 5.0), numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     dress(axes, x="seconds", title="time to fit", grid="x")
