@@ -19,7 +19,7 @@ STAYED, RISEN = QUIET, PALETTE[1]
 # Height of the ranks below k, as a multiple of that of the ranks down to k.
 _BELOW = 0.5
 # Ticks closer than this share of the height would touch; ranks down to k that are named, at most.
-_APART = 0.035
+_APART = 0.05
 _NAMED = 20
 
 
@@ -83,7 +83,7 @@ def _scores(axes: Axes, scores: NDArray[np.float32], labels: list[str]) -> None:
     axes.set_yticks(range(len(labels)), labels)
     dress(axes, title="score", grid="")
     _steps(axes, scores.shape[1])
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=max(12.0, 1.4 * len(labels)))
     bar.ax.tick_params(labelsize=8, length=3)
     bar.outline.set_visible(False)
 
@@ -97,12 +97,14 @@ def _ranks(axes: Axes, ranks: NDArray[np.int64]) -> None:
     _rank_scale(axes, k, worst)
     axes.set_ylim(worst + 0.5, 0.5)
     axes.axhline(k + 0.5, color=STAYED, linestyle=":", linewidth=1)
-    dress(axes, y="rank among the items that the user does not have", title="rank", grid="")
+    dress(axes, y="rank among unseen items", grid="")
     _steps(axes, steps)
     # Handles of their own: one of the two kinds may be missing.
-    kinds = {f"in the best {k} since the first step": STAYED, f"began below rank {k}": RISEN}
+    kinds = {f"began in the best {k}": STAYED, "began below": RISEN}
     handles = [Line2D([], [], color=color, label=label) for label, color in kinds.items()]
-    legend(axes, handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.0)
+    legend(
+        axes, handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.0, handlelength=1.5
+    )
 
 
 def _rank_scale(axes: Axes, k: int, worst: int) -> None:
@@ -117,7 +119,7 @@ def _rank_scale(axes: Axes, k: int, worst: int) -> None:
         return np.where(height <= k, height, k * np.exp(np.maximum(height - k, 0.0) / room * reach))
 
     ticks = list(range(1, k + 1, -(-k // _NAMED)))
-    for rank in (factor * 10**power for power in range(len(str(worst))) for factor in (1, 2, 5)):
+    for rank in (*(factor * 10**power for power in range(len(str(worst))) for factor in (1, 2, 5)), worst):
         if k < rank <= worst and forward(np.array(rank)) - forward(np.array(ticks[-1])) >= _APART * (k + room):
             ticks.append(rank)
     axes.set_yscale("function", functions=(forward, back))

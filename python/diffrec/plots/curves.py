@@ -155,7 +155,6 @@ def _counted(number: int, what: str) -> str:
 
 
 def _time(seconds: float) -> str:
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    unit, size = next((one for one in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * one[1]), ("s", 1.0))
+    number = seconds / size
+    return f"{number:.2g} {unit}" if number < 10 else f"{number:.0f} {unit}"

@@ -74,6 +74,6 @@ def groups(model: DiffRec, *, item_embeddings: Any = None) -> Figure:
         )
     x, y = (f"principal component {nth} ({share:.0%} of the variance)" for nth, share in enumerate(shares, 1))
     what = source if isinstance(source, str) else "given"
-    dress(axes, x=x, y=y, title=f"{model.variant}: items by group, {what} embeddings", grid="both")
+    dress(axes, x=x, y=y, title=f"items by group, {what} embeddings", grid="both")
     legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), markerscale=max(1.0, 4.0 / size**0.5))
     return figure

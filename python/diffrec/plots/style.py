@@ -1,6 +1,7 @@
 """How every picture looks: colours, sizes, axes, and figures that a notebook shows."""
 
 import io
+import math
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -64,6 +65,24 @@ def legend(axes: Axes, **where: Any) -> None:
 def whole_ticks(axis: Axis, most: int = 8) -> None:
     """Ticks at whole numbers only, a few of them."""
     axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers for a logarithmic axis, at most so many: a narrow range has labelled ticks, too.
+
+    Examples
+    --------
+    >>> log_ticks(0.3, 6.0), log_ticks(0.02, 300.0)
+    ([0.5, 1.0, 2.0, 5.0], [0.1, 1.0, 10.0, 100.0])
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for every, factors in ((1, (1, 2, 5)), (1, (1,)), (2, (1,)), (4, (1,))):
+        # Division is exact where multiplying with 0.001 is not.
+        ticks = [float(f * 10**d) if d >= 0 else f / 10**-d for d in decades[::every] for f in factors]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) <= most:
+            break
+    return ticks
 
 
 def line_of(place: int, points: int) -> dict[str, Any]:

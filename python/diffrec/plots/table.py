@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from diffrec.comparison import CONFIDENCE, Comparison
 from diffrec.evaluation import parse_metric
-from diffrec.plots.style import MARKERS, PALETTE, QUIET, dress, heading, legend, new_figure, short
+from diffrec.plots.style import MARKERS, PALETTE, QUIET, dress, heading, legend, log_ticks, new_figure, short
 
 
 def comparison(table: Comparison) -> Figure:
@@ -77,7 +77,7 @@ def _metrics(axes: Axes, table: Comparison, metrics: Sequence[str]) -> None:
             color=PALETTE[place % len(PALETTE)],
             label=f"@{parse_metric(metric)[1]}",
         )
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     highest = max(row.means[metric] + row.deviations[metric] for row in table for metric in metrics)
     axes.set_xlim(0, 1.08 * highest or 1.0)
     legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(metrics), borderaxespad=0.0, handletextpad=0.1)
@@ -92,7 +92,7 @@ def _differences(axes: Axes, table: Comparison) -> None:
         axes.plot([low, high], [place, place], color=PALETTE[0], linewidth=1.2)
         axes.plot([middle], [place], "o", color=PALETTE[0], markerfacecolor="white" if lucky else PALETTE[0])
     axes.margins(x=0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     dress(axes, x=f"{CONFIDENCE:.0%} interval; hollow: may be luck", title=f"{table.metric} against the best", grid="x")
 
 
@@ -100,10 +100,9 @@ def _seconds(axes: Axes, table: Comparison) -> None:
     seconds = [row.seconds for row in table]
     axes.plot(seconds, range(len(table)), "o", color=PALETTE[0])
     axes.set_xscale("log")
-    # Decades alone would leave a narrow range without a labelled tick.
-    low, high = min(seconds) / 1.5, max(seconds) * 1.5
+    low, high = min(seconds) / 1.7, max(seconds) * 1.7
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 2.0, 5.0), numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
+    ticks = log_ticks(low, high)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     dress(axes, x="seconds", title="time to fit", grid="x")
