@@ -47,7 +47,7 @@ def reverse_process(model: DiffRec, user: Any, k: int = 20) -> Figure:
     TypeError
         When ``model`` is no DiffRec, or there is no chain.
     ValueError
-        When the user is unknown, or more than one is given.
+        When the user is unknown or has every item, or more than one is given.
 
     Examples
     --------
@@ -58,9 +58,12 @@ def reverse_process(model: DiffRec, user: Any, k: int = 20) -> Figure:
     >>> figure.axes[0].images[0].get_array().shape  # items, steps
     (5, 10)
     """
+    k = whole(1)("k", k)
     scores = one_model(model, DiffRec).step_scores(user)
-    top = model.recommend(user, whole(1)("k", k))
+    top = model.recommend(user, k)
     items = top.item_rows[0][top.item_rows[0] >= 0].astype(np.int64)
+    if len(items) == 0:
+        raise ValueError(f"user must lack an item to be recommended, and {top.users[0].item()!r} has them all")
     histories, rows, _ = model._histories(user)
     unseen = np.ones(scores.shape[1], dtype=np.bool_)
     unseen[histories.matrix[rows].indices] = False
@@ -109,8 +112,7 @@ def _ranks(axes: Axes, ranks: NDArray[np.int64]) -> None:
 
 def _rank_scale(axes: Axes, k: int, worst: int) -> None:
     """Ranks down to k evenly, those below by their logarithm, in a part of the height of their own."""
-    reach = max(np.log(worst / k), np.finfo(float).tiny)
-    room = _BELOW * k
+    room, reach = _BELOW * k, np.log(max(worst, k + 1) / k)
 
     def forward(rank: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(rank <= k, rank, k + room * np.log(np.maximum(rank, k) / k) / reach)
@@ -122,7 +124,8 @@ def _rank_scale(axes: Axes, k: int, worst: int) -> None:
     for rank in (*(factor * 10**power for power in range(len(str(worst))) for factor in (1, 2, 5)), worst):
         if k < rank <= worst and forward(np.array(rank)) - forward(np.array(ticks[-1])) >= _APART * (k + room):
             ticks.append(rank)
-    axes.set_yscale("function", functions=(forward, back))
+    if worst > k:
+        axes.set_yscale("function", functions=(forward, back))
     axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set_yticks([], minor=True)
 

@@ -124,7 +124,7 @@ def metric_by_k(
     """
     named = named_models(models, Recommender)
     one_of(METRICS)("metric", metric)
-    cuts = sorted({whole(1)("k", cut) for cut in k})
+    cuts = sorted({whole(1)("k", cut) for cut in ([k] if isinstance(k, int) else k)})
     fewest = min(model._fitted().train_.shape[1] for model in named.values())
     within = [cut for cut in cuts if cut <= fewest]
     if not within:
