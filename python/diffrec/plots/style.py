@@ -45,7 +45,8 @@ def dress(axes: Axes, *, x: str = "", y: str = "", title: str = "", grid: str = 
     axes.set_xlabel(x, fontsize=_TEXT)
     axes.set_ylabel(y, fontsize=_TEXT)
     axes.set_title(title, fontsize=_TITLE, loc="left")
-    axes.tick_params(labelsize=_SMALL, length=3)
+    axes.tick_params(which="both", labelsize=_SMALL)
+    axes.tick_params(length=3)
     axes.spines[["top", "right"]].set_visible(False)
     if grid:
         axes.grid(axis=grid, color="#e6e6e6", linewidth=0.8)  # type: ignore[arg-type]
