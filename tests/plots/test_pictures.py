@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 import diffrec
 from diffrec import DiffRec, Recommender, plots
 from diffrec.comparison import Comparison
+from diffrec.plots import grouping
 from diffrec.plots.numbers import principal_plane
 from diffrec.plots.style import short
 from diffrec.recommenders.embeddings import svd_embeddings
@@ -254,6 +255,23 @@ def test_groups_of_given_embeddings(tmp_path: Path) -> None:
         plots.groups(loaded)
     points = plots.groups(loaded, item_embeddings=given).axes[0].collections[8].get_offsets()
     np.testing.assert_allclose(points, expected, atol=1e-5)
+
+
+def test_groups_of_a_loaded_model_are_drawn_by_what_they_were_made_of(
+    latent: DiffRec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent.save(tmp_path / "net.diffrec")
+    loaded = diffrec.load(tmp_path / "net.diffrec")
+    assert isinstance(loaded, DiffRec)
+    np.testing.assert_array_equal(
+        plots.groups(loaded).axes[0].collections[0].get_offsets(),
+        plots.groups(latent).axes[0].collections[0].get_offsets(),
+    )
+    learnt = []
+    monkeypatch.setattr(grouping, "embed_items", lambda data, source, seed: learnt.append(source) or np.eye(60))
+    loaded.training_.facts["item_embeddings"] = "lightgcn"
+    assert "lightgcn" in plots.groups(loaded).axes[0].get_title(loc="left")
+    assert learnt == ["lightgcn"]
 
 
 # -- comparisons ---------------------------------------------------------------------------------------------------

@@ -53,9 +53,12 @@ def groups(model: DiffRec, *, item_embeddings: Any = None) -> Figure:
     """
     group_of = one_model(model, DiffRec).item_groups_
     source = item_embeddings if item_embeddings is not None else model.settings.item_embeddings
-    if source is None and model.training_.facts.get("item_embeddings") == "given":
-        raise ValueError("item_embeddings must be given: the groups were made of an array that the model's file lacks")
-    source = embeddings("item_embeddings", "svd" if source is None else source)
+    if source is None:
+        # Of a loaded model only the name is left.
+        source = model.training_.facts.get("item_embeddings", "svd")
+        if source == "given":
+            raise ValueError("item_embeddings must be given: the groups are of an array that the model's file lacks")
+    source = embeddings("item_embeddings", source)
     plane, shares = principal_plane(embed_items(model.train_, source, model.settings.seed))
     figure = new_figure(6.4, 4.8)
     axes = figure.subplots()
