@@ -163,9 +163,7 @@ class Page:
 def log_as_before() -> Iterator[None]:
     """Take back what a page changes of logging."""
     names = ("", "diffrec")
-    before = [
-        (logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, names)
-    ]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, names)]
     try:
         yield
     finally:

@@ -31,7 +31,10 @@ def test_every_setting_of_every_variant_is_on_the_page(variant: str) -> None:
     kind = VARIANTS[variant][0].settings_type
     shown = shown_settings()
     names = {
-        name for one, of_class in settings_classes().items() if issubclass(kind, of_class) for name in shown.get(one, ())
+        name
+        for one, of_class in settings_classes().items()
+        if issubclass(kind, of_class)
+        for name in shown.get(one, ())
     }
     assert names == {field.name for field in dataclasses.fields(kind)}
 
