@@ -94,7 +94,8 @@ class Page:
                 exec(compile(tree, name, "exec"), self._names)
                 if last is not None:
                     value = eval(compile(ast.Expression(last.value), name, "eval"), self._names)
-                    if value is not None:
+                    # What a drawing call returns is not what the reader is to see: the figure is.
+                    if value is not None and not _figures():
                         print(repr(value), file=self._out)
         except Exception as error:
             linecache.checkcache(name)
@@ -146,17 +147,21 @@ class Page:
             yield
 
     def _save_figures(self) -> list[Path]:
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        if pyplot is None:
-            return []
         saved = []
-        for number in pyplot.get_fignums():
+        for number in _figures():
             self._drawn += 1
             self._figures.mkdir(parents=True, exist_ok=True)
             saved.append(self._figures / f"{self._path.stem}-{self._drawn}.svg")
-            pyplot.figure(number).savefig(saved[-1], bbox_inches="tight", metadata={"Date": None})
-        pyplot.close("all")
+            figure = sys.modules["matplotlib.pyplot"].figure(number)
+            figure.savefig(saved[-1], bbox_inches="tight", metadata={"Date": None})
+            sys.modules["matplotlib.pyplot"].close(figure)
         return saved
+
+
+def _figures() -> list[int]:
+    """Numbers of the open figures; none where nothing has been drawn."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return [] if pyplot is None else list(pyplot.get_fignums())
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ def test_symbols() -> None:
     assert symbols["noise_min"] == "alpha_min"
     assert symbols["dims"] == ""
     letter, index = symbol_nodes("alpha_min")
-    assert (letter.astext(), index.astext()) == ("α", "min")
+    assert (letter.astext(), index.astext()) == ("\N{GREEK SMALL LETTER ALPHA}", "min")
     assert isinstance(index, nodes.subscript)
     assert "steps : default 5\n    diffusion steps [T]" in (diffrec.DiffRec.__doc__ or "")
 
