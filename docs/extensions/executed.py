@@ -205,8 +205,8 @@ def _insert_below(block: nodes.literal_block, shown: Shown) -> None:
         text = shown.text.rstrip()
         output = nodes.literal_block(text, text, language="none", classes=["output"])
         below.append(output)
-    for file in shown.figures:
-        below.append(nodes.image(uri=f"/{_FIGURES}/{file.name}", alt=_said_before(block), classes=["figure"]))
+    alt = _said_before(block)
+    below += [nodes.image(uri=f"/{_FIGURES}/{file.name}", alt=alt, classes=["figure"]) for file in shown.figures]
     block.parent[place:place] = below
 
 
