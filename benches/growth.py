@@ -155,7 +155,9 @@ def draw() -> "Figure":
         panel.legend(fontsize=8, loc="upper left")
     for panel in panels[:, 0]:
         panel.set_ylabel("seconds")
-    held = "\n".join(f"{size} = {value}" if size in ("d", "T") else f"{value:,} {NAMES[size]}" for size, value in BASE.items())
+    held = "\n".join(
+        f"{size} = {value}" if size in ("d", "T") else f"{value:,} {NAMES[size]}" for size, value in BASE.items()
+    )
     panels[-1, -1].axis("off")
     panels[-1, -1].text(0.1, 0.5, f"otherwise\n{held}\n\nsteps: 40,000 items", va="center")
     return figure

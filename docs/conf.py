@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-import diffrec
-from benches.growth import draw
+import diffrec  # noqa: E402 - found by the line above
+from benches.growth import draw  # noqa: E402
 
 project = "diffrec"
 author = "the authors of diffrec"

@@ -94,7 +94,8 @@ class Page:
                 exec(compile(tree, name, "exec"), self._names)
                 if last is not None:
                     value = eval(compile(ast.Expression(last.value), name, "eval"), self._names)
-                    if value is not None:
+                    # What a drawing call returns is not what the reader is to see: the figure is.
+                    if value is not None and not _figures():
                         print(repr(value), file=self._out)
         except Exception as error:
             linecache.checkcache(name)
@@ -146,26 +147,28 @@ class Page:
             yield
 
     def _save_figures(self) -> list[Path]:
-        pyplot = sys.modules.get("matplotlib.pyplot")
-        if pyplot is None:
-            return []
         saved = []
-        for number in pyplot.get_fignums():
+        for number in _figures():
             self._drawn += 1
             self._figures.mkdir(parents=True, exist_ok=True)
             saved.append(self._figures / f"{self._path.stem}-{self._drawn}.svg")
-            pyplot.figure(number).savefig(saved[-1], bbox_inches="tight", metadata={"Date": None})
-        pyplot.close("all")
+            figure = sys.modules["matplotlib.pyplot"].figure(number)
+            figure.savefig(saved[-1], bbox_inches="tight", metadata={"Date": None})
+            sys.modules["matplotlib.pyplot"].close(figure)
         return saved
+
+
+def _figures() -> list[int]:
+    """Numbers of the open figures; none where nothing has been drawn."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return [] if pyplot is None else list(pyplot.get_fignums())
 
 
 @contextlib.contextmanager
 def log_as_before() -> Iterator[None]:
     """Take back what a page changes of logging."""
     names = ("", "diffrec")
-    before = [
-        (logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, names)
-    ]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, names)]
     try:
         yield
     finally:
@@ -202,8 +205,8 @@ def _insert_below(block: nodes.literal_block, shown: Shown) -> None:
         text = shown.text.rstrip()
         output = nodes.literal_block(text, text, language="none", classes=["output"])
         below.append(output)
-    for file in shown.figures:
-        below.append(nodes.image(uri=f"/{_FIGURES}/{file.name}", alt=_said_before(block), classes=["figure"]))
+    alt = _said_before(block)
+    below += [nodes.image(uri=f"/{_FIGURES}/{file.name}", alt=alt, classes=["figure"]) for file in shown.figures]
     block.parent[place:place] = below
 
 

@@ -18,7 +18,7 @@ from diffrec.recommenders import PRESETS, VARIANTS
 from diffrec.recommenders.settings import Settings
 from diffrec.recommenders.trained import NetworkSettings, TrainedSettings
 
-_GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "lambda": "λ"}
+_GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "lambda": "λ"}  # noqa: RUF001 - Greek is meant
 # Nodes of one cell.
 Cell = Sequence[nodes.Node]
 
@@ -42,8 +42,8 @@ def symbol_nodes(symbol: str) -> Cell:
 
     Examples
     --------
-    >>> [node.astext() for node in symbol_nodes("alpha_min")]
-    ['α', 'min']
+    >>> [node.astext() for node in symbol_nodes("w_min")]
+    ['w', 'min']
     """
     if not symbol:
         return []

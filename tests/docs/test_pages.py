@@ -31,7 +31,10 @@ def test_every_setting_of_every_variant_is_on_the_page(variant: str) -> None:
     kind = VARIANTS[variant][0].settings_type
     shown = shown_settings()
     names = {
-        name for one, of_class in settings_classes().items() if issubclass(kind, of_class) for name in shown.get(one, ())
+        name
+        for one, of_class in settings_classes().items()
+        if issubclass(kind, of_class)
+        for name in shown.get(one, ())
     }
     assert names == {field.name for field in dataclasses.fields(kind)}
 
@@ -53,7 +56,7 @@ def test_symbols() -> None:
     assert symbols["noise_min"] == "alpha_min"
     assert symbols["dims"] == ""
     letter, index = symbol_nodes("alpha_min")
-    assert (letter.astext(), index.astext()) == ("α", "min")
+    assert (letter.astext(), index.astext()) == ("\N{GREEK SMALL LETTER ALPHA}", "min")
     assert isinstance(index, nodes.subscript)
     assert "steps : default 5\n    diffusion steps [T]" in (diffrec.DiffRec.__doc__ or "")
 
