@@ -1,0 +1,2 @@
+from diffrec.export.histories import Inputs, inputs
+from diffrec.export.served import program
