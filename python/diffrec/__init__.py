@@ -10,7 +10,7 @@
 
 import logging
 
-from diffrec import callbacks, datasets
+from diffrec import callbacks, datasets, export
 from diffrec._core import __version__
 from diffrec.comparison import Comparison, compare
 from diffrec.data import Ids, Interactions, Split
@@ -65,6 +65,7 @@ __all__ = [
     "callbacks",
     "compare",
     "datasets",
+    "export",
     "fit",
     "load",
     "tune",

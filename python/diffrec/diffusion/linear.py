@@ -42,7 +42,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, tanh: bool 
 
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's operator, which knows no gradients and no empty tensors, computes the same; no exported graph knows it."""
+    """Whether oneDNN's operator, which knows no gradients and no empty tensors and has no place in a graph, will do."""
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32

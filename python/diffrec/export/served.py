@@ -1,7 +1,9 @@
 """The graph: histories in, each one's best items and their scores out."""
 
 import copy
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -82,8 +84,11 @@ class Served(nn.Module):
             scores = scores.scatter_add(1, history.clamp(min=0), seen)
         best, places = self._top(scores, min(self.k, self.n_items))
         ranked = torch.where(best == float("-inf"), NO_ITEM, places)
-        missing = (0, self.k - min(self.k, self.n_items))
-        return functional.pad(ranked, missing, value=NO_ITEM), functional.pad(best, missing, value=float("-inf"))
+        if self.k > self.n_items:
+            missing = (0, self.k - self.n_items)
+            ranked = functional.pad(ranked, missing, value=NO_ITEM)
+            best = functional.pad(best, missing, value=float("-inf"))
+        return ranked, best
 
     def _top(self, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The greatest k scores and their places: score descending, then place ascending."""
@@ -108,24 +113,22 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
     ).eval()
 
 
-def traced(module: Served) -> "ExportedProgram":
-    """Trace the module for any number of histories of any length."""
-    batch, length = torch.export.Dim("batch", min=0), torch.export.Dim("length", min=0)
+@contextmanager
+def tracing(module: Served) -> Iterator[tuple[tuple[Tensor, Tensor], dict[str, Any]]]:
+    """Prepare a module to be traced; gives example inputs and which of their sizes are any size."""
     views = () if module.views is None else (module.views,)
     example = torch.tensor([[0, -1, -1], [-1, -1, -1]]), torch.ones(2, 3, *views)
-    sizes = {0: batch, 1: length}
-    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=0)}
+    fused = torch.backends.mha.get_fastpath_enabled()
     try:
         # The fused encoder layer is no operator of ONNX's.
         torch.backends.mha.set_fastpath_enabled(False)
         with torch.no_grad():
             # What is made of the weights once is made now, and is no part of the graph.
             module(*example)
-            return torch.export.export(
-                module, example, dynamic_shapes={name: dict(sizes) for name in INPUTS}, strict=False
-            )
+            yield example, {name: dict(sizes) for name in INPUTS}
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_attention)
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def program(model: Recommender, k: int = 20, *, exclude_seen: bool = True) -> "ExportedProgram":
@@ -143,9 +146,9 @@ def program(model: Recommender, k: int = 20, *, exclude_seen: bool = True) -> "E
     Returns
     -------
     torch.export.ExportedProgram
-        ``history`` int64 (n, length) and ``weights`` float32, as ``diffrec.export.inputs`` gives them, to ``items`` int64
-        (n, k) and ``scores`` float32 (n, k), for any n and length: item rows, score descending, then item ascending; -1
-        and -inf where there are fewer candidates.
+        From ``history`` int64 (n, length) and ``weights`` float32, as ``diffrec.export.inputs`` makes them, to
+        ``items`` int64 (n, k) and ``scores`` float32 (n, k), for any length and any n above 0: item rows, score
+        descending, then row ascending; -1 and -inf where there are fewer candidates.
 
     Raises
     ------
@@ -162,4 +165,6 @@ def program(model: Recommender, k: int = 20, *, exclude_seen: bool = True) -> "E
     >>> bool((items.numpy() == model.recommend([7, 5], k=3).item_rows).all())
     True
     """
-    return traced(served(model, k, exclude_seen=exclude_seen, ordered_topk=False))
+    module = served(model, k, exclude_seen=exclude_seen, ordered_topk=False)
+    with tracing(module) as (example, sizes):
+        return torch.export.export(module, example, dynamic_shapes=sizes, strict=False)
