@@ -63,7 +63,7 @@ def test_ranks_as_the_model_for_any_batch_and_length(form: str, backend: str, tm
     for users in (everyone, some, [5], [EMPTY_USER]):
         assert_same_lists(*run(*inputs(model, users)), model.recommend(users, k=K))
     assert_same_lists(*run(*inputs(model, strangers())), model.recommend(strangers(), k=K))
-    history, weights = inputs(model, [EMPTY_USER])
+    weights = inputs(model, [EMPTY_USER]).weights
     none = run(np.empty((2, 0), dtype=np.int64), np.empty((2, 0, *weights.shape[2:]), dtype=np.float32))
     padding = run(np.full((2, 9), -1), np.ones((2, 9, *weights.shape[2:]), dtype=np.float32))
     for items, scores in (none, padding):
