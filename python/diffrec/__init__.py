@@ -12,7 +12,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING
 
-from diffrec import callbacks, datasets
+from diffrec import callbacks, datasets, export
 from diffrec._core import __version__
 from diffrec.comparison import Comparison, compare
 from diffrec.data import Ids, Interactions, Split
@@ -78,6 +78,7 @@ __all__ = [
     "callbacks",
     "compare",
     "datasets",
+    "export",
     "fit",
     "load",
     "tune",

@@ -1,7 +1,7 @@
 """Multi-VAE and Multi-DAE: autoencoders of histories under a multinomial likelihood."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -209,7 +209,7 @@ class HistoryAutoencoder(nn.Module):
     def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
         """The same of histories that have unit length already."""
         kept = functional.dropout(rows.values, self.dropout, self.training)
-        h = torch.tanh(self.items_in(SparseRows(rows.offsets, rows.indices, kept)))
+        h = torch.tanh(self.items_in(replace(rows, values=kept)))
         h = self.to_latent(self.encoder(h))
         if not self.variational:
             return torch.tanh(h), h.new_zeros(())
