@@ -31,6 +31,7 @@ from diffrec.recommenders import (
     RP3beta,
     Scorer,
     Top,
+    Uncertainty,
     fit,
     load,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Split",
     "Top",
     "Tuned",
+    "Uncertainty",
     "__version__",
     "callbacks",
     "compare",

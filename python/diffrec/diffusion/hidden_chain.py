@@ -27,7 +27,6 @@ from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.sparse import SparseRows
 
-
 # The step (counted from 0) and what x_0 is predicted to be there -> what to add to it along the directions, (n, e).
 StateGuide = Callable[[int, "HiddenState"], Tensor]
 
@@ -92,7 +91,8 @@ class HiddenChain:
             denoiser.items_out.detach(),
             denoiser.bias_out.detach(),
         )
-        self._w_in, self._outs, self._b_out = w_in, (w_out,), b_out
+        self._w_in, self._b_out = w_in, b_out
+        self._outs: tuple[Tensor, ...] = (w_out,)
         self._g_to_input = linear(w_in.T, w_out.T)  # (width, width): linear(g, this) is W_in' W_out g
         self._bias_to_input = b_out @ w_in  # (width,)
         if denoiser.normalize:
@@ -105,7 +105,7 @@ class HiddenChain:
 
     @torch.no_grad()
     def along(self, directions: Tensor) -> "HiddenChain":
-        """This chain, able to hold vectors along more directions than W_out's: what guidance adds to predicted x_0.
+        """Make room in this chain for more directions than W_out's: for what guidance adds to predicted x_0.
 
         Parameters
         ----------

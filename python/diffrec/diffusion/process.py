@@ -133,6 +133,19 @@ class GaussianProcess:
         """Coefficients r, s with x_0 = r * x_t - s * eps, float64 (steps,) each."""
         return self.alphas_bar.rsqrt(), (1.0 / self.alphas_bar - 1.0).sqrt()
 
+    @cached_property
+    def guidance_total(self) -> float:
+        """How often the end of the chain holds what is added to predicted x_0 at every step.
+
+        Once where x_0 is predicted anew at every step. Where the noise is, x_0 follows from x_t, which remembers.
+        """
+        held = 0.0
+        r = self.eps_to_x0()[0] if self.predict == "eps" else torch.zeros_like(self.betas)
+        for step in range(self.steps - 1, -1, -1):
+            added = float(r[step]) * held + 1.0
+            held = float(self.posterior_mean_coef_x0[step]) * added + float(self.posterior_mean_coef_xt[step]) * held
+        return held
+
     def posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Mean of q(x_{t-1} | x_t, x_0), (n, items) (eq. 8)."""
         return self._at(self.posterior_mean_coef_x0, t) * x0 + self._at(self.posterior_mean_coef_xt, t) * x_t

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def pulled_back(decode: Callable[[Tensor], Tensor], latent: Tensor, wished: Tensor, gram: Tensor) -> Tensor:
-    """Step of latents along the gradient of an energy of their scores, as long as brings them nearest to what is wished.
+    """Step of latents along the gradient of what is wished of their scores, as long as comes nearest to it.
 
     With scores ``W decode(z) + b`` and a wished change ``s`` of them, the step is ``eta * J' W' s``, J the Jacobian of
     ``decode`` at z: the gradient of ``<s, scores>``. Its length makes ``|W J step - s|`` smallest (Cauchy's step).
