@@ -9,7 +9,7 @@ One step needs only the images of these terms under W_in, which are fixed (d x d
 nnz * d + T * d^2 here, where the chain over dense rows costs 2 * T * items * d; the scores are read off at the end as
 one product with W_out.
 
-Guidance adds ``E y`` to every predicted x_0, with a few directions E over the items and coordinates y per row. Then x_t
+Guidance has every predicted x_0 hold ``E y``, with a few directions E over the items and coordinates y per row. Then x_t
 holds a term E y, too, and what was said of W_out g holds of ``[W_out E] [g; y]``: the same chain, a little wider.
 """
 
@@ -27,7 +27,7 @@ from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.sparse import SparseRows
 
-# The step (counted from 0) and what x_0 is predicted to be there -> what to add to it along the directions, (n, e).
+# The step (counted from 0) and x_0 as predicted there -> its coordinates along the directions, (n, e).
 StateGuide = Callable[[int, "HiddenState"], Tensor]
 
 
@@ -145,7 +145,8 @@ class HiddenChain:
         seed : int
             Draws the noise, if any.
         guide : callable, optional
-            In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says what to add.
+            In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says its coordinates
+            along them.
         on_step : callable, optional
             Is shown x_t after every step, with the noise that it holds.
         """
@@ -178,8 +179,8 @@ class HiddenChain:
                 predicted = state.mix(r[step], predicted, -s[step])
                 kept += coef_x0[step] * r[step]
             if guide is not None:
-                added = functional.pad(guide(step, predicted), (h.shape[1], 0))
-                predicted = HiddenState(predicted.a, predicted.g + added, predicted.k)
+                own = predicted.g[:, : h.shape[1]]
+                predicted = HiddenState(predicted.a, torch.cat([own, guide(step, predicted)], dim=1), predicted.k)
             state = predicted.mix(coef_x0[step], state, coef_xt[step])
             if noise is not None:
                 noise.add(kept, spreads[step] if spreads is not None and step > 0 else 0.0)

@@ -133,19 +133,6 @@ class GaussianProcess:
         """Coefficients r, s with x_0 = r * x_t - s * eps, float64 (steps,) each."""
         return self.alphas_bar.rsqrt(), (1.0 / self.alphas_bar - 1.0).sqrt()
 
-    @cached_property
-    def guidance_total(self) -> float:
-        """How often the end of the chain holds what is added to predicted x_0 at every step.
-
-        Once where x_0 is predicted anew at every step. Where the noise is, x_0 follows from x_t, which remembers.
-        """
-        held = 0.0
-        r = self.eps_to_x0()[0] if self.predict == "eps" else torch.zeros_like(self.betas)
-        for step in range(self.steps - 1, -1, -1):
-            added = float(r[step]) * held + 1.0
-            held = float(self.posterior_mean_coef_x0[step]) * added + float(self.posterior_mean_coef_xt[step]) * held
-        return held
-
     def posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """Mean of q(x_{t-1} | x_t, x_0), (n, items) (eq. 8)."""
         return self._at(self.posterior_mean_coef_x0, t) * x0 + self._at(self.posterior_mean_coef_xt, t) * x_t
@@ -205,7 +192,8 @@ class GaussianProcess:
         draw : callable
             Tensor -> standard normal tensor of its shape.
         guide : callable, optional
-            The step, counted from 0, and predicted x_0 (n, items) -> what to add to it.
+            The step, counted from 0, and x_0 (n, items) as it would be predicted without guidance of earlier steps
+            -> what it is to hold besides.
         on_step : callable, optional
             Is shown x_t after every step.
 
@@ -216,13 +204,18 @@ class GaussianProcess:
         """
         n = len(x0)
         x_t = x0
+        # What x_t holds of guidance: where noise is predicted, x_0 follows from x_t and would gather it step by step.
+        held = torch.zeros_like(x0)
         if forward_steps > 0:
             x_t = self.q_sample(x0, x0.new_full((n,), forward_steps - 1, dtype=torch.int64), draw(x0))
         for step in range(self.steps - 1, -1, -1):
             t = x0.new_full((n,), step, dtype=torch.int64)
             predicted = self.predicted_x0(x_t, t, denoiser(x_t, t))
             if guide is not None:
-                predicted = predicted + guide(step, predicted)
+                if self.predict == "eps":
+                    predicted = predicted - self._at(self.eps_to_x0()[0], t) * held
+                added = guide(step, predicted)
+                predicted, held = predicted + added, self.posterior_mean(added, held, t)
             x_t = self.posterior_mean(predicted, x_t, t)
             if sampling_noise and step > 0 and self.noisy:
                 x_t = x_t + self._at((0.5 * self.posterior_log_variance).exp(), t) * draw(x_t)

@@ -52,27 +52,37 @@ class MeanScores:
 
 
 @torch.no_grad()
-def deviations(scores: Scores) -> Tensor:
-    """Standard deviation of each user's scores over all items, float32 (n,).
+def deviations(scores: Scores, seen: Csr) -> Tensor:
+    """Standard deviation of each user's scores over the items that are not ``seen``, float32 (n,).
+
+    Parameters
+    ----------
+    scores : Scores
+        Of n users.
+    seen : scipy.sparse CSR
+        (n, items): what to leave out, as it would outweigh all others where histories are reconstructed.
 
     Examples
     --------
     >>> from diffrec.ranking import LinearScores
-    >>> deviations(LinearScores(torch.tensor([[2.0]]), torch.tensor([[1.0], [3.0]])))
+    >>> from scipy import sparse
+    >>> three = LinearScores(torch.tensor([[2.0]]), torch.tensor([[1.0], [3.0], [90.0]]))
+    >>> deviations(three, sparse.csr_array(np.array([[0, 0, 1]])))
     tensor([2.])
     """
-    seen, mean, square = 0, torch.zeros(()), torch.zeros(())
+    hidden = SparseRows.from_csr(seen.indptr, seen.indices, seen.data, 0, scores.n_users)
+    count = (scores.n_items - hidden.offsets.diff()).clamp(min=1).double()
+    first_mean, total, square = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for first, block in _blocks(scores):
-        variance, centre = (part.double() for part in torch.var_mean(block, dim=1, correction=0))
-        size = block.shape[1]
         if first == 0:
-            mean, square = torch.zeros_like(centre), torch.zeros_like(centre)
-        # Chan, Golub & LeVeque 1983: sums of squares about means that differ.
-        apart = centre - mean
-        square += variance * size + apart.square() * (seen * size / (seen + size))
-        mean += apart * (size / (seen + size))
-        seen += size
-    return (square / max(seen, 1)).sqrt().float()
+            # Sums of squares about a number near the mean: little is lost in their difference.
+            first_mean = block.mean(dim=1, keepdim=True)
+        block -= first_mean
+        masked = hidden.columns(first, first + block.shape[1])
+        block[masked.row_of_entry().to(block.device), masked.indices.to(block.device)] = 0
+        total = total + block.sum(dim=1, dtype=torch.float64).cpu()
+        square = square + block.double().square().sum(dim=1).cpu()
+    return (square / count - (total / count).square()).clamp(min=0).sqrt().float()
 
 
 @torch.no_grad()

@@ -167,8 +167,6 @@ class ItemDiffusion(nn.Module):
         guide: ScoresGuide | None = None,
         on_step: Callable[[Scores], None] | None = None,
     ) -> Scores:
-        share = 1 / self.process.guidance_total
-
         def written_out(state: HiddenState) -> Scores:
             scores: Scores = self._linear(state, rows)
             if directions is not None:
@@ -176,8 +174,8 @@ class ItemDiffusion(nn.Module):
             return scores if state.noise is None else NoisyScores(scores, state.noise)
 
         watch = None if on_step is None else lambda state: on_step(written_out(state))
-        # What earlier steps have added is left out of what the guide is shown: what it says is all of it.
-        push = None if guide is None else lambda _, predicted: share * guide(self._linear(predicted, rows))
+        # Scores without what earlier steps have added: what the guide says is all of it.
+        push = None if guide is None else lambda _, predicted: guide(self._linear(predicted, rows))
         return written_out(chain.run(rows, seed, guide=push, on_step=watch))
 
     def noiseless_scores(self, rows: SparseRows) -> LinearScores:

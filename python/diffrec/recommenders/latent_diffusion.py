@@ -152,7 +152,6 @@ class LatentDiffusion(nn.Module):
         """
         items, _ = self._items()
         onto, gram = items.T @ directions, items.T @ items
-        share = 1 / self.diffusion.process.guidance_total
 
         @torch.no_grad()
         def run(
@@ -172,7 +171,7 @@ class LatentDiffusion(nn.Module):
                 wished = guide(self._decoded(predicted))
                 if step == 0:
                     return torch.zeros_like(predicted)
-                return share * pulled_back(self.autoencoder.user_vectors, predicted, wished @ onto.T, gram)
+                return pulled_back(self.autoencoder.user_vectors, predicted, wished @ onto.T, gram)
 
             def decoded(latent: Tensor) -> Scores:
                 return AddedScores(self._decoded(latent), LinearScores(wished, directions))

@@ -227,7 +227,8 @@ class ReverseChain(TrainedRecommender):
         on_step: Callable[[Scores], None] | None = None,
     ) -> Scores:
         whose = self._run_of(histories, rows)
-        unit = deviations(self._watched(*whose)).to(self._model.device)
+        taken = whose[0].matrix[whose[1] : whose[2]]
+        unit = deviations(self._watched(*whose), taken).to(self._model.device)
         return self._watched(*whose, run=run, guide=guide.start(unit, best), on_step=on_step)
 
     def _watched(
