@@ -118,6 +118,30 @@ def picked(text: str | None, ids: Ids) -> IdArray | None:
     return known
 
 
+def steering(given: Sequence[str] | None, ids: Ids) -> dict[int | str, float] | None:
+    """Read NAME=WEIGHT, as ``--steer`` takes it; an item's id comes back as the model has it.
+
+    Examples
+    --------
+    >>> steering(["7=2", "Film Noir=-0.5"], Ids([7, 8], "item"))
+    {7: 2.0, 'Film Noir': -0.5}
+    """
+    if given is None:
+        return None
+    weights = {}
+    for text in given:
+        name, _, weight = text.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = math.nan
+        if not name or not math.isfinite(number):
+            raise ValueError(f"--steer takes NAME=WEIGHT, such as --steer 12=1.5, got {text!r}")
+        row = int(_as_text(ids).find([name])[0])
+        weights[name if row < 0 else ids[row]] = number
+    return weights
+
+
 def require_place(path: Path) -> None:
     """Refuse a file that could not be written, before any work is done."""
     if path.is_dir():
