@@ -67,7 +67,7 @@ def test_steering_moves_an_item_and_a_genre(model: DiffRec) -> None:
     assert found[3] == pytest.approx(reachable)  # everyone who has not taken it
     genre = str(GENRES[0])
     found = [
-        share(model.recommend(k=8, steer={genre: weight}).item_rows, GENRES == genre) for weight in (-1, 0, 0.5, 2)
+        share(model.recommend(k=8, steer={genre: weight}).item_rows, genre == GENRES) for weight in (-1, 0, 0.5, 2)
     ]
     assert np.all(np.diff(found) > 0), found
 

@@ -1,7 +1,9 @@
 """From files and ids on the command line to interactions and rows."""
 
+import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 

@@ -124,9 +124,7 @@ Steer = Annotated[
         show_default=False,
     ),
 ]
-Novelty = Annotated[
-    float, typer.Option(metavar="WEIGHT", help="Push against popularity.", rich_help_panel=_GUIDANCE)
-]
+Novelty = Annotated[float, typer.Option(metavar="WEIGHT", help="Push against popularity.", rich_help_panel=_GUIDANCE)]
 Diversity = Annotated[
     float,
     typer.Option(metavar="WEIGHT", help="Push the items of a list apart; slower.", rich_help_panel=_GUIDANCE),
