@@ -64,7 +64,7 @@ def recommend(
     """Recommend items to users, as a table of user, item, rank and score.
 
     The best item of a user has rank 1. What a user has taken already is left out. The table is written as it is made,
-    so it may be larger than memory. Diffusion models can be guided while they recommend: --steer, --novelty, --diversity.
+    so it may be larger than memory. --steer, --novelty and --diversity guide a diffusion model while it recommends.
 
     Examples
     --------

@@ -9,8 +9,8 @@ One step needs only the images of these terms under W_in, which are fixed (d x d
 nnz * d + T * d^2 here, where the chain over dense rows costs 2 * T * items * d; the scores are read off at the end as
 one product with W_out.
 
-Guidance has every predicted x_0 hold ``E y``, with a few directions E over the items and coordinates y per row. Then x_t
-holds a term E y, too, and what was said of W_out g holds of ``[W_out E] [g; y]``: the same chain, a little wider.
+Guidance has every predicted x_0 hold ``E y``, with a few directions E over the items and coordinates y per row. Then
+x_t holds a term E y, too, and what was said of W_out g holds of ``[W_out E] [g; y]``: the same chain, a little wider.
 """
 
 import copy
@@ -145,8 +145,8 @@ class HiddenChain:
         seed : int
             Draws the noise, if any.
         guide : callable, optional
-            In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says its coordinates
-            along them.
+            In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says its
+            coordinates along them.
         on_step : callable, optional
             Is shown x_t after every step, with the noise that it holds.
         """
