@@ -43,6 +43,7 @@ def test_the_picture_shows_the_table(model: diffrec.DiffRec, tmp_path: Path) -> 
     for axes, kind in zip(figure.axes, ("novelty", "diversity"), strict=True):
         drawn = axes.lines[0].get_xydata()
         np.testing.assert_allclose(drawn, [(row[kind], row["ndcg"]) for row in rows if row["guidance"] == kind])
+    assert figure.axes[0].get_ylim()[1] > max(row["ndcg"] for row in rows)
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
 

@@ -258,6 +258,13 @@ def test_the_page_guides(page: Page, server: Server, model: diffrec.Recommender)
     slide("novelty", 0.5)
     assert shown(page, "top") == model.recommend(3, k=10, novelty=0.5).item_rows[0].tolist()
     assert page.run("document.getElementById('novelty-value').textContent") == "0.5"
+    # What guidance added to a score has a line among its reasons, and the lines sum to the score.
+    sums = """[...document.querySelectorAll('#top details')].map((one) => [...one.querySelectorAll('td.number')]
+        .map((cell) => Number(cell.textContent.replace('\u2212', '-')))).map((parts) => [
+        parts.slice(0, -1).reduce((sum, part) => sum + part, 0), parts.at(-1)])"""
+    for parts, score in page.run(sums):
+        assert parts == pytest.approx(score, abs=0.006)
+    assert "guidance" in page.run("document.getElementById('top').textContent")
     slide("novelty", 0)
     slide("diversity", 8)
     assert shown(page, "top") == model.recommend(3, k=10, diversity=8).item_rows[0].tolist()

@@ -63,7 +63,8 @@ def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> "Figure"
             axes.annotate(f"{row['weight']:g}", (x, y), xytext=(4, 4), textcoords="offset points")
         axes.set_title(f"{kind} (weights at the points)")
         axes.set_xlabel(_AXES[GAINS[kind]])
-        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
+        axes.margins(x=0.1)
+    panels[0].set_ylim(0, 1.15 * max(row["ndcg"] for row in rows) or 1)  # one scale for all
     panels[0].set_ylabel(f"ndcg@{k}")
     return figure

@@ -153,8 +153,9 @@ class Recommender(Estimator, Explaining):
         steer : mapping of item or tag to weight, optional
             Push items up, or down with a weight below 0: item ids, names of ``tags``, or what a text column of the
             data's ``item_info`` says of them, such as a genre. Only diffusion models can be guided, by this and the
-            next two: at every step of the reverse chain, on predicted x_0. Every weight counts in standard deviations
-            of a user's own scores, without guidance, of what is not in the history; 0 changes and costs nothing.
+            next two: at every step of the reverse chain, on predicted x_0; a forecast has one step. Every
+            weight counts in standard deviations of a user's own scores, without guidance, of what is not in the
+            history; 0 changes and costs nothing.
         tags : mapping of name to item ids, optional
             Names for sets of items, for ``steer``.
         novelty : float

@@ -63,7 +63,7 @@ class Guidance:
         >>> import diffrec
         >>> data = diffrec.Interactions.from_arrays(["Ann", "Bob", "Bob"], ["tea", "tea", "milk"])
         >>> Guidance.of(data, {"milk": 2, "drinks": 0.5}, {"drinks": ["tea", "milk"]}).direction
-        array([0.5, 2.5], dtype=float32)
+        array([2.5, 0.5], dtype=float32)
         """
         novelty, diversity = _weight("novelty", novelty), _weight("diversity", diversity)
         if diversity < 0:
