@@ -64,7 +64,7 @@ def test_every_folder_is_in_the_house() -> None:
         assert f"{folder.name}/" in house, folder.name
     for name in set(re.findall(r"[\w/]+/|\w+\.py", house.partition("Imports")[0])) - {"bench_*.py"}:
         places = (ROOT / name, ROOT / "python/diffrec" / name, ROOT / "python/diffrec/cli" / name)
-        places += (ROOT / "rust" / name, ROOT / "tests" / name)
+        places += (ROOT / "rust" / name, ROOT / "tests" / name, ROOT / "python/diffrec/plots" / name)
         assert any(place.exists() for place in places), name
 
 
@@ -83,7 +83,8 @@ def test_what_contributing_names_exists() -> None:
     words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources if path.suffix != ".pyc")))
     names = {name for name in named if re.fullmatch(r"[A-Za-z_]\w*", name)}
     assert len(names) > 20
-    assert names <= words | set(PROJECT["project"]["optional-dependencies"]) | {"date"}
+    languages = {"sh", "console"}  # of blocks in pages
+    assert names <= words | set(PROJECT["project"]["optional-dependencies"]) | {"date"} | languages
 
 
 def test_the_variant_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from diffrec.recommenders import (
     RP3beta,
     Scorer,
     Top,
+    Uncertainty,
     fit,
     load,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "Split",
     "Top",
     "Tuned",
+    "Uncertainty",
     "__version__",
     "callbacks",
     "compare",

@@ -44,6 +44,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     )
     Path("bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
     diffrec.fit(numbered, variant="popularity").save("model.diffrec")
+    diffrec.fit(numbered, dims=(4,), epochs=1, holdout=0, progress=False).save("guided.diffrec")
 
     fit = diffrec.fit
 

@@ -122,6 +122,18 @@ def test_noise_is_that_of_one_call(data: diffrec.Interactions, monkeypatch: pyte
     assert_array_equal(np.concatenate([piece.items for piece in pieces]), model.recommend(k=5).items)
 
 
+def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
+    diffrec.fit(data, dims=(8,), epochs=2, holdout=0, progress=False).save("guided.diffrec")
+    item, genre = str(data.items[7]), str(data.item_info["genre"][0])
+    told = ("--steer", f"{item}=2", "--steer", f"{genre}=-0.5", "--novelty", 0.2, "--diversity", 1.5)
+    succeed("recommend", "guided.diffrec", "--k", 5, "--out", "top.npz", *told)
+    model = diffrec.load("guided.diffrec")
+    expected = model.recommend(k=5, steer={item: 2, genre: -0.5}, novelty=0.2, diversity=1.5).columns()
+    assert columns_of(folder / "top.npz")["item"] == expected["item"].tolist()
+    assert expected["item"].tolist() != model.recommend(k=5).columns()["item"].tolist()
+    assert "ItemKNN has no reverse chain to guide" in fail(1, "recommend", "model.diffrec", "--novelty", 1)
+
+
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [
@@ -137,6 +149,9 @@ def test_noise_is_that_of_one_call(data: diffrec.Interactions, monkeypatch: pyte
         (["--user", "who"], 2, "only --histories has columns; --users names the people"),
         (["--users", "a", "--histories", "b.csv"], 2, "give one of the two, not both"),
         (["--k", "0"], 2, "--k"),
+        (["--steer", "jazz"], 1, "--steer takes NAME=WEIGHT, such as --steer 12=1.5, got 'jazz'"),
+        (["--steer", "nothing=2"], 1, "steer names 'nothing', which is no item, tag or fact"),
+        (["--diversity", "-1"], 1, "diversity must be at least 0, got -1"),
         (["--k", "many"], 2, "--k"),
     ],
 )

@@ -116,6 +116,8 @@ def test_searches_find_beginnings_first(server: Server) -> None:
         ({"history": "4"}, "history must be a list of items' rows, got '4'"),
         ({"user": 1, "k": 0}, "k must be a whole number from 1 to 100, got 0"),
         ({"user": 1, "deny": [-1]}, "deny must be"),
+        ({"user": 1, "steer": [3]}, "steer must be a list of pairs"),
+        ({"user": 1, "novelty": "much"}, "novelty must be a number, got 'much'"),
         ([1], "the request must be a JSON object"),
     ],
 )
@@ -240,6 +242,42 @@ def test_the_page_in_a_browser(page: Page, server: Server, model: diffrec.Recomm
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     assert page.problems == []
     assert all(url.startswith(server.url) for url in page.requested)
+
+
+def test_the_page_guides(page: Page, server: Server, model: diffrec.Recommender) -> None:
+    page.open(f"{server.url}#user=3")
+    settled(page)
+    plain = model.recommend(3, k=10).item_rows[0].tolist()
+    assert shown(page, "top") == plain
+    assert not page.run("document.getElementById('guidance').hidden")
+
+    def slide(name: str, value: float) -> None:
+        change = "s.dispatchEvent(new Event('change'))"
+        settled(page, f"{{ const s = document.getElementById('{name}'); s.value = {value}; {change} }}")
+
+    slide("novelty", 0.5)
+    assert shown(page, "top") == model.recommend(3, k=10, novelty=0.5).item_rows[0].tolist()
+    assert page.run("document.getElementById('novelty-value').textContent") == "0.5"
+    # What guidance added to a score has a line among its reasons, and the lines sum to the score.
+    sums = """[...document.querySelectorAll('#top details')].map((one) => [...one.querySelectorAll('td.number')]
+        .map((cell) => Number(cell.textContent.replace('\u2212', '-')))).map((parts) => [
+        parts.slice(0, -1).reduce((sum, part) => sum + part, 0), parts.at(-1)])"""
+    for parts, score in page.run(sums):
+        assert parts == pytest.approx(score, abs=0.006)
+    assert "guidance" in page.run("document.getElementById('top').textContent")
+    slide("novelty", 0)
+    slide("diversity", 8)
+    assert shown(page, "top") == model.recommend(3, k=10, diversity=8).item_rows[0].tolist()
+    slide("diversity", 0)
+    assert shown(page, "top") == plain
+    settled(page, "document.querySelectorAll('#top .more')[6].click()")
+    steered = model.recommend(3, k=10, steer={DATA.items[plain[6]]: 1}).item_rows[0].tolist()
+    assert shown(page, "top") == steered
+    assert steered.index(plain[6]) < 6
+    assert f"steer={plain[6]}%3A1" in page.run("location.hash")
+    settled(page, "document.querySelector('#steered button').click()")
+    assert shown(page, "top") == plain
+    assert page.problems == []
 
 
 def test_the_page_fits_a_phone_and_says_what_its_parts_are(page: Page, server: Server) -> None:

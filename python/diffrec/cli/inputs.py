@@ -1,7 +1,9 @@
 """From files and ids on the command line to interactions and rows."""
 
+import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,6 +118,30 @@ def picked(text: str | None, ids: Ids) -> IdArray | None:
         raise ValueError(f"unknown {ids.name} id {unknown!r}; the model's are such as {ids[0]!r}{hint}")
     known: IdArray = ids[rows]
     return known
+
+
+def steering(given: Sequence[str] | None, ids: Ids) -> dict[int | str, float] | None:
+    """Read NAME=WEIGHT, as ``--steer`` takes it; an item's id comes back as the model has it.
+
+    Examples
+    --------
+    >>> steering(["7=2", "Film Noir=-0.5"], Ids([7, 8], "item"))
+    {7: 2.0, 'Film Noir': -0.5}
+    """
+    if given is None:
+        return None
+    weights = {}
+    for text in given:
+        name, _, weight = text.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = math.nan
+        if not name or not math.isfinite(number):
+            raise ValueError(f"--steer takes NAME=WEIGHT, such as --steer 12=1.5, got {text!r}")
+        row = int(_as_text(ids).find([name])[0])
+        weights[name if row < 0 else ids[row]] = number
+    return weights
 
 
 def require_place(path: Path) -> None:

@@ -12,6 +12,7 @@ from diffrec.data.files import PARTS
 from diffrec.data.split import WAYS
 
 _COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
+_GUIDANCE = "Guidance (diffusion models; weights in standard deviations of a user's scores)"
 _IDS = "separated by commas, or @FILE with one on each line (@- reads standard input)"
 
 #: Of a file that holds a split: all of its parts.
@@ -113,6 +114,20 @@ Allow = Annotated[
 ]
 Deny = Annotated[
     str | None, typer.Option(metavar="IDS", help=f"Never recommend these items: ids {_IDS}.", show_default=False)
+]
+Steer = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=WEIGHT",
+        help="Push an item, or what the data say of items, such as a genre, up (below 0: down); repeatable.",
+        rich_help_panel=_GUIDANCE,
+        show_default=False,
+    ),
+]
+Novelty = Annotated[float, typer.Option(metavar="WEIGHT", help="Push against popularity.", rich_help_panel=_GUIDANCE)]
+Diversity = Annotated[
+    float,
+    typer.Option(metavar="WEIGHT", help="Push the items of a list apart; slower.", rich_help_panel=_GUIDANCE),
 ]
 Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]

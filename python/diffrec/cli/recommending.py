@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from diffrec import Interactions, Recommender, Top
 from diffrec.cli import options
-from diffrec.cli.inputs import Source, load_model, one_of_two, onto, picked, require_place, say_left_out
+from diffrec.cli.inputs import Source, load_model, one_of_two, onto, picked, require_place, say_left_out, steering
 from diffrec.cli.output import json_lines, show
 from diffrec.data._encode import IdArray
 from diffrec.data.tables import Append, table_file, table_format, text_table
@@ -48,6 +48,9 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend also what a user has taken already.")
     ] = False,
+    steer: options.Steer = None,
+    novelty: options.Novelty = 0.0,
+    diversity: options.Diversity = 0.0,
     device: options.Device = None,
     user: options.User = None,
     item: options.Item = None,
@@ -61,7 +64,7 @@ def recommend(
     """Recommend items to users, as a table of user, item, rank and score.
 
     The best item of a user has rank 1. What a user has taken already is left out. The table is written as it is made,
-    so it may be larger than memory.
+    so it may be larger than memory. --steer, --novelty and --diversity guide a diffusion model while it recommends.
 
     Examples
     --------
@@ -90,6 +93,9 @@ def recommend(
         "exclude_seen": not include_seen,
         "allow": picked(allow, known.items),
         "deny": picked(deny, known.items),
+        "steer": steering(steer, known.items),
+        "novelty": novelty,
+        "diversity": diversity,
     }
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     rows = 0

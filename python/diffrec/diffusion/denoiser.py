@@ -119,7 +119,8 @@ class Denoiser(nn.Module):
 
     def hidden(self, projected: Tensor, t: Tensor) -> Tensor:
         """Every layer between the items: ``x_t @ items_in`` (n, width) in, the last hidden layer (n, width) out."""
-        h = torch.tanh(projected + self.step_in(self.embed_step(step_embedding(t, self.time_embedding))))
+        embedded = step_embedding(t, self.time_embedding).to(self.embed_step.weight.dtype)
+        h = torch.tanh(projected + self.step_in(self.embed_step(embedded)))
         for layer in self.inner:
             assert isinstance(layer, nn.Linear)
             h = linear(h, layer.weight, layer.bias, tanh=True)

@@ -8,13 +8,18 @@ with two scalars a, k shared by all rows, a vector g of the hidden width per row
 One step needs only the images of these terms under W_in, which are fixed (d x d) and (d,) products. A user costs
 nnz * d + T * d^2 here, where the chain over dense rows costs 2 * T * items * d; the scores are read off at the end as
 one product with W_out.
+
+Guidance has every predicted x_0 hold ``E y``, with a few directions E over the items and coordinates y per row. Then
+x_t holds a term E y, too, and what was said of W_out g holds of ``[W_out E] [g; y]``: the same chain, a little wider.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from diffrec.diffusion.denoiser import Denoiser
 from diffrec.diffusion.hidden_noise import HiddenNoise, ItemNoise, NoiseBasis
@@ -22,10 +27,16 @@ from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.sparse import SparseRows
 
+# The step (counted from 0) and x_0 as predicted there -> its coordinates along the directions, (n, e).
+StateGuide = Callable[[int, "HiddenState"], Tensor]
+
 
 @dataclass(frozen=True)
 class HiddenState:
-    """A batch of vectors ``a * x_0 + W_out g + k * b_out``, with ``g`` (n, width), and noise over the items."""
+    """A batch of vectors ``a * x_0 + W_out g + k * b_out``, with ``g`` (n, width), and noise over the items.
+
+    In a chain along e directions E, ``g`` is (n, width + e): their coordinates y come after those of W_out.
+    """
 
     a: float
     g: Tensor
@@ -80,7 +91,8 @@ class HiddenChain:
             denoiser.items_out.detach(),
             denoiser.bias_out.detach(),
         )
-        self._w_in, self._w_out, self._b_out = w_in, w_out, b_out
+        self._w_in, self._b_out = w_in, b_out
+        self._outs: tuple[Tensor, ...] = (w_out,)
         self._g_to_input = linear(w_in.T, w_out.T)  # (width, width): linear(g, this) is W_in' W_out g
         self._bias_to_input = b_out @ w_in  # (width,)
         if denoiser.normalize:
@@ -91,8 +103,36 @@ class HiddenChain:
             directions = [w_in, w_out, b_out[:, None]] if denoiser.normalize else [w_in]
             self._basis = NoiseBasis(directions)
 
+    @torch.no_grad()
+    def along(self, directions: Tensor) -> "HiddenChain":
+        """Make room in this chain for more directions than W_out's: for what guidance adds to predicted x_0.
+
+        Parameters
+        ----------
+        directions : Tensor
+            E, float32 (items, e). Its products with W_in (and, where lengths matter, with W_out, b_out and itself) are
+            made once, here.
+        """
+        wider = copy.copy(self)
+        w_out = self._outs[0]
+        wider._outs = (w_out, directions)
+        wider._g_to_input = torch.cat([self._g_to_input, linear(self._w_in.T, directions.T)], dim=1)
+        if self.denoiser.normalize:
+            across = linear(w_out.T, directions.T)
+            inside = linear(directions.T, directions.T)
+            wider._gram = torch.cat([torch.cat([self._gram, across], dim=1), torch.cat([across.T, inside], dim=1)])
+            wider._bias_cross = torch.cat([self._bias_cross, self._b_out @ directions])
+            if self.forward_steps > 0 or self.sampling_noise:
+                wider._basis = NoiseBasis([self._w_in, torch.cat(wider._outs, dim=1), self._b_out[:, None]])
+        return wider
+
     def run(
-        self, rows: SparseRows, seed: int = 0, *, on_step: Callable[[HiddenState], None] | None = None
+        self,
+        rows: SparseRows,
+        seed: int = 0,
+        *,
+        guide: StateGuide | None = None,
+        on_step: Callable[[HiddenState], None] | None = None,
     ) -> HiddenState:
         """Run every reverse step and return the last x_t.
 
@@ -104,6 +144,9 @@ class HiddenChain:
             The histories.
         seed : int
             Draws the noise, if any.
+        guide : callable, optional
+            In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says its
+            coordinates along them.
         on_step : callable, optional
             Is shown x_t after every step, with the noise that it holds.
         """
@@ -113,7 +156,8 @@ class HiddenChain:
         coef_x0, coef_xt = process.posterior_mean_coef_x0.tolist(), process.posterior_mean_coef_xt.tolist()
         r, s = (coefficients.tolist() for coefficients in process.eps_to_x0())
         spreads = (0.5 * process.posterior_log_variance).exp().tolist() if self.sampling_noise else None
-        state = HiddenState(1.0, torch.zeros_like(projected), 0.0)
+        width = self._g_to_input.shape[1]
+        state = HiddenState(1.0, projected.new_zeros(len(projected), width), 0.0)
         noise = self._noise(rows, projected, norms, seed)
         if noise is not None and self.forward_steps > 0:
             alpha_bar = float(process.alphas_bar[self.forward_steps - 1])
@@ -128,11 +172,15 @@ class HiddenChain:
                 # functional.normalize leaves vectors shorter than its epsilon nearly as they are.
                 u /= norms(state, noise).clamp(min=1e-12).unsqueeze(1)
             t = torch.full((1,), step, device=u.device)
-            predicted = HiddenState(0.0, self.denoiser.hidden(u, t), 1.0)
+            h = self.denoiser.hidden(u, t)
+            predicted = HiddenState(0.0, functional.pad(h, (0, width - h.shape[1])), 1.0)
             kept = coef_xt[step]
             if process.predict == "eps":
                 predicted = state.mix(r[step], predicted, -s[step])
                 kept += coef_x0[step] * r[step]
+            if guide is not None:
+                own = predicted.g[:, : h.shape[1]]
+                predicted = HiddenState(predicted.a, torch.cat([own, guide(step, predicted)], dim=1), predicted.k)
             state = predicted.mix(coef_x0[step], state, coef_xt[step])
             if noise is not None:
                 noise.add(kept, spreads[step] if spreads is not None and step > 0 else 0.0)
@@ -144,10 +192,10 @@ class HiddenChain:
             state = HiddenState(state.a, state.g, state.k, noise.over_items(seed))
         return state
 
-    def dense_scores(self, rows: SparseRows, seed: int = 0) -> Tensor:
+    def dense_scores(self, rows: SparseRows, seed: int = 0, guide: StateGuide | None = None) -> Tensor:
         """Scores of every item, (n, items): for tests and single users; ranking reads the state block by block."""
-        state = self.run(rows, seed)
-        scores = state.g @ self._w_out.T + state.k * self._b_out
+        state = self.run(rows, seed, guide=guide)
+        scores = state.g @ torch.cat(self._outs, dim=1).T + state.k * self._b_out
         rows.add_to(scores, 0, state.a)
         if state.noise is not None:
             state.noise.add_to(scores, 0)
@@ -161,7 +209,8 @@ class HiddenChain:
 
     def _norms_from(self, rows: SparseRows) -> "_Norms":
         return _Norms(
-            rows.squared_norms(), rows @ self._w_out, (rows @ self._b_out[:, None]).squeeze(1),
+            rows.squared_norms(), torch.cat([rows @ out for out in self._outs], dim=1),
+            (rows @ self._b_out[:, None]).squeeze(1),
             self._gram, self._bias_cross, self._bias_square,
         )  # fmt: skip
 
@@ -171,7 +220,7 @@ class _Norms:
     """Lengths of ``a * x_0 + W_out g + k * b_out + N`` from inner products that do not change along the chain."""
 
     x0_square: Tensor  # (n,)
-    x0_w_out: Tensor  # (n, width)
+    x0_w_out: Tensor  # (n, width), with further directions as many more
     x0_bias: Tensor  # (n,)
     gram: Tensor  # (width, width)
     bias_cross: Tensor  # (width,)

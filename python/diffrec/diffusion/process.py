@@ -178,6 +178,7 @@ class GaussianProcess:
         forward_steps: int = 0,
         sampling_noise: bool = False,
         draw: Callable[[Tensor], Tensor] = torch.randn_like,
+        guide: Callable[[int, Tensor], Tensor] | None = None,
         on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Run the reverse chain over dense rows (section 3.4): the oracle of every faster form.
@@ -194,6 +195,9 @@ class GaussianProcess:
             Add the posterior's noise at every step but the last.
         draw : callable
             Tensor -> standard normal tensor of its shape.
+        guide : callable, optional
+            The step, counted from 0, and x_0 (n, items) as it would be predicted without guidance of earlier steps
+            -> what it is to hold besides.
         on_step : callable, optional
             Is shown x_t after every step.
 
@@ -204,11 +208,19 @@ class GaussianProcess:
         """
         n = x0.shape[0]  # len() would fix it where this is traced
         x_t = x0
+        # What x_t holds of guidance: where noise is predicted, x_0 follows from x_t and would gather it step by step.
+        held = torch.zeros_like(x0)
         if forward_steps > 0:
             x_t = self.q_sample(x0, x0.new_full((n,), forward_steps - 1, dtype=torch.int64), draw(x0))
         for step in range(self.steps - 1, -1, -1):
             t = x0.new_full((n,), step, dtype=torch.int64)
-            x_t = self.posterior_mean(self.predicted_x0(x_t, t, denoiser(x_t, t)), x_t, t)
+            predicted = self.predicted_x0(x_t, t, denoiser(x_t, t))
+            if guide is not None:
+                if self.predict == "eps":
+                    predicted = predicted - self._at(self.eps_to_x0()[0], t) * held
+                added = guide(step, predicted)
+                predicted, held = predicted + added, self.posterior_mean(added, held, t)
+            x_t = self.posterior_mean(predicted, x_t, t)
             if sampling_noise and step > 0 and self.noisy:
                 x_t = x_t + self._at((0.5 * self.posterior_log_variance).exp(), t) * draw(x_t)
             if on_step is not None:

@@ -68,6 +68,7 @@ class Explorer:
             "items": len(train.items),
             "interactions": len(train),
             "known": self.people is None,
+            "guided": isinstance(self.model, DiffRec),
         }
 
     def search(self, kind: str, text: str) -> list[dict[str, Any]]:
@@ -95,7 +96,8 @@ class Explorer:
         Parameters
         ----------
         asked : mapping
-            ``user`` (a row) or ``history`` (items, oldest first); ``k``, 10 by default; ``deny`` (items).
+            ``user`` (a row) or ``history`` (items, oldest first); ``k``, 10 by default; ``deny`` (items); for a
+            diffusion model ``novelty``, ``diversity`` and ``steer`` (pairs of item and weight).
 
         Returns
         -------
@@ -113,7 +115,14 @@ class Explorer:
         denied = self._rows("deny", asked.get("deny", []))
         whose, row, history = self._whose(asked)
         ids = self.model.train_.items.ids
-        choice: dict[str, Any] = {"deny": ids[denied] if len(denied) else None}
+        steered = _pairs(asked.get("steer", []))
+        liked = self._rows("steer", [row for row, _ in steered])
+        choice: dict[str, Any] = {
+            "deny": ids[denied] if len(denied) else None,
+            "novelty": asked.get("novelty", 0),
+            "diversity": asked.get("diversity", 0),
+            "steer": {self.model.train_.items[row]: weight for row, weight in steered},
+        }
         top = self.model.recommend(whose, k, **choice)
         rows = top.item_rows[0][top.item_rows[0] >= 0].astype(np.int64)
         reasons = self._reasons(whose, rows)
@@ -128,6 +137,9 @@ class Explorer:
             "steps": steps,
             "names": {one: self._labels[one] for step in steps for one in step},
             "denied": [self._item(one) for one in denied.tolist()],
+            "steered": [
+                {**self._item(one), "weight": weight} for one, (_, weight) in zip(liked.tolist(), steered, strict=True)
+            ],
         }
 
     def _whose(self, asked: Mapping[str, Any]) -> tuple[Any, int | None, list[int]]:
@@ -197,6 +209,13 @@ class Explorer:
             raise ValueError(f"{name} must be a list of items' rows, got {given!r}")
         rows = [_whole(name, one, 0, len(self._labels)) for one in given]
         return np.array(list(dict.fromkeys(rows)), dtype=np.int64)
+
+
+def _pairs(given: Any) -> list[tuple[int, float]]:
+    """Pairs of item and weight, the last of an item counting."""
+    if not isinstance(given, Sequence) or not all(isinstance(one, Sequence) and len(one) == 2 for one in given):
+        raise ValueError(f"steer must be a list of pairs of an item's row and a weight, got {given!r}")
+    return list({row: (row, weight) for row, weight in given}.values())
 
 
 def _whole(name: str, value: Any, low: int, end: int) -> int:

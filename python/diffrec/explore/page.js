@@ -1,7 +1,9 @@
 "use strict";
 // What is shown is a function of the state, which the address keeps: a link shows the same again.
 // user: a row, or null where a history was typed; history: rows, oldest first; deny: rows; step: counted from 1, 0 for the last.
-const state = { user: 0, history: null, deny: [], step: 0 };
+// novelty, diversity: weights; steer: pairs of row and weight.
+const state = { user: 0, history: null, deny: [], step: 0, novelty: 0, diversity: 0, steer: [] };
+let guided = false; // whether the model can be
 const SHORT = matchMedia("(max-width: 48rem)").matches ? 4 : 12; // past items shown at first
 let answer = null, asked = 0, whole = false;
 const found = { users: [], items: [] };
@@ -41,6 +43,8 @@ function readAddress() {
   state.user = state.history === null ? Number(said.get("user") || 0) : null;
   state.deny = rows("deny");
   state.step = Number(said.get("step") || 0);
+  for (const name of ["novelty", "diversity"]) state[name] = Number(said.get(name) || 0);
+  state.steer = (said.get("steer") || "").split(",").filter(Boolean).map((pair) => pair.split(":").map(Number));
 }
 
 function writeAddress() {
@@ -49,6 +53,8 @@ function writeAddress() {
   else said.set("history", state.history.join(","));
   if (state.deny.length) said.set("deny", state.deny.join(","));
   if (state.step) said.set("step", state.step);
+  for (const name of ["novelty", "diversity"]) if (state[name]) said.set(name, state[name]);
+  if (state.steer.length) said.set("steer", state.steer.map((pair) => pair.join(":")).join(","));
   history.replaceState(null, "", "#" + said);
 }
 
@@ -61,7 +67,8 @@ async function refresh(note) {
   $("top").setAttribute("aria-busy", "true");
   try {
     const whose = state.history === null ? { user: state.user } : { history: state.history };
-    const values = await fetched("api/recommend", { ...whose, deny: state.deny, k: 10 });
+    const { deny, novelty, diversity, steer } = state;
+    const values = await fetched("api/recommend", { ...whose, deny, novelty, diversity, steer, k: 10 });
     if (mine !== asked) return; // something newer is on its way
     answer = values;
     complain(null);
@@ -83,6 +90,7 @@ async function refresh(note) {
 function show() {
   showHistory();
   showDenied();
+  showGuidance();
   showChain();
   showTop();
 }
@@ -108,6 +116,16 @@ function showDenied() {
   $("denied-panel").hidden = !answer.denied.length;
   $("denied").replaceChildren(...answer.denied.map((item) => make("li", {},
     make("button", { type: "button", class: "small", "aria-label": `Allow ${item.label} again`, onclick: () => allow(item) }, `${item.label} ✕`))));
+}
+
+function showGuidance() {
+  $("guidance").hidden = !guided;
+  for (const name of ["novelty", "diversity"]) {
+    $(name).value = state[name];
+    $(`${name}-value`).textContent = state[name];
+  }
+  $("steered").replaceChildren(...answer.steered.map((item) => make("li", {},
+    make("button", { type: "button", class: "small", "aria-label": `Stop steering towards ${item.label}`, onclick: () => unsteer(item) }, `${item.label} +${item.weight} ✕`))));
 }
 
 function showChain() {
@@ -145,7 +163,8 @@ function entry(item, place, ends) {
     right = make("span", { class: "move " + (end === null || end > place ? "down" : end < place ? "up" : "") }, text);
   }
   const deny = make("button", { type: "button", class: "small deny", "aria-label": `Do not recommend ${item.label}`, onclick: () => refuse(item) }, "Deny");
-  const line = make("div", { class: "line" }, make("span", { class: "rank", "aria-label": `rank ${place + 1}` }, String(place + 1)), nameOf(item), right, deny);
+  const more = guided ? make("button", { type: "button", class: "small more", "aria-label": `Steer towards ${item.label}`, onclick: () => steer(item) }, "More") : null;
+  const line = make("div", { class: "line" }, make("span", { class: "rank", "aria-label": `rank ${place + 1}` }, String(place + 1)), nameOf(item), right, make("span", { class: "acts" }, more, deny));
   return make("li", { "data-row": item.row }, line, ends === null && item.why ? reasons(item) : null);
 }
 
@@ -157,7 +176,8 @@ function reasons(item) {
   const bar = (part, name) => make("meter", { min: 0, max: largest, value: Math.min(Math.abs(part), largest), class: part < 0 ? "against" : "for", "aria-label": name });
   const line = (name, part, kind, meter) => make("tr", { class: kind }, make("td", {}, name), make("td", { class: "bars" }, meter), make("td", { class: "number" }, signed(part)));
   const rows = why.items.map((past) => line(past.label, past.part, "", bar(past.part, past.label)));
-  const rest = [["other past items", why.others], ["baseline (no history)", why.baseline], [why.exact ? "rounding" : "remainder (not linear)", why.remainder]];
+  const parts = why.items.reduce((sum, past) => sum + past.part, why.others + why.baseline + why.remainder);
+  const rest = [["guidance", item.score - parts], ["other past items", why.others], ["baseline (no history)", why.baseline], [why.exact ? "rounding" : "remainder (not linear)", why.remainder]];
   rows.push(...rest.filter(([, part]) => Math.abs(part) >= 5e-4).map(([name, part]) => line(name, part, "rest", null)));
   rows.push(line("score" + (why.exact ? ", exactly" : ", by gradient × input"), item.score, "sum", null));
   const mark = (on) => () => {
@@ -179,6 +199,17 @@ function edit(change, note) {
 function refuse(item) {
   state.deny = [...state.deny, item.row];
   refresh(`${item.label} is denied; the list has moved up.`);
+}
+
+function steer(item) {
+  const now = state.steer.find(([row]) => row === item.row);
+  state.steer = [...state.steer.filter(([row]) => row !== item.row), [item.row, (now ? now[1] : 0) + 1]];
+  refresh(`Steered towards ${item.label}.`);
+}
+
+function unsteer(item) {
+  state.steer = state.steer.filter(([row]) => row !== item.row);
+  refresh(`No longer steered towards ${item.label}.`);
 }
 
 function allow(item) {
@@ -244,10 +275,14 @@ async function begin() {
     showChain();
     showTop();
   });
+  for (const name of ["novelty", "diversity"]) {
+    $(name).addEventListener("change", () => { state[name] = Number($(name).value); refresh(); });
+  }
   addEventListener("hashchange", () => { readAddress(); refresh(); });
   readAddress();
   try {
     const about = await fetched("api/about");
+    guided = about.guided;
     const number = (value) => value.toLocaleString("en");
     $("model").textContent = `${about.model} · learnt from ${number(about.interactions)} interactions of ${number(about.items)} items · ${number(about.users)} users to look at`;
     await refresh();

@@ -2,5 +2,6 @@
 
 from diffrec.latent.autoencoder import Encoded, GroupAutoencoder, multinomial_loss
 from diffrec.latent.groups import ItemGroups, shared_widths
+from diffrec.latent.pull_back import pulled_back
 
-__all__ = ["Encoded", "GroupAutoencoder", "ItemGroups", "multinomial_loss", "shared_widths"]
+__all__ = ["Encoded", "GroupAutoencoder", "ItemGroups", "multinomial_loss", "pulled_back", "shared_widths"]

@@ -19,12 +19,14 @@ from diffrec.plots.breakdowns import recall_by_activity, recall_by_popularity
 from diffrec.plots.chain import reverse_process
 from diffrec.plots.curves import metric_by_k, training
 from diffrec.plots.grouping import groups
+from diffrec.plots.guidance import guidance
 from diffrec.plots.noise import schedule
 from diffrec.plots.table import comparison
 
 __all__ = [
     "comparison",
     "groups",
+    "guidance",
     "metric_by_k",
     "recall_by_activity",
     "recall_by_popularity",

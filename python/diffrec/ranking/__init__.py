@@ -2,5 +2,17 @@
 
 from diffrec.ranking.blockwise import NO_ITEM, top_k
 from diffrec.ranking.scores import LinearScores, NoisyScores, Scores, SparseScores
+from diffrec.ranking.statistics import MeanScores, deviations, ranks_at, scores_at
 
-__all__ = ["NO_ITEM", "LinearScores", "NoisyScores", "Scores", "SparseScores", "top_k"]
+__all__ = [
+    "NO_ITEM",
+    "LinearScores",
+    "MeanScores",
+    "NoisyScores",
+    "Scores",
+    "SparseScores",
+    "deviations",
+    "ranks_at",
+    "scores_at",
+    "top_k",
+]

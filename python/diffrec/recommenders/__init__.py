@@ -16,6 +16,7 @@ from diffrec.recommenders.presets import PRESETS
 from diffrec.recommenders.rp3beta import RP3beta
 from diffrec.recommenders.scorer import Scorer
 from diffrec.recommenders.top import Top
+from diffrec.recommenders.uncertainty import Uncertainty
 from diffrec.recommenders.variants import VARIANTS, load, make
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Recommender",
     "Scorer",
     "Top",
+    "Uncertainty",
     "fit",
     "load",
     "make",

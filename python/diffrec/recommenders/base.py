@@ -4,7 +4,8 @@ import copy
 import logging
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast, overload
 
@@ -18,20 +19,23 @@ from diffrec.data import Csr, Interactions
 from diffrec.evaluation import Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
 from diffrec.recommenders.estimator import Estimator
-from diffrec.recommenders.explanation import Explanation, Reasons
+from diffrec.recommenders.explaining import Explaining
+from diffrec.recommenders.guidance import Best, Guidance
 from diffrec.recommenders.inputs import align, as_interactions, fold_in, is_histories, user_rows
 from diffrec.recommenders.settings import flag, whole
 from diffrec.recommenders.storage import Stored, write
 from diffrec.recommenders.top import Top
 from diffrec.training import TrainingReport
 
+# Scores of distinct rows of histories, and what finds their best items, which guidance looks at -> guided scores.
+GuidedScores = Callable[[Interactions, NDArray[np.int64], Best], Scores]
 # Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
 USER_BLOCK = 512
 
 _log = logging.getLogger(__name__)
 
 
-class Recommender(Estimator):
+class Recommender(Estimator, Explaining):
     """Learns from interactions and ranks items for users.
 
     A subclass says how it is fitted (``_fit``), how it scores histories (``_scores``), and what its state is
@@ -100,10 +104,6 @@ class Recommender(Estimator):
     def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
         """Scores of the users in rows ``start:stop`` of ``histories``, whose columns are the model's items."""
 
-    def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
-        """Where the scores of some items come from for the user in a row of ``histories``."""
-        raise TypeError(f"{type(self).__name__} cannot explain its scores: they are no function of a history alone")
-
     def _item_vectors(self) -> Tensor:
         """Vectors (items, width) whose cosine says how alike two items are."""
         raise TypeError(f"{type(self).__name__} has no item vectors to compare")
@@ -131,6 +131,10 @@ class Recommender(Estimator):
         exclude_seen: bool = True,
         allow: Iterable[Any] | None = None,
         deny: Iterable[Any] | None = None,
+        steer: Mapping[Any, float] | None = None,
+        tags: Mapping[Any, Iterable[Any]] | None = None,
+        novelty: float = 0.0,
+        diversity: float = 0.0,
     ) -> Top:
         """Recommend the ``k`` best items to each user.
 
@@ -148,6 +152,20 @@ class Recommender(Estimator):
             Recommend only these.
         deny : item ids, optional
             Never recommend these.
+        steer : mapping of item or tag to weight, optional
+            Push items up, or down with a weight below 0: item ids, names of ``tags``, or what a text column of the
+            data's ``item_info`` says of them, such as a genre. Only diffusion models can be guided, by this and the
+            next two: at every step of the reverse chain, on predicted x_0; a forecast has one step. Every
+            weight counts in standard deviations of a user's own scores, without guidance, of what is not in the
+            history; 0 changes and costs nothing.
+        tags : mapping of name to item ids, optional
+            Names for sets of items, for ``steer``.
+        novelty : float
+            Push against popularity: the weight of -log2 of an item's popularity, standardised over the items. Below 0
+            it pushes towards what is popular.
+        diversity : float
+            Push the items of a list apart: what an item loses that is wholly like the others (by the cosine of
+            ``similar_items``), at least 0. About ten times the work of a ranking.
 
         Returns
         -------
@@ -157,7 +175,9 @@ class Recommender(Estimator):
         Raises
         ------
         ValueError
-            When ``k`` is below 1 or a user or item is unknown.
+            When ``k`` is below 1, a user, item or tag is unknown, or a weight is not finite.
+        TypeError
+            When a model without a reverse chain is to be guided.
 
         Examples
         --------
@@ -170,12 +190,12 @@ class Recommender(Estimator):
         k = whole(1)("k", k)
         histories, rows, ids = self._histories(users)
         denied = self._denied(allow, deny)
+        guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
         distinct, place = np.unique(rows, return_inverse=True)
         items = np.empty((len(distinct), k), dtype=np.int32)
         values = np.empty((len(distinct), k), dtype=np.float32)
-        self._rank(
-            histories, distinct, histories.matrix if exclude_seen else nothing_of(histories), denied, items, values
-        )
+        seen = histories.matrix if exclude_seen else nothing_of(histories)
+        self._rank(histories, distinct, seen, denied, items, values, guidance)
         return Top.of(ids, items[place], values[place], self.train_.items)
 
     @overload
@@ -253,74 +273,6 @@ class Recommender(Estimator):
         )
         ranked, values = top_k(self._alike(rows), k, itself)
         return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items)
-
-    def explain(self, user: Any, item: Any, k: int | None = None, *, points: int = 1) -> Explanation:
-        """Say which past items carried a score.
-
-        Exact where the scores are linear in the history: "itemknn", "rp3beta", "ease", "ials", "anchor", and the anchor
-        and the sparse correction of the diffusion models. Elsewhere a past item's part is the gradient of the score
-        times the item's weight in the history, and what that leaves out is named.
-
-        Parameters
-        ----------
-        user : id, row number, Interactions or matrix
-            One user, as for ``recommend``.
-        item : item id
-            Whose score is to be explained, recommended or not.
-        k : int, optional
-            How many past items to name, those that count most; all by default.
-        points : int
-            Points at which a gradient is taken on the way from an empty history: more than 1 (such as 32) leave less to
-            the remainder, for as many times the work.
-
-        Returns
-        -------
-        Explanation
-            Parts that sum to the score.
-
-        Raises
-        ------
-        TypeError
-            When the model does not say how its scores come about: "lightgcn".
-        ValueError
-            When the user or item is unknown, or more than one user is given.
-
-        Examples
-        --------
-        >>> import diffrec
-        >>> model = diffrec.fit(np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 0]]), variant="itemknn")
-        >>> print(model.explain(3, 1))
-        1 for 3 scores 0.6667, exactly:
-          +0.6667  0
-        """
-        k = None if k is None else whole(1)("k", k)
-        points = whole(1)("points", points)
-        histories, rows, ids = self._histories(user)
-        if len(rows) != 1:
-            raise ValueError(f"user must be one user, got {len(rows)}")
-        wanted = self.train_.items.rows(item)
-        if len(wanted) != 1:
-            raise ValueError(f"item must be one item, got {len(wanted)}")
-        return self._explain(histories, int(rows[0]), ids[0], wanted, k, points)[0]
-
-    def _explain(
-        self,
-        histories: Interactions,
-        row: int,
-        user: Any,
-        items: NDArray[np.int64],
-        k: int | None = None,
-        points: int = 1,
-    ) -> list[Explanation]:
-        """Explanations of some items' scores for one user."""
-        reasons = self._reasons(histories, row, items, points)
-        scores = self._scores_of(histories, np.array([row]))
-        ids, matrix = self.train_.items.ids, histories.matrix
-        past = ids[matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]]
-        return [
-            reasons.about(place, (_plain(user), _plain(ids[item])), float(scores.block(item, item + 1)), past, k)
-            for place, item in enumerate(items.tolist())
-        ]
 
     def evaluate(self, test: Any, *, seen: Any = None, k: Sequence[int] = (10, 20)) -> Report:
         """Measure how well the known users' later interactions are predicted.
@@ -438,6 +390,12 @@ class Recommender(Estimator):
             denied[self.train_.items.rows(deny)] = True
         return denied
 
+    def _guided(self, guidance: Guidance) -> GuidedScores:  # noqa: ARG002
+        """What scores under guidance, prepared once for any number of blocks of users."""
+        raise TypeError(
+            f"{type(self).__name__} has no reverse chain to guide: steer, novelty and diversity are for DiffRec"
+        )
+
     @torch.no_grad()
     def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
         """Scores of distinct rows in rising order."""
@@ -458,12 +416,15 @@ class Recommender(Estimator):
         denied: NDArray[np.bool_] | None,
         items: NDArray[np.int32],
         values: NDArray[np.float32],
+        guidance: Guidance | None = None,
     ) -> None:
         """Fill ``items`` and ``values`` (n, k) for rows (n,), a block of users at a time."""
+        guided = None if guidance is None else self._guided(guidance)
         for start in range(0, len(rows), USER_BLOCK):
             block = slice(start, start + USER_BLOCK)
-            scores = self._scores_of(histories, rows[block])
-            items[block], values[block] = top_k(scores, items.shape[1], seen, rows[block], denied)
+            best = partial(top_k, k=items.shape[1], seen=seen, rows=rows[block], denied=denied)
+            scores = self._scores_of(histories, rows[block]) if guided is None else guided(histories, rows[block], best)
+            items[block], values[block] = best(scores)
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""
@@ -474,11 +435,6 @@ class Recommender(Estimator):
 def nothing_of(histories: Interactions) -> Csr:
     """A matrix of the same shape without entries."""
     return cast(Csr, sparse.csr_array(histories.matrix.shape, dtype=np.float32))
-
-
-def _plain(value: Any) -> Any:
-    """An id as Python has it."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def union(one: Csr, other: Csr) -> Csr:

@@ -10,12 +10,11 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from diffrec.anchors import AddedScores, LinearMap
+from diffrec.anchors import LinearMap
 from diffrec.data import Csr, Interactions, Timeline, time_weights
 from diffrec.diffusion import SparseRows
-from diffrec.ranking import LinearScores, Scores, top_k
+from diffrec.ranking import LinearScores
 from diffrec.recommenders.anchoring import anchor_equations, best_scale
-from diffrec.recommenders.base import nothing_of
 from diffrec.recommenders.diffrec_settings import DiffRecSettings
 from diffrec.recommenders.embeddings import group_items
 from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons
@@ -24,9 +23,8 @@ from diffrec.recommenders.item_diffusion import ItemDiffusion
 from diffrec.recommenders.item_forecast import ItemForecast
 from diffrec.recommenders.latent_diffusion import LatentDiffusion
 from diffrec.recommenders.planning import planned
-from diffrec.recommenders.settings import whole
-from diffrec.recommenders.top import Top
-from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
+from diffrec.recommenders.reverse_chain import ReverseChain
+from diffrec.recommenders.trained import VALIDATION_METRIC
 from diffrec.training import (
     CutBatches,
     NoisedBatches,
@@ -41,7 +39,7 @@ from diffrec.training import (
 _UNLEARNT_SCALE = 4.0
 
 
-class DiffRec(TrainedRecommender):
+class DiffRec(ReverseChain):
     """Diffusion recommender model (Wang et al., SIGIR 2023, arXiv 2304.04971).
 
     A user's history is an item vector x_0. Training adds Gaussian noise to it over T steps and teaches a denoiser to
@@ -75,10 +73,6 @@ class DiffRec(TrainedRecommender):
     variant: ClassVar[str] = "diffrec"
     settings_type = DiffRecSettings
     settings: DiffRecSettings
-    _model: ItemDiffusion | ItemForecast | LatentDiffusion
-    _anchor: LinearMap | None = None
-    # Weight of the anchor's scores; 0 until it is known.
-    _anchor_scale: float = 0.0
     # The histories scored last, and what was made of them.
     _seen: tuple[Interactions, "Csr | Timeline"] | None = None
 
@@ -108,99 +102,6 @@ class DiffRec(TrainedRecommender):
         validated = valid is not None or self.settings.holdout > 0
         return planned(self.settings, train.shape, len(train), resolve_device(self.settings.device), validated)
 
-    def reverse_steps(
-        self,
-        user: Any,
-        k: int = 20,
-        *,
-        exclude_seen: bool = True,
-        allow: Iterable[Any] | None = None,
-        deny: Iterable[Any] | None = None,
-    ) -> Top:
-        """The best items at every step of one user's reverse chain.
-
-        Parameters
-        ----------
-        user : id, row number, Interactions or matrix
-            One user, as for ``recommend``.
-        k, exclude_seen, allow, deny
-            As for ``recommend``.
-
-        Returns
-        -------
-        Top
-            A row per step, in their order: (steps, k). The last is what ``recommend`` gives.
-
-        Raises
-        ------
-        TypeError
-            When there is no chain: a forecast takes one step.
-        ValueError
-            As ``recommend``, and when more than one user is given.
-
-        Examples
-        --------
-        >>> import diffrec
-        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
-        >>> model = DiffRec(dims=(16,), epochs=2, steps=5, progress=False).fit(data)
-        >>> steps = model.reverse_steps(3, k=2)
-        >>> steps.items.shape, bool((steps.items[-1] == model.recommend(3, k=2).items).all())
-        ((5, 2), True)
-        """
-        k = whole(1)("k", k)
-        histories, rows, ids = self._histories(user)
-        found = self._steps_of(histories, rows)
-        denied = self._denied(allow, deny)
-        seen = histories.matrix if exclude_seen else nothing_of(histories)
-        tops = [top_k(scores, k, seen, rows, denied) for scores in found]
-        items, values = (np.concatenate(parts) for parts in zip(*tops, strict=True))
-        return Top.of(ids.repeat(len(found)), items, values, self.train_.items)
-
-    def step_scores(self, user: Any) -> NDArray[np.float32]:
-        """Score every item at every step of one user's reverse chain.
-
-        Parameters
-        ----------
-        user : id, row number, Interactions or matrix
-            One user, as for ``recommend``.
-
-        Returns
-        -------
-        ndarray
-            float32 (steps, items): what each x_t scores, from x_{T-1} to x_0. The last row is what ``score`` gives.
-
-        Raises
-        ------
-        TypeError
-            When there is no chain: a forecast takes one step.
-        ValueError
-            When the user is unknown, or more than one is given.
-
-        Examples
-        --------
-        >>> import diffrec
-        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
-        >>> model = DiffRec(dims=(16,), epochs=2, steps=5, progress=False).fit(data)
-        >>> scores = model.step_scores(3)
-        >>> scores.shape, bool(np.allclose(scores[-1], model.score(3)[0]))
-        ((5, 40), True)
-        """
-        histories, rows, _ = self._histories(user)
-        found = self._steps_of(histories, rows)
-        scores: NDArray[np.float32] = torch.cat([step.block(0, self._n_items) for step in found]).cpu().numpy()
-        return scores
-
-    def _steps_of(self, histories: Interactions, rows: NDArray[np.int64]) -> list[Scores]:
-        """What every step of one user's chain scores."""
-        if len(rows) != 1:
-            raise ValueError(f"user must be one user, got {len(rows)}")
-        if not self._has_chain:
-            raise TypeError(f"{type(self).__name__} with these settings scores in one step: there is no chain to watch")
-        found: list[Scores] = []
-        with torch.no_grad():
-            self._watched(histories, int(rows[0]), int(rows[0]) + 1, found.append)
-        return found
-
     @property
     def item_groups_(self) -> NDArray[np.int64]:
         """The group of each item, int64 (items,), of a model fitted with ``groups``.
@@ -217,10 +118,6 @@ class DiffRec(TrainedRecommender):
             )
         groups: NDArray[np.int64] = model.autoencoder.group_of_item.cpu().numpy()
         return groups
-
-    @property
-    def _has_chain(self) -> bool:
-        return not isinstance(self._model, ItemForecast)
 
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan:
         plan = planned(self.settings, learn.shape, len(learn), device, validated)
@@ -350,26 +247,6 @@ class DiffRec(TrainedRecommender):
         last = torch.from_numpy(inputs.last(rows, cuts, length)) if length else None
         return inputs.before(rows, cuts, self.settings.time_scales), last
 
-    def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
-        return self._watched(histories, start, stop)
-
-    def _watched(
-        self, histories: Interactions, start: int, stop: int, on_step: Callable[[Scores], None] | None = None
-    ) -> Scores:
-        """The same, showing what every step of the chain scores."""
-        model, anchor = self._model, self._anchor
-        vectors, last = self._vectors(histories, start, stop)
-        x = SparseRows.from_csr(vectors.indptr, vectors.indices, vectors.data, 0, stop - start, model.device)
-        scale = model.anchor_scale if isinstance(model, ItemForecast) else self._anchor_scale
-
-        def anchored(scores: Scores) -> Scores:
-            return scores if anchor is None or scale == 0 else AddedScores(scores, anchor.scores(vectors), scale)
-
-        if isinstance(model, ItemForecast):
-            return anchored(model.scores(x, None if last is None else last.to(model.device)))
-        watch = None if on_step is None else lambda scores: on_step(anchored(scores))
-        return anchored(model.scores(x, seed=self.settings.seed + start, on_step=watch))
-
     def _reasons(self, histories: Interactions, row: int, items: NDArray[np.int64], points: int) -> Reasons:
         model, anchor = self._model, self._anchor
         x, last = self._vectors(histories, row, row + 1)
@@ -385,8 +262,9 @@ class DiffRec(TrainedRecommender):
         reasons = gradient_reasons(
             scores, x, past, items, points=points, device=model.device, last=None if last is None else last[0].numpy()
         )
-        scale = model.anchor_scale if isinstance(model, ItemForecast) else self._anchor_scale
-        return reasons if anchor is None else reasons.plus(linear_reasons(x, anchor, past, items), scale)
+        if anchor is None:
+            return reasons
+        return reasons.plus(linear_reasons(x, anchor, past, items), self._scale_of_anchor)
 
     def _item_vectors(self) -> Tensor:
         return self._model.item_vectors()

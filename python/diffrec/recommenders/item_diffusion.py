@@ -1,11 +1,13 @@
 """Diffusion over the item vector itself: what DiffRec and T-DiffRec train and rank by."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
+from diffrec.anchors import AddedScores
 from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
@@ -24,6 +26,7 @@ from diffrec.diffusion import (
 )
 from diffrec.diffusion.process import Predict
 from diffrec.ranking import LinearScores, NoisyScores, Scores
+from diffrec.recommenders.run import Run, ScoresGuide
 from diffrec.training import NoisedBatch
 
 if TYPE_CHECKING:
@@ -132,26 +135,19 @@ class ItemDiffusion(nn.Module):
         """Forget what was prepared from the weights: they have changed."""
         self._chain = None
 
-    def scores(self, rows: SparseRows, *, seed: int, on_step: Callable[[Scores], None] | None = None) -> Scores:
-        """Scores at the end of the reverse chain from histories ``rows``.
+    @property
+    def run(self) -> Run:
+        """The reverse chain from histories, as it ranks."""
+        return partial(self._run, self._prepared(), None)
 
-        ``seed`` draws the noise, if any; ``on_step`` is shown the scores that each x_t is.
-        """
-        chain = self._prepared()
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e)."""
+        return partial(self._run, self._prepared().along(directions), directions)
 
-        def written_out(state: HiddenState) -> Scores:
-            scores = self._linear(state, rows)
-            return scores if state.noise is None else NoisyScores(scores, state.noise)
-
-        watch = None if on_step is None else lambda state: on_step(written_out(state))
-        return written_out(chain.run(rows, seed, on_step=watch))
-
-    def noiseless_scores(self, rows: SparseRows) -> LinearScores:
-        """Scores at the end of the reverse chain without noise at inference; gradients flow to the rows' values."""
-        chain = self._prepared()
-        if chain.forward_steps or chain.sampling_noise:
-            chain = HiddenChain(self.denoiser, self.process)
-        return self._linear(chain.run(rows), rows)
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
+        """The same, with other noise at inference than is set."""
+        chain = HiddenChain(self.denoiser, self.process, forward_steps=forward_steps, sampling_noise=sampling_noise)
+        return partial(self._run, chain, None)
 
     def _prepared(self) -> HiddenChain:
         """The chain of the current weights, made once."""
@@ -161,19 +157,64 @@ class ItemDiffusion(nn.Module):
             )
         return self._chain
 
+    def _run(
+        self,
+        chain: HiddenChain,
+        directions: Tensor | None,
+        rows: SparseRows,
+        _last: Tensor | None,
+        *,
+        seed: int,
+        guide: ScoresGuide | None = None,
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        def written_out(state: HiddenState) -> Scores:
+            scores: Scores = self._linear(state, rows)
+            if directions is not None:
+                scores = AddedScores(scores, LinearScores(state.g[:, -directions.shape[1] :].contiguous(), directions))
+            return scores if state.noise is None else NoisyScores(scores, state.noise)
+
+        watch = None if on_step is None else lambda state: on_step(written_out(state))
+        # Scores without what earlier steps have added: what the guide says is all of it.
+        push = None if guide is None else lambda _, predicted: guide(self._linear(predicted, rows))
+        return written_out(chain.run(rows, seed, guide=push, on_step=watch))
+
+    def noiseless_scores(self, rows: SparseRows) -> LinearScores:
+        """Scores at the end of the reverse chain without noise at inference; gradients flow to the rows' values."""
+        chain = self._prepared()
+        if chain.forward_steps or chain.sampling_noise:
+            chain = HiddenChain(self.denoiser, self.process)
+        return self._linear(chain.run(rows), rows)
+
     def _linear(self, state: HiddenState, rows: SparseRows) -> LinearScores:
-        return LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out.detach(), rows, state.a)
+        items = self.item_vectors()
+        g = state.g if state.g.shape[1] == items.shape[1] else state.g[:, : items.shape[1]].contiguous()
+        return LinearScores(g, items, state.k * self.denoiser.bias_out.detach(), rows, state.a)
 
     @torch.no_grad()
-    def dense_scores(self, x0: Tensor, seed: int, on_step: Callable[[Tensor], None] | None = None) -> Tensor:
-        """The end (n, items) of the reverse chain from dense rows ``x0`` (n, items); ``on_step`` is shown each x_t."""
+    def dense_scores(
+        self,
+        x0: Tensor,
+        seed: int,
+        *,
+        noise: tuple[int, bool] | None = None,
+        guide: Callable[[int, Tensor], Tensor] | None = None,
+        on_step: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """The end (n, items) of the reverse chain from dense rows ``x0`` (n, items).
+
+        ``noise`` takes the place of ``forward_steps`` and ``sampling_noise``; ``guide`` and ``on_step`` are those of
+        ``GaussianProcess.reverse``.
+        """
         generator = torch.Generator(self.device).manual_seed(seed)
+        forward_steps, sampling_noise = (self.forward_steps, self.sampling_noise) if noise is None else noise
         return self.process.reverse(
             self.denoiser,
             x0,
-            forward_steps=self.forward_steps,
-            sampling_noise=self.sampling_noise,
+            forward_steps=forward_steps,
+            sampling_noise=sampling_noise,
             draw=lambda like: torch.randn(like.shape, generator=generator, device=like.device),
+            guide=guide,
             on_step=on_step,
         )
 

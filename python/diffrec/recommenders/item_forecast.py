@@ -1,12 +1,13 @@
 """Forecasting: the forward process forgets the newest interactions, and the denoiser predicts them."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffrec.anchors import LinearMap
+from diffrec.anchors import AddedScores, LinearMap
 from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
@@ -16,7 +17,9 @@ from diffrec.diffusion import (
     forecast_loss,
     noise_betas,
 )
-from diffrec.ranking import LinearScores
+from diffrec.diffusion.hidden_noise import NoiseBasis
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.run import Run, ScoresGuide
 from diffrec.training import CutBatch
 
 if TYPE_CHECKING:
@@ -141,6 +144,73 @@ class ItemForecast(nn.Module):
         t = torch.zeros(1, dtype=torch.int64, device=self.device)
         h = self._hidden(rows @ denoiser.items_in.detach(), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+
+    @property
+    def run(self) -> Run:
+        """The one step from histories, as it ranks."""
+        return self._run
+
+    def _run(
+        self,
+        rows: SparseRows,
+        last: Tensor | None,
+        *,
+        seed: int,  # noqa: ARG002 - without noise there is nothing to draw
+        guide: ScoresGuide | None = None,  # noqa: ARG002 - only steps along directions have one
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        scores = self.scores(rows, last)
+        if on_step is not None:
+            on_step(scores)
+        return scores
+
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e) of what it predicts."""
+
+        def run(
+            rows: SparseRows,
+            last: Tensor | None,
+            *,
+            seed: int,  # noqa: ARG001 - as above
+            guide: ScoresGuide | None = None,
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            scores: Scores = self.scores(rows, last)
+            if guide is not None:
+                scores = AddedScores(scores, LinearScores(guide(scores), directions))
+            if on_step is not None:
+                on_step(scores)
+            return scores
+
+        return run
+
+    @torch.no_grad()
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
+        """The one step from histories that are noised to ``forward_steps`` first, as in training."""
+        denoiser, process = self.denoiser, self.process
+        basis = NoiseBasis([denoiser.items_in.detach()])
+        t = torch.tensor([forward_steps - 1], device=self.device)
+        signal, spread = (float(part) for part in process.forward_coefficients(t))
+
+        @torch.no_grad()
+        def run(
+            rows: SparseRows,
+            last: Tensor | None,
+            *,
+            seed: int,
+            guide: ScoresGuide | None = None,  # noqa: ARG001
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            generator = torch.Generator(self.device).manual_seed(seed)
+            drawn = torch.randn(len(rows), basis.rank, generator=generator, device=self.device)
+            projected = signal * (rows @ denoiser.items_in) + spread * (drawn @ basis.images[0])
+            h = self._hidden(projected, t.expand(len(rows)), last)
+            scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+            if on_step is not None:
+                on_step(scores)
+            return scores
+
+        return run
 
     def item_vectors(self) -> Tensor:
         """The last layer's row of each item, (items, width)."""

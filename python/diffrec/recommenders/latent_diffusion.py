@@ -1,15 +1,18 @@
 """Diffusion over the latents of grouped items: what L-DiffRec and LT-DiffRec train and rank by."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from diffrec.diffusion import SparseRows
-from diffrec.latent import GroupAutoencoder, ItemGroups
+from diffrec.anchors import AddedScores
+from diffrec.diffusion import GaussianProcess, SparseRows
+from diffrec.latent import GroupAutoencoder, ItemGroups, pulled_back
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.recommenders.run import Run, ScoresGuide
 from diffrec.training import CutBatch
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ class LatentDiffusion(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.diffusion.device
+
+    @property
+    def process(self) -> GaussianProcess:
+        """The noise over the latents."""
+        return self.diffusion.process
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """The optimizer's groups: the paper trains autoencoder and denoiser with a learning rate each."""
@@ -112,14 +120,67 @@ class LatentDiffusion(nn.Module):
         self._item_matrix = None
         self.diffusion.changed()
 
-    def scores(self, rows: SparseRows, *, seed: int, on_step: Callable[[Scores], None] | None = None) -> Scores:
-        """Scores decoded from the end of the reverse chain over the latents of ``rows``.
+    @property
+    def run(self) -> Run:
+        """The reverse chain over the latents of histories, and what it decodes to, as it ranks."""
+        return partial(self._run, None)
 
-        ``seed`` draws its noise; ``on_step`` is shown what each of its steps decodes to.
-        """
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
+        """The same, with other noise at inference than is set."""
+        return partial(self._run, (forward_steps, sampling_noise))
+
+    def _run(
+        self,
+        noise: tuple[int, bool] | None,
+        rows: SparseRows,
+        _last: Tensor | None,
+        *,
+        seed: int,
+        guide: ScoresGuide | None = None,  # noqa: ARG002 - only chains along directions have one
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
         watch = None if on_step is None else lambda latent: on_step(self._decoded(latent))
-        latent = self.diffusion.dense_scores(self.autoencoder.encode(rows).mu, seed, watch)
-        return self._decoded(latent)
+        start = self.autoencoder.encode(rows).mu
+        return self._decoded(self.diffusion.dense_scores(start, seed, noise=noise, on_step=watch))
+
+    @torch.no_grad()
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e).
+
+        A latent cannot say everything that is wished of the items: on the way it moves as far towards it as it can, and
+        what it decodes to in the end is given all of it.
+        """
+        items, _ = self._items()
+        onto, gram = items.T @ directions, items.T @ items
+
+        @torch.no_grad()
+        def run(
+            rows: SparseRows,
+            _last: Tensor | None,
+            *,
+            seed: int,
+            guide: ScoresGuide | None = None,
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            start = self.autoencoder.encode(rows).mu
+            wished = start.new_zeros(len(start), directions.shape[1])
+
+            def push(step: int, predicted: Tensor) -> Tensor:
+                nonlocal wished
+                assert guide is not None
+                wished = guide(self._decoded(predicted))
+                if step == 0:
+                    return torch.zeros_like(predicted)
+                return pulled_back(self.autoencoder.user_vectors, predicted, wished @ onto.T, gram)
+
+            def decoded(latent: Tensor) -> Scores:
+                return AddedScores(self._decoded(latent), LinearScores(wished, directions))
+
+            watch = None if on_step is None else lambda latent: on_step(decoded(latent))
+            end = self.diffusion.dense_scores(start, seed, guide=None if guide is None else push, on_step=watch)
+            return decoded(end)
+
+        return run
 
     def noiseless_scores(self, rows: SparseRows) -> LinearScores:
         """The same without noise at inference; gradients flow to the rows' values."""

@@ -1,0 +1,157 @@
+"""What a batch of scores says beyond its best items: spreads, single scores, ranks and means, block by block."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.data import Csr
+from diffrec.diffusion import SparseRows
+from diffrec.ranking.blockwise import BLOCK_ENTRIES
+from diffrec.ranking.scores import Scores
+
+
+@dataclass(frozen=True)
+class MeanScores:
+    """The mean of several scores of the same users and items.
+
+    Parameters
+    ----------
+    parts : sequence of Scores
+        At least one.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import LinearScores
+    >>> one = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0]]))
+    >>> MeanScores([one, LinearScores(torch.tensor([[3.0]]), one.items)]).block(0, 2)
+    tensor([[2., 6.]])
+    """
+
+    parts: Sequence[Scores]
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return self.parts[0].n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return self.parts[0].n_items
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        block = self.parts[0].block(first, stop)
+        for part in self.parts[1:]:
+            block += part.block(first, stop)
+        return block.div_(len(self.parts))
+
+
+@torch.no_grad()
+def deviations(scores: Scores, seen: Csr) -> Tensor:
+    """Standard deviation of each user's scores over the items that are not ``seen``, float32 (n,).
+
+    Parameters
+    ----------
+    scores : Scores
+        Of n users.
+    seen : scipy.sparse CSR
+        (n, items): what to leave out, as it would outweigh all others where histories are reconstructed.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import LinearScores
+    >>> from scipy import sparse
+    >>> three = LinearScores(torch.tensor([[2.0]]), torch.tensor([[1.0], [3.0], [90.0]]))
+    >>> deviations(three, sparse.csr_array(np.array([[0, 0, 1]])))
+    tensor([2.])
+    """
+    hidden = SparseRows.from_csr(seen.indptr, seen.indices, seen.data, 0, scores.n_users)
+    count = (scores.n_items - hidden.offsets.diff()).clamp(min=1).double()
+    first_mean, total, square = torch.zeros(()), torch.zeros(()), torch.zeros(())
+    for first, block in _blocks(scores):
+        if first == 0:
+            # Sums of squares about a number near the mean: little is lost in their difference.
+            first_mean = block.mean(dim=1, keepdim=True)
+        block -= first_mean
+        masked = hidden.columns(first, first + block.shape[1])
+        block[masked.row_of_entry().to(block.device), masked.indices.to(block.device)] = 0
+        total = total + block.sum(dim=1, dtype=torch.float64).cpu()
+        square = square + block.double().square().sum(dim=1).cpu()
+    return (square / count - (total / count).square()).clamp(min=0).sqrt().float()
+
+
+@torch.no_grad()
+def scores_at(scores: Scores, items: NDArray[np.integer]) -> Tensor:
+    """Scores (n, k) of some items of each user; -inf where ``items`` (n, k) is negative.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import LinearScores
+    >>> scores_at(LinearScores(torch.tensor([[2.0]]), torch.tensor([[1.0], [3.0]])), np.array([[1, -1]]))
+    tensor([[6., -inf]])
+    """
+    out = torch.full(items.shape, -torch.inf)
+    for first, block in _blocks(scores):
+        wanted = torch.from_numpy(items.astype(np.int64)).to(block.device) - first
+        inside = (wanted >= 0) & (wanted < block.shape[1])
+        if first == 0:
+            out = out.to(block)
+        out = torch.where(inside, block.gather(1, wanted.clamp(0, block.shape[1] - 1)), out)
+    return out
+
+
+@torch.no_grad()
+def ranks_at(
+    scores: Scores,
+    items: NDArray[np.integer],
+    seen: Csr,
+    rows: NDArray[np.int64],
+    denied: NDArray[np.bool_] | None = None,
+) -> Tensor:
+    """Places, from 1, of some items in each user's whole ranking: int64 (n, k), in the order that ``top_k`` has.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of n users.
+    items : ndarray (n, k)
+        Item rows; what stands at a negative one means nothing.
+    seen, rows, denied
+        What is not ranked; see ``top_k``. An item that is not ranked itself gets the place it would have.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import LinearScores
+    >>> from scipy import sparse
+    >>> three = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0], [2.0]]))
+    >>> ranks_at(three, np.array([[0, 1]]), sparse.csr_array((1, 3), dtype=np.float32), np.array([0]))
+    tensor([[3, 1]])
+    """
+    own = scores_at(scores, items)
+    wanted = torch.from_numpy(items.astype(np.int64)).to(own.device)
+    unranked = seen[rows]
+    hidden = SparseRows.from_csr(unranked.indptr, unranked.indices, unranked.data, 0, len(rows), own.device)
+    places = torch.ones_like(wanted)
+    for first, block in _blocks(scores):
+        stop = first + block.shape[1]
+        masked = hidden.columns(first, stop)
+        block[masked.row_of_entry(), masked.indices] = -torch.inf
+        if denied is not None:
+            block[:, torch.from_numpy(denied[first:stop]).to(block.device)] = -torch.inf
+        item = torch.arange(first, stop, device=block.device)
+        for place in range(items.shape[1]):
+            score, row = own[:, place, None], wanted[:, place, None]
+            places[:, place] += ((block > score) | ((block == score) & (item < row))).sum(dim=1)
+    return places
+
+
+def _blocks(scores: Scores) -> Iterator[tuple[int, Tensor]]:
+    """Where each block of items begins, and its scores."""
+    width = max(1, BLOCK_ENTRIES // max(scores.n_users, 1))
+    for first in range(0, scores.n_items, width):
+        yield first, scores.block(first, min(first + width, scores.n_items))

@@ -1,0 +1,235 @@
+"""What steers recommendations while they are made: items to prefer, novelty, and lists whose items differ."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from diffrec.anchors import AddedScores
+from diffrec.data import Interactions
+from diffrec.data._checks import nearest
+from diffrec.diffusion import SparseRows
+from diffrec.evaluation import self_information
+from diffrec.ranking import LinearScores, Scores
+
+# Lists looked at while one is made diverse, over all steps of the chain together.
+_LOOKS = 10
+
+# Scores of a batch of users -> their best items (n, k), -1 where there are fewer, and the scores of these.
+Best = Callable[[Scores], tuple[NDArray[np.int32], NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What is asked of a call, checked, in standard deviations of each user's own scores.
+
+    Attributes
+    ----------
+    direction : float32 (items,) or None
+        What is added to each item's predicted x_0: steering and novelty together.
+    diversity : float
+        What an item wholly like the others of its list loses.
+    """
+
+    direction: NDArray[np.float32] | None
+    diversity: float
+
+    @classmethod
+    def of(
+        cls,
+        train: Interactions,
+        steer: Mapping[Any, float] | None = None,
+        tags: Mapping[Any, Iterable[Any]] | None = None,
+        novelty: float = 0.0,
+        diversity: float = 0.0,
+    ) -> "Guidance | None":
+        """Check what ``recommend`` was given; None where all of it weighs 0.
+
+        Raises
+        ------
+        TypeError
+            When something is of another kind than it should be.
+        ValueError
+            When a weight is not finite, diversity is below 0, or a name means nothing or more than one thing.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.Interactions.from_arrays(["Ann", "Bob", "Bob"], ["tea", "tea", "milk"])
+        >>> Guidance.of(data, {"milk": 2, "drinks": 0.5}, {"drinks": ["tea", "milk"]}).direction
+        array([2.5, 0.5], dtype=float32)
+        """
+        novelty, diversity = _weight("novelty", novelty), _weight("diversity", diversity)
+        if diversity < 0:
+            raise ValueError(f"diversity must be at least 0, got {diversity:g}")
+        direction = np.zeros(len(train.items))
+        for rows, weight in _steered(train, steer, tags):
+            direction[rows] += weight
+        if novelty:
+            bits = self_information(train.matrix)
+            # Where every item is as popular as any other there is nothing to tell them apart by.
+            direction += novelty * (bits - bits.mean()) / (bits.std() or 1.0)
+        if not direction.any() and not diversity:
+            return None
+        return cls(direction.astype(np.float32) if direction.any() else None, diversity)
+
+
+class Guide:
+    """Guidance of one call, made ready once: the directions over the items that it moves predicted x_0 along.
+
+    Parameters
+    ----------
+    guidance : Guidance
+        What is asked.
+    vectors : Tensor
+        float32 (items, width), whose cosine says how alike two items are.
+    steps : int
+        Steps of the chain.
+
+    Attributes
+    ----------
+    directions : Tensor
+        float32 (items, e): where they are asked for the direction of steering and novelty, and the items' vectors at
+        unit length, whose combinations say how alike every item is to a list.
+    """
+
+    def __init__(self, guidance: Guidance, vectors: Tensor, steps: int) -> None:
+        columns = []
+        if guidance.direction is not None:
+            columns.append(torch.from_numpy(guidance.direction).to(vectors.device)[:, None])
+        self._steady = len(columns)
+        if guidance.diversity:
+            columns.append(functional.normalize(vectors))
+        self.directions = torch.cat(columns, dim=1)
+        self._diversity = guidance.diversity
+        self._looks = math.ceil(_LOOKS / steps) if guidance.diversity else 0
+
+    def start(self, unit: Tensor, best: Best) -> Callable[[Scores], Tensor]:
+        """What to ask at every step about a block of users.
+
+        Parameters
+        ----------
+        unit : Tensor
+            float32 (n,), the standard deviation of each user's scores.
+        best : callable
+            Finds their lists.
+
+        Returns
+        -------
+        callable
+            Scores that predicted x_0 is -> what to add to it along the directions, (n, e).
+        """
+        steady = unit.new_zeros(len(unit), self.directions.shape[1])
+        steady[:, : self._steady] = unit[:, None]
+        if not self._looks:
+            return lambda _: steady
+        return _Spreading(self.directions, steady, self._steady, self._diversity * unit, best, self._looks)
+
+
+class _Spreading:
+    """Pushes lists apart within: away from what a list already holds, step after step.
+
+    A list p is a distribution over items, at most 1/k on each. The one wanted maximises ``<x, p> - lambda/2 |V' p|^2``:
+    scores against how alike its items are to each other (Rao's quadratic entropy), V the items' vectors at unit length.
+    Frank and Wolfe's method (1956) finds it by linear problems only, which are rankings: the best k items of
+    ``x - lambda V c``, with ``c`` the mean vector of the lists so far, the later ones counting more. The reverse steps
+    are its iterations, and the gradient ``-lambda V c`` is what is added to predicted x_0.
+    """
+
+    def __init__(
+        self, directions: Tensor, steady: Tensor, first: int, strength: Tensor, best: Best, looks: int
+    ) -> None:
+        self._directions, self._best = directions, best
+        self._steady, self._first, self._strength, self._looks = steady, first, strength, looks
+        self._covered = torch.zeros_like(steady)
+        self._seen = 0
+
+    def __call__(self, predicted: Scores) -> Tensor:
+        for _ in range(self._looks):
+            guided = AddedScores(predicted, LinearScores(self._now(), self._directions))
+            listed = self._mean_vectors(self._best(guided)[0])
+            self._covered += (listed - self._covered) * (2 / (self._seen + 2))
+            self._seen += 1
+        return self._now()
+
+    def _now(self) -> Tensor:
+        return self._steady - self._strength[:, None] * self._covered
+
+    def _mean_vectors(self, ranked: NDArray[np.int32]) -> Tensor:
+        filled = ranked >= 0
+        counts = filled.sum(axis=1)
+        weights = np.repeat(1 / np.maximum(counts, 1), counts)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        rows = SparseRows.from_csr(offsets, ranked[filled], weights, 0, len(ranked), self._directions.device)
+        mean = rows @ self._directions
+        mean[:, : self._first] = 0
+        return mean
+
+
+def _steered(
+    train: Interactions, steer: Mapping[Any, float] | None, tags: Mapping[Any, Iterable[Any]] | None
+) -> list[tuple[NDArray[np.int64], float]]:
+    """Rows of the items each name stands for, and its weight."""
+    for argument, value in (("steer", steer), ("tags", tags)):
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{argument} must be a mapping, got {value!r}")
+    tagged = {} if tags is None else {name: _tag(train, name, ids) for name, ids in tags.items()}
+    found = []
+    for name, weight in (steer or {}).items():
+        meanings = [rows for rows in (tagged.get(name), _item(train, name), _fact(train, name)) if rows is not None]
+        if not meanings:
+            hint = nearest(name, [*map(str, tagged), *_facts(train), *train.items.ids[:1000].astype(str).tolist()])
+            raise ValueError(f"steer names {name!r}, which is no item, tag or fact of an item{hint}")
+        if any(not np.array_equal(rows, meanings[0]) for rows in meanings[1:]):
+            raise ValueError(
+                f"steer names {name!r}, which stands for more than one set of items among the ids of items, tags and "
+                "facts of items: call the tag by another name"
+            )
+        found.append((meanings[0], _weight(f"steer[{name!r}]", weight)))
+    return found
+
+
+def _item(train: Interactions, name: Any) -> NDArray[np.int64] | None:
+    return train.items.rows(name) if name in train.items else None
+
+
+def _tag(train: Interactions, name: Any, ids: Iterable[Any]) -> NDArray[np.int64]:
+    try:
+        return np.unique(train.items.rows(ids))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"tags[{name!r}]: {error}") from None
+
+
+def _fact(train: Interactions, name: Any) -> NDArray[np.int64] | None:
+    """Items of which a fact in text is this, alone or among others parted by ``|``."""
+    if not isinstance(name, str):
+        return None
+    holds = np.zeros(len(train.items), dtype=np.bool_)
+    for column in _texts(train):
+        # Few facts stand for many items: each is looked at once.
+        texts, which = np.unique(column, return_inverse=True)
+        holds |= np.array([name == text or name in text.split("|") for text in texts.tolist()])[which]
+    return np.flatnonzero(holds) if holds.any() else None
+
+
+def _facts(train: Interactions) -> list[str]:
+    return [part for column in _texts(train) for text in np.unique(column)[:1000].tolist() for part in text.split("|")]
+
+
+def _texts(train: Interactions) -> list[NDArray[np.str_]]:
+    return [column for column in train.item_info.values() if column.dtype.kind == "U"]
+
+
+def _weight(name: str, value: Any) -> float:
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
