@@ -157,7 +157,7 @@ class HiddenChain:
         r, s = (coefficients.tolist() for coefficients in process.eps_to_x0())
         spreads = (0.5 * process.posterior_log_variance).exp().tolist() if self.sampling_noise else None
         width = self._g_to_input.shape[1]
-        state = HiddenState(1.0, projected.new_zeros(len(projected), width), 0.0)
+        state = HiddenState(1.0, projected.new_zeros(projected.shape[0], width), 0.0)
         noise = self._noise(rows, projected, norms, seed)
         if noise is not None and self.forward_steps > 0:
             alpha_bar = float(process.alphas_bar[self.forward_steps - 1])
