@@ -12,10 +12,10 @@ unexport VIRTUAL_ENV
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all lint format bench bench-compare licenses wheel sdist check-wheel \
+.PHONY: all setup demo test test-all docs lint format bench bench-compare licenses wheel sdist check-wheel \
 	wheel-free-threaded clean
 
-all: lint test check-wheel
+all: lint test docs check-wheel
 
 setup: $(VENV)/.built
 
@@ -45,6 +45,11 @@ test: setup
 test-all: setup
 	cargo test --quiet
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -q -m "long or not long"
+
+# Runs the code of every page: a block that fails, like any warning, ends it.
+docs: setup
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 lint: setup
 	cargo fmt --check
@@ -92,4 +97,4 @@ wheel-free-threaded: setup
 	$(BIN)/maturin build --release --locked --quiet --auditwheel check --interpreter $(FREE_THREADED) --out dist
 
 clean:
-	rm -rf $(VENV) target dist
+	rm -rf $(VENV) target dist docs/_build docs/api docs/figures

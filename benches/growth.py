@@ -1,15 +1,17 @@
 """How ranking and training grow: times over two decades of every size, fitted exponents, and a plot.
 
-    python benches/growth.py docs/growth.svg
+    python benches/growth.py
 
-Every size is varied around ``BASE``, the others held. Prints the tables of docs/performance.md and draws the plot. It
-takes a few minutes on two cores; the machine should be idle.
+Every size is varied around ``BASE``, the others held. Prints the tables of docs/performance.md and writes the times to
+``benches/growth.json``, from which ``make docs`` draws the plot. It takes a few minutes on two cores; the machine
+should be idle.
 """
 
-import sys
+import json
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +22,13 @@ from diffrec import DiffRec, Interactions
 from diffrec.recommenders.item_diffusion import ItemDiffusion
 from diffrec.training import NoisedBatches, PeakMemory, product_dtype, run_batches
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Work -> size varied -> seconds, one for each value in its range.
+Times = dict[str, dict[str, list[float]]]
+
+TIMES = Path(__file__).with_suffix(".json")
 BASE = {"users": 2000, "items": 8000, "history": 50, "d": 200, "T": 5}
 RANGES: dict[str, list[int]] = {
     "users": [200, 600, 2000, 6000, 20_000],
@@ -35,9 +44,9 @@ ROUNDS = 3
 
 
 def main() -> None:
-    """Measure, print and draw."""
+    """Measure, print and write down."""
     torch.set_num_threads(2)
-    times = {
+    times: Times = {
         work.__name__: {
             size: [work(**BASE | HELD.get(size, {}) | {size: value}) for value in RANGES[size]] for size in RANGES
         }
@@ -53,7 +62,7 @@ def main() -> None:
         print(f"ranking, 40,000 items, d = 1000, T = {steps}: {seconds:.2f} s")
     for users in (1000, 10_000, 100_000):
         print(f"ranking {users:,} users: {ranking_memory(users) / 1e6:.0f} MB at the peak of the process")
-    draw(times, sys.argv[1])
+    write(times)
 
 
 def ranking(**sizes: int) -> float:
@@ -117,27 +126,41 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def draw(times: dict[str, dict[str, list[float]]], path: str) -> None:
-    """One panel a size, one line a kind of work."""
-    import matplotlib as mpl
+def write(times: Times) -> None:
+    """Keep the times, to four digits, a line for each size."""
+    works = []
+    for work, by_size in times.items():
+        lines = [f'    "{size}": {json.dumps([float(f"{value:.4g}") for value in by_size[size]])}' for size in by_size]
+        works.append(f'  "{work}": {{\n' + ",\n".join(lines) + "\n  }")
+    TIMES.write_text("{\n" + ",\n".join(works) + "\n}\n")
 
-    mpl.use("svg")
-    from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, len(RANGES), figsize=(13, 3.2), sharey=True, layout="constrained")
-    panel_of: dict[str, Any] = dict(zip(RANGES, panels, strict=True))
-    for size, panel in panel_of.items():
+def draw() -> "Figure":
+    """One panel a size, one line a kind of work, from the times written down."""
+    from matplotlib.figure import Figure
+
+    times: Times = json.loads(TIMES.read_text())
+    # Two rows: as wide as a page of text.
+    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    panels: NDArray[Any] = figure.subplots(2, 3, sharey=True)
+    places = iter(panels.flat)
+    for size, panel in zip(RANGES, places, strict=False):
         for name, marker in (("ranking", "o"), ("epoch", "s")):
             sizes: NDArray[np.int64] = np.array(RANGES[size])
             slope = exponent(RANGES[size], times[name][size])
             panel.loglog(sizes, times[name][size], marker=marker, label=f"{name}, exponent {slope:.2f}")
         panel.set_xlabel(NAMES[size])
+        panel.set_ylim(3e-3, 5)
         panel.grid(which="major", alpha=0.3)
-        panel.legend(fontsize=8)
-    panels[0].set_ylabel("seconds")
-    held = ", ".join(f"{value:,} {NAMES[size]}" if size != "T" else f"T = {value}" for size, value in BASE.items())
-    figure.suptitle(f"Each size over two decades; otherwise {held} (steps: 40,000 items)", fontsize=10)
-    figure.savefig(path)
+        panel.legend(fontsize=8, loc="upper left")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("seconds")
+    held = "\n".join(
+        f"{size} = {value}" if size in ("d", "T") else f"{value:,} {NAMES[size]}" for size, value in BASE.items()
+    )
+    panels[-1, -1].axis("off")
+    panels[-1, -1].text(0.1, 0.5, f"otherwise\n{held}\n\nsteps: 40,000 items", va="center")
+    return figure
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 
 OPTIONAL = (
     "pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo", "optuna",
-    "tensorboard", "torch.utils.tensorboard", "mlflow", "wandb", "typer",
+    "tensorboard", "onnx", "onnxscript", "onnxruntime", "torch.utils.tensorboard", "mlflow", "wandb", "typer",
 )  # fmt: skip
 
 

@@ -8,9 +8,11 @@
 ((60, 5), (60, 5))
 """
 
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
-from diffrec import callbacks, datasets
+from diffrec import callbacks, datasets, export
 from diffrec._core import __version__
 from diffrec.comparison import Comparison, compare
 from diffrec.data import Ids, Interactions, Split
@@ -35,6 +37,17 @@ from diffrec.recommenders import (
     load,
 )
 from diffrec.tuning import Tuned, tune
+
+if TYPE_CHECKING:
+    from diffrec import plots as plots
+else:
+
+    def __getattr__(name: str) -> object:
+        """Pictures need matplotlib, an extra: ``diffrec.plots`` is imported when it is first asked for."""
+        if name == "plots":
+            return importlib.import_module("diffrec.plots")
+        raise AttributeError(f"module 'diffrec' has no attribute {name!r}")
+
 
 # What a fit does is told to those who ask: logging.basicConfig(level="INFO").
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -65,6 +78,7 @@ __all__ = [
     "callbacks",
     "compare",
     "datasets",
+    "export",
     "fit",
     "load",
     "tune",

@@ -70,7 +70,7 @@ def _comparison(reports: dict[str, Report]) -> str:
 def _show_users(model: Recommender, split: Split) -> None:
     """Print a few users' newest items beside what is recommended to them; a star marks what they did take later."""
     train, test = split.train, split.test
-    titles = np.asarray(train.item_info.get("title", train.items.ids)).astype(str)
+    titles = train.item_labels.astype(str)
     active = np.flatnonzero(np.minimum(np.diff(train.matrix.indptr), np.diff(test.matrix.indptr)) >= TITLES_SHOWN // 2)
     shown = active[np.linspace(0, len(active) - 1, min(USERS_SHOWN, len(active)), dtype=np.int64)]
     top = model.recommend(train.users.ids[shown], k=TITLES_SHOWN)

@@ -401,6 +401,15 @@ def test_the_summary_copes_with_other_times_and_with_nothing() -> None:
     assert empty.summary().startswith("0 interactions of 0 users with 2 items")
 
 
+def test_items_go_by_title_or_name_or_id() -> None:
+    def labels(**info: list[str]) -> list[str]:
+        return Interactions.from_arrays([0, 0], ["x", "y"], item_info=info).item_labels.tolist()
+
+    assert labels(name=["b", "c"], title=["d", "e"]) == ["d", "e"]
+    assert labels(genre=["a", "a"], name=["b", "c"]) == ["b", "c"]
+    assert labels(genre=["a", "a"]) == ["x", "y"]
+
+
 @pytest.mark.parametrize("restore", [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
 def test_copies_hold_the_same(restore: Any) -> None:
     data = Interactions.from_arrays(["b", "a"], [1, 2], [3, 4], item_info={"title": ["one", "two"]})

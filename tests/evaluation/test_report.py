@@ -17,6 +17,7 @@ def test_a_report_reads_as_a_mapping_and_a_table() -> None:
     np.testing.assert_allclose(report.per_user["hit_rate@2"], [1, 0])
     assert set(report) == {f"{metric}@{k}" for metric in METRICS for k in (1, 2)}
     assert len(report) == len(dict(report))
+    np.testing.assert_array_equal(report.ranked, ranked)
     text = str(report)
     assert all(metric in text for metric in METRICS)
     assert "mean over 2 users; 3 without relevant items left out" in text

@@ -317,6 +317,9 @@ def test_reverse_steps_end_in_what_is_recommended(settings: dict[str, Any]) -> N
     assert denied[0] not in steps.items
     assert not set(steps.item_rows.ravel()) & set(data.matrix[4:5].indices)
     assert set(steps.users) == {data.users[4]}
+    scores = model.step_scores(4)
+    np.testing.assert_allclose(scores[-1], model.score(4)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(scores, steps.item_rows, axis=1), steps.scores, rtol=1e-6)
 
 
 def test_a_forecast_has_no_steps_to_watch() -> None:
@@ -325,5 +328,25 @@ def test_a_forecast_has_no_steps_to_watch() -> None:
     for model in (diffrec.fit(data, variant="t-diffrec", **quick), diffrec.fit(data, variant="anchor")):
         with pytest.raises(TypeError, match="there is no chain to watch"):
             model.reverse_steps(4)  # type: ignore[attr-defined]
+        with pytest.raises(TypeError, match="there is no chain to watch"):
+            model.step_scores(4)  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="user must be one user, got 2"):
         DiffRec(**quick).fit(data).reverse_steps([1, 2])
+
+
+@pytest.mark.parametrize("decoder_dims", [(), (6,)])
+def test_groups_are_named_item_by_item(decoder_dims: tuple[int, ...], tmp_path: Path) -> None:
+    given = np.random.default_rng(0).normal(size=(DATA.shape[1], 3))
+    model = DiffRec(**LATENT, decoder_dims=decoder_dims, item_embeddings=given).fit(DATA)
+    expected = group_items(DATA, 2, given, balance=model.settings.group_balance, seed=0).numpy()
+    np.testing.assert_array_equal(model.item_groups_, expected)
+    model.save(tmp_path / "model.diffrec")
+    np.testing.assert_array_equal(diffrec.load(tmp_path / "model.diffrec").item_groups_, expected)  # type: ignore[attr-defined]
+
+
+def test_without_groups_there_are_none_to_name() -> None:
+    for model in (DiffRec(**SMALL).fit(DATA), diffrec.Anchor(groups=2).fit(DATA)):
+        with pytest.raises(TypeError, match="has no groups of items"):
+            _ = model.item_groups_
+    with pytest.raises(RuntimeError, match="not fitted"):
+        _ = DiffRec(groups=2).item_groups_

@@ -12,6 +12,7 @@ import diffrec
 from diffrec.cli.doctor import doctor
 from diffrec.cli.errors import reported
 from diffrec.cli.exploring import explore
+from diffrec.cli.exporting import export
 from diffrec.cli.fitting import fit
 from diffrec.cli.judging import compare, evaluate
 from diffrec.cli.looking import demo, info
@@ -19,7 +20,9 @@ from diffrec.cli.recommending import recommend
 from diffrec.cli.splitting import split
 
 #: In the order of the help. A command's name is its function's; its docstring is its help.
-COMMANDS: tuple[Callable[..., None], ...] = (demo, fit, recommend, split, evaluate, compare, info, explore, doctor)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    demo, fit, recommend, split, evaluate, compare, info, explore, export, doctor,
+)  # fmt: skip
 
 app = typer.Typer(
     no_args_is_help=True,

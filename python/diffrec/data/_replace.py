@@ -19,8 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        _flush(temporary)
         # mkstemp makes files only their owner may read; this one is to be an ordinary file.
         umask = os.umask(0)
         os.umask(umask)
@@ -29,3 +28,24 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing_with_companions(path: Path) -> Iterator[Path]:
+    """The same for a file that may come with others, which name one another: it is made under its own name elsewhere.
+
+    What else the block leaves in the folder of the new file is put beside ``path`` before it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder, path.name)
+        yield temporary
+        # The file itself comes last: whoever finds it finds the others.
+        for written in sorted(Path(folder).iterdir(), key=lambda file: file == temporary):
+            _flush(written)
+            written.replace(path.with_name(written.name))
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())

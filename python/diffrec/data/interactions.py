@@ -20,6 +20,8 @@ from diffrec.data.tables import table_file
 if TYPE_CHECKING:
     from diffrec.data.split import Split
 
+#: Columns of facts whose text stands for an item, if there is one.
+TITLES = ("title", "name")
 # Rows written at a time.
 _WRITTEN = 1 << 18
 
@@ -340,6 +342,11 @@ class Interactions:
     def shape(self) -> tuple[int, int]:
         """Users and items."""
         return len(self.users), len(self.items)
+
+    @property
+    def item_labels(self) -> NDArray[Any]:
+        """What people call the items, (items,): ``item_info["title"]`` or ``["name"]`` where there is one, else ids."""
+        return next((self.item_info[name] for name in TITLES if name in self.item_info), self.items.ids)
 
     def __len__(self) -> int:
         return int(self.matrix.nnz)

@@ -16,6 +16,7 @@ from diffrec.diffusion.item_products import (
     squared_error,
 )
 from diffrec.diffusion.linear import linear
+from diffrec.diffusion.padded import PaddedRows
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
 from diffrec.diffusion.sparse import SparseRows
@@ -32,6 +33,7 @@ __all__ = [
     "HistoryEncoder",
     "ImportanceSteps",
     "ItemNoise",
+    "PaddedRows",
     "SparseRows",
     "StepSampler",
     "UniformSteps",

@@ -42,7 +42,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, tanh: bool 
 
 
 def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's operator, which knows no gradients and no empty tensors, computes the same."""
+    """Whether oneDNN's operator, which knows no gradients and no empty tensors and has no place in a graph, will do."""
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
@@ -50,5 +50,6 @@ def _fits(x: Tensor, weight: Tensor) -> bool:
         and x.numel() > 0
         and weight.numel() > 0
         and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
     )

@@ -131,6 +131,10 @@ class GaussianProcess:
 
     def eps_to_x0(self) -> tuple[Tensor, Tensor]:
         """Coefficients r, s with x_0 = r * x_t - s * eps, float64 (steps,) each."""
+        return self._eps_to_x0
+
+    @cached_property
+    def _eps_to_x0(self) -> tuple[Tensor, Tensor]:
         return self.alphas_bar.rsqrt(), (1.0 / self.alphas_bar - 1.0).sqrt()
 
     def posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
@@ -198,7 +202,7 @@ class GaussianProcess:
         Tensor
             float32 (n, items): the scores.
         """
-        n = len(x0)
+        n = x0.shape[0]  # len() would fix it where this is traced
         x_t = x0
         if forward_steps > 0:
             x_t = self.q_sample(x0, x0.new_full((n,), forward_steps - 1, dtype=torch.int64), draw(x0))

@@ -45,6 +45,8 @@ class Report(Mapping[str, float]):
         Metric name -> float64 (users evaluated,).
     users : ndarray
         Their ids, in the order of the arrays in ``per_user``.
+    ranked : ndarray
+        int32 (users evaluated, largest k), the lists that were measured: item rows, best first, -1 where one is short.
     users_without_relevant : int
         Users left out of the means because nothing is relevant for them.
     interactions_left_out : int
@@ -54,6 +56,7 @@ class Report(Mapping[str, float]):
     means: dict[str, float]
     per_user: dict[str, NDArray[np.float64]]
     users: NDArray[np.generic]
+    ranked: NDArray[np.int32]
     users_without_relevant: int = 0
     interactions_left_out: int = 0
 
@@ -132,4 +135,4 @@ def measure(
     means = {name: float(np.mean(of_users)) for name, of_users in per_user.items()}
     covered = _core.coverage(ranked, relevant.shape[1], list(k))
     means |= {f"coverage@{cut}": float(share) for cut, share in zip(k, covered, strict=True)}
-    return Report(means, per_user, users, users_without_relevant, interactions_left_out)
+    return Report(means, per_user, users, ranked, users_without_relevant, interactions_left_out)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Ids, Interactions
+from diffrec.data.interactions import TITLES
 from diffrec.recommenders import DiffRec, Explanation, Recommender
 
 # Hits of a search, and past items named as reasons.
@@ -17,8 +18,6 @@ _REASONS = 6
 _POINTS = 16
 # Longest list the page may ask for.
 _LONGEST = 100
-# Columns of facts whose text stands for an item, if there is one.
-_TITLES = ("title", "name")
 
 
 class Explorer:
@@ -46,14 +45,12 @@ class Explorer:
     def __init__(self, model: Recommender, people: Interactions | None = None) -> None:
         self.model = model
         self.people = people
-        items = model.train_.items
         facts = model.train_.item_info
-        title = next((facts[name] for name in _TITLES if name in facts), items.ids)
-        self._labels = [str(label) for label in title]
+        self._labels = [str(label) for label in model.train_.item_labels]
         self._facts = {
             name: [str(value) for value in values]
             for name, values in facts.items()
-            if name not in _TITLES and values.dtype.kind in "Uib"
+            if name not in TITLES and values.dtype.kind in "Uib"
         }
         self._found_by = {"users": _lowered(self._users.ids), "items": _lowered(self._labels)}
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -133,7 +134,7 @@ class GroupAutoencoder(nn.Module):
 
     def encode(self, rows: SparseRows) -> Encoded:
         """Encode n rows over the views of the items."""
-        ordered = SparseRows(rows.offsets, self.input_position[rows.indices], rows.values)
+        ordered = replace(rows, indices=self.input_position[rows.indices])
         parts, first = [], 0
         encoders = zip(self.input_sizes, self.items_in, self.bias_in, self.encoder_inner, strict=True)
         for size, weight, bias, inner in encoders:

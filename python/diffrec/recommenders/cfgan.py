@@ -22,13 +22,13 @@ from diffrec.training import SparseBatches, product_dtype, resolve_device, run_b
 
 @dataclass(frozen=True, kw_only=True)
 class CFGANSettings(NetworkSettings):
-    """Settings of CFGAN; the paper's symbols in brackets."""
+    """Settings of CFGAN; symbols are those of the paper."""
 
     dims: tuple[int, ...] = setting((400,), widths(), "hidden widths of the generator, first layer first")
     discriminator_dims: tuple[int, ...] = setting((200,), widths(), "hidden widths of the discriminator")
-    zero_share: float = setting(0.5, real(0, 1), "share of a user's unseen items to be generated as 0 [S_ZR]")
-    zero_weight: float = setting(0.1, real(0), "weight of their squares in the generator's loss [alpha]")
-    mask_share: float = setting(0.5, real(0, 1), "share of the unseen items shown to the discriminator [S_PM]")
+    zero_share: float = setting(0.5, real(0, 1), "share of a user's unseen items to be generated as 0", symbol="S_ZR")
+    zero_weight: float = setting(0.1, real(0), "weight of their squares in the generator's loss", symbol="alpha")
+    mask_share: float = setting(0.5, real(0, 1), "share of the unseen items shown to the discriminator", symbol="S_PM")
     discriminator_lr: float = setting(1e-4, real(0, open_low=True), "learning rate of the discriminator")
     discriminator_epochs: int = setting(1, whole(1), "its passes over the users per epoch, before the generator's")
     generator_epochs: int = setting(1, whole(1), "the generator's passes over the users per epoch")

@@ -149,18 +149,74 @@ class DiffRec(TrainedRecommender):
         """
         k = whole(1)("k", k)
         histories, rows, ids = self._histories(user)
+        found = self._steps_of(histories, rows)
+        denied = self._denied(allow, deny)
+        seen = histories.matrix if exclude_seen else nothing_of(histories)
+        tops = [top_k(scores, k, seen, rows, denied) for scores in found]
+        items, values = (np.concatenate(parts) for parts in zip(*tops, strict=True))
+        return Top.of(ids.repeat(len(found)), items, values, self.train_.items)
+
+    def step_scores(self, user: Any) -> NDArray[np.float32]:
+        """Score every item at every step of one user's reverse chain.
+
+        Parameters
+        ----------
+        user : id, row number, Interactions or matrix
+            One user, as for ``recommend``.
+
+        Returns
+        -------
+        ndarray
+            float32 (steps, items): what each x_t scores, from x_{T-1} to x_0. The last row is what ``score`` gives.
+
+        Raises
+        ------
+        TypeError
+            When there is no chain: a forecast takes one step.
+        ValueError
+            When the user is unknown, or more than one is given.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> model = DiffRec(dims=(16,), epochs=2, steps=5, progress=False).fit(data)
+        >>> scores = model.step_scores(3)
+        >>> scores.shape, bool(np.allclose(scores[-1], model.score(3)[0]))
+        ((5, 40), True)
+        """
+        histories, rows, _ = self._histories(user)
+        found = self._steps_of(histories, rows)
+        scores: NDArray[np.float32] = torch.cat([step.block(0, self._n_items) for step in found]).cpu().numpy()
+        return scores
+
+    def _steps_of(self, histories: Interactions, rows: NDArray[np.int64]) -> list[Scores]:
+        """What every step of one user's chain scores."""
         if len(rows) != 1:
             raise ValueError(f"user must be one user, got {len(rows)}")
         if not self._has_chain:
             raise TypeError(f"{type(self).__name__} with these settings scores in one step: there is no chain to watch")
-        denied = self._denied(allow, deny)
-        seen = histories.matrix if exclude_seen else nothing_of(histories)
         found: list[Scores] = []
         with torch.no_grad():
             self._watched(histories, int(rows[0]), int(rows[0]) + 1, found.append)
-        tops = [top_k(scores, k, seen, rows, denied) for scores in found]
-        items, values = (np.concatenate(parts) for parts in zip(*tops, strict=True))
-        return Top.of(ids.repeat(len(found)), items, values, self.train_.items)
+        return found
+
+    @property
+    def item_groups_(self) -> NDArray[np.int64]:
+        """The group of each item, int64 (items,), of a model fitted with ``groups``.
+
+        Raises
+        ------
+        TypeError
+            When it has none.
+        """
+        model = getattr(self._fitted(), "_model", None)  # an anchor has none
+        if not isinstance(model, LatentDiffusion):
+            raise TypeError(
+                f"{type(self).__name__} with these settings has no groups of items; groups=2 would make two"
+            )
+        groups: NDArray[np.int64] = model.autoencoder.group_of_item.cpu().numpy()
+        return groups
 
     @property
     def _has_chain(self) -> bool:

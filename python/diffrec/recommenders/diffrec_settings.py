@@ -27,7 +27,7 @@ def time_scales(name: str, value: Any) -> tuple[TimeScale, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffRecSettings(NetworkSettings):
-    """Settings of the diffusion recommenders; the paper's symbols in brackets."""
+    """Settings of the diffusion recommenders; symbols are those of the paper."""
 
     # The denoiser
     dims: tuple[int, ...] = setting((1000,), widths(), "hidden widths of the decoder, bottleneck first")
@@ -35,15 +35,15 @@ class DiffRecSettings(NetworkSettings):
     normalize: bool = setting(False, flag, "scale every noised history to unit length")
     dropout: float = setting(0.5, real(0, 1, open_high=True), "share of the input entries dropped in training")
     # The diffusion process
-    steps: int = setting(5, whole(1), "diffusion steps [T]")
+    steps: int = setting(5, whole(1), "diffusion steps", symbol="T")
     noise_schedule: str = setting("linear-var", one_of(NOISE_SCHEDULES), "how the noise grows")
-    noise_scale: float = setting(0.1, real(0), "scale of the noise [s]; 0 for none")
-    noise_min: float = setting(0.001, real(0, open_low=True), "noise of the first step [alpha_min]")
-    noise_max: float = setting(0.02, real(0, open_low=True), "noise of the last step [alpha_max]")
+    noise_scale: float = setting(0.1, real(0), "scale of the noise; 0 for none", symbol="s")
+    noise_min: float = setting(0.001, real(0, open_low=True), "noise of the first step", symbol="alpha_min")
+    noise_max: float = setting(0.02, real(0, open_low=True), "noise of the last step", symbol="alpha_max")
     predict: str = setting("x0", one_of(("x0", "eps")), "what the denoiser predicts")
-    step_sampling: str = setting("importance", one_of(STEP_SAMPLINGS), "how training steps are drawn [p_t]")
+    step_sampling: str = setting("importance", one_of(STEP_SAMPLINGS), "how training steps are drawn", symbol="p_t")
     reweight: bool = setting(True, flag, "weigh the loss by the step's part in the variational bound")
-    forward_steps: int = setting(0, whole(0), "noise a history to this step before the reverse chain [T']")
+    forward_steps: int = setting(0, whole(0), "noise a history to this step before the reverse chain", symbol="T'")
     sampling_noise: bool = setting(False, flag, "add the posterior's noise in the reverse chain")
     objective: str = setting(
         "reconstruct",
@@ -55,8 +55,8 @@ class DiffRecSettings(NetworkSettings):
     time_weights: Decay | None = setting(
         None, one_of((None, *get_args(Decay))), "weigh interactions by age (T-DiffRec)"
     )
-    w_min: float = setting(0.1, real(0), "weight of the oldest interaction [w_min]")
-    w_max: float = setting(1.0, real(0), "weight of the newest interaction [w_max]")
+    w_min: float = setting(0.1, real(0), "weight of the oldest interaction", symbol="w_min")
+    w_max: float = setting(1.0, real(0), "weight of the newest interaction", symbol="w_max")
     half_life: float | datetime.timedelta = setting(
         5.0, age, "age at which exponential and power weights are half way down: interactions, or a timedelta"
     )
@@ -71,7 +71,9 @@ class DiffRecSettings(NetworkSettings):
     cuts: int = setting(4, whole(1), "cuts of each history in an epoch")
     likelihood: str = setting("softmax", one_of(LIKELIHOODS), "of the items that follow")
     hidden_dropout: float = setting(0.0, real(0, 1, open_high=True), "share of the last hidden layer dropped")
-    encoder_length: int = setting(0, whole(0), "last items that a transformer reads in their order [L]; 0 for none")
+    encoder_length: int = setting(
+        0, whole(0), "last items that a transformer reads in their order; 0 for none", symbol="L"
+    )
     encoder_width: int = setting(64, whole(1), "its width")
     encoder_layers: int = setting(2, whole(1), "its layers")
 
@@ -91,7 +93,9 @@ class DiffRecSettings(NetworkSettings):
     )
 
     # The latent forms
-    groups: int | None = setting(None, optional(whole(1)), "groups of items with an encoder each (L-DiffRec) [C]")
+    groups: int | None = setting(
+        None, optional(whole(1)), "groups of items with an encoder each (L-DiffRec)", symbol="C"
+    )
     latent_dims: tuple[int, ...] = setting((300,), widths(), "widths of latent and encoder, the latent's first")
     decoder_dims: tuple[int, ...] = setting(
         (), widths(at_least_one=False), "hidden widths of a decoder per group; () for one layer over all"
@@ -108,9 +112,9 @@ class DiffRecSettings(NetworkSettings):
     encoder_dropout: float = setting(0.1, real(0, 1, open_high=True), "share of a history dropped before encoding")
     autoencoder_lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the autoencoder")
     autoencoder_weight_decay: float = setting(0.0, real(0), "weight decay of the autoencoder")
-    kl_weight: float = setting(0.3, real(0), "weight of the KL term, once annealed [gamma]")
-    kl_anneal_batches: int = setting(200, whole(0), "batches times this weight would reach 1 [its slope]; 0 for none")
-    diffusion_weight: float = setting(0.03, real(0), "weight of the diffusion loss at first [lambda]")
+    kl_weight: float = setting(0.3, real(0), "weight of the KL term, once annealed", symbol="gamma")
+    kl_anneal_batches: int = setting(200, whole(0), "batches times this weight would reach 1; 0 for none")
+    diffusion_weight: float = setting(0.03, real(0), "weight of the diffusion loss at first", symbol="lambda")
     diffusion_weight_min: float = setting(0.005, real(0), "weight it falls to")
     diffusion_anneal_epochs: int = setting(500, whole(0), "epochs in which it would fall to 0; 0 for a constant weight")
 

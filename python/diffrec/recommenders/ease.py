@@ -19,9 +19,9 @@ ITEM_BLOCK = 512
 
 @dataclass(frozen=True, kw_only=True)
 class EASESettings(Settings):
-    """Settings of EASE; the paper's symbols in brackets."""
+    """Settings of EASE; symbols are those of the paper."""
 
-    l2: float = setting(500.0, real(0, open_low=True), "weight of the squared entries of B [lambda]")
+    l2: float = setting(500.0, real(0, open_low=True), "weight of the squared entries of B", symbol="lambda")
     binarize: bool = setting(True, flag, "count every interaction as 1, whatever its value")
 
 

@@ -108,11 +108,12 @@ def group_items(
     check_groups(groups, items)
     if groups == 1:
         return torch.zeros(items, dtype=torch.int64)
-    clusters = kmeans(_embed(data, item_embeddings, seed), groups, balance=balance, seed=seed)
+    clusters = kmeans(embed_items(data, item_embeddings, seed), groups, balance=balance, seed=seed)
     return torch.from_numpy(clusters.labels.astype(np.int64))
 
 
-def _embed(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
+def embed_items(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
+    """What the groups are made of, float32 (items, width): see ``group_items`` for the parameters."""
     if item_embeddings is None or (isinstance(item_embeddings, str) and item_embeddings == "svd"):
         return svd_embeddings(data, seed=seed)
     if isinstance(item_embeddings, str):

@@ -25,11 +25,11 @@ Factors = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class IALSSettings(Settings):
-    """Settings of iALS; the paper's symbols in brackets."""
+    """Settings of iALS; symbols are those of the paper."""
 
-    factors: int = setting(64, whole(1), "length of the factors [f]")
-    l2: float = setting(10.0, real(0, open_low=True), "weight of the squared length of the factors [lambda]")
-    alpha: float = setting(10.0, real(0, open_low=True), "confidence in an interaction of value 1 [alpha]")
+    factors: int = setting(64, whole(1), "length of the factors", symbol="f")
+    l2: float = setting(10.0, real(0, open_low=True), "weight of the squared length of the factors", symbol="lambda")
+    alpha: float = setting(10.0, real(0, open_low=True), "confidence in an interaction of value 1", symbol="alpha")
     iterations: int = setting(15, whole(1), "times that users and items are solved in turn")
     solver: str = setting("cg", one_of(("cg", "cholesky")), "'cg' (conjugate gradients) or 'cholesky' (exact, slower)")
     cg_steps: int = setting(3, whole(1), "cg: steps per user or item")

@@ -137,24 +137,29 @@ class ItemDiffusion(nn.Module):
 
         ``seed`` draws the noise, if any; ``on_step`` is shown the scores that each x_t is.
         """
-        if self._chain is None:
-            self._chain = HiddenChain(
-                self.denoiser, self.process, forward_steps=self.forward_steps, sampling_noise=self.sampling_noise
-            )
+        chain = self._prepared()
 
         def written_out(state: HiddenState) -> Scores:
             scores = self._linear(state, rows)
             return scores if state.noise is None else NoisyScores(scores, state.noise)
 
         watch = None if on_step is None else lambda state: on_step(written_out(state))
-        return written_out(self._chain.run(rows, seed, on_step=watch))
+        return written_out(chain.run(rows, seed, on_step=watch))
 
     def noiseless_scores(self, rows: SparseRows) -> LinearScores:
         """Scores at the end of the reverse chain without noise at inference; gradients flow to the rows' values."""
-        chain = self._chain
-        if chain is None or chain.forward_steps or chain.sampling_noise:
+        chain = self._prepared()
+        if chain.forward_steps or chain.sampling_noise:
             chain = HiddenChain(self.denoiser, self.process)
         return self._linear(chain.run(rows), rows)
+
+    def _prepared(self) -> HiddenChain:
+        """The chain of the current weights, made once."""
+        if self._chain is None:
+            self._chain = HiddenChain(
+                self.denoiser, self.process, forward_steps=self.forward_steps, sampling_noise=self.sampling_noise
+            )
+        return self._chain
 
     def _linear(self, state: HiddenState, rows: SparseRows) -> LinearScores:
         return LinearScores(state.g, self.item_vectors(), state.k * self.denoiser.bias_out.detach(), rows, state.a)

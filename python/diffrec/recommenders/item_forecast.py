@@ -138,7 +138,7 @@ class ItemForecast(nn.Module):
             (n, length), how much each of these is there.
         """
         denoiser = self.denoiser
-        t = torch.zeros(len(rows), dtype=torch.int64, device=self.device)
+        t = torch.zeros(1, dtype=torch.int64, device=self.device)
         h = self._hidden(rows @ denoiser.items_in.detach(), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
 

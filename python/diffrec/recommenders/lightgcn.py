@@ -25,11 +25,13 @@ Pairs = tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class LightGCNSettings(TrainedSettings):
-    """Settings of LightGCN; the paper's symbols in brackets."""
+    """Settings of LightGCN; symbols are those of the paper."""
 
     factors: int = setting(64, whole(1), "length of the embeddings")
-    layers: int = setting(3, whole(1), "propagation steps [K]")
-    l2: float = setting(1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss [lambda]")
+    layers: int = setting(3, whole(1), "propagation steps", symbol="K")
+    l2: float = setting(
+        1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss", symbol="lambda"
+    )
     lr: float = setting(5e-3, real(0, open_low=True), "learning rate")
     batch_size: int = setting(2048, whole(1), "interactions in a batch, each beside an item its user has not")
     epochs: int = setting(1000, whole(1), "passes over the interactions, at most")
@@ -39,9 +41,9 @@ class LightGCN(TrainedRecommender):
     """Light graph convolution network (He et al., SIGIR 2020, arXiv 2002.02126).
 
     Every user and item has an embedding e^(0). A propagation step gives each the sum of its neighbours' embeddings in
-    the graph of who has what, weighted by 1 / sqrt(|N_u| |N_i|) (eq. 3); the mean of e^(0) ... e^(K) is its vector
+    the graph of who has what, weighted by ``1 / sqrt(|N_u| |N_i|)`` (eq. 3); the mean of e^(0) ... e^(K) is its vector
     (eq. 4), and users score items by the inner product (eq. 5). Training ranks an item each user has above one drawn
-    from those it has not: -ln sigmoid(score difference) + lambda |e^(0)|^2 over the embeddings in a batch (eq. 15).
+    from those it has not: ``-ln sigmoid(score difference) + lambda |e^(0)|^2`` over the embeddings in a batch (eq. 15).
 
     People the model never saw have no e^(0): their vector is the same mean without it, one propagation step from the
     embeddings of their items. Who has no history at all gets the mean of all users' vectors.

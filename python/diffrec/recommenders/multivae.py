@@ -1,7 +1,7 @@
 """Multi-VAE and Multi-DAE: autoencoders of histories under a multinomial likelihood."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -26,16 +26,16 @@ class MultiDAESettings(NetworkSettings):
     """Settings of the denoising autoencoder."""
 
     dims: tuple[int, ...] = setting((600,), widths(), "hidden widths of the decoder, the encoder's in reverse")
-    latent: int = setting(200, whole(1), "length of the latent [K]")
+    latent: int = setting(200, whole(1), "length of the latent", symbol="K")
     dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history dropped in training")
     batch_size: int = setting(500, whole(1), "users in a batch")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiVAESettings(MultiDAESettings):
-    """Settings of the variational autoencoder; the paper's symbol in brackets."""
+    """Settings of the variational autoencoder; symbols are those of the paper."""
 
-    anneal_cap: float = setting(0.2, real(0), "weight of the KL term, once annealed [beta]")
+    anneal_cap: float = setting(0.2, real(0), "weight of the KL term, once annealed", symbol="beta")
     anneal_batches: int = setting(2000, whole(0), "batches in which it rises from 0 to ``anneal_cap``; 0 for none")
 
 
@@ -209,7 +209,7 @@ class HistoryAutoencoder(nn.Module):
     def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
         """The same of histories that have unit length already."""
         kept = functional.dropout(rows.values, self.dropout, self.training)
-        h = torch.tanh(self.items_in(SparseRows(rows.offsets, rows.indices, kept)))
+        h = torch.tanh(self.items_in(replace(rows, values=kept)))
         h = self.to_latent(self.encoder(h))
         if not self.variational:
             return torch.tanh(h), h.new_zeros(())

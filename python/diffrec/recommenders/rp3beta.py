@@ -14,10 +14,12 @@ from diffrec.recommenders.settings import Settings, flag, real, setting, whole
 
 @dataclass(frozen=True, kw_only=True)
 class RP3betaSettings(Settings):
-    """Settings of RP3beta; the paper's symbols in brackets."""
+    """Settings of RP3beta; symbols are those of the paper."""
 
-    alpha: float = setting(1.0, real(0, open_low=True), "power to which each step's probability is raised [alpha]")
-    beta: float = setting(0.2, real(0), "how much popular items are held back [beta]")
+    alpha: float = setting(
+        1.0, real(0, open_low=True), "power to which each step's probability is raised", symbol="alpha"
+    )
+    beta: float = setting(0.2, real(0), "how much popular items are held back", symbol="beta")
     neighbors: int = setting(1000, whole(1), "other items kept per item: those the walk most likely reaches")
     binarize: bool = setting(True, flag, "count every interaction as 1, whatever its value")
 

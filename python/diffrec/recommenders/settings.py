@@ -25,10 +25,27 @@ Check = Callable[[str, Any], Any]
 _UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-def setting(default: T, check: Check, doc: str, *, saved: bool = True) -> T:
-    """Declare one setting: its default, its check, one line on what it means, and whether a model's file keeps it."""
-    # What is not saved may be an array, or say nothing about the model: it does not tell two settings apart.
-    return field(default=default, compare=saved, metadata={"check": check, "doc": doc, "saved": saved})
+def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool = True) -> T:
+    """Declare one setting.
+
+    Parameters
+    ----------
+    default
+        Its value where none is given.
+    check : callable
+        Takes name and value; returns the value to keep or raises.
+    doc : str
+        One line on what it means.
+    symbol : str
+        What the model's paper calls it, as in LaTeX but for backslashes: ``"T"``, ``"alpha_min"``; "" for what is not
+        in the paper.
+    saved : bool
+        Whether a model's file keeps it. What is not saved may be an array, or say nothing about the model: it does not
+        tell two settings apart.
+    """
+    return field(
+        default=default, compare=saved, metadata={"check": check, "doc": doc, "symbol": symbol, "saved": saved}
+    )
 
 
 def whole(low: int, high: int | None = None) -> Check:
@@ -188,8 +205,11 @@ class Settings:
 
     @classmethod
     def description(cls) -> str:
-        """Return a docstring section with a line per setting."""
-        lines = [f"{f.name} : default {f.default!r}\n    {f.metadata['doc']}" for f in dataclasses.fields(cls)]
+        """Return a docstring section with a line per setting, symbols in brackets."""
+        lines = []
+        for f in dataclasses.fields(cls):
+            symbol = f" [{f.metadata['symbol']}]" if f.metadata["symbol"] else ""
+            lines.append(f"{f.name} : default {f.default!r}\n    {f.metadata['doc']}{symbol}")
         return "Settings\n--------\n" + "\n".join(lines)
 
     @classmethod

@@ -1,0 +1,160 @@
+"""How each kind of recommender scores histories, in tensor operations that a graph can hold."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from diffrec.anchors import LinearMap
+from diffrec.diffusion import PaddedRows
+from diffrec.export.maps import GraphMap
+from diffrec.recommenders import CFGAN, IALS, Anchor, DiffRec, MultiDAE, Popularity, Recommender, RP3beta
+from diffrec.recommenders.item_forecast import ItemForecast
+from diffrec.recommenders.item_to_item import ItemToItem
+
+# Newton's steps: the first ones as many as the condition number has bits, then the correct digits double.
+_INVERSION_STEPS = 30
+
+# Histories, and their items (n, length), oldest first -> scores (n, items).
+Scorer = Callable[[PaddedRows, Tensor], Tensor]
+
+
+@singledispatch
+def scorer_of(model: Recommender) -> Scorer:
+    """Say how a fitted recommender, whose tensors are on the processor, scores histories.
+
+    Raises
+    ------
+    TypeError
+        When it cannot be exported.
+    """
+    raise TypeError(f"{type(model).__name__} cannot be exported: its scores are no function of a history alone")
+
+
+@scorer_of.register
+def _(model: Popularity) -> Scorer:
+    counts = model._counts
+    return lambda rows, _: counts.expand(rows.rows, -1)
+
+
+@scorer_of.register
+def _(model: ItemToItem) -> Scorer:
+    similarity = GraphMap(LinearMap(model.similarity_))
+    return lambda rows, _: similarity(rows)
+
+
+@scorer_of.register
+def _(model: RP3beta) -> Scorer:
+    similarity, alpha = GraphMap(LinearMap(model.similarity_)), model.settings.alpha
+
+    def scores(rows: PaddedRows, _: Tensor) -> Tensor:
+        # The walk's first step: to an item with probability in proportion to its value.
+        steps = rows.scaled(1 / rows.padded_values.sum(dim=1).clamp(min=1e-30))
+        return similarity(replace(steps, values=steps.values**alpha))
+
+    return scores
+
+
+@scorer_of.register
+def _(model: MultiDAE) -> Scorer:
+    network, n_items = model._network, model._n_items
+    return lambda rows, _: network.scores(rows).block(0, n_items)
+
+
+@scorer_of.register
+def _(model: CFGAN) -> Scorer:
+    generator = model._generator
+    return lambda rows, _: generator(rows)
+
+
+@scorer_of.register
+def _(model: IALS) -> Scorer:
+    items, alpha = torch.from_numpy(model._whitened[0]), model.settings.alpha
+    identity = torch.eye(items.shape[1])
+
+    def scores(rows: PaddedRows, _: Tensor) -> Tensor:
+        # In the coordinates of `items` Y'Y + lambda I is the identity: (I + sum (c - 1) y y') x = sum c y (eq. 4).
+        own = functional.embedding(rows.padded_indices, items)
+        confidence = alpha * rows.padded_values
+        beyond = torch.where(confidence > 0, confidence - 1, 0.0)
+        equations = identity + own.mT @ (beyond.unsqueeze(2) * own)
+        wanted = own.mT @ confidence.unsqueeze(2)
+        inverse = _inverse(equations, identity)
+        users = inverse @ wanted
+        # What rounding left of the right side is solved for once more.
+        users = users + inverse @ (wanted - equations @ users)
+        return functional.linear(users.squeeze(2), items)
+
+    return scores
+
+
+@scorer_of.register
+def _(model: Anchor) -> Scorer:
+    anchor = GraphMap(model._anchor)
+    return lambda rows, _: anchor(rows)
+
+
+@scorer_of.register
+def _(model: DiffRec) -> Scorer:
+    s, network, n_items = model.settings, model._model, model._n_items
+    if s.forward_steps or s.sampling_noise:
+        raise TypeError(
+            "DiffRec with noise at inference cannot be exported: a graph gives the same scores every time; "
+            "fit it with forward_steps=0 and sampling_noise=False"
+        )
+    scale = network.anchor_scale if isinstance(network, ItemForecast) else model._anchor_scale
+    anchor = None if model._anchor is None or scale == 0 else GraphMap(model._anchor)
+
+    def scores(rows: PaddedRows, items: Tensor) -> Tensor:
+        if isinstance(network, ItemForecast):
+            linear = network.scores(rows, last_items(items, s.encoder_length) if s.encoder_length else None)
+        else:
+            linear = network.noiseless_scores(rows)
+        own = linear.block(0, n_items)
+        return own if anchor is None else own + scale * anchor(rows)
+
+    return scores
+
+
+def last_items(items: Tensor, length: int) -> Tensor:
+    """The last items of histories.
+
+    Parameters
+    ----------
+    items : Tensor
+        int64 (n, any), oldest first, with -1 anywhere between.
+    length : int
+        How many.
+
+    Returns
+    -------
+    Tensor
+        int64 (n, length), newest last, -1 before the first.
+
+    Examples
+    --------
+    >>> last_items(torch.tensor([[5, 6, 7, -1], [-1, 8, -1, -1]]), 2)
+    tensor([[ 6,  7],
+            [-1,  8]])
+    """
+    there = (items >= 0).long()
+    newer = there.sum(dim=1, keepdim=True) - there.cumsum(dim=1)
+    # What is too old, or nothing, goes to a place beyond the end.
+    place = torch.where((there > 0) & (newer < length), length - 1 - newer, length)
+    out = torch.full((items.shape[0], length + 1), -1, dtype=items.dtype, device=items.device)
+    return out.scatter(1, place, items)[:, :length]
+
+
+def _inverse(matrices: Tensor, identity: Tensor) -> Tensor:
+    """Inverses of symmetric positive definite matrices (n, width, width), by products alone.
+
+    Newton's iteration ``X <- X (2 I - A X)`` (Schulz 1933): ONNX has no operator that solves equations.
+    """
+    # No eigenvalue exceeds the largest sum of a row's absolute values: A X starts between 0 and the identity.
+    inverse = identity / matrices.abs().sum(dim=2).amax(dim=1)[:, None, None]
+    for _ in range(_INVERSION_STEPS):
+        inverse = inverse @ (2 * identity - matrices @ inverse)
+    return inverse

@@ -1,0 +1,165 @@
+"""Whom a model serves: recall by the activity of users and by the popularity of items."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from diffrec.data import Csr, Interactions
+from diffrec.evaluation import Report
+from diffrec.plots.models import named_models
+from diffrec.plots.numbers import Part, by_activity, by_popularity
+from diffrec.plots.style import dress, legend, line_of, new_figure
+from diffrec.recommenders import Recommender
+from diffrec.recommenders.inputs import align
+from diffrec.recommenders.settings import whole
+
+Models = Recommender | Mapping[str, Recommender]
+
+
+def recall_by_activity(models: Models, test: Any, *, seen: Any = None, k: int = 20, bins: int = 5) -> Figure:
+    """Draw recall@k by how much users did in the training data.
+
+    Parameters
+    ----------
+    models : Recommender or mapping of name to Recommender
+        Fitted, several on the same interactions.
+    test, seen
+        As for ``Recommender.evaluate``.
+    k : int
+        Length of the lists.
+    bins : int
+        Parts of about as many users each, at most: users of the same activity stay together.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The mean over the users of each part with its 95% interval (normal approximation); how many users a part has
+        stands below it.
+
+    Raises
+    ------
+    TypeError
+        When a model is no recommender.
+    ValueError
+        When the models were fitted on different interactions, or as ``evaluate``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> train, valid, test = diffrec.datasets.synthetic(users=80, items=40, seed=1).split()
+    >>> model = diffrec.fit(train, variant="itemknn")
+    >>> figure = diffrec.plots.recall_by_activity(model, test, seen=valid, k=5, bins=3)
+    >>> len(figure.axes[0].get_xticklabels())
+    3
+    """
+    k, bins = whole(1)("k", k), whole(1)("bins", bins)
+    parts = _parts(models, test, seen, k, lambda report, relevant, train: by_activity(
+        report, relevant, np.diff(train.matrix.indptr)[train.users.rows(report.users)], k, bins
+    ))  # fmt: skip
+    labels = [f"{_span(part)}\n{part.size:,} users" for part in next(iter(parts.values()))]
+    return _drawn(
+        parts, labels, f"recall@{k}, mean over users", "interactions of the user in training", "user activity"
+    )
+
+
+def recall_by_popularity(models: Models, test: Any, *, seen: Any = None, k: int = 20, bins: int = 5) -> Figure:
+    """Draw recall@k by how popular items are in the training data.
+
+    The recall of some items is the share of the test interactions with them that stood in the lists.
+
+    Parameters
+    ----------
+    models : Recommender or mapping of name to Recommender
+        Fitted, several on the same interactions.
+    test, seen
+        As for ``Recommender.evaluate``.
+    k : int
+        Length of the lists.
+    bins : int
+        Parts of about as many items each, at most: items of the same popularity stay together.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The recall of each part with its 95% interval over the users (normal approximation); how many items a part has,
+        and how many test interactions with them there are, stands below it.
+
+    Raises
+    ------
+    TypeError
+        When a model is no recommender.
+    ValueError
+        When the models were fitted on different interactions, or as ``evaluate``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> train, valid, test = diffrec.datasets.synthetic(users=80, items=40, seed=1).split()
+    >>> models = {name: diffrec.fit(train, variant=name) for name in ("popularity", "itemknn")}
+    >>> figure = diffrec.plots.recall_by_popularity(models, test, seen=valid, k=5, bins=3)
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['popularity', 'itemknn']
+    """
+    k, bins = whole(1)("k", k), whole(1)("bins", bins)
+    parts = _parts(models, test, seen, k, lambda report, relevant, train: by_popularity(
+        report, relevant, np.bincount(train.matrix.indices, minlength=train.shape[1]), k, bins
+    ))  # fmt: skip
+    labels = [f"{_span(part)}\n{part.size:,} items\n{part.relevant:,} in test" for part in next(iter(parts.values()))]
+    return _drawn(
+        parts, labels, f"recall@{k} of these items", "interactions of the item in training", "item popularity"
+    )
+
+
+def _parts(
+    models: Models, test: Any, seen: Any, k: int, measured: Callable[[Report, Csr, Interactions], list[Part]]
+) -> dict[str, list[Part]]:
+    """Each model's recall by parts, which are the same for all."""
+    named = named_models(models, Recommender)
+    trains = {name: model._fitted().train_ for name, model in named.items()}
+    first, train = next(iter(trains.items()))
+    for name, other in trains.items():
+        if not _same(train, other):
+            raise ValueError(f"models must have been fitted on the same interactions; {first!r} and {name!r} were not")
+    relevant = align(test, train, "test")[0].matrix
+    parts = {}
+    for name, model in named.items():
+        report = model.evaluate(test, seen=seen, k=[k])
+        parts[name] = measured(report, relevant[train.users.rows(report.users)], train)
+    return parts
+
+
+def _same(one: Interactions, other: Interactions) -> bool:
+    def arrays(data: Interactions) -> tuple[NDArray[Any], ...]:
+        return data.matrix.indptr, data.matrix.indices, data.users.ids, data.items.ids
+
+    return one is other or all(map(np.array_equal, arrays(one), arrays(other)))
+
+
+def _drawn(parts: Mapping[str, list[Part]], labels: list[str], y: str, x: str, by: str) -> Figure:
+    figure = new_figure(max(5.0, 1.5 + 0.95 * len(labels)), 3.8)
+    axes = figure.subplots()
+    for place, (name, of_model) in enumerate(parts.items()):
+        # Beside each other, so that no interval hides another.
+        beside = 0.08 * (place - (len(parts) - 1) / 2)
+        axes.errorbar(
+            np.arange(len(of_model)) + beside,
+            [part.recall for part in of_model],
+            [part.error for part in of_model],
+            label=name,
+            elinewidth=1.0,
+            **line_of(place, len(of_model)),
+        )
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_xlim(-0.5, len(labels) - 0.5)
+    axes.set_ylim(bottom=0)
+    dress(axes, x=x, y=y, title=f"recall by {by}, with 95% intervals over the users")
+    if len(parts) > 1:
+        legend(axes)
+    return figure
+
+
+def _span(part: Part) -> str:
+    return f"{part.low:,}" if part.low == part.high else f"{part.low:,}–{part.high:,}"  # noqa: RUF001 - a range

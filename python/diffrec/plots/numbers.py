@@ -1,0 +1,195 @@
+"""The numbers behind the pictures."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from diffrec.data import Csr
+from diffrec.evaluation import Report
+from diffrec.ranking import NO_ITEM
+
+# Standard errors to either side of a mean that hold it with 95% confidence.
+Z = 1.96
+
+
+class Part(NamedTuple):
+    """Recall of some users, or of some items.
+
+    Attributes
+    ----------
+    low, high : int
+        Smallest and largest activity or popularity in this part.
+    size : int
+        How many users or items it has.
+    relevant : int
+        Test interactions that recall is about.
+    recall : float
+        NaN where nothing is relevant.
+    error : float
+        Half width of its 95% interval over the users (normal approximation).
+    """
+
+    low: int
+    high: int
+    size: int
+    relevant: int
+    recall: float
+    error: float
+
+
+def quantile_parts(values: NDArray[np.int64], bins: int) -> Iterator[NDArray[np.int64]]:
+    """Part values at their quantiles into at most ``bins`` parts, equal values together; yield each part's places.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in quantile_parts(np.array([1, 9, 1, 5, 7, 1]), 3)]
+    [[0, 2, 5], [3], [1, 4]]
+    """
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf"))
+    part_of = np.searchsorted(edges, values)
+    for part in np.unique(part_of):
+        yield np.flatnonzero(part_of == part)
+
+
+def half_width(values: NDArray[np.float64]) -> float:
+    """Half width of the interval that holds the mean of independent values with 95% confidence; 0 for one value."""
+    return 0.0 if len(values) < 2 else float(Z * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """A metric's means at each k, and the half widths of their 95% intervals over the users; None for coverage.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=80, items=40, seed=1).split()
+    >>> report = diffrec.fit(data.train, variant="popularity").evaluate(data.test, k=[5, 10])
+    >>> means, errors = by_k(report, "recall", [5, 10])
+    >>> bool(means[0] == report["recall@5"]), errors.shape
+    (True, (2,))
+    """
+    names = [f"{metric}@{cut}" for cut in k]
+    means = np.array([report[name] for name in names])
+    if metric == "coverage":
+        return means, None
+    return means, np.array([half_width(report.per_user[name]) for name in names])
+
+
+def by_activity(report: Report, relevant: Csr, activity: NDArray[np.int64], k: int, bins: int) -> list[Part]:
+    """Mean recall of users in parts of rising activity.
+
+    Parameters
+    ----------
+    report : Report
+        With recall@k, of n users.
+    relevant : scipy.sparse CSR
+        (n, items), what was relevant for them.
+    activity : int64 (n,)
+        How many interactions each had.
+    k, bins : int
+        Length of the lists, and how many parts at most.
+    """
+    recall, per_user = report.per_user[f"recall@{k}"], np.diff(relevant.indptr)
+    return [
+        Part(
+            int(activity[part].min()),
+            int(activity[part].max()),
+            len(part),
+            int(per_user[part].sum()),
+            float(recall[part].mean()),
+            half_width(recall[part]),
+        )
+        for part in quantile_parts(activity, bins)
+    ]
+
+
+def by_popularity(report: Report, relevant: Csr, popularity: NDArray[np.int64], k: int, bins: int) -> list[Part]:
+    """Recall of items in parts of rising popularity: hits on them / test interactions with them.
+
+    Parameters
+    ----------
+    report : Report
+        Of n users, with lists of at least k items.
+    relevant : scipy.sparse CSR
+        (n, items), what was relevant for them.
+    popularity : int64 (items,)
+        How many interactions each had.
+    k, bins : int
+        Length of the lists, and how many parts at most.
+    """
+    users, items = relevant.shape
+    listed = report.ranked[:, :k]
+    filled = listed != NO_ITEM
+    entries = (np.ones(filled.sum()), (np.nonzero(filled)[0], listed[filled]))
+    sought = sparse.csr_array((np.ones(relevant.nnz), relevant.indices, relevant.indptr), shape=relevant.shape)
+    hits = sparse.csr_array(sought.multiply(sparse.csr_array(entries, shape=(users, items))))
+    parts = []
+    for part in quantile_parts(popularity, bins):
+        inside = np.zeros(items)
+        inside[part] = 1.0
+        wanted, found = sought @ inside, hits @ inside
+        total = wanted.sum()
+        recall = found.sum() / total if total else np.nan
+        # A ratio of two sums over independent users (Cochran 1977, eq. 6.13).
+        error = Z * np.sqrt(np.square(found - recall * wanted).sum()) / total if total else np.nan
+        low, high = popularity[part].min(), popularity[part].max()
+        parts.append(Part(int(low), int(high), len(part), int(total), float(recall), float(error)))
+    return parts
+
+
+def step_ranks(
+    scores: NDArray[np.float32], items: NDArray[np.int64], candidates: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Ranks of some items at each step among the candidates, from 1: by score, equal ones by row.
+
+    Parameters
+    ----------
+    scores : float32 (steps, items)
+        Of all items.
+    items : int64 (k,)
+        Rows of the items, candidates themselves.
+    candidates : bool (items,)
+        Who is ranked.
+
+    Returns
+    -------
+    ndarray
+        int64 (steps, k).
+
+    Examples
+    --------
+    >>> scores = np.array([[0.1, 0.9, 0.5, 0.5]], dtype=np.float32)
+    >>> step_ranks(scores, np.array([2, 3]), np.array([True, False, True, True]))
+    array([[1, 2]])
+    """
+    rows = np.flatnonzero(candidates)
+    order = np.argsort(-scores[:, rows], axis=1, kind="stable")
+    ranks = np.empty(order.shape, dtype=np.int64)
+    np.put_along_axis(ranks, order, np.arange(1, len(rows) + 1)[None, :], axis=1)
+    return ranks[:, np.searchsorted(rows, items)]
+
+
+def principal_plane(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (n, width) on the plane that keeps most of their variance, (n, 2), and what share each axis keeps, (2,).
+
+    An axis points to where its largest component is positive. Of points on a line the second axis is 0.
+
+    Examples
+    --------
+    >>> plane, share = principal_plane(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]))
+    >>> plane.round(6).tolist(), share.round(6).tolist()
+    ([[-5.0, 0.0], [0.0, 0.0], [5.0, 0.0]], [1.0, 0.0])
+    """
+    centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
+    scatter = centred.T @ centred
+    variances, axes = np.linalg.eigh(scatter)
+    order = np.argsort(-variances)[:2]
+    axes = axes[:, order]
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None, :], axis=0)
+    plane = centred @ (axes * np.where(largest < 0, -1.0, 1.0))
+    shares = variances[order].clip(min=0) / max(float(np.trace(scatter)), np.finfo(float).tiny)
+    missing = (0, 2 - len(order))
+    return np.pad(plane, ((0, 0), missing)), np.pad(shares, missing)

@@ -1,0 +1,42 @@
+"""``diffrec export``."""
+
+import json
+from pathlib import Path
+
+import onnxruntime
+import torch
+
+import diffrec
+from support.commands import fail, leftovers, succeed
+
+
+def test_exports_both_kinds_of_file(folder: Path) -> None:
+    said = succeed("export", "model.diffrec", "--out", "served/model.onnx", "--k", 3)
+    assert "served/model.onnx: the best 3 of 40 items" in said
+    session = onnxruntime.InferenceSession("served/model.onnx")
+    model = diffrec.load("model.diffrec")
+    history, weights = diffrec.export.inputs(model)
+    items, _ = session.run(None, {"history": history, "weights": weights})
+    assert items.tolist() == model.recommend(k=3).item_rows.tolist()
+    values = json.loads(succeed("export", "model.diffrec", "--out", "model.pt2", "--include-seen", "--json"))
+    assert values == {
+        "file": "model.pt2",
+        "bytes": Path("model.pt2").stat().st_size,
+        "k": 20,
+        "items": 40,
+        "exclude_seen": False,
+    }
+    serve = torch.export.load("model.pt2").module()
+    items, _ = serve(torch.from_numpy(history), torch.from_numpy(weights))
+    assert items.tolist() == model.recommend(k=20, exclude_seen=False).item_rows.tolist()
+
+
+def test_bad_input(folder: Path) -> None:
+    assert "'model.bin' must end in .onnx or .pt2" in fail(2, "export", "model.diffrec", "--out", "model.bin")
+    assert "nothing.diffrec" in fail(1, "export", "nothing.diffrec", "--out", "model.onnx")
+    diffrec.fit(diffrec.datasets.synthetic(users=60, items=40, seed=1), variant="lightgcn", epochs=1).save(
+        "graph.diffrec"
+    )
+    assert "LightGCN cannot be exported" in fail(1, "export", "graph.diffrec", "--out", "model.onnx")
+    assert leftovers(folder) == []
+    assert not Path("model.onnx").exists()

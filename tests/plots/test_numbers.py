@@ -1,0 +1,140 @@
+"""The numbers behind the pictures, against plain computations."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import diffrec
+from diffrec.evaluation import measure
+from diffrec.plots.numbers import (
+    by_activity,
+    by_k,
+    by_popularity,
+    principal_plane,
+    quantile_parts,
+    step_ranks,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def some_report(users: int = 40, items: int = 25, length: int = 6) -> tuple[diffrec.Report, sparse.csr_array]:
+    """A report of lists drawn at random, some short, and what was relevant."""
+    relevant = RNG.random((users, items)) < 0.2
+    relevant[np.arange(users), RNG.integers(items, size=users)] = True
+    ranked = np.argsort(RNG.random((users, items)), axis=1)[:, :length].astype(np.int32)
+    ranked[::7, -2:] = -1
+    matrix = sparse.csr_array(relevant.astype(np.float32))
+    return measure(ranked, matrix, np.arange(users), [3, length]), matrix
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 7, 100])
+def test_parts_rise_hold_everything_and_keep_equals_together(bins: int) -> None:
+    values = RNG.integers(0, 12, size=200)
+    parts = [values[part] for part in quantile_parts(values, bins)]
+    assert sum(map(len, parts)) == len(values)
+    assert 1 <= len(parts) <= bins
+    for one, other in itertools.pairwise(parts):
+        assert one.max() < other.min()
+
+
+def test_parts_of_distinct_values_are_as_large_as_each_other() -> None:
+    parts = list(quantile_parts(RNG.permutation(100), 4))
+    assert [len(part) for part in parts] == [25] * 4
+
+
+def test_by_activity_is_the_mean_of_each_part() -> None:
+    report, relevant = some_report()
+    activity = RNG.integers(1, 30, size=40)
+    parts = by_activity(report, relevant, activity, 3, 4)
+    assert sum(part.size for part in parts) == 40
+    for part in parts:
+        inside = (activity >= part.low) & (activity <= part.high)
+        recalls = []
+        for user in np.flatnonzero(inside):
+            wanted = set(np.flatnonzero(relevant.toarray()[user]))
+            recalls.append(len(wanted & set(report.ranked[user, :3])) / len(wanted))
+        assert part.size == len(recalls)
+        assert part.relevant == relevant.toarray()[inside].sum()
+        assert part.recall == pytest.approx(np.mean(recalls))
+        assert part.error == pytest.approx(1.96 * np.std(recalls, ddof=1) / np.sqrt(len(recalls)))
+
+
+@pytest.mark.parametrize("k", [3, 6])
+def test_by_popularity_counts_hits_item_by_item(k: int) -> None:
+    report, relevant = some_report()
+    popularity = RNG.integers(0, 50, size=25)
+    wanted = relevant.toarray() > 0
+    hit = np.zeros_like(wanted)
+    for user in range(40):
+        for item in report.ranked[user, :k]:
+            if item >= 0:
+                hit[user, item] = wanted[user, item]
+    parts = by_popularity(report, relevant, popularity, k, 4)
+    assert sum(part.size for part in parts) == 25
+    assert sum(part.relevant for part in parts) == relevant.nnz
+    for part in parts:
+        inside = (popularity >= part.low) & (popularity <= part.high)
+        assert part.recall == pytest.approx(hit[:, inside].sum() / wanted[:, inside].sum())
+        assert part.size == inside.sum()
+
+
+def test_the_interval_of_items_is_that_of_resampled_users() -> None:
+    report, relevant = some_report(users=600)
+    part = by_popularity(report, relevant, np.arange(25), 6, 1)[0]
+    listed = np.zeros(relevant.shape)
+    for user, items in enumerate(report.ranked):
+        listed[user, items[items >= 0]] = 1
+    wanted = (relevant.toarray() > 0).sum(axis=1)
+    hits = ((relevant.toarray() > 0) * listed).sum(axis=1)
+    drawn = RNG.integers(600, size=(3000, 600))
+    spread = (hits[drawn].sum(axis=1) / wanted[drawn].sum(axis=1)).std()
+    assert part.error == pytest.approx(1.96 * spread, rel=0.1)
+
+
+def test_items_nobody_took_later_have_no_recall() -> None:
+    relevant = sparse.csr_array(np.array([[1, 0, 0]], dtype=np.float32))
+    report = measure(np.array([[0]], dtype=np.int32), relevant, np.arange(1), [1])
+    parts = by_popularity(report, relevant, np.array([1, 2, 3]), 1, 3)
+    assert [part.recall for part in parts[:1]] == [1.0]
+    assert np.isnan([part.recall for part in parts[1:]]).all()
+    assert [part.relevant for part in parts] == [1, 0, 0]
+
+
+def test_by_k_is_what_the_report_says() -> None:
+    report, _ = some_report()
+    means, errors = by_k(report, "ndcg", [3, 6])
+    assert errors is not None
+    assert means.tolist() == [report["ndcg@3"], report["ndcg@6"]]
+    spread = report.per_user["ndcg@6"].std(ddof=1) / np.sqrt(40)
+    assert errors[1] == pytest.approx(1.96 * spread)
+    assert by_k(report, "coverage", [3])[1] is None
+
+
+def test_step_ranks_count_who_is_better() -> None:
+    scores = RNG.integers(0, 6, size=(4, 15)).astype(np.float32)  # with ties
+    candidates = RNG.random(15) < 0.7
+    items = RNG.permutation(np.flatnonzero(candidates))[:5]
+    ranks = step_ranks(scores, items, candidates)
+    for step in range(4):
+        for place, item in enumerate(items):
+            better = sum(
+                candidates[other]
+                and (
+                    scores[step, other] > scores[step, item]
+                    or (scores[step, other] == scores[step, item] and other < item)
+                )
+                for other in range(15)
+            )
+            assert ranks[step, place] == better + 1
+
+
+def test_the_plane_is_that_of_the_singular_vectors() -> None:
+    points = RNG.normal(size=(30, 6)) * [5, 3, 1, 1, 1, 1]
+    plane, shares = principal_plane(points)
+    left, singular, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    np.testing.assert_allclose(np.abs(plane), np.abs(left[:, :2] * singular[:2]), atol=1e-9)
+    np.testing.assert_allclose(shares, singular[:2] ** 2 / (singular**2).sum())
+    assert principal_plane(np.ones((4, 1)))[0].tolist() == [[0.0, 0.0]] * 4
