@@ -29,7 +29,6 @@ TESTS = (
     "tests/kernels",
     "tests/data",
     "tests/ranking",
-    "tests/cli/test_process.py",
     "tests/recommenders/test_frames.py",
     "tests/recommenders/test_interface.py",
     "tests/recommenders/test_threads.py",

@@ -63,6 +63,8 @@ def _relation(columns: Mapping[str, Any], like: Any) -> Any:
     diffrec_columns_ = make_frame(columns, "pyarrow")
     relation = like.query("diffrec_like_", "select * from diffrec_columns_")
     del diffrec_columns_
+    # DuckDB before 2.0 leaves a view of that name on the caller's connection.
+    like.query("diffrec_like_", "drop view if exists diffrec_like_")
     # With a name of its own it can be joined with the other.
     return relation.set_alias("diffrec")
 
