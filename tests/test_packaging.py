@@ -84,8 +84,7 @@ def test_what_contributing_names_exists() -> None:
     words = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources if path.suffix != ".pyc")))
     names = {name for name in named if re.fullmatch(r"[A-Za-z_]\w*", name)}
     assert len(names) > 20
-    languages = {"sh", "console"}  # of blocks in pages
-    assert names <= words | set(PROJECT["project"]["optional-dependencies"]) | {"date"} | languages
+    assert names <= words | set(PROJECT["project"]["optional-dependencies"]) | {"date"}
 
 
 def test_the_variant_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

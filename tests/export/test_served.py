@@ -1,5 +1,7 @@
 """The module that is traced ranks as ``recommend`` does, for every form; it is run as it is here, which is quick."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from scipy import sparse
 
 import diffrec
 from diffrec import Interactions, Recommender
+from diffrec.export import served as export_served
 from diffrec.export.histories import inputs, reads_of
 from diffrec.export.served import served
 from support.exports import (
@@ -114,6 +117,15 @@ def test_what_cannot_be_exported_says_so(variant: str, settings: dict[str, Any],
     model = diffrec.fit(DATA, variant=variant, **settings)
     with pytest.raises(TypeError, match=words):
         diffrec.export.program(model)
+
+
+def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    asked = ".".join(map(str, export_served.OLDEST_TORCH))
+    assert f"torch>={asked}" in project["optional-dependencies"]["onnx"]
+    monkeypatch.setattr(export_served, "OLDEST_TORCH", (99, 1))
+    with pytest.raises(ImportError, match=r"needs torch 99\.1 or newer, and this is .*diffrec\[onnx\]"):
+        diffrec.export.program(diffrec.fit(np.array([[1, 0], [1, 1]]), variant="popularity"), k=1)
 
 
 def test_bad_arguments() -> None:

@@ -124,7 +124,7 @@ def _in_words(values: dict[str, Any]) -> str:
         "threads": f"{threads['torch']} in torch, {threads['kernels']} in kernels, {threads['processors']} processors",
         "memory": "unknown" if memory is None else f"{memory / 1e9:.1f} GB available",
         "bfloat16": f"{'fast' if fast['instructions'] else 'no instructions for it'}: products at "
-        f"{fast['speed_over_float32']:.1f} times the speed of float32",
+        f"{fast['speed_over_float32']:.2g} times the speed of float32",
     }
     for extra, packages in values["extras"].items():
         missing = not all(packages.values())

@@ -70,7 +70,7 @@ def onnx(
     TypeError
         When the recommender cannot be exported: its scores are no function of a history alone, or random.
     ImportError
-        Without ONNX (``pip install 'diffrec[onnx]'``).
+        Without ONNX (``pip install 'diffrec[onnx]'``), or with a torch before 2.10.
     RuntimeError
         When what was exported does not rank as the model does.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.torch_version import TorchVersion
 
 from diffrec.diffusion import PaddedRows
 from diffrec.export.histories import Reads, reads_of
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Weights of a view below this are left out, as `Timeline.before` does.
 NEGLIGIBLE = 1e-4
+# Older ones end in errors of their own for some models.
+OLDEST_TORCH = (2, 10)
 INPUTS, OUTPUTS = ("history", "weights"), ("items", "scores")
 
 
@@ -117,6 +120,11 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
 def tracing(module: Served) -> Iterator[tuple[tuple[Tensor, Tensor], dict[str, Any]]]:
     """Prepare a module to be traced; gives example inputs and which of their sizes are any size."""
     views = () if module.views is None else (module.views,)
+    if TorchVersion(torch.__version__) < OLDEST_TORCH:
+        raise ImportError(
+            f"exporting needs torch {'.'.join(map(str, OLDEST_TORCH))} or newer, and this is {torch.__version__}: "
+            "pip install 'diffrec[onnx]'"
+        )
     example = torch.tensor([[0, -1, -1], [-1, -1, -1]]), torch.ones(2, 3, *views)
     sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=0)}
     fused = torch.backends.mha.get_fastpath_enabled()
@@ -152,6 +160,8 @@ def program(model: Recommender, k: int = 20, *, exclude_seen: bool = True) -> "E
 
     Raises
     ------
+    ImportError
+        With a torch before 2.10.
     TypeError
         When the recommender cannot be exported: its scores are no function of a history alone, or random.
 
