@@ -64,7 +64,8 @@ class Page:
     def __init__(self, path: Path, folder: Path, figures: Path) -> None:
         self._path, self._folder, self._figures = path, folder, figures
         self._names: dict[str, Any] = {"__name__": "__main__"}
-        self._drawn = 0
+        # Figures that were shown already: a block that ends with one of these shows it no second time.
+        self._drawn: list[Any] = []
         # One for the whole page: a block may set up a log that later blocks write to.
         self._out = io.StringIO()
 
@@ -80,10 +81,15 @@ class Page:
         self._out.truncate()
         if language == "sh":
             return Shown(self._shell(code, line))
-        self._python(code, line)
-        return Shown(self._out.getvalue(), self._save_figures())
+        value = self._python(code, line)
+        figures = [*_open_figures(), *([value] if _is_figure(value) else [])]
+        # What a drawing call returns is not what the reader is to see: the figure is.
+        if value is not None and not figures:
+            print(repr(value), file=self._out)
+        return Shown(self._out.getvalue(), self._save(figures))
 
-    def _python(self, code: str, line: int) -> None:
+    def _python(self, code: str, line: int) -> Any:
+        """Run a block; the value of its last line, if that has one."""
         name = str(self._path)
         try:
             # Blank lines before it give errors the line numbers of the page.
@@ -92,11 +98,7 @@ class Page:
             with self._at_home(), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 exec(compile(tree, name, "exec"), self._names)
-                if last is not None:
-                    value = eval(compile(ast.Expression(last.value), name, "eval"), self._names)
-                    # What a drawing call returns is not what the reader is to see: the figure is.
-                    if value is not None and not _figures():
-                        print(repr(value), file=self._out)
+                return None if last is None else eval(compile(ast.Expression(last.value), name, "eval"), self._names)
         except Exception as error:
             linecache.checkcache(name)
             frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == name]
@@ -146,22 +148,29 @@ class Page:
         ):
             yield
 
-    def _save_figures(self) -> list[Path]:
+    def _save(self, figures: list[Any]) -> list[Path]:
         saved = []
-        for number in _figures():
-            self._drawn += 1
+        for figure in figures:
+            if any(figure is drawn for drawn in self._drawn):
+                continue
+            self._drawn.append(figure)
             self._figures.mkdir(parents=True, exist_ok=True)
-            saved.append(self._figures / f"{self._path.stem}-{self._drawn}.svg")
-            figure = sys.modules["matplotlib.pyplot"].figure(number)
+            saved.append(self._figures / f"{self._path.stem}-{len(self._drawn)}.svg")
             figure.savefig(saved[-1], bbox_inches="tight", metadata={"Date": None})
-            sys.modules["matplotlib.pyplot"].close(figure)
+            if "matplotlib.pyplot" in sys.modules:
+                sys.modules["matplotlib.pyplot"].close(figure)
         return saved
 
 
-def _figures() -> list[int]:
-    """Numbers of the open figures; none where nothing has been drawn."""
+def _open_figures() -> list[Any]:
+    """Figures that pyplot holds; none where nothing has been drawn."""
     pyplot = sys.modules.get("matplotlib.pyplot")
-    return [] if pyplot is None else list(pyplot.get_fignums())
+    return [] if pyplot is None else [pyplot.figure(number) for number in pyplot.get_fignums()]
+
+
+def _is_figure(value: Any) -> bool:
+    module = sys.modules.get("matplotlib.figure")
+    return module is not None and isinstance(value, module.Figure)
 
 
 @contextlib.contextmanager

@@ -54,6 +54,15 @@ def test_figures_are_kept_once(page: Page, monkeypatch: pytest.MonkeyPatch) -> N
     assert page.run("python", "figure", 5).figures == []
 
 
+def test_a_figure_that_is_the_last_value_is_shown(page: Page) -> None:
+    made = page.run("python", "from matplotlib.figure import Figure\nfigure = Figure()\nfigure", 1)
+    assert [path.name for path in made.figures] == ["page-1.svg"]
+    assert made.text == ""
+    # Once, and the next one has a name of its own.
+    assert page.run("python", "figure", 5).figures == []
+    assert [path.name for path in page.run("python", "Figure()", 7).figures] == ["page-2.svg"]
+
+
 def test_the_log_is_as_before() -> None:
     before = logging.root.handlers[:], logging.root.level
     with log_as_before():

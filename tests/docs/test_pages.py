@@ -9,6 +9,7 @@ import pytest
 from docutils import nodes
 
 import diffrec
+from diffrec import plots
 from diffrec.recommenders import VARIANTS
 from docs.extensions import executed, public_names
 from docs.extensions.settings_tables import fields_of, settings_classes, symbol_nodes
@@ -124,3 +125,9 @@ def test_the_built_pages_load_nothing_from_elsewhere(tmp_path: Path) -> None:
         assert [one for one in parser.found if "//" in one] == [], page
     for sheet in tmp_path.rglob("*.css"):
         assert "url(http" not in sheet.read_text().replace('"', "").replace("'", ""), sheet
+
+
+def test_every_picture_is_shown() -> None:
+    pages = "".join((DOCS / name).read_text() for name in ("pictures.md", "guidance.md"))
+    shown = set(re.findall(r"(?m)^(?:diffrec\.)?plots\.(\w+)\(", pages))
+    assert shown == set(plots.__all__)
