@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.torch_version import TorchVersion
 
 from diffrec.diffusion import PaddedRows
 from diffrec.export.histories import Reads, reads_of
@@ -120,7 +119,7 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
 def tracing(module: Served) -> Iterator[tuple[tuple[Tensor, Tensor], dict[str, Any]]]:
     """Prepare a module to be traced; gives example inputs and which of their sizes are any size."""
     views = () if module.views is None else (module.views,)
-    if TorchVersion(torch.__version__) < OLDEST_TORCH:
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_TORCH:
         raise ImportError(
             f"exporting needs torch {'.'.join(map(str, OLDEST_TORCH))} or newer, and this is {torch.__version__}: "
             "pip install 'diffrec[onnx]'"
