@@ -16,6 +16,8 @@ README = Path(__file__).parents[1] / "README.md"
 def test_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+    # The world that the first block makes is a small one here: the search in it takes seconds.
+    monkeypatch.setattr(diffrec.datasets, "synthetic", lambda: data)
     rows = {
         "customer": np.repeat(data.users.ids, np.diff(data.matrix.indptr)),
         "sku": data.items.ids[data.matrix.indices],
