@@ -38,9 +38,10 @@ $(VENV)/.built: $(VENV)/.installed $(RUST)
 demo: setup
 	$(BIN)/python -m diffrec.demo $(DATA)
 
+# A process per processor, each with one thread in torch: files are parted, for their fixtures are dear.
 test: setup
 	cargo test --quiet
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile -p no:benchmark
 
 test-all: setup
 	cargo test --quiet
