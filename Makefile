@@ -9,6 +9,8 @@ export DIFFREC_DATA ?= $(abspath $(wildcard ../shared/data))
 export DIFFREC_GOLDEN ?= $(abspath $(wildcard ../shared/golden))
 # The environment of this folder is used whatever environment the caller has activated.
 unexport VIRTUAL_ENV
+# Every process imports torch, and compiles all of it each time where nothing may be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 

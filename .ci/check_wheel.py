@@ -201,8 +201,10 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
 def run_tests(python: str, folder: Path, tests: tuple[str, ...]) -> None:
     """Run tests against the installed package, with what they print."""
     # What some release of another package deprecates is no failure of the installed package's.
-    options = ("-q", "--durations=0", "--durations-min=5", "-o", "filterwarnings=default", "--disable-warnings")
-    subprocess.run([python, "-m", "pytest", *options, *tests], cwd=folder, check=True)
+    options = ("-q", "--durations-min=5", "-o", "filterwarnings=default", "--disable-warnings")
+    apart = ("-n", "auto", "--dist", "loadfile")  # as `make test` runs them
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([python, "-m", "pytest", *options, *apart, *tests], cwd=folder, env=environment, check=True)
 
 
 def environment_of(interpreter: Interpreter, folder: Path) -> str:
