@@ -166,7 +166,10 @@ def test_info_tells_settings_and_training(folder: Path, data: diffrec.Interactio
     assert "DiffRec(epochs=5, dims=(8,), time_weights='linear')" in said
     assert re.search(r"(?m)^  lr +0\.001$", said)
     assert re.search(r"(?m)^training +5 epochs, best at 5$", said)
+    assert re.search(r"(?m)^variant +t-diffrec$", said)
+    assert re.search(r"(?m)^  peak_memory +[\d.]+ [MG]B$", said)
     told = json.loads(succeed("info", "m.diffrec", "--json"))
+    assert told["variant"] == "t-diffrec"
     assert told["settings"]["dims"] == [8]
     assert told["changed"] == ["epochs", "dims", "time_weights"]
     assert told["validation"]["metric"] == "recall@20"

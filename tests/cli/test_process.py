@@ -51,7 +51,7 @@ def test_results_and_notes_have_their_own_streams(folder: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stderr == "ratings.csv: 60 users x 40 items, 617 interactions\n"
-    assert done.stdout.startswith("model ")
+    assert done.stdout.startswith("variant ")
 
 
 @pytest.mark.parametrize(

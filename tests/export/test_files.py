@@ -150,7 +150,7 @@ def test_served_where_neither_torch_nor_diffrec_can_be_imported(tmp_path: Path) 
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     said = json.loads(session.get_modelmeta().custom_metadata_map["diffrec"])
     assert said["format"] == 1
-    assert said["variant"] == "diffrec"
+    assert said["variant"] == "t-diffrec"
     assert said["settings"]["objective"] == "forecast"
     assert "exp(-age / 1); exp(-age / 5); 1 / sqrt(number of items)" in said["inputs"]["weights"]
     shapes = [(one.name, one.type, one.shape) for one in session.get_inputs()]

@@ -10,7 +10,7 @@ from scipy import sparse
 
 import diffrec
 from diffrec import Interactions, Recommender
-from diffrec.recommenders import VARIANTS
+from diffrec.recommenders import VARIANTS, make
 
 LATENT = {"batch_size": 16, "holdout": 0, "lr": 0.003, "autoencoder_lr": 0.003, "dropout": 0.0}
 # Enough training to tell the two halves of the world apart; small enough for a second.
@@ -49,6 +49,11 @@ DATA = two_tastes()
 @pytest.fixture(scope="module", params=sorted(VARIANTS))
 def model(request: pytest.FixtureRequest) -> Recommender:
     return diffrec.fit(DATA, variant=request.param, progress=False, **QUICK.get(request.param, {}))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_is_called_what_it_was_asked_for_by(variant: str) -> None:
+    assert make(variant).variant == variant
 
 
 def personal(model: Recommender) -> bool:

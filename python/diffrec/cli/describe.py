@@ -3,6 +3,7 @@
 from typing import Any
 
 from diffrec import Recommender
+from diffrec.cli.output import size
 
 
 def described(model: Recommender) -> dict[str, Any]:
@@ -33,12 +34,30 @@ def in_words(values: dict[str, Any]) -> dict[str, str]:
     size = f"{values['users']:,} users x {values['items']:,} items, {values['interactions']:,} interactions"
     changed = ", ".join(f"{name}={values['settings'][name]!r}" for name in values["changed"])
     words = {
+        "variant": values["variant"],
         "model": f"{values['class']}({changed})",
         "learnt from": f"{size}, {'with' if values['timestamps'] else 'without'} timestamps",
         "ids": f"users such as {values['first_user']!r}, items such as {values['first_item']!r}",
     }
     if values["epochs"]:
-        words["training"] = f"{values['epochs']} epochs, best at {values['best_epoch']}"
+        epochs = "1 epoch" if values["epochs"] == 1 else f"{values['epochs']} epochs"
+        words["training"] = f"{epochs}, best at {values['best_epoch']}"
     if values["validation"] is not None:
         words["validation"] = f"{values['validation']['metric']} {values['validation']['value']:.4f}"
     return words
+
+
+def fact(name: str, value: str | int | float) -> str:
+    """A fact about a fit as people read it.
+
+    Examples
+    --------
+    >>> fact("peak_memory", 774_340_608), fact("planned_seconds", 7.66e-05), fact("parameters", 82_000_000)
+    ('774.3 MB', '7.66e-05 s', '82,000,000')
+    """
+    if isinstance(value, str):
+        return value
+    if name.endswith("memory"):
+        return size(int(value))
+    number = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    return f"{number} s" if name.endswith("seconds") else number

@@ -8,7 +8,7 @@ import typer
 from diffrec import export as exports
 from diffrec.cli import options
 from diffrec.cli.inputs import load_model, require_place
-from diffrec.cli.output import show
+from diffrec.cli.output import show, size
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
 
@@ -47,9 +47,12 @@ def export(
     require_place(out)
     fitted = load_model(model, "cpu")
     write(fitted, out, k, exclude_seen=not include_seen, check=check)
-    items, size = fitted.train_.shape[1], out.stat().st_size
+    items = fitted.train_.shape[1]
+    # Large weights are in a second file.
+    written = [file for file in (out, Path(f"{out}.data")) if file.is_file()]
+    count = sum(file.stat().st_size for file in written)
     show(
-        f"{out}: the best {k} of {items:,} items ({size / 1e6:.1f} MB)",
-        {"file": str(out), "bytes": size, "k": k, "items": items, "exclude_seen": not include_seen},
+        f"{out}: the best {k} of {items:,} items ({size(count)})",
+        {"file": str(out), "bytes": count, "k": k, "items": items, "exclude_seen": not include_seen},
         as_json=as_json,
     )

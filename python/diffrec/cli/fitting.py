@@ -11,7 +11,7 @@ from diffrec import Interactions, Split
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.inputs import Source, known_part, require_place, say_left_out
-from diffrec.cli.output import note, pairs, show
+from diffrec.cli.output import note, pairs, show, size
 from diffrec.cli.settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
@@ -103,7 +103,7 @@ def fit(
     model.save(out)
 
     values = {"file": str(out), "bytes": out.stat().st_size, "seconds": seconds, **described(model)}
-    words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({values['bytes'] / 1e6:.1f} MB)"}
+    words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({size(values['bytes'])})"}
     show(pairs(words), values, as_json=as_json)
 
 

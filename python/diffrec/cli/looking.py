@@ -7,9 +7,9 @@ import typer
 
 from diffrec import demo as demonstration
 from diffrec.cli import options
-from diffrec.cli.describe import described, in_words
+from diffrec.cli.describe import described, fact, in_words
 from diffrec.cli.inputs import load_model
-from diffrec.cli.output import pairs, show
+from diffrec.cli.output import pairs, show, size
 
 
 def info(model: options.Model, as_json: options.Json = False) -> None:
@@ -21,9 +21,9 @@ def info(model: options.Model, as_json: options.Json = False) -> None:
     diffrec info model.diffrec --json
     """
     values = {"file": str(model), **described(load_model(model, "cpu")), "bytes": model.stat().st_size}
-    words = in_words(values) | {"file": f"{model} ({values['bytes'] / 1e6:.1f} MB)"}
+    words = in_words(values) | {"file": f"{model} ({size(values['bytes'])})"}
     settings = pairs({f"  {name}": value for name, value in values["settings"].items()})
-    facts = pairs({f"  {name}": value for name, value in values["facts"].items()}) if values["facts"] else ""
+    facts = pairs({f"  {name}": fact(name, value) for name, value in values["facts"].items()})
     text = f"{pairs(words)}\nsettings\n{settings}" + (f"\nfacts\n{facts}" if facts else "")
     show(text, values, as_json=as_json)
 

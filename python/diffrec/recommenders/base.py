@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast, overload
+from typing import Any, Literal, Self, cast, overload
 
 import numpy as np
 import torch
@@ -53,10 +53,13 @@ class Recommender(Estimator, Explaining):
         Losses and validation metrics by epoch; empty where there are no epochs.
     """
 
-    variant: ClassVar[str]
-
     train_: Interactions
     training_: TrainingReport
+
+    @property
+    @abstractmethod
+    def variant(self) -> str:
+        """What ``diffrec.fit`` calls it; a class with one name sets that as an attribute."""
 
     # -- fitting -------------------------------------------------------------------------------------------------
 

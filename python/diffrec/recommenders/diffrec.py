@@ -1,7 +1,7 @@
 """DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,11 +70,24 @@ class DiffRec(ReverseChain):
     (60, 3)
     """
 
-    variant: ClassVar[str] = "diffrec"
     settings_type = DiffRecSettings
     settings: DiffRecSettings
     # The histories scored last, and what was made of them.
     _seen: tuple[Interactions, "Csr | Timeline"] | None = None
+
+    @property
+    def variant(self) -> str:
+        """Which of the four forms the settings make it.
+
+        Examples
+        --------
+        >>> DiffRec(groups=2).variant, DiffRec(groups=2, time_weights="linear").variant
+        ('l-diffrec', 'lt-diffrec')
+        """
+        s = self.settings
+        latent, timed = s.groups is not None, s.time_weights is not None or s.objective == "forecast"
+        form = "l" * latent + "t" * timed
+        return f"{form}-diffrec" if form else "diffrec"
 
     def plan(self, data: Any, valid: Any = None) -> Plan:
         """Estimate what ``fit`` would take with the same arguments: parameters, memory, time of an epoch.
