@@ -259,3 +259,33 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_fit(
     assert "is a file, so ratings.csv/m cannot be written" in fail(1, "fit", "ratings.csv", "--out", "ratings.csv/m")
     monkeypatch.setattr("os.access", lambda _, mode: mode == os.R_OK)
     assert "may not be written to; name another place" in fail(1, "fit", "ratings.csv", "--out", "m")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit ratings.csv --out ratings.csv --variant popularity",
+        "fit ratings.csv --valid valid.csv --out ./valid.csv --variant popularity",
+        "recommend model.diffrec --histories valid.csv --out valid.csv",
+        "evaluate model.diffrec valid.csv --per-user valid.csv",
+        "compare ratings.csv --out ratings.csv --variants popularity",
+        "split train.csv --out .",
+    ],
+)
+def test_what_is_read_is_not_written_over(folder: Path, data: diffrec.Interactions, command: str) -> None:
+    for name in ("train.csv", "valid.csv"):
+        data.take([1, 2]).write(name)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    assert "is what is to be read, and would be lost" in fail(1, *command.split())
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_inter_files_have_ids_as_tokens_and_numbers_as_floats(folder: Path, data: diffrec.Interactions) -> None:
+    data.write("d.inter")
+    assert Path("d.inter").read_text().splitlines()[0].split("\t")[:3] == [
+        "user:token",
+        "item:token",
+        "timestamp:float",
+    ]
+    succeed("recommend", "model.diffrec", "--k", 2, "--out", "top.inter")
+    assert Path("top.inter").read_text().splitlines()[0] == "user:token\titem:token\trank:float\tscore:float"

@@ -140,6 +140,7 @@ def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
         (["--out", "top.xlsx"], 1, r"unknown suffix '\.xlsx', not one of \.csv, \.tsv"),
         (["--out", "."], 1, "unknown suffix|is a folder; name a file"),
         (["--out", "model.diffrec/top.csv"], 1, "is a file, so model.diffrec/top.csv cannot be written"),
+        (["--histories", "ratings.csv", "--out", "ratings.csv"], 1, "ratings.csv is what is to be read, and would be"),
         (["--users", "nobody"], 1, "unknown user id 'nobody'; the model's are such as '"),
         (["--users", "ratings.csv"], 1, r"unknown user id.*\(for the ids in a file of that name write @ratings\.csv\)"),
         (["--users", "@gone.txt"], 1, "gone.txt does not exist; @FILE names a file with one id on each line"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -105,6 +106,15 @@ def test_time_weights_without_times() -> None:
         diffrec.fit(GOOD, variant="t-diffrec", time_weights="linear", **SMALL)
     with pytest.raises(ValueError, match="objective='forecast' needs timestamps"):
         diffrec.fit(GOOD, variant="t-diffrec", **SMALL)
+
+
+def test_a_frame_whose_columns_say_nothing() -> None:
+    frame = pd.DataFrame({"Kunden-Nr": [1, 2], "Artikel": [3, 4]})
+    words = r"data: .*name it with user=.*named in Interactions\.from_frame\(frame, user=, item=\)"
+    with pytest.raises(ValueError, match=words):
+        diffrec.fit(frame, variant="popularity")
+    named = Interactions.from_frame(frame, user="Kunden-Nr", item="Artikel")
+    assert diffrec.fit(named, variant="popularity").train_.shape == (2, 2)
 
 
 def test_a_failed_fit_leaves_the_model_as_it_was() -> None:

@@ -57,6 +57,15 @@ def test_diversity_moves_the_items_of_a_list_apart(model: DiffRec) -> None:
     assert found[-1] > found[0] + 0.05
 
 
+def test_facts_in_objects_as_pandas_has_them_are_steered_to() -> None:
+    info = {"genre": np.array(["crime", "art"], dtype=object)}
+    data = diffrec.Interactions.from_arrays([0, 0, 1], ["a", "b", "a"], items=["a", "b"], item_info=info)
+    asked = guidance.Guidance.of(data, {"art": 1})
+    assert asked is not None
+    assert asked.direction is not None
+    assert asked.direction.tolist() == [0, 1]
+
+
 def test_steering_moves_an_item_and_a_genre(model: DiffRec) -> None:
     listed = model.recommend(k=8).item_rows
     rare = DATA.items[int(np.bincount(listed.ravel(), minlength=60).argmin())]

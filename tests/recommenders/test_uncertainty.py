@@ -112,16 +112,28 @@ def test_frame_and_gaps() -> None:
     assert sure.to_frame("polars").height == len(frame)
 
 
+def test_where_no_noise_is_asked_for_chains_begin_at_the_last_step() -> None:
+    model = diffrec.fit(DATA, **{"variant": "diffrec"} | NOISY | {"epochs": 1, "forward_steps": 0})
+    assert isinstance(model, DiffRec)
+    usual, named = model.uncertainty(3), model.uncertainty(3, forward_steps=model.settings.steps)
+    np.testing.assert_array_equal(usual.score_stds, named.score_stds)
+    assert (usual.score_stds[usual.item_rows >= 0] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "asked", "said"),
     [
-        ({}, {}, r"without it all chains are one: give forward_steps \(1 to 5\) or sampling_noise=True"),
+        (
+            {},
+            {"forward_steps": 0},
+            r"without it all chains are one: give forward_steps \(1 to 5\) or sampling_noise=True",
+        ),
         ({"steps": 1}, {"sampling_noise": True}, r"give forward_steps \(1 to 1\)$"),
         ({"noise_scale": 0}, {"forward_steps": 2}, "noise_scale=0 leaves none"),
         ({}, {"forward_steps": 6}, "forward_steps must be from 0 to 5, got 6"),
         ({}, {"forward_steps": 2, "chains": 1}, "chains must be at least 2, got 1"),
         ({}, {"forward_steps": 2, "items": ["nothing"]}, "unknown item id 'nothing'"),
-        ({"variant": "t-diffrec"}, {}, r"give forward_steps \(1 to 5\)$"),
+        ({"variant": "t-diffrec"}, {"forward_steps": 0}, r"give forward_steps \(1 to 5\)$"),
         ({"variant": "t-diffrec"}, {"sampling_noise": True}, "sampling_noise must be False for a forecast"),
     ],
 )

@@ -44,7 +44,7 @@ def export(
     write = _WRITERS.get(out.suffix)
     if write is None:
         raise typer.BadParameter(f"{str(out)!r} must end in {' or '.join(_WRITERS)}", param_hint="--out")
-    require_place(out)
+    require_place(out, model)
     fitted = load_model(model, "cpu")
     write(fitted, out, k, exclude_seen=not include_seen, check=check)
     items = fitted.train_.shape[1]

@@ -93,7 +93,7 @@ def fit(
     diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
     """
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
-    require_place(out)
+    require_place(out, file, valid)
     train, held_out = _read(Source(file, user, item, timestamp, value, part), valid, quiet=quiet)
 
     started = time.perf_counter()

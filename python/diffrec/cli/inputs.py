@@ -144,8 +144,11 @@ def steering(given: Sequence[str] | None, ids: Ids) -> dict[int | str, float] | 
     return weights
 
 
-def require_place(path: Path) -> None:
-    """Refuse a file that could not be written, before any work is done."""
+def require_place(path: Path, *read: Path | None) -> None:
+    """Refuse a file that could not be written, or that is one of those to be read, before any work is done."""
+    for file in read:
+        if file is not None and path.exists() and file.exists() and path.samefile(file):
+            raise ValueError(f"{path} is what is to be read, and would be lost; name another file to write")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file")
     folder = next(one for one in path.absolute().parents if one.exists())

@@ -67,7 +67,7 @@ def evaluate(
     cuts = whole_numbers(k, "--k")
     if per_user is not None:
         table_format(per_user)
-        require_place(per_user)
+        require_place(per_user, model, test, seen)
     fitted = load_model(model, device)
     later, masked = read_test(Source(test, user, item, timestamp, value, part), seen)
     relevant, left_out = known_part(later, fitted.train_, test)
@@ -140,7 +140,7 @@ def compare(
     chosen = _variants(variants, settings, device)
     if out is not None:
         table_format(out)
-        require_place(out)
+        require_place(out, file)
     where = {} if device is None else {"device": device}
     data = Source(file, user, item, timestamp, value).read()
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)

@@ -79,7 +79,7 @@ def recommend(
         )
     if out is not None:
         table_format(out)
-        require_place(out)
+        require_place(out, model, histories)
     fitted = load_model(model, device)
     known = fitted.train_
     people: Interactions | IdArray

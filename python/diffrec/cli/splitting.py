@@ -53,7 +53,7 @@ def split(
     files = {name: out / f"{name}{ending}" for name in PARTS}
     for one in files.values():
         table_format(one)
-        require_place(one)
+        require_place(one, file)
     data = Source(file, user, item, timestamp, value).read()
     if isinstance(data, Split):
         raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")

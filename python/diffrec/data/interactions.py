@@ -332,7 +332,7 @@ class Interactions:
         matrix, times = assemble(rows, columns, values, times, (len(users), len(items)))
         if not matrix.nnz and not allow_empty:
             raise ValueError(f"there are no interactions: {len(values)} entries, none above 0")
-        info = {name: np.asarray(column) for name, column in (item_info or {}).items()}
+        info = {name: _facts(column) for name, column in (item_info or {}).items()}
         for name, column in info.items():
             if column.shape[:1] != (len(items),):
                 raise ValueError(f"item_info[{name!r}] must have one entry per item, {len(items)}, not {column.shape}")
@@ -521,3 +521,10 @@ def _rows(ids: Coded, known: Ids | ArrayLike | None, name: str) -> tuple[NDArray
         return ids.codes, Ids.trusted(ids.distinct, name)
     given = catalogue(known, name)
     return given.rows_of(ids), given
+
+
+def _facts(column: ArrayLike) -> NDArray[Any]:
+    facts = np.asarray(column)
+    # pandas has text in arrays of objects.
+    text = facts.dtype.kind in "OT" and all(isinstance(fact, str) for fact in facts.flat)
+    return facts.astype(np.str_) if text else facts

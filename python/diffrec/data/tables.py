@@ -121,12 +121,7 @@ def text_table(stream: IO[str], suffix: str = ".csv") -> Append:
             lineterminator="\n",
         )
         if first:
-            writer.writerow(
-                [
-                    f"{name}:{'float' if c.dtype.kind == 'f' else 'token'}" if inter else name
-                    for name, c in block.items()
-                ]
-            )
+            writer.writerow([f"{name}:{_kind(name, c)}" if inter else name for name, c in block.items()])
             first = False
         if inter:
             _refuse_breaks(block)
@@ -139,6 +134,11 @@ def text_table(stream: IO[str], suffix: str = ".csv") -> Append:
 def _text(path: Path, suffix: str) -> Iterator[Append]:
     with path.open("w", newline="", encoding="utf-8") as stream:
         yield text_table(stream, suffix)
+
+
+def _kind(name: str, column: NDArray[Any]) -> str:
+    """What RecBole calls a column's values: ids are tokens, even where they are numbers."""
+    return "float" if column.dtype.kind in "fiu" and name not in ("user", "item") else "token"
 
 
 def _cells(column: NDArray[Any]) -> list[Any]:

@@ -230,7 +230,10 @@ class DiffRec(ReverseChain):
         """What the objective looks at: histories in the order of time, or vectors x_0."""
         if self._forecasting:
             if histories.timestamps is None and len(histories):
-                raise ValueError("objective='forecast' needs timestamps, and these interactions have none")
+                raise ValueError(
+                    "objective='forecast' needs timestamps, and these interactions have none: "
+                    "give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
+                )
             return Timeline(histories)
         return self._inputs_of(histories)
 

@@ -27,7 +27,12 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
     if sparse.issparse(data) or isinstance(data, np.ndarray):
         return Interactions.from_csr(data, allow_empty=allow_empty)
     if is_frame(data):
-        return Interactions.from_frame(data)
+        try:
+            return Interactions.from_frame(data)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}: {error}; columns are named in Interactions.from_frame(frame, user=, item=)"
+            ) from None
     if hasattr(data, "__dlpack__"):
         return Interactions.from_csr(_matrix(data), allow_empty=allow_empty)
     raise TypeError(f"{name} must be Interactions, a user x item matrix or a data frame, got {type(data).__name__}")

@@ -164,7 +164,8 @@ class ReverseChain(TrainedRecommender):
         chains : int
             How many, at least 2.
         forward_steps, sampling_noise : optional
-            In place of the settings of these names; a fit does not depend on them.
+            In place of the settings of these names; a fit does not depend on them. Where neither the settings nor
+            these ask for noise, T' is T.
         seed : int, optional
             Draws the noise; by default the setting.
         exclude_seen, allow, deny
@@ -227,6 +228,8 @@ class ReverseChain(TrainedRecommender):
     def _noise(self, forward_steps: int | None, sampling_noise: bool | None) -> tuple[int, bool]:
         """The noise at inference to use, checked to be some."""
         s = self.settings
+        if forward_steps is None and sampling_noise is None and not (s.forward_steps or s.sampling_noise):
+            forward_steps = s.steps
         steps = s.forward_steps if forward_steps is None else whole(0, s.steps)("forward_steps", forward_steps)
         sampling = s.sampling_noise if sampling_noise is None else flag("sampling_noise", sampling_noise)
         if not self._model.process.noisy:
