@@ -82,6 +82,7 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.Monke
     ("arguments", "words"),
     [
         ({"variants": ["difrec"]}, "did you mean 'diffrec'"),
+        ({"variants": {"mine": {"l2": 1.0}}}, "got 'mine'; a name of your own needs variant= among its settings"),
         ({"variants": []}, "at least one"),
         ({"seeds": 0}, "seeds must be at least 1, got 0"),
         ({"metric": "auc"}, "metric must be one of"),

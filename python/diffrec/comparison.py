@@ -271,7 +271,10 @@ def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> d
     for values in settings.values():
         names = (AUTO, *VARIANTS)
         if values["variant"] not in names:
-            hint = nearest(values["variant"], names)
+            own = isinstance(variants, Mapping) and values["variant"] in variants
+            hint = (
+                "; a name of your own needs variant= among its settings" if own else nearest(values["variant"], names)
+            )
             raise ValueError(f"variants must be of {', '.join(names)}, got {values['variant']!r}{hint}")
     return settings
 
