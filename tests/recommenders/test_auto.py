@@ -1,6 +1,7 @@
 """fit without a variant: what it chooses, says and leaves alone."""
 
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,9 @@ def test_named_settings_leave_nothing_to_choose() -> None:
 def test_impossible_budgets(budget: object, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         diffrec.fit(walks(), budget=budget)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("named", [{"variant": "ease"}, {"dims": (4,)}, {"preset": "paper/ml-1m_clean"}])
+def test_a_budget_is_refused_where_there_is_nothing_to_choose(named: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="budget is the time for choosing a variant, got '5s' where a variant"):
+        diffrec.fit(walks(), budget="5s", **named)

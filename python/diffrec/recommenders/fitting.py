@@ -11,6 +11,7 @@ from diffrec.recommenders.variants import VARIANTS, known, make
 from diffrec.training import Callback
 
 AUTO = "auto"
+_BUDGET = "10min"
 
 
 def fit(
@@ -23,7 +24,7 @@ def fit(
     seed: int = 0,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
-    budget: str | float | datetime.timedelta = "10min",
+    budget: str | float | datetime.timedelta = _BUDGET,
     **settings: Any,
 ) -> Recommender:
     """Fit a recommender.
@@ -57,7 +58,7 @@ def fit(
         Called with every epoch's record.
     budget : str, number or timedelta
         Time that ``"auto"`` may take, as ``"90s"``, ``"5min"``, ``"1h"`` or in seconds. It is a limit to what is begun,
-        not an alarm clock.
+        not an alarm clock. Where there is nothing to search for it is refused.
     **settings
         The variant's settings.
 
@@ -84,8 +85,11 @@ def fit(
     named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks}
     seconds = duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
-    if variant != AUTO:
-        return make(variant, preset, **(settings | named)).fit(data, valid)
-    if preset is not None or settings:
-        return make("diffrec", preset, **(settings | named)).fit(data, valid)
-    return choose_and_fit(data, valid, seconds, named)
+    if variant == AUTO and preset is None and not settings:
+        return choose_and_fit(data, valid, seconds, named)
+    if budget != _BUDGET:
+        raise ValueError(
+            f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "
+            "leave it out, or search this variant's settings by diffrec.tune"
+        )
+    return make("diffrec" if variant == AUTO else variant, preset, **(settings | named)).fit(data, valid)
