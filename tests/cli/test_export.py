@@ -1,12 +1,15 @@
 """``diffrec export``."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import onnxruntime
+import pytest
 import torch
 
 import diffrec
+from diffrec.cli import exporting
 from support.commands import fail, leftovers, succeed
 
 
@@ -40,3 +43,17 @@ def test_bad_input(folder: Path) -> None:
     assert "LightGCN cannot be exported" in fail(1, "export", "graph.diffrec", "--out", "model.onnx")
     assert leftovers(folder) == []
     assert not Path("model.onnx").exists()
+
+
+def test_what_an_earlier_export_left_is_not_counted(folder: Path) -> None:
+    Path("model.onnx.data").write_bytes(bytes(1000))
+    told = json.loads(succeed("export", "model.diffrec", "--out", "model.onnx", "--no-check", "--json"))
+    assert told["bytes"] == Path("model.onnx").stat().st_size
+
+
+def test_both_files_of_large_weights_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("model.onnx.data").write_bytes(bytes(1000))
+    monkeypatch.setitem(exporting._WRITERS, ".onnx", partial(diffrec.export.onnx, external_data=True))
+    told = json.loads(succeed("export", "model.diffrec", "--out", "model.onnx", "--no-check", "--json"))
+    sizes = [Path(name).stat().st_size for name in ("model.onnx", "model.onnx.data")]
+    assert told["bytes"] == sum(sizes)

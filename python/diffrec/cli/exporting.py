@@ -46,11 +46,14 @@ def export(
         raise typer.BadParameter(f"{str(out)!r} must end in {' or '.join(_WRITERS)}", param_hint="--out")
     require_place(out, model)
     fitted = load_model(model, "cpu")
+    # Where large weights go; what an earlier export left there is none of this one's.
+    beside = Path(f"{out}.data")
+    earlier = beside.stat().st_ino if beside.is_file() else None
     write(fitted, out, k, exclude_seen=not include_seen, check=check)
     items = fitted.train_.shape[1]
-    # Large weights are in a second file.
-    written = [file for file in (out, Path(f"{out}.data")) if file.is_file()]
-    count = sum(file.stat().st_size for file in written)
+    count = out.stat().st_size
+    if beside.is_file() and beside.stat().st_ino != earlier:
+        count += beside.stat().st_size
     show(
         f"{out}: the best {k} of {items:,} items ({size(count)})",
         {"file": str(out), "bytes": count, "k": k, "items": items, "exclude_seen": not include_seen},
