@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from diffrec.checks import nearest, whole
 from diffrec.data import Interactions, Split
-from diffrec.data._checks import nearest
 from diffrec.data.frames import make_frame
 from diffrec.evaluation import Report, parse_metric
 from diffrec.recommenders import VARIANTS, fit
-from diffrec.recommenders.fitting import AUTO
-from diffrec.recommenders.inputs import as_interactions
-from diffrec.recommenders.settings import whole
+from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.histories import as_interactions
 from diffrec.training import PeakMemory, resolve_device
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")

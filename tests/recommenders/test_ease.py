@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from diffrec import EASE, Interactions, Split
-from diffrec.recommenders import ease
+from diffrec.recommenders.rivals import ease
 from support.rivals import counts
 
 MATRIX = counts()

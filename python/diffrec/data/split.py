@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._checks import finite, one_of
+from diffrec.checks import one_of, real
 from diffrec.data._csr import assemble
 from diffrec.data._reshape import owners_of
 from diffrec.data.files import part_times, read_split
@@ -68,9 +68,9 @@ class Split(NamedTuple):
 
 def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
     """Part each user's interactions; :meth:`Interactions.split` says how."""
-    one_of("by", by, WAYS)
-    valid = finite("valid", valid, 0, 1, open_high=True)
-    test = finite("test", test, 0, 1, open_high=True)
+    one_of(WAYS)("by", by)
+    valid = real(0, 1, open_high=True)("valid", valid)
+    test = real(0, 1, open_high=True)("test", test)
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
     if by != "random" and data.timestamps is None:

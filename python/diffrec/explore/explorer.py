@@ -187,7 +187,7 @@ class Explorer:
         }
 
     def _steps(self, whose: Any, k: int, choice: Mapping[str, Any]) -> list[list[int]]:
-        if not isinstance(self.model, DiffRec) or not self.model._has_chain:
+        if not isinstance(self.model, DiffRec) or not self.model.has_chain:
             return []
         return [
             [row for row in rows if row >= 0]
