@@ -69,6 +69,22 @@ def test_values_count_only_where_asked() -> None:
     assert not np.allclose(DiffRec(**SMALL, binarize=False).fit(doubled).score(), ones.score())
 
 
+@pytest.mark.parametrize("form", [{}, {"predict": "eps"}, {"groups": 2, "latent_dims": (4,)}], ids=str)
+def test_a_users_noise_is_the_same_whoever_else_is_asked(form: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = {"noise_scale": 0.5, "noise_max": 0.5, "forward_steps": 3, "sampling_noise": True}
+    model = DiffRec(**SMALL, **noise, **form).fit(DATA)
+    together = model.recommend(k=5, exclude_seen=False)
+    for asked in ([4], [9, 4, 17], list(range(29, 2, -1))):
+        some = model.recommend(asked, k=5, exclude_seen=False)
+        np.testing.assert_array_equal(some.items, together.items[asked])
+        np.testing.assert_allclose(some.scores, together.scores[asked], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(
+        model.recommend(DATA.take([8, 3]), k=5, exclude_seen=False).items, together.items[[8, 3]]
+    )
+    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 7)
+    np.testing.assert_array_equal(model.recommend(k=5, exclude_seen=False).items, together.items)
+
+
 def test_noise_at_inference_is_drawn_from_the_seed() -> None:
     plain = DiffRec(**SMALL, noise_scale=0.5, noise_max=0.5).fit(DATA)
     for noisy in ({"forward_steps": 3}, {"sampling_noise": True}):

@@ -237,7 +237,10 @@ def _time_left(deadline: float) -> float:
 
 
 def _ordered(data: Interactions) -> bool:
-    return data.timestamps is not None and bool(np.ptp(data.timestamps) > 0)
+    """Whether there is an order to learn from: times that differ, and a history that can be cut."""
+    if data.timestamps is None or np.ptp(data.timestamps) == 0:
+        return False
+    return bool(np.diff(data.matrix.indptr).max(initial=0) >= 2)
 
 
 def newest_held_out(data: Interactions, share: float, seed: int) -> tuple[Interactions, Interactions]:

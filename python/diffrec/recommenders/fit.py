@@ -87,7 +87,7 @@ def fit(
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
         return choose_and_fit(data, valid, seconds, named)
-    if budget != _BUDGET:
+    if seconds != duration("budget", _BUDGET):
         raise ValueError(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "
             "leave it out, or search this variant's settings by diffrec.tune"
