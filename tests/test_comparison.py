@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import diffrec
-from diffrec import Interactions, Recommender
+from diffrec import Interactions, Recommender, Split
 from diffrec.comparison import bootstrap_interval
 from diffrec.recommenders import VARIANTS
 
@@ -84,6 +84,27 @@ def test_short_histories_leave_no_validation() -> None:
     split = short.split(by="leave-last", valid=0.0)
     table = diffrec.compare(split, {"popularity": {}, "multidae": {"epochs": 1, "dims": (4,), "latent": 2}}, seeds=1)
     assert {row.name for row in table} == {"popularity", "multidae"}
+
+
+def test_the_next_basket_is_another_question() -> None:
+    """Whoever took an item takes it again: only where repeats count can that be found."""
+    users, items = np.repeat(np.arange(30), 3), np.tile(np.arange(3), 30)
+    items = (items + users) % 11
+    train = Interactions.from_arrays(users, items, timestamp=np.tile(np.arange(3), 30), items=np.arange(11))
+    test = Interactions.from_arrays(
+        np.repeat(np.arange(30), 2),
+        np.concatenate([[u % 11, (u + 5) % 11] for u in range(30)]),
+        users=train.users,
+        items=train.items,
+    )
+    split = Split(train, train.where(np.zeros(len(train), dtype=bool)), test)
+    found, again = (
+        diffrec.compare(split, ["ease"], exclude_seen=exclude, k=[3], metric="recall@3") for exclude in (True, False)
+    )
+    model = diffrec.fit(train, variant="ease")
+    assert found.best.means["recall@3"] == model.evaluate(test, k=3)["recall@3"]
+    assert again.best.means["recall@3"] == model.evaluate(test, exclude_seen=False, k=3)["recall@3"]
+    assert model.evaluate(test, k=3).repeats_left_out == 30
 
 
 def test_a_seed_among_the_settings_is_the_one_taken() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from diffrec.checks import nearest, whole
+from diffrec.checks import flag, nearest, whole
 from diffrec.data import Interactions, Split
 from diffrec.data.frames import make_frame
-from diffrec.evaluation import Report, parse_metric
+from diffrec.evaluation import LIST_METRICS, Report, parse_metric
 from diffrec.recommenders import VARIANTS, fit
 from diffrec.recommenders.fit import AUTO
 from diffrec.recommenders.histories import as_interactions
@@ -151,6 +151,7 @@ def compare(
     metric: str = "ndcg@20",
     k: Sequence[int] = (10, 20),
     by: str | None = None,
+    exclude_seen: bool = True,
     device: str = "auto",
     progress: bool = True,
 ) -> Comparison:
@@ -170,6 +171,9 @@ def compare(
         Cuts to report.
     by : {"time", "random", "leave-last"}, optional
         How to split; by default ``"time"`` where there are timestamps.
+    exclude_seen : bool
+        Compare by what users discover; False asks for the next basket, in which what a user had before counts. See
+        ``Recommender.evaluate``.
     device : str
         Where to fit.
     progress : bool
@@ -198,7 +202,8 @@ def compare(
     """
     seeds = whole(1)("seeds", seeds)
     cut = metric_cut(metric)
-    settings = _settings_of(variants)
+    repeats = "exclude" if flag("exclude_seen", exclude_seen) else "include"
+    settings = {label: {"repeats": repeats, **values} for label, values in _settings_of(variants).items()}
     split = data if isinstance(data, Split) else _split(as_interactions(data, "data"), by)
     cuts = sorted({*k, cut})
 
@@ -226,8 +231,8 @@ def metric_cut(metric: str) -> int:
         When it is unknown, or no metric of each user.
     """
     name, cut = parse_metric(metric)
-    if name == "coverage":
-        raise ValueError("metric must be one that each user has, got 'coverage', which is one of all lists together")
+    if name in LIST_METRICS:
+        raise ValueError(f"metric must be one that each user has, got {name!r}, which is one of all lists together")
     return cut
 
 
@@ -295,7 +300,8 @@ def _runs(
         with PeakMemory(resolve_device(device)) as peak:
             model = fit(split.train, valid=valid, **{"seed": seed, "device": device, "progress": False, **settings})
         seconds = time.perf_counter() - started
-        report = model.evaluate(split.test, seen=valid, k=cuts)
+        exclude = settings["repeats"] == "exclude"
+        report = model.evaluate(split.test, seen=valid if exclude else None, exclude_seen=exclude, k=cuts)
         _log.info("%r, seed %d: %s", model, seed, ", ".join(f"{name} {report[name]:.4f}" for name in _shown(cuts)))
         yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
         bar.update(seeds if alone else 1)

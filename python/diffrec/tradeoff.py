@@ -83,7 +83,7 @@ def tradeoff(
     bits, vectors = self_information(train.matrix), model._item_vectors().cpu().numpy()
     rows = []
     for kind, weight, guidance in wishes:
-        ranked, _ = model._ranked(train, users, k, masked, None, guidance)
+        ranked, _ = model._ranked(train, users, k, masked, guidance=guidance)
         report = measure(ranked, relevant.matrix[users], train.users.ids[users], [k])
         rows.append(
             {

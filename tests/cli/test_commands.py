@@ -107,7 +107,7 @@ def test_split_then_fit_then_evaluate(folder: Path, data: diffrec.Interactions) 
 
 def test_evaluate_counts_what_the_model_does_not_know(folder: Path, data: diffrec.Interactions) -> None:
     rows = [
-        (data.users[0], data.items[data.matrix[[1]].indices[0]]),
+        (data.users[0], np.setdiff1d(data.items.ids, data.items[data.matrix[[0]].indices])[0]),
         ("stranger", data.items[0]),
         (data.users[0], "new"),
     ]

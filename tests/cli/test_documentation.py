@@ -35,7 +35,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     monkeypatch.chdir(tmp_path)
     numbered = diffrec.Interactions.from_csr(data.matrix, data.timestamps)
     numbered.write("ratings.csv")
-    for name, part in zip(("train", "valid", "test"), numbered.split(), strict=True):
+    split = numbered.split()
+    for name, part in zip(("train", "valid", "test"), split, strict=True):
         part.write(f"{name}.csv")
     numbered.take([3, 4]).write("newcomers.csv")
     Path("some.txt").write_text("12\n57\n")
@@ -43,7 +44,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
         "buyer,thing,bought,amount\n1,2,2026-01-31,3\n2,3,2026-02-01T10:00,1\n2,2,2026-01-01,1\n"
     )
     Path("bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
-    diffrec.fit(numbered, variant="popularity").save("model.diffrec")
+    diffrec.fit(split.train, variant="popularity").save("model.diffrec")
     diffrec.fit(numbered, dims=(4,), epochs=1, holdout=0, progress=False).save("guided.diffrec")
 
     fit = diffrec.fit

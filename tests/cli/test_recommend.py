@@ -145,7 +145,8 @@ def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
         (["--users", "ratings.csv"], 1, r"unknown user id.*\(for the ids in a file of that name write @ratings\.csv\)"),
         (["--users", "@gone.txt"], 1, "gone.txt does not exist; @FILE names a file with one id on each line"),
         (["--users", ","], 1, "',' names no user; write ids separated by commas"),
-        (["--deny", "nothing"], 1, "unknown item id 'nothing'"),
+        (["--allow", "nothing"], 1, "unknown item id 'nothing'"),
+        (["--unknown", "guess"], 1, "unknown must be one of 'error', 'skip', 'popular', got 'guess'"),
         (["--histories", "gone.csv"], 1, "gone.csv does not exist"),
         (["--user", "who"], 2, "only --histories has columns; --users names the people"),
         (["--users", "a", "--histories", "b.csv"], 2, "give one of the two, not both"),
@@ -173,3 +174,14 @@ def test_a_file_that_cannot_hold_the_ids_is_left_as_it_was(folder: Path) -> None
     assert said == "error: user 'a\\tb' has a tab or line break, which a .inter file cannot hold; write .csv\n"
     assert (folder / "top.inter").read_text() == "before"
     assert leftovers(folder) == []
+
+
+def test_people_and_items_the_model_does_not_know(folder: Path, data: diffrec.Interactions) -> None:
+    known = str(data.users[3])
+    listed = succeed("recommend", "model.diffrec", "--users", f"stranger,{known}", "--unknown", "skip", "--k", 2)
+    assert [line.partition(",")[0] for line in listed.splitlines()] == ["user", known, known]
+    popular = succeed("recommend", "model.diffrec", "--users", f"stranger,{known}", "--unknown", "popular", "--k", 1)
+    assert popular.splitlines()[1].startswith("stranger,")
+    result = run("recommend", "model.diffrec", "--users", known, "--deny", f"gone,{data.items[1]}")
+    assert result.exit_code == 0
+    assert "--deny: 1 items that the model does not know, such as 'gone'" in result.stderr

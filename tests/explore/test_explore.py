@@ -106,6 +106,12 @@ def test_searches_find_beginnings_first(server: Server) -> None:
     assert len(ask(server, "api/users")) == 20
 
 
+def test_what_was_taken_may_be_asked_for_again(server: Server, model: diffrec.Recommender) -> None:
+    answer = ask(server, "api/recommend", {"user": 3, "k": 9, "again": True})
+    expected = model.recommend(DATA.users[3], k=9, exclude_seen=False)
+    assert [one["row"] for one in answer["top"]] == expected.item_rows[0].tolist()
+
+
 def test_what_drops_out_on_the_way_keeps_its_name_and_facts(server: Server) -> None:
     answer = ask(server, "api/recommend", {"user": 3, "k": 5, "diversity": 6})
     listed = {one["row"] for one in answer["top"]}
@@ -129,6 +135,7 @@ def test_what_drops_out_on_the_way_keeps_its_name_and_facts(server: Server) -> N
         ({"user": 1, "deny": [-1]}, "deny must be"),
         ({"user": 1, "steer": [3]}, "steer must be a list of pairs"),
         ({"user": 1, "novelty": "much"}, "novelty must be a number, got 'much'"),
+        ({"user": 1, "again": "yes"}, "again must be True or False, got 'yes'"),
         ([1], "the request must be a JSON object"),
     ],
 )

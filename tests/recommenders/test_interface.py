@@ -110,11 +110,16 @@ def test_strangers_get_what_known_users_with_their_history_get(model: Recommende
     np.testing.assert_allclose(known.scores, model.recommend([4, 5], k=4).scores, rtol=1e-5, atol=1e-6)
 
 
-def test_strangers_may_know_fewer_items_but_none_that_are_new(model: Recommender) -> None:
+def test_strangers_may_know_fewer_items_and_new_ones_are_left_out(model: Recommender) -> None:
     fewer = Interactions.from_arrays(["x", "x"], [2, 4], timestamp=[1, 2])
-    assert model.recommend(fewer, k=3).items.shape == (1, 3)
-    with pytest.raises(ValueError, match="unknown item.*99"):
-        model.recommend(Interactions.from_arrays(["x"], [99], timestamp=[1]))
+    expected = model.recommend(fewer, k=3)
+    assert expected.items.shape == (1, 3)
+    more = Interactions.from_arrays(["x", "x", "x"], [2, 4, 99], timestamp=[1, 2, 0])
+    with pytest.warns(UserWarning, match="users: 1 of 3 interactions are with items .* such as 99: left out"):
+        found = model.recommend(more, k=3)
+    np.testing.assert_array_equal(found.items, expected.items)
+    with pytest.raises(ValueError, match="does not know, such as 99"):
+        model.recommend(more, k=3, strict=True)
 
 
 def test_allow_and_deny(model: Recommender) -> None:
@@ -152,24 +157,34 @@ def test_a_seed_decides_everything(model: Recommender) -> None:
 
 def test_evaluation_ranks_by_held_out_items(model: Recommender) -> None:
     relevant = np.zeros((USERS, ITEMS))
-    relevant[0, [0, 2, 4, 6, 8, 10]] = 1  # those user 0 has are masked, the two left are its best
+    relevant[0, [0, 2, 4, 6, 8, 10]] = 1  # those user 0 has are neither ranked nor relevant, the two left are its best
     report = model.evaluate(relevant, k=[2, 12])
+    assert report.repeats_left_out == 4
+    assert "4 interactions with items that the users had before left out" in str(report)
     assert report.users.tolist() == [0]
     assert report.users_without_relevant == USERS - 1
     if personal(model):
         assert report["precision@2"] == 1
-    assert report["recall@12"] == pytest.approx(2 / 6)
+    assert report["recall@12"] == 1
+    again = model.evaluate(relevant, exclude_seen=False, k=[2, 12])
+    assert again["recall@12"] == 1
+    assert again.repeats_left_out == 0
     assert set(report.per_user) >= {"ndcg@2", "recall@12", "recall_truncated@2", "mrr@2", "hit_rate@2"}
     masked = np.zeros((USERS, ITEMS))
-    masked[0, [0, 2, 4, 6, 8, 10]] = 1
-    assert model.evaluate(relevant, seen=masked, k=2)["recall@2"] == 0
+    masked[0, np.flatnonzero((relevant[0] > 0) & (DATA.matrix[[0]].toarray()[0] == 0))[0]] = 1
+    assert model.evaluate(relevant, seen=masked, k=2).repeats_left_out == 5
+    for nothing in (DATA, relevant * (DATA.matrix.toarray() > 0)):
+        with pytest.raises(ValueError, match="of test are with items that the user had before"):
+            model.evaluate(nothing)
+    with pytest.raises(ValueError, match="seen names what is not to be ranked"):
+        model.evaluate(relevant, seen=masked, exclude_seen=False)
     assert "recall@12" not in str(report)
     assert "recall " in str(report)
 
 
 def test_evaluation_matches_ids_and_counts_the_unknown(model: Recommender) -> None:
     other = Interactions.from_arrays([0, 0, 777, 1], [0, 888, 0, 1])
-    report = model.evaluate(other)
+    report = model.evaluate(other, exclude_seen=False)
     assert report.users.tolist() == [0, 1]
     assert report.interactions_left_out == 2
     assert "2 interactions of unknown" in str(report)
@@ -189,8 +204,8 @@ def test_unknown_user_or_item(model: Recommender) -> None:
         with pytest.raises(ValueError, match="unknown user.*99"):
             call()
     for argument in ("allow", "deny"):
-        with pytest.raises(ValueError, match="unknown item.*99"):
-            model.recommend(**{argument: [99]})
+        with pytest.raises(ValueError, match=f"{argument}: 1 of 2 items .* does not know, such as 99"):
+            model.recommend(**{argument: [3, 99]}, strict=True)
 
 
 def test_a_test_matrix_of_another_shape(model: Recommender) -> None:
@@ -202,7 +217,7 @@ def test_a_test_matrix_of_another_shape(model: Recommender) -> None:
 
 def test_frames_go_in(model: Recommender) -> None:
     frame = pd.DataFrame({"user_id": [0, 1], "item_id": [2, 3], "timestamp": [1, 2]})
-    assert len(model.evaluate(frame).users) == 2
+    assert len(model.evaluate(frame, exclude_seen=False).users) == 2
 
 
 def test_result_as_frame(model: Recommender) -> None:

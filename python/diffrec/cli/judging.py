@@ -37,6 +37,7 @@ def evaluate(
             readable=False,
         ),
     ] = None,
+    include_seen: options.IncludeSeen = False,
     k: options.Cuts = "10,20",
     per_user: Annotated[
         Path | None,
@@ -63,6 +64,7 @@ def evaluate(
     --------
     diffrec evaluate model.diffrec test.csv
     diffrec evaluate model.diffrec test.csv --seen valid.csv --k 5,50 --json
+    diffrec evaluate model.diffrec test.csv --include-seen
     """
     cuts = whole_numbers(k, "--k")
     if per_user is not None:
@@ -76,7 +78,12 @@ def evaluate(
         say_left_out(unknown, seen or test, quiet=quiet)
     else:
         masked = None
-    report = replace(fitted.evaluate(relevant, seen=masked, k=cuts), interactions_left_out=left_out)
+    if include_seen and masked is not None:
+        if seen is not None:
+            raise typer.BadParameter("names what is not to be ranked: --include-seen ranks all", param_hint="--seen")
+        masked = None
+    report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts)
+    report = replace(report, interactions_left_out=left_out)
     if per_user is not None:
         with table_file(per_user) as append:
             append({"user": report.users, **report.per_user})
@@ -85,6 +92,7 @@ def evaluate(
         "users": len(report.users),
         "users_without_relevant": report.users_without_relevant,
         "interactions_left_out": report.interactions_left_out,
+        "repeats_left_out": report.repeats_left_out,
     }
     show(str(report), values, as_json=as_json)
 
@@ -110,6 +118,7 @@ def compare(
     metric: options.Metric = "ndcg@20",
     k: options.Cuts = "10,20",
     by: options.By = None,
+    include_seen: options.IncludeSeen = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -141,8 +150,9 @@ def compare(
     if out is not None:
         table_format(out)
         require_place(out, file)
-    where = {} if device is None else {"device": device}
+    where: dict[str, Any] = {} if device is None else {"device": device}
     data = Source(file, user, item, timestamp, value).read()
+    where["exclude_seen"] = not include_seen
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
     columns = table.columns()
     if out is not None:

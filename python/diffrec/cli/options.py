@@ -129,6 +129,13 @@ Diversity = Annotated[
     float,
     typer.Option(metavar="WEIGHT", help="Push the items of a list apart; slower.", rich_help_panel=_GUIDANCE),
 ]
+IncludeSeen = Annotated[
+    bool,
+    typer.Option(
+        "--include-seen",
+        help="Ask what users take next, whether they had it before or not; without it, what they discover.",
+    ),
+]
 Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
 

@@ -97,7 +97,7 @@ def known_part(data: Interactions, like: Interactions, file: Path) -> tuple[Inte
 
 
 def picked(text: str | None, ids: Ids) -> IdArray | None:
-    """Read ids as ``--users``, ``--allow`` and ``--deny`` take them.
+    """Read ids as ``--users`` takes them.
 
     Raises
     ------
@@ -106,18 +106,61 @@ def picked(text: str | None, ids: Ids) -> IdArray | None:
     """
     if text is None:
         return None
-    listed = _lines(text[1:]) if text.startswith("@") else [part.strip() for part in text.split(",")]
-    written = [entry for entry in listed if entry]
-    if not written:
-        raise ValueError(f"{text!r} names no {ids.name}; write ids separated by commas, or @FILE with one on each line")
-    wanted: NDArray[np.str_] = np.array(written, dtype=np.str_)
-    rows = _as_text(ids).find(wanted)
+    written, rows = _written(text, ids)
     if rows.min() < 0:
         unknown = written[int(np.argmax(rows < 0))]
         hint = f" (for the ids in a file of that name write @{text})" if Path(text).is_file() else ""
         raise ValueError(f"unknown {ids.name} id {unknown!r}; the model's are such as {ids[0]!r}{hint}")
     known: IdArray = ids[rows]
     return known
+
+
+def picked_with_strangers(text: str | None, ids: Ids) -> IdArray | None:
+    """Read ids as ``picked`` does, known or not, of the kind that the known ones are.
+
+    Raises
+    ------
+    ValueError
+        When one cannot be of that kind, or there are none.
+    """
+    if text is None:
+        return None
+    written, _ = _written(text, ids)
+    if ids.ids.dtype.kind == "U":
+        return np.array(written, dtype=np.str_)
+    try:
+        return np.array(written).astype(np.int64)
+    except ValueError:
+        raise ValueError(f"{ids.name} ids are integers here, got {text!r}") from None
+
+
+def known_items(text: str | None, items: Ids, option: str, *, quiet: bool) -> IdArray | None:
+    """Read ids as ``--allow`` and ``--deny`` take them; those that the model does not know are counted and left out.
+
+    Raises
+    ------
+    ValueError
+        When nothing is left that is allowed, or there are none.
+    """
+    if text is None:
+        return None
+    written, rows = _written(text, items)
+    if rows.max() < 0 and option == "--allow":
+        return picked(text, items)  # which says so
+    strange = [one for one, row in zip(written, rows.tolist(), strict=True) if row < 0]
+    if strange:
+        note(f"{option}: {len(strange):,} items that the model does not know, such as {strange[0]!r}", quiet=quiet)
+    known: IdArray = items[rows[rows >= 0]]
+    return known
+
+
+def _written(text: str, ids: Ids) -> tuple[list[str], NDArray[np.int64]]:
+    """Ids as they are written, and their rows, -1 where one is unknown."""
+    listed = _lines(text[1:]) if text.startswith("@") else [part.strip() for part in text.split(",")]
+    written = [entry for entry in listed if entry]
+    if not written:
+        raise ValueError(f"{text!r} names no {ids.name}; write ids separated by commas, or @FILE with one on each line")
+    return written, _as_text(ids).find(np.array(written, dtype=np.str_))
 
 
 def steering(given: Sequence[str] | None, ids: Ids) -> dict[int | str, float] | None:

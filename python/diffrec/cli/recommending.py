@@ -13,7 +13,18 @@ from tqdm.auto import tqdm
 from diffrec import Interactions, Recommender, Top
 from diffrec.cli import options
 from diffrec.cli.output import json_lines, show
-from diffrec.cli.reading import Source, load_model, one_of_two, onto, picked, require_place, say_left_out, steering
+from diffrec.cli.reading import (
+    Source,
+    known_items,
+    load_model,
+    one_of_two,
+    onto,
+    picked,
+    picked_with_strangers,
+    require_place,
+    say_left_out,
+    steering,
+)
 from diffrec.data._encode import IdArray
 from diffrec.data.tables import Append, table_file, table_format, text_table
 from diffrec.recommenders.base import USER_BLOCK
@@ -43,6 +54,14 @@ def recommend(
             readable=False,
         ),
     ] = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="What becomes of --users that the model does not know: error, skip (left out) or popular (they get "
+            "what most users have).",
+        ),
+    ] = "error",
     allow: options.Allow = None,
     deny: options.Deny = None,
     include_seen: Annotated[
@@ -87,12 +106,13 @@ def recommend(
         people, left_out = onto(Source(histories, user, item, timestamp, value).interactions(), known.items)
         say_left_out(left_out, histories, quiet=quiet)
     else:
-        chosen = picked(users, known.users)
+        chosen = (picked if unknown == "error" else picked_with_strangers)(users, known.users)
         people = known.users.ids if chosen is None else chosen
     choice = {
+        "unknown": unknown,
         "exclude_seen": not include_seen,
-        "allow": picked(allow, known.items),
-        "deny": picked(deny, known.items),
+        "allow": known_items(allow, known.items, "--allow", quiet=quiet),
+        "deny": known_items(deny, known.items, "--deny", quiet=quiet),
         "steer": steering(steer, known.items),
         "novelty": novelty,
         "diversity": diversity,

@@ -1,6 +1,6 @@
 """Interactions: reading, checking, indexing, splitting and weighing them."""
 
-from diffrec.data._csr import Csr, binary, csr_arrays, empty_like, row_keys, union, unit_rows
+from diffrec.data._csr import Csr, binary, csr_arrays, empty_like, empty_matrix, row_keys, union, unit_rows, without
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 from diffrec.data.split import Split
@@ -18,8 +18,10 @@ __all__ = [
     "binary",
     "csr_arrays",
     "empty_like",
+    "empty_matrix",
     "row_keys",
     "time_weights",
     "union",
     "unit_rows",
+    "without",
 ]

@@ -177,9 +177,14 @@ def unit_rows(columns: NDArray[np.int64], width: int) -> Csr:
     return canonical(np.arange(n + 1), columns.astype(np.int32), np.ones(n, dtype=np.float32), (n, width))
 
 
+def empty_matrix(rows: int, columns: int) -> Csr:
+    """A matrix without entries."""
+    return cast(Csr, sparse.csr_array((rows, columns), dtype=np.float32))
+
+
 def empty_like(matrix: Csr) -> Csr:
     """A matrix of the same shape without entries."""
-    return cast(Csr, sparse.csr_array(matrix.shape, dtype=np.float32))
+    return empty_matrix(*matrix.shape)
 
 
 def union(one: Csr, other: Csr) -> Csr:
@@ -187,6 +192,17 @@ def union(one: Csr, other: Csr) -> Csr:
     both: Csr = sparse.csr_array(one + other)
     both.sort_indices()
     return both
+
+
+def without(matrix: Csr, other: Csr) -> Csr:
+    """The cells of a matrix that are not stored in another of its shape."""
+    rows, columns = matrix.shape
+    cells, taken = (np.repeat(np.arange(rows), np.diff(m.indptr)) * columns + m.indices for m in (matrix, other))
+    kept = ~np.isin(cells, taken)
+    if kept.all():
+        return matrix
+    ends = np.concatenate([[0], np.cumsum(kept)])
+    return canonical(ends[matrix.indptr], matrix.indices[kept], matrix.data[kept], (rows, columns))
 
 
 def row_keys(matrix: Csr) -> NDArray[np.int64]:

@@ -1,12 +1,15 @@
 """How good ranked lists are."""
 
-from diffrec.evaluation.beyond_accuracy import coverage, intra_list_diversity, novelty, self_information, share
-from diffrec.evaluation.report import METRICS, Report, measure, parse_metric
+from diffrec.evaluation.beyond_accuracy import coverage, gini, intra_list_diversity, novelty, self_information, share
+from diffrec.evaluation.report import LIST_METRICS, METRICS, Catalogue, Report, measure, parse_metric
 
 __all__ = [
+    "LIST_METRICS",
     "METRICS",
+    "Catalogue",
     "Report",
     "coverage",
+    "gini",
     "intra_list_diversity",
     "measure",
     "novelty",

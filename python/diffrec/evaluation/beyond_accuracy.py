@@ -1,4 +1,4 @@
-"""What ranked lists are besides right: novel, diverse, spread over the catalogue.
+"""Measures of ranked lists besides hits in their first places: novelty, diversity, how they spread over the items.
 
 Lists are ranked item rows, int (users, k), with -1 where a list is short; users without any item are left out of means.
 """
@@ -23,8 +23,12 @@ def self_information(histories: Csr) -> NDArray[np.float64]:
     array([0.4150375, 2.       ])
     """
     users, items = histories.shape
-    have = np.bincount(histories.indices, minlength=items)
-    bits: NDArray[np.float64] = -np.log2((have + 1) / (users + 2))
+    return surprise(np.bincount(histories.indices, minlength=items), users)
+
+
+def surprise(owners: NDArray[np.integer], users: int) -> NDArray[np.float64]:
+    """Return ``self_information`` from how many of the users have each item, (items,)."""
+    bits: NDArray[np.float64] = -np.log2((owners + 1) / (users + 2))
     return bits
 
 
@@ -36,8 +40,13 @@ def novelty(ranked: NDArray[np.integer], information: NDArray[np.float64]) -> fl
     >>> novelty(np.array([[0, 1], [1, -1]]), np.array([1.0, 3.0]))
     2.5
     """
+    return _mean(novelty_of(ranked, information))
+
+
+def novelty_of(ranked: NDArray[np.integer], information: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean ``self_information`` of each list, (users,); NaN for an empty one."""
     filled = ranked >= 0
-    return _mean_of_lists(np.where(filled, information[ranked], 0.0), filled)
+    return _means_of_lists(np.where(filled, information[ranked], 0.0), filled)
 
 
 def intra_list_diversity(ranked: NDArray[np.integer], vectors: NDArray[np.floating]) -> float:
@@ -55,10 +64,15 @@ def intra_list_diversity(ranked: NDArray[np.integer], vectors: NDArray[np.floati
     >>> intra_list_diversity(np.array([[0, 1], [0, 2]]), np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]]))
     0.5
     """
+    return _mean(diversity_of(ranked, vectors))
+
+
+def diversity_of(ranked: NDArray[np.integer], vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Mean of 1 - cosine over the pairs of each list, (users,); NaN for one without pairs."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, lengths, out=np.zeros_like(vectors, dtype=np.float64), where=lengths > 0)
     filled = ranked >= 0
-    found = []
+    found = np.full(len(ranked), np.nan)
     # A few users at a time: their items' vectors would be as large as all scores.
     for start in range(0, len(ranked), 64):
         inside = filled[start : start + 64]
@@ -66,9 +80,75 @@ def intra_list_diversity(ranked: NDArray[np.integer], vectors: NDArray[np.floati
         # The squared length of the sum is the sum over all pairs, items with themselves included.
         alike = np.square(listed.sum(axis=1)).sum(axis=1) - np.square(listed).sum(axis=(1, 2))
         pairs = inside.sum(axis=1) * (inside.sum(axis=1) - 1)
-        found.append(1.0 - alike[pairs > 0] / pairs[pairs > 0])
-    every = np.concatenate(found) if found else np.empty(0)
-    return float(every.mean()) if len(every) else float("nan")
+        found[start : start + 64] = 1.0 - np.divide(alike, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return found
+
+
+def hits_of(ranked: NDArray[np.integer], relevant: Csr) -> NDArray[np.bool_]:
+    """Mark the places of lists (users, k) whose items are stored in ``relevant`` (users, items).
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> hits_of(np.array([[2, 0, -1]]), sparse.csr_array(np.array([[0, 1, 1]])))
+    array([[ True, False, False]])
+    """
+    users, items = relevant.shape
+    cells = np.repeat(np.arange(users), np.diff(relevant.indptr)) * items + relevant.indices
+    wanted = np.arange(users)[:, None] * items + ranked
+    if len(cells) == 0:
+        return np.zeros(ranked.shape, dtype=np.bool_)
+    place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+    hits: NDArray[np.bool_] = (cells[place] == wanted) & (ranked >= 0)
+    return hits
+
+
+def average_precision(hits: NDArray[np.bool_], relevant: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Average precision of lists of k, (users,), from their hits (users, k) and how much is relevant, (users,).
+
+    Examples
+    --------
+    >>> average_precision(np.array([[True, False, True]]), np.array([5])).round(4)
+    array([0.5556])
+    """
+    k = hits.shape[1]
+    precisions = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
+    reachable = np.minimum(relevant, k)
+    total = (precisions * hits).sum(axis=1)
+    found: NDArray[np.float64] = np.full(len(hits), np.nan)
+    np.divide(total, reachable, out=found, where=reachable > 0)
+    return found
+
+
+def serendipity_of(
+    ranked: NDArray[np.integer], hits: NDArray[np.bool_], owners: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Hits of each list, each weighted by the share of items that more users have, over k: (users,).
+
+    Examples
+    --------
+    >>> serendipity_of(np.array([[0, 2]]), np.array([[True, True]]), np.array([9, 5, 1, 1]))
+    array([0.25])
+    """
+    more_popular = len(owners) - np.searchsorted(np.sort(owners), owners, side="right")
+    weight = more_popular / len(owners)
+    found: NDArray[np.float64] = (hits * weight[ranked]).sum(axis=1) / ranked.shape[1]
+    return found
+
+
+def gini(ranked: NDArray[np.integer], n_items: int) -> float:
+    """How unevenly the places of all lists are shared among the items: 0 for evenly, near 1 for a few items.
+
+    Examples
+    --------
+    >>> gini(np.array([[0, 1], [2, 3]]), 4), gini(np.array([[0], [0]]), 4)
+    (0.0, 0.75)
+    """
+    listed = np.sort(np.bincount(ranked[ranked >= 0], minlength=n_items)).astype(np.float64)
+    if listed.sum() == 0:
+        return float("nan")
+    rank = np.arange(1, n_items + 1)
+    return float(((2 * rank - n_items - 1) * listed).sum() / (n_items * listed.sum()))
 
 
 def coverage(ranked: NDArray[np.int32], n_items: int) -> float:
@@ -91,10 +171,17 @@ def share(ranked: NDArray[np.integer], chosen: NDArray[np.bool_]) -> float:
     0.25
     """
     filled = ranked >= 0
-    return _mean_of_lists((chosen[ranked] & filled).astype(np.float64), filled)
+    return _mean(_means_of_lists((chosen[ranked] & filled).astype(np.float64), filled))
 
 
-def _mean_of_lists(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> float:
+def _means_of_lists(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> NDArray[np.float64]:
     counts = filled.sum(axis=1)
-    some = counts > 0
-    return float((values[some].sum(axis=1) / counts[some]).mean()) if some.any() else float("nan")
+    means: NDArray[np.float64] = np.full(len(counts), np.nan)
+    np.divide(values.sum(axis=1), counts, out=means, where=counts > 0)
+    return means
+
+
+def _mean(of_users: NDArray[np.float64]) -> float:
+    """Mean over the users who have a value."""
+    some = of_users[np.isfinite(of_users)]
+    return float(some.mean()) if len(some) else float("nan")

@@ -7,11 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.data import Csr
+from diffrec.data import Csr, csr_arrays
+from diffrec.evaluation.beyond_accuracy import (
+    average_precision,
+    diversity_of,
+    gini,
+    hits_of,
+    novelty_of,
+    serendipity_of,
+    surprise,
+)
 
 # In the order of the kernel's first axis.
-USER_METRICS = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate")
-METRICS = (*USER_METRICS, "coverage")
+_OF_KERNEL = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate")
+# What each user's list has, and what all lists have together.
+USER_METRICS = (*_OF_KERNEL, "map", "novelty", "serendipity", "diversity")
+LIST_METRICS = ("coverage", "gini")
+METRICS = (*USER_METRICS, *LIST_METRICS)
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -51,6 +63,9 @@ class Report(Mapping[str, float]):
         Users left out of the means because nothing is relevant for them.
     interactions_left_out : int
         Test interactions of users or items the model does not know, which were left out.
+    repeats_left_out : int
+        Test interactions with items that may not be recommended, since the user has them already: they are not relevant
+        where the question is what a user discovers.
     """
 
     means: dict[str, float]
@@ -59,6 +74,7 @@ class Report(Mapping[str, float]):
     ranked: NDArray[np.int32]
     users_without_relevant: int = 0
     interactions_left_out: int = 0
+    repeats_left_out: int = 0
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -76,13 +92,35 @@ class Report(Mapping[str, float]):
         """Lay the means out as a table, metrics by k."""
         ks = sorted({parse_metric(name)[1] for name in self.means})
         lines = ["metric".ljust(18) + "".join(f"@{k}".rjust(9) for k in ks)]
-        lines += [m.ljust(18) + "".join(f"{self.means[f'{m}@{k}']:9.4f}" for k in ks) for m in METRICS]
+        measured = [metric for metric in METRICS if f"{metric}@{ks[0]}" in self.means]
+        lines += [m.ljust(18) + "".join(f"{self.means[f'{m}@{k}']:9.4f}" for k in ks) for m in measured]
         lines.append(f"mean over {len(self.users):,} users")
         if self.users_without_relevant:
             lines[-1] += f"; {self.users_without_relevant:,} without relevant items left out"
         if self.interactions_left_out:
             lines.append(f"{self.interactions_left_out:,} interactions of unknown users or items left out")
+        if self.repeats_left_out:
+            lines.append(f"{self.repeats_left_out:,} interactions with items that the users had before left out")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of the items that are recommended, for what lists are besides right.
+
+    Attributes
+    ----------
+    owners : int64 (items,)
+        How many users have each item.
+    users : int
+        Of how many.
+    vectors : ndarray (items, width), optional
+        Whose cosine says how alike two items are.
+    """
+
+    owners: NDArray[np.int64]
+    users: int
+    vectors: NDArray[np.floating] | None = None
 
 
 def measure(
@@ -91,8 +129,10 @@ def measure(
     users: NDArray[np.generic],
     k: Sequence[int],
     *,
+    catalogue: Catalogue | None = None,
     users_without_relevant: int = 0,
     interactions_left_out: int = 0,
+    repeats_left_out: int = 0,
 ) -> Report:
     """Compare ranked lists with relevant items.
 
@@ -106,13 +146,22 @@ def measure(
         (users,) their ids, for the report.
     k : sequence of int
         Cuts, each at most ``length``.
+    catalogue : Catalogue, optional
+        Of the items, for novelty, serendipity and diversity.
+    users_without_relevant, interactions_left_out, repeats_left_out : int
+        For the report.
 
     Returns
     -------
     Report
         precision = hits / k; recall = hits / relevant; recall_truncated = hits / min(k, relevant); ndcg with binary
-        gains and the ideal list cut at k; mrr = 1 / rank of the first hit; hit_rate; coverage = share of all items
-        that stand in some list.
+        gains and the ideal list cut at k; mrr = 1 / rank of the first hit; hit_rate; map = mean over the relevant items
+        of the precision at their ranks, 0 where one is not listed, over min(k, relevant) (Buckley & Voorhees 2000);
+        coverage = share of all items that stand in some list; gini = how unevenly the lists' places are shared among
+        all items, 0 for evenly (Gini 1912; Adomavicius & Kwon 2012). With a catalogue novelty, the mean
+        ``self_information`` of a list; serendipity = hits, each weighted by the share of items that are more popular,
+        / k (Castells, Vargas & Wang 2011); and with vectors diversity, the mean of 1 - cosine over a list's pairs
+        (Ziegler et al. 2005).
 
     Examples
     --------
@@ -126,13 +175,26 @@ def measure(
     ndcg                 1.0000   0.6131
     mrr                  1.0000   1.0000
     hit_rate             1.0000   1.0000
+    map                  1.0000   0.5000
     coverage             0.2500   0.5000
+    gini                 0.7500   0.5000
     mean over 1 users
     """
-    indptr, indices = relevant.indptr.astype(np.int64), relevant.indices.astype(np.int32)
+    indptr, indices, _ = csr_arrays(relevant)
     values = _core.ranking_metrics(ranked, indptr, indices, list(k))
-    per_user = {f"{m}@{cut}": values[i, j] for i, m in enumerate(USER_METRICS) for j, cut in enumerate(k)}
-    means = {name: float(np.mean(of_users)) for name, of_users in per_user.items()}
+    per_user = {f"{m}@{cut}": values[i, j] for i, m in enumerate(_OF_KERNEL) for j, cut in enumerate(k)}
+    hits = hits_of(ranked, relevant)
+    for cut in k:
+        per_user[f"map@{cut}"] = average_precision(hits[:, :cut], np.diff(indptr))
+        if catalogue is not None:
+            listed = ranked[:, :cut]
+            per_user[f"novelty@{cut}"] = novelty_of(listed, surprise(catalogue.owners, catalogue.users))
+            per_user[f"serendipity@{cut}"] = serendipity_of(listed, hits[:, :cut], catalogue.owners)
+            if catalogue.vectors is not None:
+                per_user[f"diversity@{cut}"] = diversity_of(listed, catalogue.vectors)
+    # Lists without items, or without pairs, say nothing of novelty and diversity.
+    means = {name: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for name, v in per_user.items()}
     covered = _core.coverage(ranked, relevant.shape[1], list(k))
     means |= {f"coverage@{cut}": float(share) for cut, share in zip(k, covered, strict=True)}
-    return Report(means, per_user, users, ranked, users_without_relevant, interactions_left_out)
+    means |= {f"gini@{cut}": gini(ranked[:, :cut], relevant.shape[1]) for cut in k}
+    return Report(means, per_user, users, ranked, users_without_relevant, interactions_left_out, repeats_left_out)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from diffrec.checks import flag
 from diffrec.data import Csr, Ids, Interactions
 from diffrec.data.interactions import TITLES
 from diffrec.recommenders import DiffRec, Explanation, Recommender
@@ -96,8 +97,9 @@ class Explorer:
         Parameters
         ----------
         asked : mapping
-            ``user`` (a row) or ``history`` (items, oldest first); ``k``, 10 by default; ``deny`` (items); for a
-            diffusion model ``novelty``, ``diversity`` and ``steer`` (pairs of item and weight).
+            ``user`` (a row) or ``history`` (items, oldest first); ``k``, 10 by default; ``deny`` (items); ``again``,
+            whether what was taken before may be recommended again; for a diffusion model ``novelty``, ``diversity`` and
+            ``steer`` (pairs of item and weight).
 
         Returns
         -------
@@ -119,6 +121,7 @@ class Explorer:
         liked = self._rows("steer", [row for row, _ in steered])
         choice: dict[str, Any] = {
             "deny": ids[denied] if len(denied) else None,
+            "exclude_seen": not flag("again", asked.get("again", False)),
             "novelty": asked.get("novelty", 0),
             "diversity": asked.get("diversity", 0),
             "steer": {self.model.train_.items[row]: weight for row, weight in steered},

@@ -1,8 +1,8 @@
 "use strict";
 // What is shown is a function of the state, which the address keeps: a link shows the same again.
 // user: a row, or null where a history was typed; history: rows, oldest first; deny: rows; step: counted from 1, 0 for the last.
-// novelty, diversity: weights; steer: pairs of row and weight.
-const state = { user: 0, history: null, deny: [], step: 0, novelty: 0, diversity: 0, steer: [] };
+// novelty, diversity: weights; steer: pairs of row and weight; again: whether what was taken may be recommended again.
+const state = { user: 0, history: null, deny: [], step: 0, novelty: 0, diversity: 0, steer: [], again: false };
 let guided = false; // whether the model can be
 const SHORT = matchMedia("(max-width: 48rem)").matches ? 4 : 12; // past items shown at first
 let answer = null, asked = 0, whole = false;
@@ -42,6 +42,7 @@ function readAddress() {
   state.history = said.has("history") ? rows("history") : null;
   state.user = state.history === null ? Number(said.get("user") || 0) : null;
   state.deny = rows("deny");
+  state.again = said.get("again") === "1";
   state.step = Number(said.get("step") || 0);
   for (const name of ["novelty", "diversity"]) state[name] = Number(said.get(name) || 0);
   state.steer = (said.get("steer") || "").split(",").filter(Boolean).map((pair) => pair.split(":").map(Number));
@@ -52,6 +53,7 @@ function writeAddress() {
   if (state.history === null) said.set("user", state.user);
   else said.set("history", state.history.join(","));
   if (state.deny.length) said.set("deny", state.deny.join(","));
+  if (state.again) said.set("again", "1");
   if (state.step) said.set("step", state.step);
   for (const name of ["novelty", "diversity"]) if (state[name]) said.set(name, state[name]);
   if (state.steer.length) said.set("steer", state.steer.map((pair) => pair.join(":")).join(","));
@@ -67,8 +69,8 @@ async function refresh(note) {
   $("top").setAttribute("aria-busy", "true");
   try {
     const whose = state.history === null ? { user: state.user } : { history: state.history };
-    const { deny, novelty, diversity, steer } = state;
-    const values = await fetched("api/recommend", { ...whose, deny, novelty, diversity, steer, k: 10 });
+    const { deny, novelty, diversity, steer, again } = state;
+    const values = await fetched("api/recommend", { ...whose, deny, novelty, diversity, steer, again, k: 10 });
     if (mine !== asked) return; // something newer is on its way
     answer = values;
     complain(null);
@@ -119,6 +121,7 @@ function showDenied() {
 }
 
 function showGuidance() {
+  $("again").checked = state.again;
   $("guidance").hidden = !guided;
   for (const name of ["novelty", "diversity"]) {
     $(name).value = state[name];
@@ -275,6 +278,7 @@ async function begin() {
     showChain();
     showTop();
   });
+  $("again").addEventListener("change", () => { state.again = $("again").checked; refresh(); });
   for (const name of ["novelty", "diversity"]) {
     $(name).addEventListener("change", () => { state[name] = Number($(name).value); refresh(); });
   }

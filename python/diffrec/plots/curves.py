@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from diffrec.checks import one_of, whole
-from diffrec.evaluation import METRICS
+from diffrec.evaluation import LIST_METRICS, METRICS
 from diffrec.plots.models import named_models, one_model
 from diffrec.plots.numbers import by_k
 from diffrec.plots.style import PALETTE, QUIET, dress, legend, line_of, new_figure, whole_ticks
@@ -96,7 +96,7 @@ def metric_by_k(
     test, seen
         As for ``Recommender.evaluate``.
     metric : str
-        "precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate" or "coverage".
+        One of ``Report``'s, without its @k, such as "ndcg" or "coverage".
     k : sequence of int
         Lengths, at most the number of items: longer ones are left out.
 
@@ -104,7 +104,7 @@ def metric_by_k(
     -------
     matplotlib.figure.Figure
         A line per model, with a band that holds the mean over the users with 95% confidence (normal approximation);
-        coverage, which is no mean over users, has none. The axis of k is logarithmic.
+        coverage and gini, which are no means over users, have none. The axis of k is logarithmic.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def metric_by_k(
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=0)
-    users = "" if metric == "coverage" else f", mean over {len(report.users):,} users with 95% interval"
+    users = "" if metric in LIST_METRICS else f", mean over {len(report.users):,} users with 95% interval"
     dress(axes, x="k, length of the lists", y=f"{metric}@k", title=f"{metric} by k{users}")
     if len(named) > 1:
         legend(axes)

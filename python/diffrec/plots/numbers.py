@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr
-from diffrec.evaluation import Report
+from diffrec.evaluation import LIST_METRICS, Report
 from diffrec.ranking import NO_ITEM
 
 # Standard errors to either side of a mean that hold it with 95% confidence.
@@ -60,7 +60,7 @@ def half_width(values: NDArray[np.float64]) -> float:
 
 
 def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """A metric's means at each k, and the half widths of their 95% intervals over the users; None for coverage.
+    """Return a metric's means at each k, and half widths of 95% intervals, None for metrics of all lists together.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.floa
     """
     names = [f"{metric}@{cut}" for cut in k]
     means = np.array([report[name] for name in names])
-    if metric == "coverage":
+    if metric in LIST_METRICS:
         return means, None
     return means, np.array([half_width(report.per_user[name]) for name in names])
 

@@ -10,7 +10,7 @@ from diffrec.ranking.scores import (
     Scores,
     SparseScores,
 )
-from diffrec.ranking.statistics import deviations, ranks_at, scores_at
+from diffrec.ranking.statistics import deviations, ranks_at, scores_at, top_k_among
 
 __all__ = [
     "NO_ITEM",
@@ -25,4 +25,5 @@ __all__ = [
     "ranks_at",
     "scores_at",
     "top_k",
+    "top_k_among",
 ]

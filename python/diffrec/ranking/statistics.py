@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffrec.data import Csr
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.ranking.blockwise import BLOCK_ENTRIES
+from diffrec.ranking.blockwise import BLOCK_ENTRIES, NO_ITEM
 from diffrec.ranking.scores import Scores
 
 
@@ -108,6 +108,60 @@ def ranks_at(
             score, row = own[:, place, None], wanted[:, place, None]
             places[:, place] += ((block > score) | ((block == score) & (item < row))).sum(dim=1)
     return places
+
+
+def top_k_among(
+    scores: Scores, k: int, chosen: Csr, seen: Csr, denied: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Best ``k`` of each user's own candidates: score descending, then item ascending.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of n users.
+    k : int
+        Length of the lists.
+    chosen : scipy.sparse CSR
+        (n, items), with sorted indices: the candidates.
+    seen, denied
+        What is not ranked; see ``top_k``.
+
+    Returns
+    -------
+    items : int32 (n, k)
+        ``NO_ITEM`` where there are fewer candidates.
+    values : float32 (n, k)
+        Their scores, -inf where there is no item.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import LinearScores
+    >>> from scipy import sparse
+    >>> three = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0], [2.0]]))
+    >>> chosen = sparse.csr_array(np.array([[1, 0, 1]], dtype=np.float32))
+    >>> top_k_among(three, 3, chosen, sparse.csr_array((1, 3), dtype=np.float32))[0]
+    array([[ 2,  0, -1]], dtype=int32)
+    """
+    n, n_items = chosen.shape
+    counts = np.diff(chosen.indptr)
+    row = np.repeat(np.arange(n), counts)
+    candidates = np.full((n, int(counts.max(initial=0))), NO_ITEM, dtype=np.int32)
+    candidates[row, np.arange(chosen.nnz) - chosen.indptr[row]] = chosen.indices
+    values = scores_at(scores, candidates).cpu().numpy().astype(np.float32)
+    unranked = candidates < 0
+    if denied is not None:
+        unranked |= denied[candidates]
+    cells = np.repeat(np.arange(n), np.diff(seen.indptr)) * n_items + seen.indices
+    unranked |= np.isin(np.arange(n)[:, None] * n_items + candidates, cells)
+    candidates[unranked], values[unranked] = NO_ITEM, -np.inf
+    if np.isnan(values).any():
+        raise ValueError("scores hold NaN")
+    # What is not ranked comes last: its score is the least.
+    order = np.lexsort((candidates, -values, unranked), axis=1)[:, :k]
+    items, best = np.full((n, k), NO_ITEM, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
+    width = order.shape[1]
+    items[:, :width], best[:, :width] = (np.take_along_axis(part, order, axis=1) for part in (candidates, values))
+    return items, best
 
 
 def _blocks(scores: Scores) -> Iterator[tuple[int, Tensor]]:

@@ -6,7 +6,6 @@ import logging
 import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -15,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffrec.checks import cuts, flag, whole
-from diffrec.data import Csr, Interactions, empty_like, union, unit_rows
-from diffrec.evaluation import Report, measure, parse_metric
+from diffrec.checks import cuts, flag, one_of, whole
+from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.evaluation import Catalogue, Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.histories import Reading, align, as_interactions, denied_items, histories_of
+from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
+from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Stored, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
@@ -205,8 +205,11 @@ class Recommender(metaclass=ABCMeta):
         k: int = 20,
         *,
         exclude_seen: bool = True,
-        allow: Iterable[Any] | None = None,
-        deny: Iterable[Any] | None = None,
+        allow: ItemsOrByUser = None,
+        deny: ItemsOrByUser = None,
+        candidates: Mapping[Any, Iterable[Any]] | None = None,
+        unknown: Literal["error", "skip", "popular"] = "error",
+        strict: bool = False,
         steer: Mapping[Any, float] | None = None,
         tags: Mapping[Any, Iterable[Any]] | None = None,
         novelty: float = 0.0,
@@ -224,10 +227,17 @@ class Recommender(metaclass=ABCMeta):
             Length of the lists.
         exclude_seen : bool
             Leave out what is in a user's history.
-        allow : item ids, optional
-            Recommend only these.
-        deny : item ids, optional
+        allow : item ids, or mapping of user to item ids, optional
+            Recommend only these; by a mapping to each user theirs, and everything to who is not named.
+        deny : item ids, or mapping of user to item ids, optional
             Never recommend these.
+        candidates : mapping of user to item ids, optional
+            Rank these alone, for each user theirs; without ``users`` for those it names.
+        unknown : {"error", "skip", "popular"}
+            What becomes of users that the model does not know: they are refused, left out, or get what most users have.
+        strict : bool
+            Refuse items that the model does not know in ``allow``, ``deny``, ``candidates`` and histories, instead of
+            leaving them out with one warning that counts them.
         steer : mapping of item or tag to weight, optional
             Push items up, or down with a weight below 0: item ids, names of ``tags``, or what a text column of the
             data's ``item_info`` says of them, such as a genre. Only diffusion models can be guided, by this and the
@@ -263,25 +273,36 @@ class Recommender(metaclass=ABCMeta):
         >>> model.recommend(["Ann"], k=1).items
         array([['milk']], dtype='<U4')
         """
-        k = whole(1)("k", k)
-        histories, rows, ids = self._histories(users)
-        denied = denied_items(self.train_.items, allow, deny)
-        guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
-        distinct, place = np.unique(rows, return_inverse=True)
+        k, train = whole(1)("k", k), self._fitted().train_
+        one_of(("error", "skip", "popular"))("unknown", unknown)
+        if users is None and isinstance(candidates, Mapping):
+            users = list(candidates)
+        asked = Asked.of(users, train, unknown=unknown, strict=flag("strict", strict))
+        guidance = Guidance.of(train, steer, tags, novelty, diversity)
+        distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
+        limits = Limits.of(train.items, asked.ids[first], allow, deny, candidates, strict=strict)
+        histories = asked.histories
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
-        items, values = self._ranked(histories, distinct, k, seen, denied, guidance)
-        return Top.of(ids, items[place], values[place], self.train_.items)
+        strange = int(np.sum(distinct < 0))
+        popular = self._popular(strange, limits.of_users(slice(strange)), k)
+        known = self._ranked(histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance)
+        items, values = (np.concatenate(parts) for parts in zip(popular, known, strict=True))
+        return Top.of(asked.ids, items[place], values[place], train.items)
 
     @overload
-    def score(self, users: Any = None, *, as_tensor: Literal[False] = False) -> NDArray[np.float32]: ...
+    def score(
+        self, users: Any = None, items: Any = None, *, as_tensor: Literal[False] = False
+    ) -> NDArray[np.float32]: ...
     @overload
-    def score(self, users: Any = None, *, as_tensor: Literal[True]) -> Tensor: ...
-    def score(self, users: Any = None, *, as_tensor: bool = False) -> NDArray[np.float32] | Tensor:
+    def score(self, users: Any = None, items: Any = None, *, as_tensor: Literal[True]) -> Tensor: ...
+    def score(self, users: Any = None, items: Any = None, *, as_tensor: bool = False) -> NDArray[np.float32] | Tensor:
         """Score every item for each user.
 
         Parameters
         ----------
         users : as for ``recommend``
+        items : item ids, optional
+            Score these alone, in this order; all by default.
         as_tensor : bool
             Return a torch tensor where the model is, such as on a GPU. Like every torch tensor it hands its memory to
             other libraries by DLPack: ``jax.numpy.from_dlpack(scores)``.
@@ -302,20 +323,23 @@ class Recommender(metaclass=ABCMeta):
         """
         flag("as_tensor", as_tensor)
         histories, rows, _ = self._histories(users)
+        columns = None if items is None else torch.from_numpy(self.train_.items.rows(items))
+        width = self._n_items if columns is None else len(columns)
         distinct, place = np.unique(rows, return_inverse=True)
         out = None
         for start in range(0, len(distinct), USER_BLOCK):
             with torch.no_grad():
                 block = self._scores_of(histories, distinct[start : start + USER_BLOCK]).block(0, self._n_items)
+            block = block if columns is None else block[:, columns.to(block.device)]
             block = block if as_tensor else block.cpu()
             if len(block) == len(distinct):
                 out = block  # nothing to put it together with: handed on as it is
                 break
             if out is None:
-                out = block.new_empty(len(distinct), self._n_items)
+                out = block.new_empty(len(distinct), width)
             out[start : start + len(block)] = block
         if out is None:
-            out = torch.empty(0, self._n_items)
+            out = torch.empty(0, width)
         if len(rows) != len(distinct) or np.any(np.diff(place) < 0):
             out = out[torch.from_numpy(place).to(out.device)]
         return out if as_tensor else out.numpy()
@@ -387,16 +411,22 @@ class Recommender(metaclass=ABCMeta):
             raise ValueError(f"item must be one item, got {len(wanted)}")
         return self._explain(histories, row, user_id, wanted, k, points)[0]
 
-    def evaluate(self, test: Any, *, seen: Any = None, k: int | Sequence[int] = (10, 20)) -> Report:
+    def evaluate(
+        self, test: Any, *, seen: Any = None, exclude_seen: bool = True, k: int | Sequence[int] = (10, 20)
+    ) -> Report:
         """Measure how well the known users' later interactions are predicted.
 
         Parameters
         ----------
         test : Interactions, matrix or frame
-            What users did later; every interaction in it is relevant. A matrix must have the shape of the training
+            What users did later. A matrix must have the shape of the training
             data; ``Interactions`` are matched by id, and what the model does not know is left out and counted.
         seen : the same kinds, optional
             Items not to rank besides those of the training data, such as the validation part.
+        exclude_seen : bool
+            Ask what users *discover*: what they had before is neither recommended nor relevant, and the report counts
+            what of ``test`` that leaves out. False asks for the *next basket*: everything in ``test`` is relevant, and
+            what a user had before may be recommended again.
         k : sequence of int
             Cuts of the ranked lists.
 
@@ -412,13 +442,16 @@ class Recommender(metaclass=ABCMeta):
         >>> diffrec.fit(train, variant="popularity").evaluate(test, k=[1])["recall@1"]
         1.0
         """
-        lengths = cuts("k", k)
-        train = self._fitted().train_
+        lengths, train = cuts("k", k), self._fitted().train_
         relevant, left_out = align(test, train, "test")
-        masked = train.matrix
-        if seen is not None:
-            masked = union(masked, align(seen, train, "seen")[0].matrix)
-        return self._measure(train, relevant, masked, lengths, left_out)
+        hidden = train.matrix
+        if not flag("exclude_seen", exclude_seen):
+            if seen is not None:
+                raise ValueError("seen names what is not to be ranked, and with exclude_seen=False everything is")
+            hidden = empty_like(hidden)
+        elif seen is not None:
+            hidden = union(hidden, align(seen, train, "seen")[0].matrix)
+        return self._measure(train, relevant, hidden, lengths, left_out, self._catalogue())
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
@@ -448,7 +481,17 @@ class Recommender(metaclass=ABCMeta):
         return self
 
     def _histories(self, users: Any) -> tuple[Interactions, NDArray[np.int64], NDArray[Any]]:
-        return histories_of(users, self._fitted().train_)
+        """Histories, the rows wanted in them, and their ids."""
+        asked = Asked.of(users, self._fitted().train_)
+        return asked.histories, asked.rows, asked.ids
+
+    def _catalogue(self) -> Catalogue:
+        """What is known of the items, for what lists are besides right."""
+        try:
+            vectors = self._item_vectors().cpu().numpy()
+        except TypeError:
+            vectors = None
+        return Catalogue(self._owners(), self.train_.shape[0], vectors)
 
     def _one(self, user: Any) -> tuple[Interactions, int, Any]:
         """Histories, the row and the id of one user, refusing several."""
@@ -477,7 +520,7 @@ class Recommender(metaclass=ABCMeta):
         rows: NDArray[np.int64],
         k: int,
         seen: Csr,
-        denied: NDArray[np.bool_] | None = None,
+        limits: Limits = NO_LIMITS,
         guidance: Guidance | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Best items of distinct rows (n,) and their scores, (n, k) each, a block of users at a time."""
@@ -486,28 +529,53 @@ class Recommender(metaclass=ABCMeta):
         values = np.empty(items.shape, dtype=np.float32)
         for start in range(0, len(rows), USER_BLOCK):
             block = rows[start : start + USER_BLOCK]
-            best = partial(top_k, k=k, seen=seen[block], denied=denied)
+            best = limits.of_users(slice(start, start + USER_BLOCK)).best(seen[block], k)
             scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
             items[start : start + len(block)], values[start : start + len(block)] = best(scores)
         return items, values
 
+    def _popular(self, n: int, limits: Limits, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Lists (n, k) for people without a history: the items that most users have."""
+        owners = torch.from_numpy(self._owners().astype(np.float32))
+        nothing = empty_matrix(n, self._n_items)
+        return limits.best(nothing, k)(LinearScores(torch.ones(n, 1), owners[:, None]))
+
+    def _owners(self) -> NDArray[np.int64]:
+        """How many users have each item, (items,)."""
+        return np.bincount(self.train_.matrix.indices, minlength=self._n_items)
+
     def _measure(
-        self, histories: Interactions, relevant: Interactions, masked: Csr, k: Sequence[int], left_out: int = 0
+        self,
+        histories: Interactions,
+        later: Interactions,
+        hidden: Csr,
+        k: Sequence[int],
+        left_out: int = 0,
+        catalogue: Catalogue | None = None,
     ) -> Report:
-        """Rank the histories of users with relevant items, and say how well."""
-        rows = np.flatnonzero(np.diff(relevant.matrix.indptr))
+        """Rank the histories of users with relevant items, which are not ``hidden``, and say how well."""
+        relevant = without(later.matrix, hidden)
+        rows = np.flatnonzero(np.diff(relevant.indptr))
+        if len(rows) == 0 and later.matrix.nnz:
+            raise ValueError(
+                f"all {later.matrix.nnz:,} interactions of test are with items that the user had before, which are "
+                "neither recommended nor relevant; exclude_seen=False asks what is taken next, old or new"
+            )
         if len(rows) == 0:
             raise ValueError("test must hold an interaction of a known user with a known item, got none")
         return measure(
-            self._ranked(histories, rows, max(k), masked)[0],
-            relevant.matrix[rows],
+            self._ranked(histories, rows, max(k), hidden)[0],
+            relevant[rows],
             histories.users.ids[rows],
             k,
+            catalogue=catalogue,
             users_without_relevant=histories.shape[0] - len(rows),
             interactions_left_out=left_out,
+            repeats_left_out=later.matrix.nnz - relevant.nnz,
         )
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""
         name, k = parse_metric(metric)
-        return self._measure(train, valid, train.matrix, [k])[f"{name}@{k}"]
+        hidden = train.matrix if self.settings.repeats == "exclude" else empty_like(train.matrix)
+        return self._measure(train, valid, hidden, [k])[f"{name}@{k}"]

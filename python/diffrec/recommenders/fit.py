@@ -25,6 +25,7 @@ def fit(
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
     budget: str | float | datetime.timedelta = _BUDGET,
+    repeats: str = "exclude",
     **settings: Any,
 ) -> Recommender:
     """Fit a recommender.
@@ -59,6 +60,9 @@ def fit(
     budget : str, number or timedelta
         Time that ``"auto"`` may take, as ``"90s"``, ``"5min"``, ``"1h"`` or in seconds. It is a limit to what is begun,
         not an alarm clock. Where there is nothing to search for it is refused.
+    repeats : {"exclude", "include"}
+        What the model is chosen, stopped and trained for: items that a user discovers, or what is taken next, whether
+        the user had it before or not. Recommend with ``exclude_seen=False`` in the second case.
     **settings
         The variant's settings.
 
@@ -82,7 +86,7 @@ def fit(
     array([[2],
            [0]])
     """
-    named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks}
+    named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks, "repeats": repeats}
     seconds = duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:

@@ -1,6 +1,6 @@
 """Whose histories are to be scored, and what a model reads of them: from what a caller hands over to aligned rows."""
 
-from collections.abc import Iterable
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,48 +42,59 @@ class Reading:
         return block.matrix if self.values else binary(block.matrix)
 
 
+# Frames between a warning and the caller of a public method, about: it is shown with a line of the caller's.
+_OUTSIDE = 6
 VALUES = Reading("the value of each interaction, such as a count or a rating; 1 where the model learnt from none", True)
 
 
-def histories_of(users: Any, train: Interactions) -> tuple[Interactions, NDArray[np.int64], NDArray[Any]]:
-    """Whose histories to score.
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked about: histories over the model's items, and whose rows are wanted in them.
 
-    Parameters
+    Attributes
     ----------
-    users
-        As for ``Recommender.recommend``.
-    train : Interactions
-        What the model was fitted on.
-
-    Returns
-    -------
     histories : Interactions
-        Over the model's items: ``train``, or those of people the model never saw.
+        What the model was fitted on, or those of people it never saw.
     rows : int64 (n,)
-        The rows wanted in them.
+        Their rows; below 0, each another number, for people unknown, who get what is popular.
     ids : ndarray (n,)
         Their ids.
     """
-    if users is None:
-        return train, np.arange(train.shape[0], dtype=np.int64), train.users.ids
-    if is_histories(users):
-        strangers = fold_in(users, train.items)
-        return strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids
-    rows = user_rows(users, train.users)
-    return train, rows, train.users.ids[rows]
 
+    histories: Interactions
+    rows: NDArray[np.int64]
+    ids: NDArray[Any]
 
-def denied_items(items: Ids, allow: Iterable[Any] | None, deny: Iterable[Any] | None) -> NDArray[np.bool_] | None:
-    """Mark the items that nobody is to be recommended, bool (items,); None where all may be."""
-    if allow is None and deny is None:
-        return None
-    denied = np.zeros(len(items), dtype=np.bool_)
-    if allow is not None:
-        denied[:] = True
-        denied[items.rows(allow)] = False
-    if deny is not None:
-        denied[items.rows(deny)] = True
-    return denied
+    @classmethod
+    def of(cls, users: Any, train: Interactions, *, unknown: str = "error", strict: bool = False) -> "Asked":
+        """Find the histories to score.
+
+        Parameters
+        ----------
+        users
+            As for ``Recommender.recommend``.
+        train : Interactions
+            What the model was fitted on.
+        unknown : {"error", "skip", "popular"}
+            What becomes of ids that the model does not know.
+        strict : bool
+            Refuse histories with items that the model does not know, instead of leaving these items out.
+        """
+        if users is None:
+            return cls(train, np.arange(train.shape[0], dtype=np.int64), train.users.ids)
+        if is_histories(users):
+            strangers = fold_in(users, train.items, strict=strict)
+            return cls(strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids)
+        if unknown == "error":
+            rows = user_rows(users, train.users)
+            return cls(train, rows, train.users.ids[rows])
+        wanted = np.atleast_1d(np.asarray(users))
+        rows = train.users.find(wanted)
+        if unknown == "skip":
+            wanted, rows = wanted[rows >= 0], rows[rows >= 0]
+        else:
+            rows[rows < 0] = -1 - np.arange(np.sum(rows < 0))
+        return cls(train, rows, wanted)
 
 
 def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:
@@ -133,18 +144,35 @@ def is_histories(users: Any) -> bool:
     )
 
 
-def fold_in(users: Any, items: Ids) -> Interactions:
-    """Histories of people the model never saw, over the model's items."""
+def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
+    """Put histories of people the model never saw on the model's items.
+
+    Items that the model does not know are left out with one warning that counts them, or refused where ``strict``.
+    """
     histories = as_interactions(users, "users", allow_empty=True)
     if isinstance(users, Interactions) or is_frame(users):
         known, left_out = histories.align(histories.users, items)
         if left_out:
-            unknown = histories.items.ids[items.find(histories.items) < 0]
-            raise ValueError(f"users holds histories with unknown item {unknown[0].item()!r}")
+            strange = histories.items.ids[items.find(histories.items) < 0]
+            say_unknown("users", strange, f"{left_out:,} of {len(histories):,} interactions are with items", strict)
         return known
     if histories.shape[1] != len(items):
         raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
     return Interactions(histories.matrix, histories.timestamps, histories.users, items)
+
+
+def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool) -> None:
+    """Warn once of items that the model does not know, or refuse them.
+
+    Raises
+    ------
+    ValueError
+        Where ``strict``.
+    """
+    text = f"{argument}: {counted} that the model does not know, such as {strange[0].item()!r}"
+    if strict:
+        raise ValueError(text)
+    warnings.warn(f"{text}: left out", stacklevel=_OUTSIDE)
 
 
 def user_rows(users: Any, ids: Ids) -> NDArray[np.int64]:

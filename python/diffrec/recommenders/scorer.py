@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Interactions
 from diffrec.data.frames import is_frame
 from diffrec.evaluation import measure, parse_metric
@@ -33,6 +33,8 @@ class Scorer:
         Which part is hidden; by default the newest where there are timestamps.
     seed : int
         Of the draw where it is random.
+    exclude_seen : bool
+        Ask what users discover; False asks what they take next, old or new.
 
     Raises
     ------
@@ -53,17 +55,19 @@ class Scorer:
     hidden: float = 0.2
     by: str | None = None
     seed: int = 0
+    exclude_seen: bool = True
 
     def __post_init__(self) -> None:
         parse_metric(self.metric)
         real(0, 1, open_low=True, open_high=True)("hidden", self.hidden)
         one_of((None, "time", "random", "leave-last"))("by", self.by)
         whole(0)("seed", self.seed)
+        flag("exclude_seen", self.exclude_seen)
 
     def __call__(self, model: Recommender, data: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's
         """Measure a fitted model on held-out rows."""
         if is_frame(data):
-            return model.evaluate(data, k=[parse_metric(self.metric)[1]])[self.metric]
+            return model.evaluate(data, exclude_seen=self.exclude_seen, k=[parse_metric(self.metric)[1]])[self.metric]
         items = model.train_.items
         histories = data.align(items=items)[0] if isinstance(data, Interactions) else fold_in(data, items)
         return self._of_strangers(model, histories)
@@ -75,5 +79,5 @@ class Scorer:
         rows = (hidden.matrix.indptr[1:] > hidden.matrix.indptr[:-1]).nonzero()[0]
         if len(rows) == 0:
             raise ValueError(f"data holds no history long enough to hide a share of {self.hidden:g} of it")
-        top = model.recommend(known.take(rows), k=k)
+        top = model.recommend(known.take(rows), k=k, exclude_seen=self.exclude_seen)
         return measure(top.item_rows, hidden.matrix[rows], top.users, [k]).means[self.metric]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
-from diffrec.checks import Check, anything, flag, functions, nearest, whole
+from diffrec.checks import Check, anything, flag, functions, nearest, one_of, whole
 from diffrec.training import Callback
 
 T = TypeVar("T")
@@ -46,6 +46,12 @@ class Settings:
     seed: int = setting(0, whole(0, 2**63 - 1), "seed of every random draw")
     device: str = setting("auto", anything, "'auto' (a GPU when there is one), 'cpu' or 'cuda'", saved=False)
     progress: bool = setting(True, flag, "show a progress bar on a terminal", saved=False)
+    repeats: str = setting(
+        "exclude",
+        one_of(("exclude", "include")),
+        "whether what a user had before counts where the fit is validated, and is forecast: 'exclude' asks what users "
+        "discover, 'include' what they take next, old or new",
+    )
     callbacks: Sequence[Callback] = setting((), functions, "called with every EpochRecord", saved=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,9 @@ from diffrec.recommenders.diffrec.over_latents import OverLatents
 from diffrec.recommenders.diffrec.plan import memory_plan
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons
-from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.histories import Reading, as_interactions, denied_items
+from diffrec.recommenders.guidance import Guidance
+from diffrec.recommenders.histories import Reading, as_interactions
+from diffrec.recommenders.limits import Limits
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
@@ -343,10 +343,9 @@ class DiffRec(TrainedRecommender):
         """
         k = whole(1)("k", k)
         one, user_id = self._watchable(user)
-        denied = denied_items(self.train_.items, allow, deny)
+        limits = Limits.of(self.train_.items, one.users.ids, allow, deny)
         guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
-        seen = one.matrix if exclude_seen else empty_like(one.matrix)
-        best: Best = partial(top_k, k=k, seen=seen, denied=denied)
+        best = limits.best(one.matrix if exclude_seen else empty_like(one.matrix), k)
         steps: list[Scores] = []
         views = self._objective.views(one)
         if guidance is None:
@@ -451,7 +450,7 @@ class DiffRec(TrainedRecommender):
         steps, sampling = noise_to_use(self._fitted()._network, self.settings, forward_steps, sampling_noise)
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
         histories, rows, ids = self._histories(users)
-        denied = denied_items(self.train_.items, allow, deny)
+        denied = Limits.of(self.train_.items, ids, allow, deny).denied
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
         wanted = None if items is None else self.train_.items.rows(items)
         run = self._network.noisy(steps, sampling_noise=sampling)

@@ -1,0 +1,161 @@
+"""What may be recommended: to everyone, and to each user."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data import Csr, Ids, union
+from diffrec.data._csr import assemble
+from diffrec.ranking import top_k, top_k_among
+from diffrec.recommenders.guidance import Best
+from diffrec.recommenders.histories import say_unknown
+
+# Item ids, or for each user theirs.
+ItemsOrByUser = Iterable[Any] | Mapping[Any, Iterable[Any]] | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What n users may be recommended.
+
+    Attributes
+    ----------
+    denied : bool (items,) or None
+        What nobody may.
+    hidden : scipy.sparse CSR (n, items) or None
+        What each may not.
+    chosen : scipy.sparse CSR (n, items) or None
+        What each may: nothing else is ranked.
+    """
+
+    denied: NDArray[np.bool_] | None = None
+    hidden: "Csr | None" = None
+    chosen: "Csr | None" = None
+
+    @classmethod
+    def of(
+        cls,
+        items: Ids,
+        users: NDArray[Any],
+        allow: ItemsOrByUser = None,
+        deny: ItemsOrByUser = None,
+        candidates: Mapping[Any, Iterable[Any]] | None = None,
+        *,
+        strict: bool = False,
+    ) -> "Limits":
+        """Read what ``recommend`` was given.
+
+        Parameters
+        ----------
+        items : Ids
+            The model's.
+        users : ndarray (n,)
+            Ids of those who are asked about.
+        allow, deny, candidates, strict
+            As for ``Recommender.recommend``.
+
+        Raises
+        ------
+        TypeError
+            When ``candidates`` is no mapping.
+        ValueError
+            When a user has no candidates, nothing is left that is allowed, or an item is unknown and ``strict``.
+
+        Examples
+        --------
+        >>> limits = Limits.of(Ids(["tea", "milk"]), np.array(["Ann", "Bob"]), deny={"Bob": ["tea"]})
+        >>> limits.denied, limits.hidden.toarray().tolist()
+        (None, [[0.0, 0.0], [1.0, 0.0]])
+        """
+        denied = hidden = chosen = None
+        if isinstance(deny, Mapping):
+            hidden = _by_user(items, users, "deny", deny, strict)
+        elif deny is not None:
+            denied = np.zeros(len(items), dtype=np.bool_)
+            denied[_known(items, "deny", deny, strict)] = True
+        if isinstance(allow, Mapping):
+            chosen = _by_user(items, users, "allow", allow, strict, everything=True)
+        elif allow is not None:
+            allowed = np.zeros(len(items), dtype=np.bool_)
+            allowed[_known(items, "allow", allow, strict)] = True
+            denied = ~allowed if denied is None else denied | ~allowed
+        if candidates is not None:
+            if not isinstance(candidates, Mapping):
+                raise TypeError(f"candidates must be a mapping of users to items, got {type(candidates).__name__}")
+            if chosen is not None:
+                raise ValueError("candidates and an allow for each user say the same: give one of them")
+            lacking = [user for user in users.tolist() if user not in candidates]
+            if lacking:
+                raise ValueError(f"candidates must name items for every user, and has none for {lacking[0]!r}")
+            chosen = _by_user(items, users, "candidates", candidates, strict)
+        return cls(denied, hidden, chosen)
+
+    def of_users(self, places: slice) -> "Limits":
+        """Return those of some of the n users."""
+        hidden, chosen = (None if part is None else part[places] for part in (self.hidden, self.chosen))
+        return Limits(self.denied, hidden, chosen)
+
+    def best(self, seen: Csr, k: int) -> Best:
+        """Return what finds the best k items of the users' scores, without what is ``seen`` (n, items)."""
+        if self.hidden is not None:
+            seen = union(seen, self.hidden)
+        if self.chosen is not None:
+            return partial(top_k_among, k=k, chosen=self.chosen, seen=seen, denied=self.denied)
+        return partial(top_k, k=k, seen=seen, denied=self.denied)
+
+
+NO_LIMITS = Limits()
+
+
+def _by_user(
+    items: Ids,
+    users: NDArray[Any],
+    argument: str,
+    given: Mapping[Any, Iterable[Any]],
+    strict: bool,
+    *,
+    everything: bool = False,
+) -> Csr:
+    """The items of each user as cells; a user who is not named has none, or all of them."""
+    rows, ids = [], []
+    for place, user in enumerate(users.tolist()):
+        named = given.get(user, items.ids if everything else ())
+        listed = _listed(named)
+        rows += [place] * len(listed)
+        ids += listed.tolist()
+    found = items.find(ids) if ids else np.empty(0, dtype=np.int64)
+    known = found >= 0
+    if not known.all():
+        _say(argument, ids, found, strict)
+    cells = np.unique(np.array(rows, dtype=np.int64)[known] * len(items) + found[known])
+    owner, item = np.divmod(cells, max(len(items), 1))
+    return assemble(owner, item, np.ones(len(cells), dtype=np.float32), None, (len(users), len(items)))[0]
+
+
+def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
+    """Rows of the items that the model knows."""
+    ids = _listed(given)
+    if len(ids) == 0:
+        return np.empty(0, dtype=np.int64)
+    found = items.find(ids)
+    if (found < 0).all() and argument == "allow":
+        raise ValueError(f"allow names no item that the model knows, such as {items[0]!r}; got {ids[0].item()!r}")
+    if (found < 0).any():
+        _say(argument, ids, found, strict)
+    return found[found >= 0]
+
+
+def _listed(ids: Any) -> NDArray[Any]:
+    """One id, or a column or sequence of them, as an array."""
+    if isinstance(ids, str | int) or hasattr(ids, "__array__"):
+        return np.atleast_1d(np.asarray(ids))
+    return np.array(list(ids))
+
+
+def _say(argument: str, ids: Any, found: NDArray[np.int64], strict: bool) -> None:
+    strange = np.asarray(ids)[found < 0]
+    say_unknown(argument, strange, f"{len(strange):,} of {len(ids):,} items are ones", strict)
