@@ -37,7 +37,7 @@ def anchor_equations(s: "DiffRecSettings", inputs: "Csr | Timeline") -> Ridge:
 
 def _cut(s: "DiffRecSettings", timeline: Timeline) -> list[tuple[Csr, Csr]]:
     rng = np.random.default_rng(s.seed)
-    rows = np.repeat(np.arange(len(timeline.lengths)), (timeline.lengths - 1).clip(0, s.anchor_cuts))
+    rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, s.anchor_cuts))
     if len(rows) > _MOST_ROWS:
         rows = rng.choice(rows, _MOST_ROWS, replace=False)
     pairs = []
