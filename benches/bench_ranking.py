@@ -17,8 +17,8 @@ from scipy import sparse
 from benches.beside import Beside, Side
 from benches.dense import DenseDiffRec
 from diffrec import DiffRec, Interactions, Split
-from diffrec.recommenders.item_diffusion import ItemDiffusion
-from diffrec.recommenders.presets import preset_settings
+from diffrec.recommenders.diffrec.over_items import OverItems
+from diffrec.recommenders.diffrec.presets import preset_settings
 
 USERS, HISTORY, WIDTH = 2000, 50, 1000
 
@@ -30,7 +30,7 @@ def untrained(train: Interactions, **settings: Any) -> DiffRec:
     model = DiffRec(**settings, progress=False)
     torch.manual_seed(0)
     model.train_ = train
-    model._model = ItemDiffusion.of(model.settings, train.shape[1], torch.device("cpu")).eval()
+    model._network = OverItems.of(model.settings, train.shape[1], torch.device("cpu")).eval()
     return model
 
 

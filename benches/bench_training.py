@@ -15,19 +15,19 @@ from benches.bench_ranking import untrained
 from benches.beside import Beside, Side
 from benches.dense import DenseDiffRec
 from diffrec import Interactions, Split
-from diffrec.recommenders.presets import preset_settings
+from diffrec.recommenders.diffrec.presets import preset_settings
 from diffrec.training import NoisedBatches, product_dtype, run_batches
 
 
 def trained_by_diffrec(train: Interactions, settings: dict[str, Any]) -> float:
     model = untrained(train, **settings)
     s = model.settings
-    model._model.train()
-    optimizer = torch.optim.AdamW(model._model.parameter_groups(), fused=True)
+    model._network.train()
+    optimizer = torch.optim.AdamW(model._network.parameter_groups(), fused=True)
     shuffle = np.random.default_rng(0)
     batches = NoisedBatches(model._inputs_of(train), s.batch_size, torch.device("cpu"), shuffle, seed=0)
     dtype = product_dtype(s.precision, torch.device("cpu"), on_processor=True)
-    return run_batches(model._model.loss, batches.noised(), optimizer, dtype)
+    return run_batches(model._network.loss, batches.noised(), optimizer, dtype)
 
 
 def trained_densely(train: Interactions, settings: dict[str, Any]) -> float:

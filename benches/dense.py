@@ -43,10 +43,10 @@ class DenseDiffRec:
     """DiffRec over dense rows, with the weights of a model of this library."""
 
     def __init__(self, model: DiffRec) -> None:
-        s, ours = model.settings, model._model.denoiser
+        s, ours = model.settings, model._network.denoiser
         items, _ = ours.items_out.shape
         self.settings = s
-        self.process: GaussianProcess = model._model.process
+        self.process: GaussianProcess = model._network.process
         self.denoiser = DenseDenoiser(items, s.dims, s.time_embedding, s.dropout)
         layers = self.denoiser.layers
         with torch.no_grad():

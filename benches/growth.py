@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import DiffRec, Interactions
-from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.training import NoisedBatches, PeakMemory, product_dtype, run_batches
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def ranking(**sizes: int) -> float:
 def epoch(**sizes: int) -> float:
     """Seconds of one epoch."""
     model, histories = untrained(**sizes)
-    model._model.train()
-    optimizer = torch.optim.AdamW(model._model.parameter_groups(), fused=True)
+    model._network.train()
+    optimizer = torch.optim.AdamW(model._network.parameter_groups(), fused=True)
     s = model.settings
     dtype = product_dtype(s.precision, torch.device("cpu"), on_processor=True)
     shuffle = np.random.default_rng(0)
     batches = NoisedBatches(histories, s.batch_size, torch.device("cpu"), shuffle, seed=0)
-    return fastest(lambda: run_batches(model._model.loss, batches.noised(), optimizer, dtype))
+    return fastest(lambda: run_batches(model._network.loss, batches.noised(), optimizer, dtype))
 
 
 def ranking_memory(users: int) -> int:
@@ -107,7 +107,7 @@ def untrained(*, users: int, items: int, history: int, d: int, T: int) -> tuple[
     model = DiffRec(dims=(d,), steps=T, progress=False)
     model.train_ = Interactions.from_csr(matrix)
     torch.manual_seed(0)
-    model._model = ItemDiffusion.of(model.settings, items, torch.device("cpu")).eval()
+    model._network = OverItems.of(model.settings, items, torch.device("cpu")).eval()
     return model, model.train_.matrix
 
 

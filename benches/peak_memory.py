@@ -49,8 +49,7 @@ def epochs(variant: str) -> str:
     return (
         f"{facts['parameters']:,} parameters, peak {facts['peak_memory'] / 1e9:.2f} GB of the process "
         f"({(facts['peak_memory'] - before.bytes) / 1e9:.2f} beyond what it held before), epochs of "
-        f"{seconds} s; planned were {facts['planned_memory'] / 1e9:.2f} GB beyond the process and epochs of "
-        f"{facts['planned_seconds']:.1f} s"
+        f"{seconds} s; planned were {facts['planned_memory'] / 1e9:.2f} GB beyond the process"
     )
 
 

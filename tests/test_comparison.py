@@ -78,6 +78,22 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.Monke
         diffrec.compare(DATA, ["greedy"])
 
 
+def test_short_histories_leave_no_validation() -> None:
+    short = Interactions.from_arrays(np.repeat(np.arange(20), 3), np.arange(60) % 11, timestamp=np.arange(60))
+    assert len(short.split(by="leave-last", valid=0.0).valid) == 0
+    split = short.split(by="leave-last", valid=0.0)
+    table = diffrec.compare(split, {"popularity": {}, "multidae": {"epochs": 1, "dims": (4,), "latent": 2}}, seeds=1)
+    assert {row.name for row in table} == {"popularity", "multidae"}
+
+
+def test_a_seed_among_the_settings_is_the_one_taken() -> None:
+    quick = {"variant": "multidae", "epochs": 1, "dims": (4,), "latent": 2}
+    table = diffrec.compare(DATA, {"three": {"seed": 3, **quick}, "again": {"seed": 3, **quick}}, seeds=2)
+    one, other = table
+    assert one.means == other.means
+    assert set(one.deviations.values()) == {0.0}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

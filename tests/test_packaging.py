@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn
+import torch
 import yaml
 
 import diffrec
 from diffrec.recommenders import VARIANTS
+from diffrec.recommenders.model_file import KINDS
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -88,21 +91,32 @@ def test_what_contributing_names_exists() -> None:
 
 
 def test_the_variant_of_contributing_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
+    """The walk as it is written: fitted, asked, explained, saved, exported, refused by name."""
+    model_block, export_block = re.findall(r"```python\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
     module = ModuleType("fading")
     monkeypatch.setitem(sys.modules, "fading", module)  # where a dataclass looks its names up
-    exec(compile(block, "CONTRIBUTING.md", "exec"), module.__dict__)
-    monkeypatch.setitem(VARIANTS, "fading", (module.Fading, {}))
+    for table in (VARIANTS, KINDS):
+        monkeypatch.setitem(table, "fading", None)  # registered below, and taken out again at the end
+    exec(compile(model_block, "CONTRIBUTING.md", "exec"), module.__dict__)
 
     day = 86400
     data = diffrec.Interactions.from_arrays([0, 1, 2, 3], [7, 7, 8, 9], timestamp=[0, 0, 30 * day, 30 * day - 60])
     model = diffrec.fit(data, variant="fading")
     np.testing.assert_allclose(model.score(0), [[1.0, 1.0, 0.5 ** (60 / day / 30)]], rtol=1e-6)
     assert diffrec.fit(data, variant="fading", days=1).recommend(0, k=2).items.tolist() == [[8, 9]]
+    assert model.explain(0, 8).baseline == 1.0
+    assert sklearn.base.clone(model).get_params()["days"] == 30.0
     with pytest.raises(ValueError, match="days must be above 0"):
         diffrec.fit(data, variant="fading", days=0)
     model.save(tmp_path / "model.diffrec")
     np.testing.assert_array_equal(diffrec.load(tmp_path / "model.diffrec").score(), model.score())
+    with pytest.raises(TypeError, match="Fading cannot be exported"):
+        diffrec.export.program(model, k=2)
+    exec(compile(export_block, "CONTRIBUTING.md", "exec"), module.__dict__)
+    items, scores = diffrec.export.program(model, k=2).module()(torch.tensor([[0, -1]]), torch.ones(1, 2))
+    top = model.recommend(0, k=2)
+    np.testing.assert_array_equal(items, top.item_rows)
+    np.testing.assert_allclose(scores, top.scores)
 
 
 def test_the_licences_name_every_crate_that_needs_them() -> None:

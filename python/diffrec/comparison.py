@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from diffrec.checks import nearest, whole
 from diffrec.data import Interactions, Split
-from diffrec.data._checks import nearest
 from diffrec.data.frames import make_frame
 from diffrec.evaluation import Report, parse_metric
 from diffrec.recommenders import VARIANTS, fit
-from diffrec.recommenders.fitting import AUTO
-from diffrec.recommenders.inputs import as_interactions
-from diffrec.recommenders.settings import whole
+from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.histories import as_interactions
 from diffrec.training import PeakMemory, resolve_device
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
@@ -287,16 +286,19 @@ def _runs(
     split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
 ) -> Iterator[_Run]:
     variant = settings["variant"]
-    deterministic = variant != AUTO and VARIANTS[variant][0].deterministic
-    for seed in range(1 if deterministic else seeds):
+    # One fit says it all where the seed has no say, or is among the settings.
+    alone = "seed" in settings or (variant != AUTO and VARIANTS[variant][0].deterministic)
+    # Short histories leave nothing to stop on; then fit holds out its own part, where it can.
+    valid = split.valid if len(split.valid) else None
+    for seed in range(1 if alone else seeds):
         started = time.perf_counter()
         with PeakMemory(resolve_device(device)) as peak:
-            model = fit(split.train, valid=split.valid, seed=seed, device=device, progress=False, **settings)
+            model = fit(split.train, valid=valid, **{"seed": seed, "device": device, "progress": False, **settings})
         seconds = time.perf_counter() - started
-        report = model.evaluate(split.test, seen=split.valid, k=cuts)
+        report = model.evaluate(split.test, seen=valid, k=cuts)
         _log.info("%r, seed %d: %s", model, seed, ", ".join(f"{name} {report[name]:.4f}" for name in _shown(cuts)))
         yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
-        bar.update(seeds if deterministic else 1)
+        bar.update(seeds if alone else 1)
 
 
 def _ranked(

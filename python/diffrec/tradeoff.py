@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from diffrec.checks import whole
+from diffrec.data import union
 from diffrec.evaluation import coverage, intra_list_diversity, measure, novelty, self_information, share
 from diffrec.recommenders import DiffRec
-from diffrec.recommenders.base import union
 from diffrec.recommenders.guidance import Guidance
-from diffrec.recommenders.inputs import align
-from diffrec.recommenders.settings import whole
+from diffrec.recommenders.histories import align
 
 # What each kind of guidance is to move.
 GAINS = {"novelty": "novelty", "diversity": "diversity", "steer": "share"}
@@ -83,8 +83,7 @@ def tradeoff(
     bits, vectors = self_information(train.matrix), model._item_vectors().cpu().numpy()
     rows = []
     for kind, weight, guidance in wishes:
-        ranked = np.empty((len(users), k), dtype=np.int32)
-        model._rank(train, users, masked, None, ranked, np.empty(ranked.shape, dtype=np.float32), guidance)
+        ranked, _ = model._ranked(train, users, k, masked, None, guidance)
         report = measure(ranked, relevant.matrix[users], train.users.ids[users], [k])
         rows.append(
             {

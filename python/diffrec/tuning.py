@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffrec.callbacks import PruneTrial
+from diffrec.checks import duration, known, whole
 from diffrec.evaluation import parse_metric
 from diffrec.recommenders import Recommender, make
 from diffrec.recommenders.auto import newest_held_out
-from diffrec.recommenders.inputs import align, as_interactions
-from diffrec.recommenders.settings import duration, whole
-from diffrec.recommenders.variants import VARIANTS, known
+from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.registry import VARIANTS
 
 if TYPE_CHECKING:
     import optuna

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import LinearMap, Ridge
-from diffrec.recommenders.ease import zero_diagonal_ridge
+from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
 
 
 def some_rows(rows: int, columns: int, seed: int) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 import diffrec
-from diffrec.cli.settings import fit_arguments, parse_value, whole_numbers
+from diffrec.cli.named_settings import fit_arguments, parse_value, whole_numbers
 from support.commands import fail, succeed
 
 

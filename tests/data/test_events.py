@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffrec.data import Interactions, Timeline, hold_out, time_weights
+from diffrec.data.arrays import from_arrays_dict, holds_events, to_arrays
 from support.interactions import Row, any_rows, contents, events, same_bits
 
 #: Few users, items and moments: most rows repeat a pair or share their time with others.
@@ -165,3 +166,18 @@ def test_a_timeline_sees_baskets() -> None:
     assert timeline.last(user, cut, 5).tolist() == [[-1, 1, 3, 2, 3]]
     with pytest.raises(ValueError, match="`cuts` is 3, expected a place between two baskets"):
         timeline.before(user, np.array([3]), [None])
+
+
+@given(any_rows, st.booleans())
+def test_events_come_back_from_arrays(rows: list[Row], timed: bool) -> None:
+    users, items, times, values = (list(column) for column in zip(*rows, strict=True))
+    data = Interactions.from_arrays(users, items, times if timed else None, values)
+    arrays = to_arrays(data)
+    assert any(name.startswith("events.") for name in arrays) == holds_events(data) == (len(data) < len(rows))
+    assert same_bits(from_arrays_dict(arrays, data.shape, []), data)
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    arrays = to_arrays(Interactions.from_arrays([1, 1], [2, 2]))
+    with pytest.raises(ValueError, match=r"`indices\[0\]` is 5"):
+        from_arrays_dict(arrays | {"events.items": np.array([5, 0], dtype=np.int32)}, (1, 1), [])

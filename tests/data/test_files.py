@@ -252,7 +252,7 @@ def test_other_npz_files_are_explained(tmp_path: Path) -> None:
     np.savez(file, user=[1], item=[1])
     with pytest.raises(ValueError, match="part='train' cannot be picked"):
         Interactions.read(file, part="train")
-    with pytest.raises(ValueError, match="part must be one of 'train', 'valid', 'test', not 'tran'; did you mean"):
+    with pytest.raises(ValueError, match="part must be one of 'train', 'valid', 'test', got 'tran'; did you mean"):
         Interactions.read(file, part="tran")
     with pytest.raises(ValueError, match="'item' names a column"):
         Interactions.read(file, item="item")

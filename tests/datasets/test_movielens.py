@@ -152,7 +152,7 @@ def test_local_copies_are_read(tmp_path: Path, name: str, packed: bool) -> None:
 
 
 def test_bad_copies_and_names_are_explained(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"name must be one of '100k', .*not '1mm'; did you mean '1m'"):
+    with pytest.raises(ValueError, match=r"name must be one of '100k', .*got '1mm'; did you mean '1m'"):
         movielens("1mm")
     with pytest.raises(FileNotFoundError, match=r"gone\.zip does not exist"):
         movielens(path=tmp_path / "gone.zip")
@@ -165,5 +165,5 @@ def test_bad_copies_and_names_are_explained(tmp_path: Path) -> None:
         (tmp_path / "ratings.dat").write_bytes(content)
         with pytest.raises(ValueError, match=r"ratings\.dat is not as GroupLens writes it"):
             movielens(path=tmp_path)
-    with pytest.raises(ValueError, match="min_rating must lie in"):
+    with pytest.raises(ValueError, match="min_rating must be at least 0 and at most 5, got"):
         movielens(path=tmp_path, min_rating=6)

@@ -56,11 +56,15 @@ def test_any_size_is_a_world(users: int, items: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"users": 0}, ValueError, "users must be a positive integer, not 0"),
-        ({"items": 1.5}, ValueError, "items must be a positive integer, not 1.5"),
-        ({"users": True}, ValueError, "users must be a positive integer, not True"),
-        ({"items": 10, "interactions_per_user": 6}, ValueError, r"interactions_per_user must lie in \[1, 5\], not 6"),
-        ({"drift": 1.5}, ValueError, r"drift must lie in \[0, 1\], not 1.5"),
+        ({"users": 0}, ValueError, "users must be at least 1, got 0"),
+        ({"items": 1.5}, TypeError, "items must be a whole number, got 1.5"),
+        ({"users": True}, TypeError, "users must be a whole number, got True"),
+        (
+            {"items": 10, "interactions_per_user": 6},
+            ValueError,
+            "interactions_per_user must be at least 1 and at most 5",
+        ),
+        ({"drift": 1.5}, ValueError, "drift must be at least 0 and at most 1, got 1.5"),
         ({"drift": "yes"}, TypeError, "drift must be a number"),
         ({"genres": "Opera"}, TypeError, "genres must be a sequence of names, not 'Opera'"),
         ({"genres": [1]}, TypeError, "genres must be a sequence of names"),

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import (
     NOISE_SCHEDULES,
     Denoiser,
     GaussianProcess,
     HiddenChain,
     ImportanceSteps,
-    SparseRows,
     UniformSteps,
     noise_betas,
     step_embedding,

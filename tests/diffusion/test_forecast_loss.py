@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from diffrec.diffusion import HistoryEncoder, SparseRows, forecast_loss
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import HistoryEncoder, forecast_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
 H, ITEMS, BIAS, ADDED = (torch.randn(*shape, generator=GENERATOR) for shape in ((6, 4), (9, 4), (9,), (6, 9)))

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec.diffusion import (
-    GaussianProcess,
-    HiddenChain,
-    ImportanceSteps,
-    SparseRows,
-    step_embedding,
-)
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import GaussianProcess, HiddenChain, ImportanceSteps, step_embedding
 from support.golden import betas_of, cases, denoiser_from
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from diffrec.diffusion import Denoiser, GaussianProcess, HiddenChain, HiddenState, SparseRows, noise_betas
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import Denoiser, GaussianProcess, HiddenChain, HiddenState, noise_betas
 from diffrec.latent import pulled_back
 
 ITEMS, ROWS = 23, 5
@@ -102,7 +103,7 @@ def test_noise_is_as_without_guidance(predict: str, normalize: bool) -> None:
     x0, s = torch.tensor([[1.0, 0, 1, 0, 0, 1, 0, 0, 0]]).expand(n, 9).contiguous(), torch.randn(9, 1)
     with torch.no_grad():
         chain = HiddenChain(denoiser, process, forward_steps=2, sampling_noise=True).along(s)
-        hidden = chain.dense_scores(SparseRows.from_dense(x0), 3, guide=lambda _, x: 0.5 * torch.ones(n, 1))
+        hidden = chain.dense_scores(SparseRows.from_dense(x0), guide=lambda _, x: 0.5 * torch.ones(n, 1))
         dense = process.reverse(
             denoiser, x0, forward_steps=2, sampling_noise=True, guide=lambda _, x: 0.5 * s.T.expand(n, 9)
         )

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from diffrec.diffusion import Denoiser, GaussianProcess, HiddenChain, SparseRows, noise_betas
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import Denoiser, GaussianProcess, HiddenChain, RowNoise, noise_betas
 from diffrec.diffusion.hidden_noise import HiddenNoise, NoiseBasis
 
 SAMPLES = 20_000
@@ -49,7 +50,9 @@ def test_same_distribution_as_the_dense_chain(
     noise = {"forward_steps": forward_steps, "sampling_noise": sampling_noise}
     with torch.no_grad():
         dense = process.reverse(denoiser, x0, **noise)
-        hidden = HiddenChain(denoiser, process, **noise).dense_scores(SparseRows.from_dense(x0), seed=5)
+        hidden = HiddenChain(denoiser, process, **noise).dense_scores(
+            SparseRows.from_dense(x0), RowNoise.numbered(SAMPLES, 5)
+        )
     same_distribution(hidden, dense)
 
 
@@ -62,7 +65,7 @@ def test_all_that_the_chain_asks_of_noise_has_its_joint_distribution(items: int)
     x0 = x0.expand(SAMPLES, -1).contiguous()
     basis = NoiseBasis(directions)
     products = torch.cat([x0 @ d for d in directions], dim=1)
-    hidden = HiddenNoise(basis, SparseRows.from_dense(x0), products, torch.Generator().manual_seed(1))
+    hidden = HiddenNoise(basis, SparseRows.from_dense(x0), products, RowNoise.numbered(SAMPLES, 1))
     dense = torch.zeros_like(x0)
     for kept, spread in [(0.0, 2.0), (-0.5, 0.7), (0.8, 0.0)]:
         hidden.add(kept, spread)
@@ -97,8 +100,20 @@ def test_a_seed_gives_the_same_noise() -> None:
     denoiser, process = model("eps", False, 17, 3)
     chain = HiddenChain(denoiser, process, sampling_noise=True)
     rows = SparseRows.from_dense(torch.eye(17)[:3])
-    assert torch.equal(chain.dense_scores(rows, 1), chain.dense_scores(rows, 1))
-    assert not torch.equal(chain.dense_scores(rows, 1), chain.dense_scores(rows, 2))
+    one, same, other = (chain.dense_scores(rows, RowNoise.numbered(3, seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_rows_noise_is_its_own_whoever_else_is_there(normalize: bool) -> None:
+    denoiser, process = model("eps", normalize, 17, 3)
+    chain = HiddenChain(denoiser, process, forward_steps=2, sampling_noise=True)
+    x0, keys = torch.eye(17)[:4], np.array([7, -3, 2**62, 0])
+    together = chain.dense_scores(SparseRows.from_dense(x0), RowNoise(5, keys))
+    for rows in ([2], [3, 0], [1, 0, 3]):
+        some = chain.dense_scores(SparseRows.from_dense(x0[rows]), RowNoise(5, keys[rows]))
+        torch.testing.assert_close(some, together[rows], rtol=1e-5, atol=1e-6)
 
 
 def test_without_noise_to_add_nothing_is_drawn() -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from diffrec.diffusion import SparseRows, item_products
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import item_products
 from diffrec.diffusion.item_products import gram_pays, gram_squared_error, project, squared_error
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec.diffusion import PaddedRows, SparseRows
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import PaddedRows
 
 COLUMNS = torch.tensor([[1, 5, -1, 0], [-1, -1, -1, -1], [-1, 4, 2, -1]])
 VALUES = torch.tensor([[2.0, 0.5, 9.0, 1.0], [9.0, 9.0, 9.0, 9.0], [9.0, 3.0, 0.25, 9.0]])

@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import furo
 import pytest
 from docutils import nodes
 
@@ -13,6 +14,7 @@ from diffrec import plots
 from diffrec.recommenders import VARIANTS
 from docs.extensions import executed, public_names
 from docs.extensions.settings_tables import fields_of, settings_classes, symbol_nodes
+from support.browser import browser, find_chromium
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -131,3 +133,22 @@ def test_every_picture_is_shown() -> None:
     pages = "".join((DOCS / name).read_text() for name in ("pictures.md", "guidance.md"))
     shown = set(re.findall(r"(?m)^(?:diffrec\.)?plots\.(\w+)\(", pages))
     assert shown == set(plots.__all__)
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [1320, 1360, 1440, 1920])
+def test_the_contents_beside_a_page_are_never_cut_off(width: int, tmp_path: Path) -> None:
+    theme = Path(furo.__file__).parent / "theme/furo/static/styles/furo.css"
+    styles = theme.read_text() + (DOCS / "static/diffrec.css").read_text()
+    code = "x" * 110
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><style>{styles}</style><div class=page><aside class=sidebar-drawer></aside><div class=main>"
+        f"<div class=content><article><pre style='overflow: auto'>{code}</pre></article></div>"
+        "<aside class=toc-drawer>contents</aside></div></div>"
+    )
+    chromium = find_chromium()
+    assert chromium is not None
+    with browser(chromium, tmp_path / "profile") as page:
+        page.open((tmp_path / "page.html").as_uri(), width=width)
+        right = page.wait("document.querySelector('.toc-drawer')?.getBoundingClientRect().right")
+        assert 0 < right <= width

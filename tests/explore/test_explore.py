@@ -106,6 +106,17 @@ def test_searches_find_beginnings_first(server: Server) -> None:
     assert len(ask(server, "api/users")) == 20
 
 
+def test_what_drops_out_on_the_way_keeps_its_name_and_facts(server: Server) -> None:
+    answer = ask(server, "api/recommend", {"user": 3, "k": 5, "diversity": 6})
+    listed = {one["row"] for one in answer["top"]}
+    passing = {row for step in answer["steps"] for row in step} - listed
+    assert passing
+    assert {int(row) for row in answer["passing"]} == passing
+    for row, item in answer["passing"].items():
+        assert item["label"] == DATA.item_labels[int(row)]
+        assert item["facts"]["genre"] == DATA.item_info["genre"][int(row)]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -14,7 +14,7 @@ import torch
 import diffrec
 from diffrec import Recommender
 from diffrec.export import agreement
-from diffrec.export.histories import inputs
+from diffrec.export.inputs import inputs
 from support.exports import DATA, EMPTY_USER, FORMS, ITEMS, USERS, assert_same_lists, fitted, strangers
 
 # Together they have every part that a graph is made of; all others are `long`.

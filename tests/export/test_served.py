@@ -12,7 +12,7 @@ from scipy import sparse
 import diffrec
 from diffrec import Interactions, Recommender
 from diffrec.export import served as export_served
-from diffrec.export.histories import inputs, reads_of
+from diffrec.export.inputs import inputs
 from diffrec.export.served import served
 from support.exports import (
     DATA,
@@ -101,7 +101,7 @@ def test_it_is_a_copy() -> None:
     example = [torch.from_numpy(part) for part in inputs(model, [1])]
     with torch.no_grad():
         before = module(*example)[1].clone()
-        model._model.denoiser.items_out.zero_()  # type: ignore[attr-defined]
+        model._network.denoiser.items_out.zero_()  # type: ignore[attr-defined]
         torch.testing.assert_close(module(*example)[1], before)
 
 
@@ -164,15 +164,15 @@ def test_weights_are_the_entries_of_the_vectors(form: str) -> None:
     dense = np.zeros((USERS, ITEMS + 1), dtype=np.float32)
     np.put_along_axis(dense, history, weights, axis=1)
     assert isinstance(model, diffrec.DiffRec)
-    np.testing.assert_array_equal(dense[:, :ITEMS], model._vectors(DATA, 0, USERS)[0].toarray())
+    np.testing.assert_array_equal(dense[:, :ITEMS], model._read(DATA).toarray())
 
 
 def test_values_are_read_where_the_model_reads_them() -> None:
     for form in ("itemknn", "ials", "ease, values", "rp3beta, values"):
-        assert reads_of(fitted(form)).values
+        assert fitted(form)._reading().values
         assert inputs(fitted(form)).weights.max() == 5
     for form in ("ease", "rp3beta", "multivae", "cfgan", "popularity"):
-        assert not reads_of(fitted(form)).values
+        assert not fitted(form)._reading().values
         history, weights = inputs(fitted(form))
         np.testing.assert_array_equal(weights, history >= 0)
 

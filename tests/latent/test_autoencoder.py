@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.latent import Encoded, GroupAutoencoder, ItemGroups, shared_widths
 from diffrec.latent.autoencoder import multinomial_loss
 

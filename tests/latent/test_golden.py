@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffrec.diffusion import GaussianProcess, SparseRows
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import GaussianProcess
 from diffrec.latent import GroupAutoencoder, ItemGroups
 from support.golden import betas_of, cases, denoiser_from, tensor
 

@@ -20,7 +20,7 @@ from diffrec.comparison import Comparison
 from diffrec.plots import grouping
 from diffrec.plots.numbers import principal_plane
 from diffrec.plots.style import short
-from diffrec.recommenders.embeddings import svd_embeddings
+from diffrec.recommenders.diffrec.groups import svd_embeddings
 
 DATA = diffrec.datasets.synthetic(users=90, items=60, seed=1)
 SPLIT = DATA.split()

@@ -32,15 +32,15 @@ def test_deviations_leave_out_what_is_taken(scores: LinearScores) -> None:
 def test_ranks_are_places_in_the_order_of_top_k(scores: LinearScores) -> None:
     scores = LinearScores(scores.users.round(), scores.items.round())  # with ties
     seen, denied = taken(), np.arange(31) == 4
-    ranked, values = top_k(scores, 31, seen, np.arange(6), denied)
-    places = ranks_at(scores, ranked, seen, np.arange(6), denied).numpy()
+    ranked, values = top_k(scores, 31, seen, denied)
+    places = ranks_at(scores, ranked, seen, denied).numpy()
     for user in range(6):
         filled = ranked[user] >= 0
         assert places[user][filled].tolist() == list(range(1, filled.sum() + 1))
     np.testing.assert_array_equal(scores_at(scores, ranked), values)
     some = np.array([3, 1])
     np.testing.assert_array_equal(
-        ranks_at(LinearScores(scores.users[some], scores.items), ranked[some], seen, some, denied), places[some]
+        ranks_at(LinearScores(scores.users[some], scores.items), ranked[some], seen[some], denied), places[some]
     )
 
 

@@ -1,5 +1,6 @@
 """fit without a variant: what it chooses, says and leaves alone."""
 
+import datetime
 import logging
 from typing import Any
 
@@ -73,8 +74,9 @@ def test_a_seed_decides_the_choice() -> None:
 
 def test_named_settings_leave_nothing_to_choose() -> None:
     model = diffrec.fit(walks(), dims=(4,), epochs=1, progress=False)
+    assert isinstance(model, DiffRec)
+    assert model.settings.dims == (4,)
     assert "chosen" not in model.training_.facts
-    assert "paper" not in model.training_.facts
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,8 @@ def test_impossible_budgets(budget: object, error: type[Exception], words: str) 
 def test_a_budget_is_refused_where_there_is_nothing_to_choose(named: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="budget is the time for choosing a variant, got '5s' where a variant"):
         diffrec.fit(walks(), budget="5s", **named)
+
+
+@pytest.mark.parametrize("budget", ["10min", 600, 600.0, datetime.timedelta(minutes=10)])
+def test_the_usual_budget_may_be_said_in_any_way(budget: Any) -> None:
+    assert diffrec.fit(walks(), variant="popularity", budget=budget).variant == "popularity"

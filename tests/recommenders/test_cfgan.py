@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from diffrec import CFGAN
-from diffrec.diffusion import SparseRows
-from diffrec.recommenders.cfgan import Discriminator, Game, Generator
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.recommenders.rivals.cfgan import Discriminator, Game, Generator
 from diffrec.training import run_batches
 
 USERS, ITEMS = 50, 40

@@ -12,8 +12,8 @@ import diffrec
 from diffrec import DiffRec, Interactions
 from diffrec.data import time_weights
 from diffrec.diffusion import Denoiser, GaussianProcess, noise_betas
-from diffrec.recommenders.embeddings import group_items, svd_embeddings
-from diffrec.recommenders.item_diffusion import ItemDiffusion
+from diffrec.recommenders.diffrec.groups import group_items, svd_embeddings
+from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.training import NoisedBatches
 
 SMALL: dict[str, Any] = {"dims": (6,), "epochs": 3, "batch_size": 8, "holdout": 0, "progress": False}
@@ -67,6 +67,22 @@ def test_values_count_only_where_asked() -> None:
     ones = DiffRec(**SMALL).fit(DATA)
     np.testing.assert_array_equal(DiffRec(**SMALL).fit(doubled).score(), ones.score())
     assert not np.allclose(DiffRec(**SMALL, binarize=False).fit(doubled).score(), ones.score())
+
+
+@pytest.mark.parametrize("form", [{}, {"predict": "eps"}, {"groups": 2, "latent_dims": (4,)}], ids=str)
+def test_a_users_noise_is_the_same_whoever_else_is_asked(form: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = {"noise_scale": 0.5, "noise_max": 0.5, "forward_steps": 3, "sampling_noise": True}
+    model = DiffRec(**SMALL, **noise, **form).fit(DATA)
+    together = model.recommend(k=5, exclude_seen=False)
+    for asked in ([4], [9, 4, 17], list(range(29, 2, -1))):
+        some = model.recommend(asked, k=5, exclude_seen=False)
+        np.testing.assert_array_equal(some.items, together.items[asked])
+        np.testing.assert_allclose(some.scores, together.scores[asked], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(
+        model.recommend(DATA.take([8, 3]), k=5, exclude_seen=False).items, together.items[[8, 3]]
+    )
+    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 7)
+    np.testing.assert_array_equal(model.recommend(k=5, exclude_seen=False).items, together.items)
 
 
 def test_noise_at_inference_is_drawn_from_the_seed() -> None:
@@ -205,7 +221,7 @@ def test_impossible_latent_settings(settings: dict[str, Any], words: str) -> Non
 
 def test_the_two_weights_are_annealed_as_the_paper_does() -> None:
     model = DiffRec(**LATENT, diffusion_weight=0.04, diffusion_weight_min=0.01, diffusion_anneal_epochs=10).fit(DATA)
-    latent = model._model
+    latent = model._network
     weights = []
     for epoch in range(1, 14):
         latent.start_epoch(epoch)  # type: ignore[union-attr]
@@ -243,7 +259,7 @@ def test_training_takes_the_loss_and_gradients_of_dense_rows(
         dims=(8,), predict=predict, normalize=normalize, reweight=reweight, dropout=0, noise_scale=1, noise_max=0.3
     ).settings
     cpu = torch.device("cpu")
-    model = ItemDiffusion.of(settings, DATA.shape[1], cpu)
+    model = OverItems.of(settings, DATA.shape[1], cpu)
     batches = NoisedBatches(DATA.matrix, batch_size, cpu, np.random.default_rng(0), seed=1)
     batch = next(batches.noised())
     t = torch.arange(len(batch)) % settings.steps
@@ -325,11 +341,10 @@ def test_reverse_steps_end_in_what_is_recommended(settings: dict[str, Any]) -> N
 def test_a_forecast_has_no_steps_to_watch() -> None:
     data = diffrec.datasets.synthetic(users=30, items=40, seed=1)
     quick = {"dims": (8,), "epochs": 1, "holdout": 0, "progress": False}
-    for model in (diffrec.fit(data, variant="t-diffrec", **quick), diffrec.fit(data, variant="anchor")):
+    model = diffrec.fit(data, variant="t-diffrec", **quick)
+    for ask in (model.reverse_steps, model.step_scores):  # type: ignore[attr-defined]
         with pytest.raises(TypeError, match="there is no chain to watch"):
-            model.reverse_steps(4)  # type: ignore[attr-defined]
-        with pytest.raises(TypeError, match="there is no chain to watch"):
-            model.step_scores(4)  # type: ignore[attr-defined]
+            ask(4)
     with pytest.raises(ValueError, match="user must be one user, got 2"):
         DiffRec(**quick).fit(data).reverse_steps([1, 2])
 
@@ -345,8 +360,7 @@ def test_groups_are_named_item_by_item(decoder_dims: tuple[int, ...], tmp_path: 
 
 
 def test_without_groups_there_are_none_to_name() -> None:
-    for model in (DiffRec(**SMALL).fit(DATA), diffrec.Anchor(groups=2).fit(DATA)):
-        with pytest.raises(TypeError, match="has no groups of items"):
-            _ = model.item_groups_
+    with pytest.raises(TypeError, match="has no groups of items"):
+        _ = DiffRec(**SMALL).fit(DATA).item_groups_
     with pytest.raises(RuntimeError, match="not fitted"):
         _ = DiffRec(groups=2).item_groups_

@@ -11,7 +11,7 @@ import torch
 import diffrec
 from diffrec import DiffRec, Interactions
 from diffrec.data import Timeline
-from diffrec.recommenders.item_forecast import ItemForecast
+from diffrec.recommenders.diffrec.forecast import Forecast
 from diffrec.training import CutBatches
 
 ITEMS = 24
@@ -114,8 +114,8 @@ def test_reconstruction_takes_an_anchor_whose_weight_validation_learns() -> None
 
 def test_noise_is_the_features_noise_as_the_first_layer_sees_it() -> None:
     model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 1}))
-    network = model._model  # type: ignore[attr-defined]
-    assert isinstance(network, ItemForecast)
+    network = model._network  # type: ignore[attr-defined]
+    assert isinstance(network, Forecast)
     torch.manual_seed(0)
     with torch.no_grad():
         drawn = torch.cat([network._noise(50) for _ in range(400)])

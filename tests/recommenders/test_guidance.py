@@ -87,7 +87,7 @@ def test_weights_of_zero_are_no_guidance_at_all(model: DiffRec, monkeypatch: pyt
     def never(*_: Any) -> None:
         raise AssertionError("this would cost something")
 
-    monkeypatch.setattr(DiffRec, "_guided", never)
+    monkeypatch.setattr(DiffRec, "_guide", never)
     for nothing in ({"steer": {}}, {"steer": {DATA.items[3]: 0}, "tags": {}}, {"novelty": 0}, {"diversity": 0.0}):
         found = model.recommend(k=6, **nothing)
         np.testing.assert_array_equal(found.items, expected.items)
@@ -160,7 +160,7 @@ def test_hidden_guidance_is_that_of_the_dense_chain(plain: DiffRec, asked: dict[
         return steady - wanted.diversity * unit[:, None] * (covered @ vectors.T)
 
     with torch.no_grad():
-        item = plain._model
+        item = plain._network
         expected = item.process.reverse(item.denoiser, x0, guide=push).masked_fill(taken, -torch.inf)  # type: ignore[union-attr, arg-type]
     found = plain.recommend(k=k, **asked)
     np.testing.assert_allclose(found.scores, expected.topk(k).values, atol=1e-4)
@@ -189,7 +189,7 @@ def test_what_may_not_be_recommended_is_not(model: DiffRec) -> None:
 
 def test_steps_of_a_guided_chain_end_in_what_is_recommended(model: DiffRec) -> None:
     asked: dict[str, Any] = {"steer": {str(GENRES[3]): 1.0}, "novelty": 0.2, "diversity": 2.0}
-    if not model._has_chain:
+    if not model.has_chain:
         with pytest.raises(TypeError, match="there is no chain to watch"):
             model.reverse_steps(4, **asked)
         return

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 from diffrec import IALS, Split
-from diffrec.recommenders.ials import IALSSettings, alternate
+from diffrec.recommenders.rivals.ials import IALSSettings, alternate
 from support.rivals import assert_same_scores, counts, implicit_library, recommended_scores
 
 MATRIX = counts(users=150, items=90, density=0.1)

@@ -8,7 +8,7 @@ import torch
 
 import diffrec
 from diffrec import Interactions, LightGCN
-from diffrec.recommenders.lightgcn import GraphEmbeddings, bipartite, drawn_pairs
+from diffrec.recommenders.rivals.lightgcn import GraphEmbeddings, bipartite, drawn_pairs
 
 LAYERS, FACTORS = 3, 4
 CPU = torch.device("cpu")

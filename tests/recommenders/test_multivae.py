@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from diffrec import Interactions, MultiDAE, MultiVAE
-from diffrec.diffusion import SparseRows
-from diffrec.recommenders.multivae import HistoryAutoencoder
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.recommenders.rivals.multivae import HistoryAutoencoder
 
 ITEMS, DIMS, LATENT = 7, (4, 5), 3
 HISTORIES = np.array([[1, 0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 1, 1]], dtype=np.float32)

@@ -7,10 +7,28 @@ import pytest
 import torch
 
 from diffrec import DiffRec, Interactions
-from diffrec.training import Plan, memory, seconds
+from diffrec.training import Plan, memory, plan, seconds_per_epoch
 
 DATA = Interactions.from_csr((np.random.default_rng(0).random((40, 30)) < 0.3).astype(np.float32))
 SMALL: dict[str, Any] = {"epochs": 2, "progress": False}
+# Of a step's embedding of width 3: into the first layer, and its own layer of 3 x 3 and a bias.
+STEP = 3
+
+
+def layer(wide: int, narrow: int) -> int:
+    """Weights and biases."""
+    return wide * narrow + narrow
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        ({"dims": (8,)}, layer(30 + STEP, 8) + layer(8, 30) + layer(STEP, STEP)),
+        ({"dims": (4, 8)}, layer(30 + STEP, 8) + layer(8, 4) + layer(4, 8) + layer(8, 30) + layer(STEP, STEP)),
+    ],
+)
+def test_parameters_are_those_of_the_layers(settings: dict[str, Any], parameters: int) -> None:
+    assert DiffRec(**settings, time_embedding=STEP).plan(DATA).parameters == parameters
 
 
 @pytest.mark.parametrize(
@@ -22,38 +40,70 @@ SMALL: dict[str, Any] = {"epochs": 2, "progress": False}
         {"dims": (8,), "groups": 3, "latent_dims": (6,), "decoder_dims": (9,), "group_balance": 1},
     ],
 )
-def test_parameters_are_those_of_the_fit(settings: dict[str, Any]) -> None:
+def test_a_plan_holds_for_the_fit(settings: dict[str, Any]) -> None:
     model = DiffRec(**settings, **SMALL, holdout=0)
-    plan = model.plan(DATA)
+    foreseen = model.plan(DATA)
     assert not hasattr(model, "train_")
-    facts = model.fit(DATA).training_.facts
-    assert plan.parameters == facts["parameters"]
-    assert plan.memory == facts["planned_memory"]
-    assert facts["planned_seconds"] > 0
+    weights = [tensor for name, tensor in model.fit(DATA)._state().items() if "group" not in name]
+    trained = sum(tensor.numel() for tensor in weights if tensor.is_floating_point())
+    # Buffers, such as a sampler's losses of the steps, are no parameters.
+    assert 0 < foreseen.parameters <= trained
+    assert foreseen.parameters == model.training_.facts["parameters"]
+    # A weight, its gradient and AdamW's two moments, at least.
+    assert foreseen.memory >= 4 * 4 * foreseen.parameters
 
 
-def test_more_of_anything_takes_more() -> None:
-    def plan(data: Interactions = DATA, **settings: Any) -> Plan:
+def test_more_of_anything_takes_more_memory() -> None:
+    def foreseen(data: Interactions = DATA, **settings: Any) -> Plan:
         return DiffRec(**{"dims": (8,), "batch_size": 4} | settings).plan(data)
 
     wide = Interactions.from_csr(np.tile(DATA.matrix.toarray(), (1, 9)))
-    for larger in (plan(dims=(80,)), plan(wide), plan(batch_size=40)):
-        assert larger.memory > plan().memory
-    many = Interactions.from_csr(np.tile(DATA.matrix.toarray(), (50, 1)))
-    for longer in (plan(many), plan(dims=(80,)), plan(wide)):
-        assert longer.seconds_per_epoch > plan().seconds_per_epoch
-    assert plan(holdout=0).memory < plan().memory
-    assert plan(precision="bfloat16", batch_size=40).memory < plan(precision="float32", batch_size=40).memory
+    for larger in (foreseen(dims=(80,)), foreseen(wide), foreseen(batch_size=40)):
+        assert larger.memory > foreseen().memory
+    assert foreseen(holdout=0).memory < foreseen().memory
+    narrow, full = (foreseen(precision=precision, batch_size=40) for precision in ("bfloat16", "float32"))
+    assert narrow.memory < full.memory
+
+
+def test_time_is_that_of_the_first_steps_without_the_very_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
+    weight = torch.nn.Parameter(torch.tensor(3.0))
+    costs = [0.5, 0.25, 0.25, 0.75, 0.25, 0.25, 0.25]
+
+    def loss(cost: float) -> torch.Tensor:
+        clock[0] += cost
+        return cost * weight
+
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    assert seconds_per_epoch(loss, costs, 100, optimizer) == 25.0
+    assert clock[0] == 2.25  # a few steps, not all
+    assert seconds_per_epoch(loss, [0.5], 1, optimizer) == 0.5
+    clock[0] = 0.0
+    assert seconds_per_epoch(loss, [9.0] * 5, 10, optimizer) == 90.0
+    assert clock[0] == 9.0  # nor for long
+
+
+@pytest.mark.parametrize("form", [{}, {"objective": "forecast"}, {"groups": 2, "latent_dims": (4,)}, {"anchor": True}])
+def test_every_form_is_timed_and_nothing_is_changed(form: dict[str, Any]) -> None:
+    data = Interactions.from_csr(DATA.matrix, DATA.matrix)
+    model = DiffRec(dims=(8,), **SMALL, **form)
+    state = torch.get_rng_state()
+    foreseen = model.plan(data)
+    assert foreseen.seconds_per_epoch is not None
+    assert foreseen.seconds_per_epoch > 0
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not hasattr(model, "_network")
 
 
 def test_what_cannot_fit_is_refused_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     model = DiffRec(dims=(8,), **SMALL).fit(DATA)
     before = model.score([0])
     monkeypatch.setattr(memory, "available_memory", lambda: 10_000)
-    with pytest.raises(MemoryError, match="training 0.0 million parameters needs about .* use smaller dims"):
-        model.fit(DATA)
+    for ask in (model.fit, model.plan):
+        with pytest.raises(MemoryError, match="training 0.0 million parameters needs about .* use smaller dims"):
+            ask(DATA)
     np.testing.assert_array_equal(model.score([0]), before)
-    assert model.plan(DATA).memory > 10_000
 
 
 def test_impossible_data_is_refused_as_by_fit() -> None:
@@ -66,9 +116,4 @@ def test_it_reads_well() -> None:
         "1.0 million parameters, about 2.0 GB of memory, about 0.12 s per epoch"
     )
     assert str(Plan(1_000_000, 2_000_000_000, 1234.5)).endswith("about 1,234 s per epoch")
-
-
-def test_time_grows_with_work() -> None:
-    cpu = torch.device("cpu")
-    assert 0 < seconds(1e9, 0, cpu, torch.float32) < seconds(2e9, 0, cpu, torch.float32)
-    assert seconds(1e9, 1e9, cpu, torch.float32) > seconds(1e9, 0, cpu, torch.float32)
+    assert str(Plan(1_000_000, 2_000_000_000)).endswith("about 2.0 GB of memory")

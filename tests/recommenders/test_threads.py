@@ -1,7 +1,6 @@
 """Several threads use one fitted model at once, and each gets what it would get alone."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 import diffrec
-from diffrec import DiffRec, Interactions, Recommender
+from diffrec import Recommender
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
 
@@ -40,28 +39,3 @@ def test_threads_get_what_one_gets(variant: str) -> None:
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(THREADS)))
-
-
-class Raced(DiffRec):
-    """Between any two looks at what it prepared last, another thread has put its own histories there."""
-
-    others: Iterator[Interactions] | None = None
-
-    @property
-    def _seen(self) -> Any:  # type: ignore[override]
-        if self.others is not None:
-            other = next(self.others)
-            self.kept = (other, self._prepared(other))
-        return self.kept
-
-    @_seen.setter
-    def _seen(self, kept: Any) -> None:
-        self.kept = kept
-
-
-def test_no_thread_takes_the_histories_of_another_for_its_own() -> None:
-    model = Raced(dims=(8,), epochs=1, progress=False).fit(DATA)
-    mine = DATA.take(np.arange(10))
-    alone = model.recommend(mine, k=5)
-    model.others = (DATA.take(np.arange(start, start + 10)) for start in range(20, 50))
-    np.testing.assert_array_equal(model.recommend(mine, k=5).items, alone.items)

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 import diffrec
 from diffrec import DiffRec, Uncertainty
-from diffrec.recommenders.reverse_chain import _seed_of
+from diffrec.recommenders.diffrec.chain_views import noisy_scores
 
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
 QUICK: dict[str, Any] = {"dims": (16,), "epochs": 8, "batch_size": 20, "holdout": 0, "lr": 0.01, "progress": False}
@@ -68,11 +67,9 @@ def test_means_and_spreads_are_those_of_the_chains() -> None:
     assert isinstance(model, DiffRec)
     denied = DATA.items.ids[[4, 9]]
     sure = model.uncertainty([7, 2, 7], items=DATA.items.ids[[8, 30]], chains=6, sampling_noise=True, deny=denied)
-    chains, run = [], model._model.noisy(0, sampling_noise=True)
-    for chain in range(6):
-        two = DATA.take(np.array([2, 7]))
-        with torch.no_grad():
-            chains.append(model._watched(two, 0, 2, run=run, seed=_seed_of(0, chain, 0)).block(0, 40).numpy())
+    run = model._network.noisy(0, sampling_noise=True)
+    views = model._objective.views(DATA.take(np.array([2, 7])))
+    chains = [part.block(0, 40).numpy() for part in noisy_scores(model._chain, views, run, 6, seed=0)]
     scores = np.array(chains, dtype=np.float64)
     seen = DATA.matrix[[2, 7]].toarray() > 0
     seen[:, [4, 9]] = True
@@ -142,3 +139,16 @@ def test_without_noise_there_is_nothing_to_say(settings: dict[str, Any], asked: 
     assert isinstance(model, DiffRec)
     with pytest.raises(ValueError, match=said):
         model.uncertainty(3, **asked)
+
+
+def test_nobody_has_no_uncertainty() -> None:
+    model = diffrec.fit(DATA, **NOISY, variant="diffrec")
+    assert isinstance(model, DiffRec)
+    assert model.uncertainty([], k=4).scores.shape == (0, 4)
+
+
+def test_a_user_is_as_sure_whoever_else_is_asked(model: DiffRec) -> None:
+    together = model.uncertainty([3, 9, 17], k=5, forward_steps=3)
+    alone = model.uncertainty(9, k=5, forward_steps=3)
+    np.testing.assert_array_equal(alone.items[0], together.items[1])
+    np.testing.assert_allclose(alone.score_stds[0], together.score_stds[1], rtol=1e-3)

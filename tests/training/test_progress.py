@@ -19,7 +19,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "cfgan": {"dims": (4,), "discriminator_dims": (4,)},
 }
 # The modules that draw one.
-BARS = ("diffrec.training.loop", "diffrec.recommenders.ials", "diffrec.comparison")
+BARS = ("diffrec.training.loop", "diffrec.recommenders.rivals.ials", "diffrec.comparison")
 
 
 class Terminal(io.StringIO):

@@ -1,6 +1,6 @@
 """Anchors: linear maps from histories to items in closed form, which a denoiser adds to."""
 
-from diffrec.anchors.linear_map import AddedScores, LinearMap
+from diffrec.anchors.linear_map import LinearMap
 from diffrec.anchors.ridge import Ridge
 
-__all__ = ["AddedScores", "LinearMap", "Ridge"]
+__all__ = ["LinearMap", "Ridge"]

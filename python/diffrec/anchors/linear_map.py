@@ -9,41 +9,9 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec.data import Csr, csr_arrays
-from diffrec.ranking import LinearScores, Scores, SparseScores
+from diffrec.ranking import AddedScores, LinearScores, Scores, SparseScores
 
 _PARTS = ("indptr", "indices", "data")
-
-
-@dataclass(frozen=True)
-class AddedScores:
-    """``scores + scale * more``.
-
-    Parameters
-    ----------
-    scores, more : Scores
-        Of the same n users and items; on whatever devices, the sum is on that of ``scores``.
-    scale : float
-        Weight of ``more``.
-    """
-
-    scores: Scores
-    more: Scores
-    scale: float = 1.0
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.scores.n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.scores.n_items
-
-    def block(self, first: int, stop: int) -> Tensor:
-        """Scores of the items ``first:stop``, (n, stop - first)."""
-        block = self.scores.block(first, stop)
-        return block.add_(self.more.block(first, stop).to(block.device), alpha=self.scale)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def fact(name: str, value: str | int | float) -> str:
 
     Examples
     --------
-    >>> fact("peak_memory", 774_340_608), fact("planned_seconds", 7.66e-05), fact("parameters", 82_000_000)
+    >>> fact("peak_memory", 774_340_608), fact("seconds", 7.66e-05), fact("parameters", 82_000_000)
     ('774.3 MB', '7.66e-05 s', '82,000,000')
     """
     if isinstance(value, str):

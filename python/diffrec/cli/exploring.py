@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from diffrec.cli import options
-from diffrec.cli.inputs import Source, load_model, onto, say_left_out
 from diffrec.cli.output import note
+from diffrec.cli.reading import Source, load_model, onto, say_left_out
 from diffrec.explore import Explorer, Server
 
 

@@ -7,8 +7,8 @@ import typer
 
 from diffrec import export as exports
 from diffrec.cli import options
-from diffrec.cli.inputs import load_model, require_place
 from diffrec.cli.output import show, size
+from diffrec.cli.reading import load_model, require_place
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
 

@@ -10,12 +10,12 @@ import diffrec
 from diffrec import Interactions, Split
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
-from diffrec.cli.inputs import Source, known_part, require_place, say_left_out
+from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
 from diffrec.cli.output import note, pairs, show, size
-from diffrec.cli.settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
+from diffrec.cli.reading import Source, known_part, require_place, say_left_out
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
-from diffrec.recommenders.fitting import AUTO
+from diffrec.recommenders.fit import AUTO
 
 _LEARNING = "What learns"
 

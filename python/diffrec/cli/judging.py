@@ -10,9 +10,9 @@ import typer
 
 import diffrec
 from diffrec.cli import options
-from diffrec.cli.inputs import Source, known_part, load_model, read_test, require_place, say_left_out
+from diffrec.cli.named_settings import parse_settings, require_possible, whole_numbers
 from diffrec.cli.output import show
-from diffrec.cli.settings import parse_settings, require_possible, whole_numbers
+from diffrec.cli.reading import Source, known_part, load_model, read_test, require_place, say_left_out
 from diffrec.comparison import DEFAULT_VARIANTS
 from diffrec.data.tables import table_file, table_format
 

@@ -8,8 +8,8 @@ import typer
 from diffrec import demo as demonstration
 from diffrec.cli import options
 from diffrec.cli.describe import described, fact, in_words
-from diffrec.cli.inputs import load_model
 from diffrec.cli.output import pairs, show, size
+from diffrec.cli.reading import load_model
 
 
 def info(model: options.Model, as_json: options.Json = False) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from diffrec.checks import one_of
 from diffrec.comparison import metric_cut
-from diffrec.data._checks import one_of
 from diffrec.data.files import PARTS
 from diffrec.data.split import WAYS
 
@@ -77,7 +77,7 @@ Part = Annotated[
     str | None,
     typer.Option(
         metavar="PART",
-        callback=_checked(lambda value: one_of("part", value, (*PARTS, ALL))),
+        callback=_checked(lambda value: one_of((*PARTS, ALL))("part", value)),
         help="Of a .npz file that holds a split: take train, valid or test, or all, instead of each for its purpose.",
         rich_help_panel=_COLUMNS,
         show_default=False,
@@ -97,7 +97,7 @@ By = Annotated[
     str | None,
     typer.Option(
         metavar="WAY",
-        callback=_checked(lambda value: one_of("by", value, WAYS)),
+        callback=_checked(lambda value: one_of(WAYS)("by", value)),
         help="How to part each history: time (newest last), random or leave-last; by default time where there are "
         "times, else random.",
         show_default=False,

@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from diffrec import Interactions, Recommender, Top
 from diffrec.cli import options
-from diffrec.cli.inputs import Source, load_model, one_of_two, onto, picked, require_place, say_left_out, steering
 from diffrec.cli.output import json_lines, show
+from diffrec.cli.reading import Source, load_model, one_of_two, onto, picked, require_place, say_left_out, steering
 from diffrec.data._encode import IdArray
 from diffrec.data.tables import Append, table_file, table_format, text_table
 from diffrec.recommenders.base import USER_BLOCK

@@ -7,8 +7,8 @@ import typer
 
 from diffrec import Split
 from diffrec.cli import options
-from diffrec.cli.inputs import Source, require_place
 from diffrec.cli.output import pairs, show
+from diffrec.cli.reading import Source, require_place
 from diffrec.data.files import PARTS
 from diffrec.data.tables import table_format
 

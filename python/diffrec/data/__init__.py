@@ -1,6 +1,6 @@
 """Interactions: reading, checking, indexing, splitting and weighing them."""
 
-from diffrec.data._csr import Csr, csr_arrays
+from diffrec.data._csr import Csr, binary, csr_arrays, empty_like, row_keys, union, unit_rows
 from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
@@ -18,8 +18,13 @@ __all__ = [
     "Split",
     "TimeScale",
     "Timeline",
+    "binary",
     "csr_arrays",
+    "empty_like",
     "has_order",
     "hold_out",
+    "row_keys",
     "time_weights",
+    "union",
+    "unit_rows",
 ]

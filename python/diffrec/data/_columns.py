@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._checks import nearest
+from diffrec.checks import nearest
 from diffrec.data._encode import Coded
 
 #: Names a column may go by, the likelier first; compared without case, blanks, dashes and underscores.

@@ -1,6 +1,6 @@
-"""From whatever holds a matrix to checked, canonical CSR."""
+"""From whatever holds a matrix to checked, canonical CSR; small matrices made of others."""
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,3 +208,45 @@ def csr_arrays(matrix: Csr) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArr
         matrix.indices.astype(np.int32, copy=False),
         matrix.data.astype(np.float32, copy=False),
     )
+
+
+def binary(matrix: Csr) -> Csr:
+    """The same cells, each with a 1."""
+    ones = np.ones(matrix.nnz, dtype=np.float32)
+    return sparse.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def unit_rows(columns: NDArray[np.int64], width: int) -> Csr:
+    """A matrix whose row i has a 1 in ``columns[i]`` and nothing else."""
+    n = len(columns)
+    return canonical(np.arange(n + 1), columns.astype(np.int32), np.ones(n, dtype=np.float32), (n, width))
+
+
+def empty_like(matrix: Csr) -> Csr:
+    """A matrix of the same shape without entries."""
+    return cast(Csr, sparse.csr_array(matrix.shape, dtype=np.float32))
+
+
+def union(one: Csr, other: Csr) -> Csr:
+    """The cells stored in either matrix, with sorted indices."""
+    both: Csr = sparse.csr_array(one + other)
+    both.sort_indices()
+    return both
+
+
+def row_keys(matrix: Csr) -> NDArray[np.int64]:
+    """A number for each row that depends on its columns alone: what noise of a history is drawn by.
+
+    Examples
+    --------
+    >>> keys = row_keys(sparse.csr_array(np.array([[1, 0, 1], [0, 1, 0], [5, 0, 5]], dtype=np.float32)))
+    >>> keys[0] == keys[2], keys[0] == keys[1]
+    (np.True_, np.False_)
+    """
+    # SplitMix64 (Steele, Lea & Flood, OOPSLA 2014) of every column, summed by row; unsigned numbers wrap around.
+    mixed = (matrix.indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixed ^ (mixed >> np.uint64(31)))])
+    keys: NDArray[np.int64] = (total[matrix.indptr[1:]] - total[matrix.indptr[:-1]]).view(np.int64)
+    return keys

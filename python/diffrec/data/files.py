@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.data._checks import nearest, one_of
+from diffrec.checks import nearest, one_of
 from diffrec.data._columns import Columns, as_floats, choose, is_number, looks_like_header, names_its_column, text_times
 from diffrec.data._csr import stored_entries
 from diffrec.data._encode import Coded, Coder, encode
@@ -222,7 +222,7 @@ def _is_split(arrays: Any) -> bool:
 
 def _read_npz(file: Path, part: str | None) -> Columns:
     if part is not None:
-        one_of("part", part, PARTS)
+        one_of(PARTS)("part", part)
     with _opened(file) as arrays:
         if _is_split(arrays):
             return _split_columns(_split_arrays(file, arrays), part)

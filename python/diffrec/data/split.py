@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._checks import finite, one_of
+from diffrec.checks import one_of, real, whole
 from diffrec.data._csr import assemble
 from diffrec.data._reshape import owners_of
 from diffrec.data.events import Baskets
@@ -163,9 +163,9 @@ class Split(_Parts):
 
 def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
     """Part interactions in three; :meth:`Interactions.split` says how."""
-    one_of("by", by, WAYS)
-    valid = finite("valid", valid, 0, 1, open_high=True)
-    test = finite("test", test, 0, 1, open_high=True)
+    one_of(WAYS)("by", by)
+    valid = real(0, 1, open_high=True)("valid", valid)
+    test = real(0, 1, open_high=True)("test", test)
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
     if by not in ("random", "users") and data.timestamps is None:
@@ -222,10 +222,9 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
     >>> kept.matrix.indices, held.matrix.indices
     (array([0, 1], dtype=int32), array([2], dtype=int32))
     """
-    share = finite("share", share, 0, 1, open_high=True)
-    finite("earlier", earlier, 0, np.inf, open_high=True)
+    share = real(0, 1, open_high=True)("share", share)
     kept, held = data, data
-    for _ in range(earlier + 1):
+    for _ in range(whole(0)("earlier", earlier) + 1):
         kept, held, _ = kept.split("time" if has_order(kept) else "random", share, 0, seed)
     return kept, held
 

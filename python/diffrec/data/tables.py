@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._checks import nearest
+from diffrec.checks import nearest
 from diffrec.data._replace import replacing
 
 #: Columns of the same length by name: ids, numbers or text.

@@ -1,13 +1,12 @@
 """How much an interaction still says, by its age in the user's history."""
 
-import math
 from datetime import timedelta
 from typing import Literal, get_args
 
 import numpy as np
 
 from diffrec import _core
-from diffrec.data._checks import finite, one_of
+from diffrec.checks import one_of, real
 from diffrec.data._csr import Csr, canonical
 from diffrec.data.interactions import Interactions
 
@@ -58,16 +57,16 @@ def time_weights(
     >>> time_weights(heard, "exponential", w_min=0, half_life=1).toarray()
     array([[1.  , 0.25, 0.5 ]], dtype=float32)
     """
-    one_of("kind", kind, get_args(Decay))
-    w_max = finite("w_max", w_max, 0, math.inf)
-    w_min = finite("w_min", w_min, 0, w_max)
+    one_of(get_args(Decay))("kind", kind)
+    w_max = real(0)("w_max", w_max)
+    w_min = real(0, w_max)("w_min", w_min)
     clock = isinstance(half_life, timedelta)
     length = half_life.total_seconds() if isinstance(half_life, timedelta) else half_life
     if length is None:
         if kind != "linear":
             raise ValueError(f"kind={kind!r} needs a half_life: a number of baskets or a timedelta")
         length = 1.0
-    if finite("half_life", length, 0, math.inf) == 0:
+    if real(0)("half_life", length) == 0:
         raise ValueError(f"half_life must be above 0, not {half_life!r}")
     if data.timestamps is None:
         raise ValueError("time weights need timestamps; these interactions have none")

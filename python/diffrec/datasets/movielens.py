@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import one_of, real
 from diffrec.data import Interactions
-from diffrec.data._checks import finite, one_of
 
 #: MD5 of each archive, as GroupLens publishes it beside the file.
 CHECKSUMS = {
@@ -71,8 +71,8 @@ def movielens(
     --------
     >>> movies = movielens("1m").split(by="time")  # doctest: +SKIP
     """
-    one_of("name", name, CHECKSUMS)
-    lowest = finite("min_rating", min_rating, 0, 5)
+    one_of(CHECKSUMS)("name", name)
+    lowest = real(0, 5)("min_rating", min_rating)
     read = _opened(Path(path) if path is not None else _download(name, cache, base_url))
     found = ((content, *files) for files in _LAYOUTS if (content := read(files[0])) is not None)
     ratings, ratings_file, movies_file = next(found, (None, "", ""))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import real, whole
 from diffrec.data import Ids, Interactions
-from diffrec.data._checks import finite
 from diffrec.data._csr import assemble
 from diffrec.datasets import _names
 
@@ -84,13 +84,11 @@ def synthetic(
     >>> world.shape
     (100, 60)
     """
-    for name, count in (("users", users), ("items", items)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"{name} must be a positive integer, not {count!r}")
+    users, items = whole(1)("users", users), whole(1)("items", items)
     if interactions_per_user is None:
         interactions_per_user = max(1, min(50, items / 4))
-    mean = finite("interactions_per_user", interactions_per_user, 1, max(1, items / 2))
-    move = finite("drift", float(drift) if isinstance(drift, bool) else drift, 0, 1)
+    mean = real(1, max(1, items / 2))("interactions_per_user", interactions_per_user)
+    move = real(0, 1)("drift", float(drift) if isinstance(drift, bool) else drift)
     if isinstance(genres, str) or not all(isinstance(genre, str) for genre in genres):
         raise TypeError(f"genres must be a sequence of names, not {genres!r}")
     genres = list(dict.fromkeys(genres))

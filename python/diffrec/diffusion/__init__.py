@@ -18,8 +18,8 @@ from diffrec.diffusion.item_products import (
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.padded import PaddedRows
 from diffrec.diffusion.process import GaussianProcess
+from diffrec.diffusion.row_noise import RowNoise
 from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
-from diffrec.diffusion.sparse import SparseRows
 from diffrec.diffusion.step_sampling import STEP_SAMPLINGS, ImportanceSteps, StepSampler, UniformSteps
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "ImportanceSteps",
     "ItemNoise",
     "PaddedRows",
-    "SparseRows",
+    "RowNoise",
     "StateGuide",
     "StepSampler",
     "UniformSteps",

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.denoiser import Denoiser
 from diffrec.diffusion.hidden_noise import HiddenNoise, ItemNoise, NoiseBasis
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.process import GaussianProcess
-from diffrec.diffusion.sparse import SparseRows
+from diffrec.diffusion.row_noise import RowNoise
 
 # The step (counted from 0) and x_0 as predicted there -> its coordinates along the directions, (n, e).
 StateGuide = Callable[[int, "HiddenState"], Tensor]
@@ -129,7 +130,7 @@ class HiddenChain:
     def run(
         self,
         rows: SparseRows,
-        seed: int = 0,
+        fresh: RowNoise | None = None,
         *,
         guide: StateGuide | None = None,
         on_step: Callable[[HiddenState], None] | None = None,
@@ -142,8 +143,8 @@ class HiddenChain:
         ----------
         rows : SparseRows
             The histories.
-        seed : int
-            Draws the noise, if any.
+        fresh : RowNoise, optional
+            Draws the noise, if any; by default by the rows' numbers.
         guide : callable, optional
             In a chain ``along`` directions: is shown predicted x_0 at every step, without noise, and says its
             coordinates along them.
@@ -158,7 +159,7 @@ class HiddenChain:
         spreads = (0.5 * process.posterior_log_variance).exp().tolist() if self.sampling_noise else None
         width = self._g_to_input.shape[1]
         state = HiddenState(1.0, projected.new_zeros(projected.shape[0], width), 0.0)
-        noise = self._noise(rows, projected, norms, seed)
+        noise = self._noise(rows, projected, norms, fresh)
         if noise is not None and self.forward_steps > 0:
             alpha_bar = float(process.alphas_bar[self.forward_steps - 1])
             state = HiddenState(alpha_bar**0.5, state.g, 0.0)
@@ -185,27 +186,29 @@ class HiddenChain:
             if noise is not None:
                 noise.add(kept, spreads[step] if spreads is not None and step > 0 else 0.0)
             if on_step is not None:
-                held = None if noise is None else noise.over_items(seed)
+                held = None if noise is None else noise.over_items()
                 on_step(HiddenState(state.a, state.g, state.k, held))
         # Predicting x_0, the last step keeps nothing of what was noised.
         if noise is not None and process.predict == "eps":
-            state = HiddenState(state.a, state.g, state.k, noise.over_items(seed))
+            state = HiddenState(state.a, state.g, state.k, noise.over_items())
         return state
 
-    def dense_scores(self, rows: SparseRows, seed: int = 0, guide: StateGuide | None = None) -> Tensor:
+    def dense_scores(self, rows: SparseRows, fresh: RowNoise | None = None, guide: StateGuide | None = None) -> Tensor:
         """Scores of every item, (n, items): for tests and single users; ranking reads the state block by block."""
-        state = self.run(rows, seed, guide=guide)
+        state = self.run(rows, fresh, guide=guide)
         scores = state.g @ torch.cat(self._outs, dim=1).T + state.k * self._b_out
         rows.add_to(scores, 0, state.a)
         if state.noise is not None:
             state.noise.add_to(scores, 0)
         return scores
 
-    def _noise(self, rows: SparseRows, projected: Tensor, norms: "_Norms | None", seed: int) -> HiddenNoise | None:
+    def _noise(
+        self, rows: SparseRows, projected: Tensor, norms: "_Norms | None", fresh: RowNoise | None
+    ) -> HiddenNoise | None:
         if self.forward_steps == 0 and not self.sampling_noise:
             return None
         products = None if norms is None else torch.cat([projected, norms.x0_w_out, norms.x0_bias[:, None]], dim=1)
-        return HiddenNoise(self._basis, rows, products, torch.Generator(projected.device).manual_seed(seed))
+        return HiddenNoise(self._basis, rows, products, fresh or RowNoise.numbered(len(rows)))
 
     def _norms_from(self, rows: SparseRows) -> "_Norms":
         return _Norms(

@@ -11,13 +11,12 @@ distribution it has in the chain over dense rows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from diffrec import _core
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.linear import linear
-from diffrec.diffusion.sparse import SparseRows
+from diffrec.diffusion.row_noise import RowNoise
 
 # Items multiplied at once where all are visited.
 ITEM_BLOCK = 4096
@@ -86,13 +85,14 @@ class ItemNoise:
         float32 (n,), of x_0.
     white : Tensor
         float32 (n,), of the fresh normals.
-    seed : int
-        Of the fresh normals; see ``normals``.
+    fresh : RowNoise
+        Draws them.
 
     Examples
     --------
     >>> x0 = SparseRows.from_dense(torch.tensor([[0.0, 5.0]]))
-    >>> noise = ItemNoise([torch.tensor([[1.0], [2.0]])], torch.tensor([[3.0]]), x0, torch.ones(1), torch.zeros(1), 0)
+    >>> direction, one = torch.tensor([[1.0], [2.0]]), torch.ones(1)
+    >>> noise = ItemNoise([direction], torch.tensor([[3.0]]), x0, one, 0 * one, RowNoise.numbered(1))
     >>> scores = torch.zeros(1, 2)
     >>> noise.add_to(scores, first=0)
     >>> scores
@@ -104,21 +104,17 @@ class ItemNoise:
     x0: SparseRows
     own: Tensor
     white: Tensor
-    seed: int
+    fresh: RowNoise
 
     def add_to(self, block: Tensor, first: int) -> None:
         """Add the noise of items ``first : first + m`` to ``block`` (n, m) in place."""
         normals = torch.empty_like(block)
-        self.normals(first, normals)
+        self.fresh.over_columns(first, normals)
         block += normals.mul_(self.white[:, None])
         widths = [direction.shape[1] for direction in self.directions]
         for direction, weights in zip(self.directions, self.weights.split(widths, dim=1), strict=True):
             block += linear(weights, direction[first : first + block.shape[1]])
         self.x0.scaled(self.own).add_to(block, first, 1.0)
-
-    def normals(self, first: int, out: Tensor) -> None:
-        """Write the fresh normals of items ``first : first + m`` into ``out`` (n, m)."""
-        _fresh_normals(self.seed, first, out)
 
 
 class HiddenNoise:
@@ -132,16 +128,14 @@ class HiddenNoise:
         The rows x_0.
     products : Tensor or None
         Products (n, sum of m) of x_0 with the basis's directions, where the chain looks along x_0, too.
-    generator : torch.Generator
+    fresh : RowNoise
         Draws the noise.
     """
 
-    def __init__(
-        self, basis: NoiseBasis, rows: SparseRows, products: Tensor | None, generator: torch.Generator
-    ) -> None:
+    def __init__(self, basis: NoiseBasis, rows: SparseRows, products: Tensor | None, fresh: RowNoise) -> None:
         self.basis = basis
         self._rows = rows
-        self._generator = generator
+        self._fresh = fresh
         n, device = len(rows), basis.images[0].device
         self._free = basis.items - basis.rank
         self._x0_along: Tensor | None = None
@@ -159,16 +153,15 @@ class HiddenNoise:
             self.along, self.across, self.rest = kept * self.along, kept * self.across, abs(kept) * self.rest
             return
         free = self._free
-        self.along = kept * self.along + spread * self._normal(self.along)
+        self.along = kept * self.along + spread * self._fresh.normal(self.along)
         if self._x0_along is not None and free > 0:
-            self.across = kept * self.across + spread * self._normal(self.across)
+            self.across = kept * self.across + spread * self._fresh.normal(self.across)
             free -= 1
         if free > 0:
             # Along the old rest one more coordinate; across it the fresh noise alone, free - 1 of them.
-            square = (kept * self.rest + spread * self._normal(self.rest)).square()
+            square = (kept * self.rest + spread * self._fresh.normal(self.rest)).square()
             if free > 1:
-                half = torch.full_like(self.rest, (free - 1) / 2)
-                square = square + spread**2 * 2 * torch._standard_gamma(half, generator=self._generator)
+                square = square + spread**2 * 2 * self._fresh.gamma((free - 1) / 2, self.rest)
             self.rest = square.sqrt()
 
     def image(self, direction: int) -> Tensor:
@@ -184,7 +177,7 @@ class HiddenNoise:
         """Squared length (n,)."""
         return self.along.square().sum(dim=1) + self.across.square() + self.rest.square()
 
-    def over_items(self, seed: int) -> ItemNoise:
+    def over_items(self) -> ItemNoise:
         """Write N out over the items: the rest takes a uniformly random direction across all that is known.
 
         Fresh normals are visited twice, here to take out what lies along the known directions, and again where the
@@ -196,7 +189,7 @@ class HiddenNoise:
         for first in range(0, self.basis.items, ITEM_BLOCK):
             block = torch.cat([d[first : first + ITEM_BLOCK] for d in self.basis.directions], dim=1)
             normals = self.along.new_empty(n, len(block))
-            _fresh_normals(seed, first, normals)
+            self._fresh.over_columns(first, normals)
             products += normals @ block
             square += normals.square().sum(dim=1)
             part = self._rows.columns(first, first + len(block))
@@ -217,14 +210,4 @@ class HiddenNoise:
         own = (self.across - white * across) * inverse
         coordinates = self.along - white[:, None] * along - own[:, None] * x0_along
         weights = self.basis.combination(coordinates)
-        return ItemNoise(self.basis.directions, weights, self._rows, own, white, seed)
-
-    def _normal(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self._generator, device=like.device)
-
-
-def _fresh_normals(seed: int, first: int, out: Tensor) -> None:
-    """Standard normals of n rows at columns ``first : first + m`` into ``out`` (n, m): the same at every call."""
-    block = np.empty(tuple(out.shape), dtype=np.float32)
-    _core.normal_rows(seed, 0, np.arange(len(out), dtype=np.int64), first, block)
-    out.copy_(torch.from_numpy(block))
+        return ItemNoise(self.basis.directions, weights, self._rows, own, white, self._fresh)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.item_products import compute_dtype
 from diffrec.diffusion.linear import linear
-from diffrec.diffusion.sparse import SparseRows
 
 LIKELIHOODS = ("softmax", "squared")
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.linear import linear
-from diffrec.diffusion.sparse import SparseRows
 
 # Cells of a block: large enough for efficient products, small enough for a last-level cache.
 BLOCK_CELLS = 1 << 22

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from diffrec.diffusion.sparse import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 
 
 @dataclass(frozen=True)

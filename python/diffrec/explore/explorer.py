@@ -104,7 +104,7 @@ class Explorer:
         dict
             ``history``: items, newest first where that is known. ``top``: items with ``score`` and ``why``, of which
             the latter is None for a model that cannot say. ``steps``: for each step of the reverse chain its best
-            items' rows, and ``names`` of these; empty where there is no chain.
+            items' rows, and ``passing``: those of them that are not in ``top``, by row; empty where there is no chain.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Explorer:
         top = self.model.recommend(whose, k, **choice)
         rows = top.item_rows[0][top.item_rows[0] >= 0].astype(np.int64)
         reasons = self._reasons(whose, rows)
-        steps = self._steps(whose, k, choice)
+        steps, listed = self._steps(whose, k, choice), set(rows.tolist())
         return {
             "user": None if row is None else str(self._users[row]),
             "history": [self._item(one) for one in history],
@@ -135,7 +135,7 @@ class Explorer:
                 for place, (one, score) in enumerate(zip(rows.tolist(), top.scores[0], strict=False))
             ],
             "steps": steps,
-            "names": {one: self._labels[one] for step in steps for one in step},
+            "passing": {one: self._item(one) for step in steps for one in step if one not in listed},
             "denied": [self._item(one) for one in denied.tolist()],
             "steered": [
                 {**self._item(one), "weight": weight} for one, (_, weight) in zip(liked.tolist(), steered, strict=True)
@@ -187,7 +187,7 @@ class Explorer:
         }
 
     def _steps(self, whose: Any, k: int, choice: Mapping[str, Any]) -> list[list[int]]:
-        if not isinstance(self.model, DiffRec) or not self.model._has_chain:
+        if not isinstance(self.model, DiffRec) or not self.model.has_chain:
             return []
         return [
             [row for row in rows if row >= 0]

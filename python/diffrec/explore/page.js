@@ -149,7 +149,7 @@ function showTop() {
     return;
   }
   const rows = answer.steps[state.step - 1];
-  $("top").replaceChildren(...rows.map((row, place) => entry(known.get(row) || { row, label: answer.names[row], id: null, facts: {} }, place, known)));
+  $("top").replaceChildren(...rows.map((row, place) => entry(known.get(row) || answer.passing[row], place, known)));
   const same = rows.filter((row) => known.has(row)).length;
   $("said").textContent = `${same} of these ${rows.length} are recommended in the end.`;
 }

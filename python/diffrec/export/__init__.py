@@ -13,7 +13,7 @@ array([[1]])
 """
 
 from diffrec.export.files import item_ids, onnx, pt2
-from diffrec.export.histories import Inputs, inputs
+from diffrec.export.inputs import Inputs, inputs
 from diffrec.export.served import program
 
 __all__ = ["Inputs", "inputs", "item_ids", "onnx", "program", "pt2"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.export.histories import inputs
+from diffrec.export.inputs import inputs
 from diffrec.recommenders import Recommender
 
 #: How far scores may be apart; as a share of them where they are above 1.

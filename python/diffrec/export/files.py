@@ -1,6 +1,5 @@
 """Exported recommenders as files: ONNX, and programs of ``torch.export``."""
 
-import datetime
 import json
 import logging
 import warnings
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 from diffrec import _core
 from diffrec.data._replace import replacing_with_companions
 from diffrec.export.agreement import require_agreement
-from diffrec.export.histories import reads_of
 from diffrec.export.served import INPUTS, OUTPUTS, program, served, tracing
 from diffrec.recommenders import Recommender
+from diffrec.recommenders.model_file import plain_setting
 
 # Raised whenever a reader could misunderstand a file.
 FORMAT_VERSION = 1
@@ -194,7 +193,8 @@ def _ids(model: Recommender) -> str:
 
 
 def _description(model: Recommender, k: int, exclude_seen: bool) -> str:
-    views = reads_of(model).views
+    reading = model._reading()
+    views = reading.views
     axes = "(batch, length)" if views is None else f"(batch, length, {views})"
     return json.dumps(
         {
@@ -202,25 +202,20 @@ def _description(model: Recommender, k: int, exclude_seen: bool) -> str:
             "version": _core.__version__,
             "class": type(model).__name__,
             "variant": model.variant,
-            "settings": model.settings.values(saved_only=True),
+            "settings": {name: plain_setting(value) for name, value in model.settings.values(saved_only=True).items()},
             "items": model.train_.shape[1],
             "k": k,
             "exclude_seen": exclude_seen,
             "inputs": {
                 "history": "int64 (batch, length): rows of items, each once, oldest first, -1 where there is none",
-                "weights": f"float32 {axes}: {reads_of(model).meaning}; anything where there is no item",
+                "weights": f"float32 {axes}: {reading.meaning}; anything where there is no item",
             },
             "outputs": {
                 "items": f"int64 (batch, {k}): rows of items, score descending, then row ascending; -1 for none",
                 "scores": f"float32 (batch, {k}): -inf where there is no item",
             },
-        },
-        default=_plain,
+        }
     )
-
-
-def _plain(value: Any) -> Any:
-    return {"seconds": value.total_seconds()} if isinstance(value, datetime.timedelta) else str(value)
 
 
 def _check_onnx(model: Recommender, path: Path, k: int, *, exclude_seen: bool) -> None:

@@ -12,18 +12,17 @@ from diffrec.anchors import LinearMap
 from diffrec.diffusion import PaddedRows
 from diffrec.export.maps import GraphMap
 from diffrec.recommenders import CFGAN, IALS, Anchor, DiffRec, MultiDAE, Popularity, Recommender, RP3beta
-from diffrec.recommenders.item_forecast import ItemForecast
-from diffrec.recommenders.item_to_item import ItemToItem
+from diffrec.recommenders.rivals.item_to_item import ItemToItem
 
 # Newton's steps: the first ones as many as the condition number has bits, then the correct digits double.
 _INVERSION_STEPS = 30
 
 # Histories, and their items (n, length), oldest first -> scores (n, items).
-Scorer = Callable[[PaddedRows, Tensor], Tensor]
+GraphScores = Callable[[PaddedRows, Tensor], Tensor]
 
 
 @singledispatch
-def scorer_of(model: Recommender) -> Scorer:
+def scorer_of(model: Recommender) -> GraphScores:
     """Say how a fitted recommender, whose tensors are on the processor, scores histories.
 
     Raises
@@ -35,19 +34,19 @@ def scorer_of(model: Recommender) -> Scorer:
 
 
 @scorer_of.register
-def _(model: Popularity) -> Scorer:
+def _(model: Popularity) -> GraphScores:
     counts = model._counts
     return lambda rows, _: counts.expand(rows.rows, -1)
 
 
 @scorer_of.register
-def _(model: ItemToItem) -> Scorer:
+def _(model: ItemToItem) -> GraphScores:
     similarity = GraphMap(LinearMap(model.similarity_))
     return lambda rows, _: similarity(rows)
 
 
 @scorer_of.register
-def _(model: RP3beta) -> Scorer:
+def _(model: RP3beta) -> GraphScores:
     similarity, alpha = GraphMap(LinearMap(model.similarity_)), model.settings.alpha
 
     def scores(rows: PaddedRows, _: Tensor) -> Tensor:
@@ -59,19 +58,19 @@ def _(model: RP3beta) -> Scorer:
 
 
 @scorer_of.register
-def _(model: MultiDAE) -> Scorer:
+def _(model: MultiDAE) -> GraphScores:
     network, n_items = model._network, model._n_items
     return lambda rows, _: network.scores(rows).block(0, n_items)
 
 
 @scorer_of.register
-def _(model: CFGAN) -> Scorer:
+def _(model: CFGAN) -> GraphScores:
     generator = model._generator
     return lambda rows, _: generator(rows)
 
 
 @scorer_of.register
-def _(model: IALS) -> Scorer:
+def _(model: IALS) -> GraphScores:
     items, alpha = torch.from_numpy(model._whitened[0]), model.settings.alpha
     identity = torch.eye(items.shape[1])
 
@@ -92,29 +91,25 @@ def _(model: IALS) -> Scorer:
 
 
 @scorer_of.register
-def _(model: Anchor) -> Scorer:
-    anchor = GraphMap(model._anchor)
+def _(model: Anchor) -> GraphScores:
+    anchor = GraphMap(model._map)
     return lambda rows, _: anchor(rows)
 
 
 @scorer_of.register
-def _(model: DiffRec) -> Scorer:
-    s, network, n_items = model.settings, model._model, model._n_items
+def _(model: DiffRec) -> GraphScores:
+    s, network, held, n_items = model.settings, model._network, model._anchor, model._n_items
     if s.forward_steps or s.sampling_noise:
         raise TypeError(
             "DiffRec with noise at inference cannot be exported: a graph gives the same scores every time; "
             "fit it with forward_steps=0 and sampling_noise=False"
         )
-    scale = network.anchor_scale if isinstance(network, ItemForecast) else model._anchor_scale
-    anchor = None if model._anchor is None or scale == 0 else GraphMap(model._anchor)
+    anchor = None if held is None or held.scale == 0 else GraphMap(held.map)
 
     def scores(rows: PaddedRows, items: Tensor) -> Tensor:
-        if isinstance(network, ItemForecast):
-            linear = network.scores(rows, last_items(items, s.encoder_length) if s.encoder_length else None)
-        else:
-            linear = network.noiseless_scores(rows)
-        own = linear.block(0, n_items)
-        return own if anchor is None else own + scale * anchor(rows)
+        last = last_items(items, s.encoder_length) if s.encoder_length else None
+        own = network.noiseless_scores(rows, last).block(0, n_items)
+        return own if held is None or anchor is None else own + held.scale * anchor(rows)
 
     return scores
 

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from diffrec.checks import flag, whole
 from diffrec.diffusion import PaddedRows
-from diffrec.export.histories import Reads, reads_of
-from diffrec.export.scorers import Scorer, scorer_of
+from diffrec.export.scorers import GraphScores, scorer_of
 from diffrec.ranking import NO_ITEM
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.settings import flag, whole
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -33,8 +32,8 @@ class Served(nn.Module):
     ----------
     scorer : callable
         How it scores histories.
-    reads : Reads
-        What it reads of them.
+    views : int or None
+        Weights it reads of each item, where they have an axis of their own.
     n_items : int
         How many items it ranks.
     k : int
@@ -47,11 +46,11 @@ class Served(nn.Module):
     """
 
     def __init__(
-        self, scorer: Scorer, reads: Reads, n_items: int, k: int, *, exclude_seen: bool, ordered_topk: bool
+        self, scorer: GraphScores, views: int | None, n_items: int, k: int, *, exclude_seen: bool, ordered_topk: bool
     ) -> None:
         super().__init__()
         self.scorer = scorer
-        self.views = reads.views
+        self.views = views
         self.n_items = n_items
         self.k = k
         self.exclude_seen = exclude_seen
@@ -111,7 +110,7 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
     own.settings = model.settings.replaced({"device": "cpu"})
     own._restore({name: tensor.cpu() for name, tensor in model._state().items()})
     return Served(
-        scorer_of(own), reads_of(own), own._n_items, k, exclude_seen=exclude_seen, ordered_topk=ordered_topk
+        scorer_of(own), own._reading().views, own._n_items, k, exclude_seen=exclude_seen, ordered_topk=ordered_topk
     ).eval()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.latent.groups import ItemGroups, shared_widths
 
 

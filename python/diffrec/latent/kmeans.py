@@ -1,14 +1,12 @@
 """k-means clustering of embeddings."""
 
-import math
-import operator
-from typing import NamedTuple, SupportsIndex
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diffrec import _core
-from diffrec.data._checks import finite
+from diffrec.checks import real, whole
 
 
 class KMeans(NamedTuple):
@@ -93,12 +91,12 @@ def kmeans(
     """
     labels, centroids, inertia, iterations = _core.kmeans(
         _matrix("points", points),
-        _integer("k", k, 1),
-        _integer("n_init", n_init, 1),
-        _integer("max_iter", max_iter, 1),
-        finite("tol", tol, 0, math.inf),
-        None if balance is None else finite("balance", balance, 1, math.inf),
-        _integer("seed", seed, 0, 2**64 - 1),
+        whole(1)("k", k),
+        whole(1)("n_init", n_init),
+        whole(1)("max_iter", max_iter),
+        real(0)("tol", tol),
+        None if balance is None else real(1)("balance", balance),
+        whole(0, 2**64 - 1)("seed", seed),
         None if init is None else _matrix("init", init),
     )
     return KMeans(labels, centroids, inertia, iterations)
@@ -113,13 +111,3 @@ def _matrix(argument: str, values: ArrayLike) -> NDArray[np.float32]:
     # What float32 cannot hold becomes infinite and is refused with its place.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, np.float32)
-
-
-def _integer(argument: str, value: SupportsIndex, low: int, high: int = 2**63 - 1) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{argument} must be an integer, not {value!r}") from None
-    if not low <= number <= high:
-        raise ValueError(f"{argument} must be an integer from {low} to {high}, not {number}")
-    return number

@@ -7,14 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from diffrec.checks import whole
 from diffrec.data import Csr, Interactions
 from diffrec.evaluation import Report
 from diffrec.plots.models import named_models
 from diffrec.plots.numbers import Part, by_activity, by_popularity
 from diffrec.plots.style import dress, legend, line_of, new_figure
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.inputs import align
-from diffrec.recommenders.settings import whole
+from diffrec.recommenders.histories import align
 
 Models = Recommender | Mapping[str, Recommender]
 

@@ -9,11 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from diffrec.checks import whole
 from diffrec.plots.models import one_model
 from diffrec.plots.numbers import step_ranks
 from diffrec.plots.style import HEAT, PALETTE, QUIET, dress, heading, legend, new_figure, short
 from diffrec.recommenders import DiffRec
-from diffrec.recommenders.settings import whole
 
 STAYED, RISEN = QUIET, PALETTE[1]
 # Height of the ranks below k, as a multiple of that of the ranks down to k.

@@ -6,12 +6,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
+from diffrec.checks import one_of, whole
 from diffrec.evaluation import METRICS
 from diffrec.plots.models import named_models, one_model
 from diffrec.plots.numbers import by_k
 from diffrec.plots.style import PALETTE, QUIET, dress, legend, line_of, new_figure, whole_ticks
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.settings import one_of, whole
 
 # A loss that falls further than this is shown by its logarithm.
 _STEEP = 10.0

@@ -9,7 +9,7 @@ from diffrec.plots.models import one_model
 from diffrec.plots.numbers import principal_plane
 from diffrec.plots.style import MARKERS, PALETTE, dress, legend, new_figure
 from diffrec.recommenders import DiffRec
-from diffrec.recommenders.embeddings import embed_items, embeddings
+from diffrec.recommenders.diffrec.groups import embed_items, embeddings
 
 # Points of a map of a hundred items and of many.
 _LARGE, _SMALL = 24.0, 3.0

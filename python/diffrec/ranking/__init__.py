@@ -1,11 +1,21 @@
 """From scores to ranked items, a block of users by a block of items at a time."""
 
 from diffrec.ranking.blockwise import NO_ITEM, top_k
-from diffrec.ranking.scores import LinearScores, NoisyScores, Scores, SparseScores
-from diffrec.ranking.statistics import MeanScores, deviations, ranks_at, scores_at
+from diffrec.ranking.scores import (
+    AddedScores,
+    DenseScores,
+    LinearScores,
+    MeanScores,
+    NoisyScores,
+    Scores,
+    SparseScores,
+)
+from diffrec.ranking.statistics import deviations, ranks_at, scores_at
 
 __all__ = [
     "NO_ITEM",
+    "AddedScores",
+    "DenseScores",
     "LinearScores",
     "MeanScores",
     "NoisyScores",

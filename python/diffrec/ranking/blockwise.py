@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.data import Csr
+from diffrec.data import Csr, csr_arrays
 from diffrec.ranking.scores import Scores
 
 # Stands in a ranked list where there are fewer candidates than asked for; its score is -inf.
@@ -19,7 +19,6 @@ def top_k(
     scores: Scores,
     k: int,
     seen: Csr,
-    rows: NDArray[np.int64] | None = None,
     denied: NDArray[np.bool_] | None = None,
     *,
     block_entries: int = BLOCK_ENTRIES,
@@ -33,9 +32,7 @@ def top_k(
     k : int
         Length of the lists.
     seen : scipy.sparse CSR
-        Items not to recommend, with sorted indices; user i of ``scores`` is its row ``rows[i]``.
-    rows : int64 (n,), optional
-        Rows of ``seen``; by default 0 ... n - 1.
+        (n, items), items not to recommend to each of the users, with sorted indices.
     denied : bool (items,), optional
         Items nobody is to be recommended.
     block_entries : int
@@ -62,11 +59,9 @@ def top_k(
     array([[1, 2]], dtype=int32)
     """
     n, n_items = scores.n_users, scores.n_items
-    if rows is None:
-        rows = np.arange(n, dtype=np.int64)
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
-    indptr, indices = seen.indptr.astype(np.int64, copy=False), seen.indices.astype(np.int32, copy=False)
+    (indptr, indices, _), rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
     width = max(1, min(n_items, block_entries // max(n, 1)))
     for first in range(0, n_items, width):
         block = scores.block(first, min(first + width, n_items))

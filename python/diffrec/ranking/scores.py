@@ -3,6 +3,7 @@
 Every recommender hands one of these to the ranking step, which is therefore written once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from torch import Tensor
 
 from diffrec import _core
 from diffrec.data import Csr, csr_arrays
-from diffrec.diffusion import ItemNoise, SparseRows, linear
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import ItemNoise, linear
 
 
 class Scores(Protocol):
@@ -159,3 +161,103 @@ class NoisyScores:
         block = self.scores.block(first, stop)
         self.noise.add_to(block, first)
         return block
+
+
+@dataclass(frozen=True)
+class AddedScores:
+    """``scores + scale * more``.
+
+    Parameters
+    ----------
+    scores, more : Scores
+        Of the same n users and items; on whatever devices, the sum is on that of ``scores``.
+    scale : float
+        Weight of ``more``.
+    """
+
+    scores: Scores
+    more: Scores
+    scale: float = 1.0
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return self.scores.n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return self.scores.n_items
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        block = self.scores.block(first, stop)
+        return block.add_(self.more.block(first, stop).to(block.device), alpha=self.scale)
+
+
+@dataclass(frozen=True)
+class MeanScores:
+    """The mean of several scores of the same users and items.
+
+    Parameters
+    ----------
+    parts : sequence of Scores
+        At least one.
+
+    Examples
+    --------
+    >>> one = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0]]))
+    >>> MeanScores([one, LinearScores(torch.tensor([[3.0]]), one.items)]).block(0, 2)
+    tensor([[2., 6.]])
+    """
+
+    parts: Sequence[Scores]
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return self.parts[0].n_users
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return self.parts[0].n_items
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        block = self.parts[0].block(first, stop)
+        for part in self.parts[1:]:
+            block += part.block(first, stop)
+        return block.div_(len(self.parts))
+
+
+@dataclass(frozen=True)
+class DenseScores:
+    """Scores that are written out already.
+
+    Parameters
+    ----------
+    values : Tensor
+        float32 (n, items).
+    """
+
+    values: Tensor
+
+    @classmethod
+    def of(cls, scores: Scores) -> "DenseScores":
+        """Write out scores that are to be read several times."""
+        return cls(scores.block(0, scores.n_items))
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return len(self.values)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return int(self.values.shape[1])
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        return self.values[:, first:stop].clone()

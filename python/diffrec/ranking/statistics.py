@@ -1,7 +1,6 @@
-"""What a batch of scores says beyond its best items: spreads, single scores, ranks and means, block by block."""
+"""What a batch of scores says beyond its best items: spreads, single scores and ranks, block by block."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -9,46 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec.data import Csr
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.ranking.blockwise import BLOCK_ENTRIES
 from diffrec.ranking.scores import Scores
-
-
-@dataclass(frozen=True)
-class MeanScores:
-    """The mean of several scores of the same users and items.
-
-    Parameters
-    ----------
-    parts : sequence of Scores
-        At least one.
-
-    Examples
-    --------
-    >>> from diffrec.ranking import LinearScores
-    >>> one = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0]]))
-    >>> MeanScores([one, LinearScores(torch.tensor([[3.0]]), one.items)]).block(0, 2)
-    tensor([[2., 6.]])
-    """
-
-    parts: Sequence[Scores]
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.parts[0].n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.parts[0].n_items
-
-    def block(self, first: int, stop: int) -> Tensor:
-        """Scores of the items ``first:stop``, (n, stop - first)."""
-        block = self.parts[0].block(first, stop)
-        for part in self.parts[1:]:
-            block += part.block(first, stop)
-        return block.div_(len(self.parts))
 
 
 @torch.no_grad()
@@ -70,7 +32,7 @@ def deviations(scores: Scores, seen: Csr) -> Tensor:
     >>> deviations(three, sparse.csr_array(np.array([[0, 0, 1]])))
     tensor([2.])
     """
-    hidden = SparseRows.from_csr(seen.indptr, seen.indices, seen.data, 0, scores.n_users)
+    hidden = SparseRows.from_matrix(seen)
     count = (scores.n_items - hidden.offsets.diff()).clamp(min=1).double()
     first_mean, total, square = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for first, block in _blocks(scores):
@@ -110,7 +72,6 @@ def ranks_at(
     scores: Scores,
     items: NDArray[np.integer],
     seen: Csr,
-    rows: NDArray[np.int64],
     denied: NDArray[np.bool_] | None = None,
 ) -> Tensor:
     """Places, from 1, of some items in each user's whole ranking: int64 (n, k), in the order that ``top_k`` has.
@@ -121,7 +82,7 @@ def ranks_at(
         Of n users.
     items : ndarray (n, k)
         Item rows; what stands at a negative one means nothing.
-    seen, rows, denied
+    seen, denied
         What is not ranked; see ``top_k``. An item that is not ranked itself gets the place it would have.
 
     Examples
@@ -129,13 +90,12 @@ def ranks_at(
     >>> from diffrec.ranking import LinearScores
     >>> from scipy import sparse
     >>> three = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0], [2.0]]))
-    >>> ranks_at(three, np.array([[0, 1]]), sparse.csr_array((1, 3), dtype=np.float32), np.array([0]))
+    >>> ranks_at(three, np.array([[0, 1]]), sparse.csr_array((1, 3), dtype=np.float32))
     tensor([[3, 1]])
     """
     own = scores_at(scores, items)
     wanted = torch.from_numpy(items.astype(np.int64)).to(own.device)
-    unranked = seen[rows]
-    hidden = SparseRows.from_csr(unranked.indptr, unranked.indices, unranked.data, 0, len(rows), own.device)
+    hidden = SparseRows.from_matrix(seen, own.device)
     places = torch.ones_like(wanted)
     for first, block in _blocks(scores):
         stop = first + block.shape[1]

@@ -1,23 +1,23 @@
 """Recommenders: fit on interactions, recommend, score, evaluate, save and load."""
 
-from diffrec.recommenders.anchor import Anchor
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.cfgan import CFGAN
-from diffrec.recommenders.diffrec import DiffRec
-from diffrec.recommenders.ease import EASE
+from diffrec.recommenders.diffrec.anchor import Anchor
+from diffrec.recommenders.diffrec.model import DiffRec
+from diffrec.recommenders.diffrec.presets import PRESETS
 from diffrec.recommenders.explanation import Explanation
-from diffrec.recommenders.fitting import fit
-from diffrec.recommenders.ials import IALS
-from diffrec.recommenders.itemknn import ItemKNN
-from diffrec.recommenders.lightgcn import LightGCN
-from diffrec.recommenders.multivae import MultiDAE, MultiVAE
-from diffrec.recommenders.popularity import Popularity
-from diffrec.recommenders.presets import PRESETS
-from diffrec.recommenders.rp3beta import RP3beta
+from diffrec.recommenders.fit import fit
+from diffrec.recommenders.model_file import load
+from diffrec.recommenders.registry import VARIANTS, make
+from diffrec.recommenders.results import Top, Uncertainty
+from diffrec.recommenders.rivals.cfgan import CFGAN
+from diffrec.recommenders.rivals.ease import EASE
+from diffrec.recommenders.rivals.ials import IALS
+from diffrec.recommenders.rivals.itemknn import ItemKNN
+from diffrec.recommenders.rivals.lightgcn import LightGCN
+from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
+from diffrec.recommenders.rivals.popularity import Popularity
+from diffrec.recommenders.rivals.rp3beta import RP3beta
 from diffrec.recommenders.scorer import Scorer
-from diffrec.recommenders.top import Top
-from diffrec.recommenders.uncertainty import Uncertainty
-from diffrec.recommenders.variants import VARIANTS, load, make
 
 __all__ = [
     "CFGAN",

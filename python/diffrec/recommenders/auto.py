@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from diffrec.data import Interactions, has_order, hold_out
-from diffrec.recommenders.anchor import Anchor
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.diffrec import DiffRec
-from diffrec.recommenders.inputs import align, as_interactions
-from diffrec.recommenders.variants import make
+from diffrec.recommenders.diffrec.anchor import Anchor
+from diffrec.recommenders.diffrec.model import DiffRec
+from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.registry import make
 
 _LOG = logging.getLogger("diffrec")
 
@@ -228,6 +228,7 @@ def _epochs(variant: str, settings: Mapping[str, Any], learn: Interactions, dead
     model = make(variant, **settings)
     assert isinstance(model, DiffRec)
     seconds = model.plan(learn).seconds_per_epoch
+    assert seconds is not None
     return max(1, min(model.settings.epochs, int(_time_left(deadline) / (2.2 * seconds))))
 
 

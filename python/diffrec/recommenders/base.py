@@ -1,67 +1,120 @@
 """The interface every recommender shares, and all of it that does not depend on how scores come about."""
 
 import copy
+import inspect
 import logging
 import time
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
-from diffrec.data import Csr, Interactions
+from diffrec.checks import cuts, flag, whole
+from diffrec.data import Csr, Interactions, empty_like, union, unit_rows
 from diffrec.evaluation import Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
-from diffrec.recommenders.estimator import Estimator
-from diffrec.recommenders.explaining import Explaining
+from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.inputs import align, as_interactions, fold_in, is_histories, user_rows
-from diffrec.recommenders.settings import flag, whole
-from diffrec.recommenders.storage import Stored, write
-from diffrec.recommenders.top import Top
+from diffrec.recommenders.histories import Reading, align, as_interactions, denied_items, histories_of
+from diffrec.recommenders.model_file import Stored, write
+from diffrec.recommenders.results import Top
+from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.training import TrainingReport
 
-# Scores of distinct rows of histories, and what finds their best items, which guidance looks at -> guided scores.
-GuidedScores = Callable[[Interactions, NDArray[np.int64], Best], Scores]
+# Histories, and what finds their best items, which guidance looks at -> guided scores.
+GuidedScores = Callable[[Interactions, Best], Scores]
 # Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
 USER_BLOCK = 512
 
 _log = logging.getLogger(__name__)
 
 
-class Recommender(Estimator, Explaining):
+class Recommender(metaclass=ABCMeta):
     """Learns from interactions and ranks items for users.
 
     A subclass says how it is fitted (``_fit``), how it scores histories (``_scores``), and what its state is
     (``_state``, ``_restore``). Settings are plain keyword names; see each class for its own.
 
-    Once fitted, a model may be used by several threads at once; fit it, or change its settings, in one alone.
+    Once fitted, a model may be used by several threads at once; fit it in one alone.
 
     Attributes
     ----------
     settings : Settings
-        Checked settings.
+        Checked settings: those the model was fitted with, or before that those it will be fitted with.
     train_ : Interactions
         What the model was fitted on; its histories are what known users are scored by.
     training_ : TrainingReport
         Losses and validation metrics by epoch; empty where there are no epochs.
     """
 
+    # Whether the seed has no say.
+    deterministic: ClassVar[bool] = False
+    settings_type: ClassVar[type[Settings]] = Settings
+
+    settings: Settings
+    # Those of the next fit: they differ from the others where settings were changed after a fit.
+    _wanted: Settings
     train_: Interactions
     training_: TrainingReport
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = cls.settings_type.signature()  # type: ignore[attr-defined]
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{cls.settings_type.description()}\n"
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = self._wanted = self.settings_type.of(settings)
 
     @property
     @abstractmethod
     def variant(self) -> str:
         """What ``diffrec.fit`` calls it; a class with one name sets that as an attribute."""
 
-    # -- fitting -------------------------------------------------------------------------------------------------
+    # -- settings, by scikit-learn's conventions but without needing it ------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - scikit-learn's signature
+        """Return the settings of the next fit by name."""
+        return self._wanted.values()
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings of the next fit; nothing changes if one of them is wrong.
+
+        A fitted model goes on answering by the settings it was fitted with.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> model = diffrec.EASE(l2=1.0).fit(np.array([[1, 1, 0], [0, 1, 1]])).set_params(l2=9.0)
+        >>> model.settings.l2, model.get_params()["l2"]
+        (1.0, 9.0)
+        """
+        self._wanted = self._wanted.replaced(settings)
+        if not hasattr(self, "train_"):
+            self.settings = self._wanted
+        return self
+
+    def __repr__(self) -> str:
+        default = self.settings_type().values()
+        changed = [f"{k}={v!r}" for k, v in self._wanted.values().items() if repr(v) != repr(default[k])]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    @property
+    def n_features_in_(self) -> int:
+        """Columns of the matrix it was fitted on: its items."""
+        return self.train_.shape[1]
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn, which alone calls this, what data the recommender takes."""
+        return scikit_learn_tags()
+
+    # -- fitting -------------------------------------------------------------------------------------------------------
 
     def fit(self, data: Any, valid: Any = None) -> Self:
         """Learn from interactions.
@@ -91,7 +144,7 @@ class Recommender(Estimator, Explaining):
             raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
         # A fit that fails or is interrupted leaves this model as it was.
         fresh = copy.copy(self)
-        fresh.train_ = train
+        fresh.settings, fresh.train_ = self._wanted, train
         started = time.perf_counter()
         _log.info("fitting %r on %r", self, train)
         fresh._fit(train, aligned)
@@ -99,32 +152,52 @@ class Recommender(Estimator, Explaining):
         self.__dict__ = fresh.__dict__
         return self
 
+    # -- what a recommender has to say ---------------------------------------------------------------------------------
+
     @abstractmethod
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:
         """Learn; set ``training_`` and the fitted state."""
 
     @abstractmethod
-    def _scores(self, histories: Interactions, start: int, stop: int) -> Scores:
-        """Scores of the users in rows ``start:stop`` of ``histories``, whose columns are the model's items."""
-
-    def _item_vectors(self) -> Tensor:
-        """Vectors (items, width) whose cosine says how alike two items are."""
-        raise TypeError(f"{type(self).__name__} has no item vectors to compare")
-
-    def _alike(self, rows: NDArray[np.int64]) -> Scores:
-        """How alike the items in these rows are to every item."""
-        vectors = torch.nn.functional.normalize(self._item_vectors())
-        return LinearScores(vectors[torch.from_numpy(rows).to(vectors.device)], vectors)
+    def _scores(self, block: Interactions) -> Scores:
+        """Score every item for each of the histories ``block``, whose columns are the model's items."""
 
     @abstractmethod
     def _state(self) -> dict[str, Tensor]:
-        """The fitted state as named tensors."""
+        """Return the fitted state as named tensors."""
 
     @abstractmethod
     def _restore(self, state: dict[str, Tensor]) -> None:
         """Take the fitted state back; ``settings`` and ``train_`` are set already."""
 
-    # -- using ---------------------------------------------------------------------------------------------------
+    def _reading(self) -> Reading:
+        """Say what the model reads of each item of a history."""
+        return Reading()
+
+    def _read(self, block: Interactions) -> Csr:
+        """Return the weights that the model reads of histories, (n, views * items)."""
+        return self._reading().weights(block)
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
+        """Say where the scores of some items come from for the one user of ``one``."""
+        raise TypeError(f"{type(self).__name__} cannot explain its scores: they are no function of a history alone")
+
+    def _guide(self, guidance: Guidance) -> GuidedScores:  # noqa: ARG002
+        """Prepare what scores under guidance, once for any number of blocks of users."""
+        raise TypeError(
+            f"{type(self).__name__} has no reverse chain to guide: steer, novelty and diversity are for DiffRec"
+        )
+
+    def _item_vectors(self) -> Tensor:
+        """Return vectors (items, width) whose cosine says how alike two items are."""
+        raise TypeError(f"{type(self).__name__} has no item vectors to compare")
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        """Score how alike the items in these rows are to every item."""
+        vectors = torch.nn.functional.normalize(self._item_vectors())
+        return LinearScores(vectors[torch.from_numpy(rows).to(vectors.device)], vectors)
+
+    # -- using ---------------------------------------------------------------------------------------------------------
 
     def recommend(
         self,
@@ -192,13 +265,11 @@ class Recommender(Estimator, Explaining):
         """
         k = whole(1)("k", k)
         histories, rows, ids = self._histories(users)
-        denied = self._denied(allow, deny)
+        denied = denied_items(self.train_.items, allow, deny)
         guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
         distinct, place = np.unique(rows, return_inverse=True)
-        items = np.empty((len(distinct), k), dtype=np.int32)
-        values = np.empty((len(distinct), k), dtype=np.float32)
-        seen = histories.matrix if exclude_seen else nothing_of(histories)
-        self._rank(histories, distinct, seen, denied, items, values, guidance)
+        seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
+        items, values = self._ranked(histories, distinct, k, seen, denied, guidance)
         return Top.of(ids, items[place], values[place], self.train_.items)
 
     @overload
@@ -266,18 +337,57 @@ class Recommender(Estimator, Explaining):
         """
         k = whole(1)("k", k)
         rows = self._fitted().train_.items.rows(items)
-        itself = sparse.csr_array(
-            (
-                np.ones(len(rows), dtype=np.float32),
-                rows.astype(np.int32),
-                np.arange(len(rows) + 1, dtype=np.int64),
-            ),
-            shape=(len(rows), self._n_items),
-        )
-        ranked, values = top_k(self._alike(rows), k, itself)
+        ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
         return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items)
 
-    def evaluate(self, test: Any, *, seen: Any = None, k: Sequence[int] = (10, 20)) -> Report:
+    def explain(self, user: Any, item: Any, k: int | None = None, *, points: int = 1) -> Explanation:
+        """Say which past items carried a score.
+
+        Exact where the scores are linear in the history: "itemknn", "rp3beta", "ease", "ials", "anchor", and the anchor
+        and the sparse correction of the diffusion models. Elsewhere a past item's part is the gradient of the score
+        times the item's weight in the history, and what that leaves out is named.
+
+        Parameters
+        ----------
+        user : id, row number, Interactions or matrix
+            One user, as for ``recommend``.
+        item : item id
+            Whose score is to be explained, recommended or not.
+        k : int, optional
+            How many past items to name, those that count most; all by default.
+        points : int
+            Points at which a gradient is taken on the way from an empty history: more than 1 (such as 32) leave less to
+            the remainder, for as many times the work.
+
+        Returns
+        -------
+        Explanation
+            Parts that sum to the score.
+
+        Raises
+        ------
+        TypeError
+            When the model does not say how its scores come about: "lightgcn".
+        ValueError
+            When the user or item is unknown, or more than one user is given.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> model = diffrec.fit(np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 0]]), variant="itemknn")
+        >>> print(model.explain(3, 1))
+        1 for 3 scores 0.6667, exactly:
+          +0.6667  0
+        """
+        k = None if k is None else whole(1)("k", k)
+        points = whole(1)("points", points)
+        histories, row, user_id = self._one(user)
+        wanted = self.train_.items.rows(item)
+        if len(wanted) != 1:
+            raise ValueError(f"item must be one item, got {len(wanted)}")
+        return self._explain(histories, row, user_id, wanted, k, points)[0]
+
+    def evaluate(self, test: Any, *, seen: Any = None, k: int | Sequence[int] = (10, 20)) -> Report:
         """Measure how well the known users' later interactions are predicted.
 
         Parameters
@@ -302,39 +412,13 @@ class Recommender(Estimator, Explaining):
         >>> diffrec.fit(train, variant="popularity").evaluate(test, k=[1])["recall@1"]
         1.0
         """
-        cuts = [whole(1)("k", cut) for cut in ([k] if isinstance(k, int) else k)]
-        if not cuts:
-            raise ValueError("k must name at least one cut, got an empty sequence")
+        lengths = cuts("k", k)
         train = self._fitted().train_
         relevant, left_out = align(test, train, "test")
         masked = train.matrix
         if seen is not None:
             masked = union(masked, align(seen, train, "seen")[0].matrix)
-        return self._measure(train, relevant, masked, cuts, left_out)
-
-    def _measure(
-        self,
-        histories: Interactions,
-        relevant: Interactions,
-        masked: Csr,
-        k: Sequence[int],
-        left_out: int = 0,
-    ) -> Report:
-        rows = np.flatnonzero(np.diff(relevant.matrix.indptr))
-        if len(rows) == 0:
-            raise ValueError("test must hold an interaction of a known user with a known item, got none")
-        items = np.empty((len(rows), max(k)), dtype=np.int32)
-        self._rank(histories, rows, masked, None, items, np.empty(items.shape, dtype=np.float32))
-        return measure(
-            items,
-            relevant.matrix[rows],
-            histories.users.ids[rows],
-            k,
-            users_without_relevant=histories.shape[0] - len(rows),
-            interactions_left_out=left_out,
-        )
-
-    # -- files ---------------------------------------------------------------------------------------------------
+        return self._measure(train, relevant, masked, lengths, left_out)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
@@ -342,16 +426,8 @@ class Recommender(Estimator, Explaining):
         The file is complete or absent: it is written beside its place first and renamed.
         """
         self._fitted()
-        write(
-            Path(path),
-            Stored(
-                self.variant,
-                self.settings.values(saved_only=True),
-                self.train_,
-                self.training_,
-                self._state(),
-            ),
-        )
+        settings = self.settings.values(saved_only=True)
+        write(Path(path), Stored(self.variant, settings, self.train_, self.training_, self._state()))
 
     @classmethod
     def _from_stored(cls, stored: Stored, **transient: Any) -> Self:
@@ -360,7 +436,7 @@ class Recommender(Estimator, Explaining):
         model._restore(stored.state)
         return model
 
-    # -- shared steps --------------------------------------------------------------------------------------------
+    # -- shared steps --------------------------------------------------------------------------------------------------
 
     @property
     def _n_items(self) -> int:
@@ -372,76 +448,66 @@ class Recommender(Estimator, Explaining):
         return self
 
     def _histories(self, users: Any) -> tuple[Interactions, NDArray[np.int64], NDArray[Any]]:
-        """Whose histories to score: interactions over the model's items, the rows wanted in them, and their ids."""
-        train = self._fitted().train_
-        if users is None:
-            return train, np.arange(train.shape[0], dtype=np.int64), train.users.ids
-        if is_histories(users):
-            strangers = fold_in(users, train.items)
-            return strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids
-        rows = user_rows(users, train.users)
-        return train, rows, train.users.ids[rows]
+        return histories_of(users, self._fitted().train_)
 
-    def _denied(self, allow: Iterable[Any] | None, deny: Iterable[Any] | None) -> NDArray[np.bool_] | None:
-        if allow is None and deny is None:
-            return None
-        denied = np.zeros(self._n_items, dtype=np.bool_)
-        if allow is not None:
-            denied[:] = True
-            denied[self.train_.items.rows(allow)] = False
-        if deny is not None:
-            denied[self.train_.items.rows(deny)] = True
-        return denied
-
-    def _guided(self, guidance: Guidance) -> GuidedScores:  # noqa: ARG002
-        """What scores under guidance, prepared once for any number of blocks of users."""
-        raise TypeError(
-            f"{type(self).__name__} has no reverse chain to guide: steer, novelty and diversity are for DiffRec"
-        )
+    def _one(self, user: Any) -> tuple[Interactions, int, Any]:
+        """Histories, the row and the id of one user, refusing several."""
+        histories, rows, ids = self._histories(user)
+        if len(rows) != 1:
+            raise ValueError(f"user must be one user, got {len(rows)}")
+        return histories, int(rows[0]), ids[0]
 
     @torch.no_grad()
     def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
-        """Scores of distinct rows in rising order."""
-        return self._scores(*self._run_of(histories, rows))
+        """Scores of distinct rows of ``histories``."""
+        return self._scores(histories.take(rows))
 
-    @staticmethod
-    def _run_of(histories: Interactions, rows: NDArray[np.int64]) -> tuple[Interactions, int, int]:
-        """Distinct rows in rising order as a run of rows: in place where they are neighbours."""
-        if rows[-1] - rows[0] == len(rows) - 1:
-            return histories, int(rows[0]), int(rows[-1]) + 1
-        return histories.take(rows), 0, len(rows)
+    def _explain(
+        self, histories: Interactions, row: int, user: Any, items: NDArray[np.int64], k: int | None, points: int
+    ) -> list[Explanation]:
+        """Explanations of some items' scores for one user."""
+        one = histories.take([row])
+        scores = self._scores_of(histories, np.array([row]))
+        of_items = [float(scores.block(item, item + 1)) for item in items.tolist()]
+        return explanations(self._reasons(one, items, points), user, items, of_items, one, k)
 
-    def _rank(
+    def _ranked(
         self,
         histories: Interactions,
         rows: NDArray[np.int64],
+        k: int,
         seen: Csr,
-        denied: NDArray[np.bool_] | None,
-        items: NDArray[np.int32],
-        values: NDArray[np.float32],
+        denied: NDArray[np.bool_] | None = None,
         guidance: Guidance | None = None,
-    ) -> None:
-        """Fill ``items`` and ``values`` (n, k) for rows (n,), a block of users at a time."""
-        guided = None if guidance is None else self._guided(guidance)
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Best items of distinct rows (n,) and their scores, (n, k) each, a block of users at a time."""
+        guided = None if guidance is None else self._guide(guidance)
+        items = np.empty((len(rows), k), dtype=np.int32)
+        values = np.empty(items.shape, dtype=np.float32)
         for start in range(0, len(rows), USER_BLOCK):
-            block = slice(start, start + USER_BLOCK)
-            best = partial(top_k, k=items.shape[1], seen=seen, rows=rows[block], denied=denied)
-            scores = self._scores_of(histories, rows[block]) if guided is None else guided(histories, rows[block], best)
-            items[block], values[block] = best(scores)
+            block = rows[start : start + USER_BLOCK]
+            best = partial(top_k, k=k, seen=seen[block], denied=denied)
+            scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
+            items[start : start + len(block)], values[start : start + len(block)] = best(scores)
+        return items, values
+
+    def _measure(
+        self, histories: Interactions, relevant: Interactions, masked: Csr, k: Sequence[int], left_out: int = 0
+    ) -> Report:
+        """Rank the histories of users with relevant items, and say how well."""
+        rows = np.flatnonzero(np.diff(relevant.matrix.indptr))
+        if len(rows) == 0:
+            raise ValueError("test must hold an interaction of a known user with a known item, got none")
+        return measure(
+            self._ranked(histories, rows, max(k), masked)[0],
+            relevant.matrix[rows],
+            histories.users.ids[rows],
+            k,
+            users_without_relevant=histories.shape[0] - len(rows),
+            interactions_left_out=left_out,
+        )
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""
         name, k = parse_metric(metric)
         return self._measure(train, valid, train.matrix, [k])[f"{name}@{k}"]
-
-
-def nothing_of(histories: Interactions) -> Csr:
-    """A matrix of the same shape without entries."""
-    return cast(Csr, sparse.csr_array(histories.matrix.shape, dtype=np.float32))
-
-
-def union(one: Csr, other: Csr) -> Csr:
-    """The cells stored in either matrix, with sorted indices."""
-    both: Csr = sparse.csr_array(one + other)
-    both.sort_indices()
-    return both

@@ -1,6 +1,6 @@
 """Why an item has the score it has: which past items carried it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec.anchors import LinearMap
-from diffrec.data import Csr
-from diffrec.diffusion import SparseRows
+from diffrec.data import Csr, Interactions
+from diffrec.data.frames import make_frame
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.ranking import LinearScores
 
 # Rows of histories, and how much each of their last items is there (rows, length) where an encoder reads them.
@@ -70,22 +71,9 @@ class Explanation:
         """Columns item and contribution, a row per past item."""
         return {"item": self.items, "contribution": self.contributions}
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
-        """Return ``columns`` as a data frame of an installed library.
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars", "pyarrow"}
-            Which library's frame.
-
-        Raises
-        ------
-        ImportError
-            When that library is not installed.
-        """
-        import narwhals
-
-        return narwhals.from_dict(self.columns(), backend=backend).to_native()
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
+        """Return ``columns`` as a data frame of an installed library; see ``Top.to_frame``."""
+        return make_frame(self.columns(), backend, like)
 
     def __str__(self) -> str:
         parts = [(value, repr(name)) for name, value in zip(self.items.tolist(), self.contributions, strict=True)]
@@ -163,6 +151,39 @@ class Reasons:
             score - baseline - float(contributions.sum()),
             self.exact,
         )
+
+
+def explanations(
+    reasons: Reasons,
+    user: Any,
+    items: NDArray[np.int64],
+    scores: Sequence[float],
+    one: Interactions,
+    k: int | None,
+) -> list[Explanation]:
+    """Put reasons into words: an explanation for each of some items.
+
+    Parameters
+    ----------
+    reasons : Reasons
+        Of the m items.
+    user
+        Id of whom they are scored for.
+    items : int64 (m,)
+        Rows of the items.
+    scores : sequence of float
+        What the model says of each.
+    one : Interactions
+        The user's history, alone.
+    k : int, optional
+        How many past items to name; all by default.
+    """
+    ids = one.items.ids
+    past = ids[one.matrix.indices]
+    return [
+        reasons.about(place, (_plain(user), _plain(ids[item])), scores[place], past, k)
+        for place, item in enumerate(items.tolist())
+    ]
 
 
 def linear_reasons(x: Csr, weights: LinearMap, past: NDArray[np.integer], items: NDArray[np.int64]) -> Reasons:
@@ -249,3 +270,8 @@ def _folded(added: NDArray[np.float64], columns: NDArray[np.integer], past: NDAr
     out = np.zeros((len(past), len(added)))
     np.add.at(out, np.searchsorted(past, columns), added.T)
     return out.T
+
+
+def _plain(value: Any) -> Any:
+    """An id as Python has it."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from diffrec.anchors import AddedScores
+from diffrec.checks import nearest, real
 from diffrec.data import Interactions
-from diffrec.data._checks import nearest
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 from diffrec.evaluation import self_information
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import AddedScores, LinearScores, Scores
 
 # Lists looked at while one is made diverse, over all steps of the chain together.
 _LOOKS = 10
@@ -65,9 +64,7 @@ class Guidance:
         >>> Guidance.of(data, {"milk": 2, "drinks": 0.5}, {"drinks": ["tea", "milk"]}).direction
         array([2.5, 0.5], dtype=float32)
         """
-        novelty, diversity = _weight("novelty", novelty), _weight("diversity", diversity)
-        if diversity < 0:
-            raise ValueError(f"diversity must be at least 0, got {diversity:g}")
+        novelty, diversity = real()("novelty", novelty), real(0)("diversity", diversity)
         direction = np.zeros(len(train.items))
         for rows, weight in _steered(train, steer, tags):
             direction[rows] += weight
@@ -191,7 +188,7 @@ def _steered(
                 f"steer names {name!r}, which stands for more than one set of items among the ids of items, tags and "
                 "facts of items: call the tag by another name"
             )
-        found.append((meanings[0], _weight(f"steer[{name!r}]", weight)))
+        found.append((meanings[0], real()(f"steer[{name!r}]", weight)))
     return found
 
 
@@ -224,12 +221,3 @@ def _facts(train: Interactions) -> list[str]:
 
 def _texts(train: Interactions) -> list[NDArray[np.str_]]:
     return [column for column in train.item_info.values() if column.dtype.kind == "U"]
-
-
-def _weight(name: str, value: Any) -> float:
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    return number

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from diffrec.checks import one_of, real, whole
 from diffrec.data import Interactions
 from diffrec.data.frames import is_frame
 from diffrec.evaluation import measure, parse_metric
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.inputs import fold_in
-from diffrec.recommenders.settings import one_of, real, whole
+from diffrec.recommenders.histories import fold_in
 
 
 @dataclass(frozen=True)

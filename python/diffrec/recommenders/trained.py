@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from diffrec.checks import one_of, real, whole
 from diffrec.data import Interactions
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.settings import Settings, one_of, real, setting, whole
+from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, PeakMemory, Plan, resolve_device, train
 
 # What training stops on; the DiffRec paper stops on it, too.
@@ -110,10 +111,10 @@ class TrainedRecommender(Recommender):
             **self._facts(),
         }
         if plan is not None:
-            self.training_.facts |= {"planned_memory": plan.memory, "planned_seconds": plan.seconds_per_epoch}
+            self.training_.facts |= {"planned_memory": plan.memory}
 
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
-        """Estimate the fit and refuse what cannot fit, before anything is allocated; None where it takes little."""
+        """Estimate the memory and refuse what cannot fit, before anything is allocated; None where it takes little."""
         return None
 
     def _finish(self, learn: Interactions, valid: Interactions | None) -> None:

@@ -5,13 +5,12 @@ from diffrec.training.cut_batches import CutBatch, CutBatches
 from diffrec.training.loop import Callback, EpochRecord, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.peak_memory import PeakMemory
-from diffrec.training.plan import BYTES_PER_PARAMETER, TRAFFIC_PER_PARAMETER, Plan, seconds
+from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
 from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
 
 __all__ = [
     "BYTES_PER_PARAMETER",
     "PRECISIONS",
-    "TRAFFIC_PER_PARAMETER",
     "Callback",
     "CutBatch",
     "CutBatches",
@@ -28,6 +27,6 @@ __all__ = [
     "require_memory",
     "resolve_device",
     "run_batches",
-    "seconds",
+    "seconds_per_epoch",
     "train",
 ]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from diffrec import _core
 from diffrec.data import Csr, csr_arrays
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 
 
 class SparseBatches:

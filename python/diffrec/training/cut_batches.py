@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from diffrec.data import Csr, Timeline, TimeScale
-from diffrec.diffusion import SparseRows
+from diffrec.data.sparse_rows import SparseRows
 
 
 @dataclass(frozen=True)

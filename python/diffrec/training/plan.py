@@ -1,20 +1,23 @@
-"""What a fit will take, estimated before it begins."""
+"""What a fit will take, said before it begins."""
 
+import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import torch
+from torch import Tensor
 
+from diffrec.training.loop import run_batches
 from diffrec.training.memory import require_memory
+
+Batch = TypeVar("Batch")
 
 # A weight in training: itself, its gradient and AdamW's two moments, in float32.
 BYTES_PER_PARAMETER = 16
-# Share of a small product's speed that the products of a batch reach.
-EFFICIENCY = 0.7
-# Bytes AdamW reads and writes for a weight: those four, and all but the gradient back.
-TRAFFIC_PER_PARAMETER = 28
+# Steps that are timed, and about how long that may take, in seconds.
+_TIMED_STEPS, _TIMED_SECONDS = 5, 3.0
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Plan:
         Numbers that are trained.
     memory : int
         Bytes at the peak, beyond what the process holds now; on a GPU, of its memory.
-    seconds_per_epoch : float
-        Training time of an epoch, validation not counted.
+    seconds_per_epoch : float or None
+        Training time of an epoch on this machine, validation not counted; None where it was not measured.
 
     Examples
     --------
@@ -38,13 +41,17 @@ class Plan:
 
     parameters: int
     memory: int
-    seconds_per_epoch: float
+    seconds_per_epoch: float | None = None
 
     def __str__(self) -> str:
+        text = f"{self.parameters / 1e6:,.1f} million parameters, about {self.memory / 1e9:,.1f} GB of memory"
         return (
-            f"{self.parameters / 1e6:,.1f} million parameters, about {self.memory / 1e9:,.1f} GB of memory, "
-            f"about {_rounded(self.seconds_per_epoch)} s per epoch"
+            text if self.seconds_per_epoch is None else f"{text}, about {_rounded(self.seconds_per_epoch)} s per epoch"
         )
+
+    def timed(self, seconds: float) -> Self:
+        """Return the same plan with the time of an epoch."""
+        return replace(self, seconds_per_epoch=seconds)
 
     def require(self, device: torch.device, instead: str) -> None:
         """Refuse a fit that cannot fit.
@@ -63,37 +70,37 @@ def _rounded(value: float) -> str:
     return f"{value:.2g}" if value < 10 else f"{value:,.0f}"
 
 
-def seconds(products: float, traffic: float, device: torch.device, dtype: torch.dtype) -> float:
-    """Time for so many multiply-adds of large products, and so many bytes read and written besides.
+def seconds_per_epoch(
+    loss_of: Callable[[Batch], Tensor],
+    batches: Iterable[Batch],
+    count: int,
+    optimizer: torch.optim.Optimizer,
+    dtype: torch.dtype = torch.float32,
+) -> float:
+    """Time the first steps of training itself, and say how long ``count`` of them take.
+
+    Parameters
+    ----------
+    loss_of, batches, optimizer, dtype
+        As for ``run_batches``; the weights are changed.
+    count : int
+        Batches in an epoch.
 
     Examples
     --------
-    >>> seconds(1e9, 1e8, torch.device("cpu"), torch.float32) > 0
+    >>> weight = torch.nn.Parameter(torch.tensor(3.0))
+    >>> sgd = torch.optim.SGD([weight], lr=0.1)
+    >>> seconds_per_epoch(lambda x: x * weight, [1.0, 2.0], 2, sgd) > 0
     True
     """
-    return products / _products_per_second(device, dtype) + traffic / _bytes_per_second(device)
-
-
-@cache
-def _products_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    n, width = 256, 512
-    a, b = (torch.ones(n, width, device=device, dtype=dtype), torch.ones(width, 2 * width, device=device, dtype=dtype))
-    return EFFICIENCY * n * width * 2 * width / _fastest(lambda: a @ b, device)
-
-
-@cache
-def _bytes_per_second(device: torch.device) -> float:
-    # Beyond the caches of most processors.
-    values = torch.zeros(1 << 24, device=device)
-    return 2 * 4 * len(values) / _fastest(lambda: values.add_(1.0), device)
-
-
-def _fastest(work: Callable[[], object], device: torch.device) -> float:
-    times = []
-    for _ in range(4):
+    times: list[float] = []
+    source = iter(batches)
+    # The first step also prepares what the others use.
+    while len(times) < _TIMED_STEPS + 1 and sum(times) < _TIMED_SECONDS:
         started = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        batch = next(source, None)
+        if batch is None:
+            break
+        run_batches(loss_of, [batch], optimizer, dtype)
         times.append(time.perf_counter() - started)
-    return max(min(times), 1e-9)
+    return count * statistics.median(times[1:] or times)

@@ -1,0 +1,203 @@
+"""Checks of what a person names, sets or passes: one wording for all of the library.
+
+A check takes the name of an argument and its value, and returns the value to keep or raises an error that says both.
+Most are made for their limits first: ``whole(1)("k", 20)``.
+"""
+
+import datetime
+import difflib
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+# Name and value of an argument -> the value to keep.
+Check = Callable[[str, Any], Any]
+
+_SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def nearest(name: object, options: Iterable[str]) -> str:
+    """Say which option a mistyped name probably meant.
+
+    Parameters
+    ----------
+    name
+        What was given; anything but a string has no nearest option.
+    options
+        The names that exist.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'time'?"``, ready to be put at the end of a message, or an empty string.
+
+    Examples
+    --------
+    >>> nearest("tiem", ["time", "random", "leave-last"])
+    "; did you mean 'time'?"
+    >>> nearest("qqq", ["time", "random"])
+    ''
+    """
+    if not isinstance(name, str):
+        return ""
+    by_folded = {_folded(option): option for option in options}
+    close = difflib.get_close_matches(_folded(name), by_folded, n=1, cutoff=0.5)
+    return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
+
+
+def known(argument: str, name: str, table: Mapping[str, Any]) -> str:
+    """Return the name if the table has it, else refuse it with the nearest one that it has."""
+    if name not in table:
+        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {name!r}{nearest(name, table)}")
+    return name
+
+
+def whole(low: int, high: int | None = None) -> Check:
+    """Accept whole numbers from ``low`` to ``high``.
+
+    Examples
+    --------
+    >>> whole(1)("k", 20)
+    20
+    """
+
+    def check(name: str, value: Any) -> int:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+        if isinstance(value, bool):
+            raise TypeError(f"{name} must be a whole number, got {value!r}")
+        if number < low or (high is not None and number > high):
+            reach = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise ValueError(f"{name} must be {reach}, got {value!r}")
+        return number
+
+    return check
+
+
+def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = False, open_high: bool = False) -> Check:
+    """Accept finite numbers between ``low`` and ``high``, each included unless said to be open.
+
+    Examples
+    --------
+    >>> real(0, 1, open_high=True)("valid", 0.1)
+    0.1
+    """
+
+    def check(name: str, value: Any) -> float:
+        if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{name} must be a number, got {value!r}")
+        number = float(value)
+        below = number <= low if open_low else number < low
+        above = number >= high if open_high else number > high
+        if not math.isfinite(number) or below or above:
+            reach = []
+            if low > -math.inf:
+                reach.append(f"{'above' if open_low else 'at least'} {low:g}")
+            if high < math.inf:
+                reach.append(f"{'below' if open_high else 'at most'} {high:g}")
+            raise ValueError(f"{name} must be {' and '.join(reach) or 'finite'}, got {value!r}")
+        return number
+
+    return check
+
+
+def flag(name: str, value: Any) -> bool:
+    """Accept True and False."""
+    if value is True or value is False:
+        return value
+    raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def one_of(options: Iterable[str | None]) -> Check:
+    """Accept one of the named options."""
+    options = tuple(options)
+
+    def check(name: str, value: Any) -> str | None:
+        if not (value is None or isinstance(value, str)) or value not in options:
+            names = ", ".join(map(repr, options))
+            hint = nearest(value, [option for option in options if option])
+            raise ValueError(f"{name} must be one of {names}, got {value!r}{hint}")
+        return value
+
+    return check
+
+
+def widths(at_least_one: bool = True) -> Check:
+    """Accept a sequence of layer widths, or one width; kept as a tuple."""
+
+    def check(name: str, value: Any) -> tuple[int, ...]:
+        values = [value] if not isinstance(value, Iterable) or isinstance(value, str) else list(value)
+        if at_least_one and not values:
+            raise ValueError(f"{name} must name at least one width, got {value!r}")
+        checked = tuple(whole(1)(name, width) for width in values)
+        # A tuple is kept as it is: scikit-learn's clone() wants to see the object it passed.
+        return value if isinstance(value, tuple) and value == checked else checked
+
+    return check
+
+
+def age(name: str, value: Any) -> float | datetime.timedelta:
+    """Accept a positive number of interactions, or a positive timedelta."""
+    if isinstance(value, datetime.timedelta):
+        if value <= datetime.timedelta():
+            raise ValueError(f"{name} must be above 0, got {value!r}")
+        return value
+    return cast(float, real(0, open_low=True)(name, value))
+
+
+def duration(name: str, value: Any) -> float:
+    """Accept a positive length of time, as ``"90s"``, ``"5min"``, ``"1h"``, seconds or a timedelta; return seconds.
+
+    Examples
+    --------
+    >>> duration("budget", "5min")
+    300.0
+    """
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
+        if parts is None or parts[2] not in _SECONDS:
+            raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {value!r}")
+        value = float(parts[1]) * _SECONDS[parts[2]]
+    return cast(float, real(0, open_low=True)(name, value))
+
+
+def optional(check: Check) -> Check:
+    """Accept None besides what ``check`` accepts."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def cuts(name: str, value: Any) -> list[int]:
+    """Accept one length of ranked lists, or a sequence of at least one; return them as a list.
+
+    Examples
+    --------
+    >>> cuts("k", 5), cuts("k", (10, 20))
+    ([5], [10, 20])
+    """
+    values = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    if not values:
+        raise ValueError(f"{name} must name at least one cut, got {value!r}")
+    return [whole(1)(name, cut) for cut in values]
+
+
+def functions(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
+    """Accept a sequence of functions; kept as a tuple."""
+    if not isinstance(value, Iterable) or not all(map(callable, value)):
+        raise TypeError(f"{name} must be a sequence of functions, got {value!r}")
+    return tuple(value)
+
+
+def anything(_name: str, value: T) -> T:
+    """Accept any value: what it must be is checked where it is used."""
+    return value
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")

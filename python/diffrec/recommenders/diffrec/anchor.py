@@ -1,0 +1,83 @@
+"""The closed-form part of a diffusion recommender on its own: what a denoiser has to add to."""
+
+import copy
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.anchors import LinearMap, Ridge
+from diffrec.data import Csr, Interactions, unit_rows
+from diffrec.ranking import Scores
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.diffrec.objective import Objective, objective_of
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.explanation import Reasons, linear_reasons
+from diffrec.recommenders.histories import Reading
+from diffrec.training import TrainingReport
+
+
+class Anchor(Recommender):
+    """DiffRec's anchor without its denoiser: ridge regression from histories to items.
+
+    With ``objective="reconstruct"`` a history predicts itself, as in EASE with its diagonal kept; with ``"forecast"``
+    the views of a history before a cut predict the items after it. Of the settings those about histories, time scales,
+    cuts and the anchor matter.
+
+    Attributes
+    ----------
+    train_ : Interactions
+        The training data.
+
+    Examples
+    --------
+    >>> model = Anchor(anchor_l2=1.0).fit(np.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 0]]))
+    >>> model.recommend([3], k=1).items
+    array([[1]])
+    """
+
+    variant: ClassVar[str] = "anchor"
+    settings_type = DiffRecSettings
+    settings: DiffRecSettings
+    _map: LinearMap
+    _equations: Ridge | None = None
+
+    def resolved(self, l2: float) -> Self:
+        """Solve the equations that ``fit`` has prepared for another ``anchor_l2``: a model like this one."""
+        assert self._equations is not None
+        other = copy.copy(self)
+        other.settings = other._wanted = self.settings.replaced({"anchor_l2": l2})
+        other._map = self._equations.solve(l2)
+        return other
+
+    @property
+    def _objective(self) -> Objective:
+        return objective_of(self.settings)
+
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
+        objective = self._objective
+        self._equations = objective.equations(objective.inputs(train))
+        self._map = self._equations.solve(self.settings.anchor_l2)
+        self.training_ = TrainingReport()
+
+    def _reading(self) -> Reading:
+        return self._objective.reading
+
+    def _read(self, block: Interactions) -> Csr:
+        return self._objective.views(block).x
+
+    def _scores(self, block: Interactions) -> Scores:
+        return self._map.scores(self._read(block))
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        return linear_reasons(self._read(one), self._map, one.matrix.indices, items)
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        return self._map.scores(unit_rows(rows, (self._reading().views or 1) * self._n_items))
+
+    def _state(self) -> dict[str, Tensor]:
+        return self._map.state()
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        self._map = LinearMap.from_state(state)

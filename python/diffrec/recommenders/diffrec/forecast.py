@@ -1,0 +1,246 @@
+"""Forecasting: the forward process forgets the newest interactions, and the denoiser predicts them."""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffrec.anchors import LinearMap
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import (
+    Denoiser,
+    GaussianProcess,
+    HistoryEncoder,
+    RowNoise,
+    UniformSteps,
+    forecast_loss,
+    noise_betas,
+)
+from diffrec.diffusion.hidden_noise import NoiseBasis
+from diffrec.ranking import AddedScores, LinearScores, Scores
+from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.training import CutBatch, CutBatches
+
+# Where the anchor's weight begins: it estimates shares of the items that follow, which squared error asks for, too;
+# a softmax asks for their logarithms.
+_START = {"softmax": 20.0, "squared": 1.0}
+# Independent noise vectors of a batch, which its rows mix.
+_NOISES = 32
+
+
+class Forecast(nn.Module):
+    """A denoiser of histories that end too early.
+
+    The forward process takes a history to step t by forgetting what followed a random cut and adding the Gaussian noise
+    of the step to what is left, seen on several time scales. The denoiser is trained to say what followed. Ranking is
+    its last step: from the whole history, without noise, to what will follow.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        From the views of a history side by side to the items.
+    process : GaussianProcess
+        Its noise.
+    encoder : HistoryEncoder, optional
+        Of the last items, in order; what it says is added to the denoiser's first layer.
+    anchor : LinearMap, optional
+        From the same views to the items; added to the denoiser's scores with a learnt weight.
+    settings : DiffRecSettings
+        For likelihood, dropout and optimizer.
+    """
+
+    has_chain: ClassVar[bool] = False
+    narrow_on_processor: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        process: GaussianProcess,
+        encoder: HistoryEncoder | None,
+        anchor: LinearMap | None,
+        settings: DiffRecSettings,
+    ) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.process = process
+        self.encoder = encoder
+        self.anchor = anchor
+        self.settings = settings
+        self.sampler = UniformSteps(process.steps, denoiser.bias_out.device)
+        self.log_anchor_scale = None
+        if anchor is not None:
+            start = _START[settings.likelihood] if settings.anchor_scale is None else settings.anchor_scale
+            log_scale = torch.tensor(max(start, 1e-30)).log()
+            self.log_anchor_scale = nn.Parameter(log_scale, requires_grad=settings.anchor_scale is None)
+
+    @classmethod
+    def of(cls, s: DiffRecSettings, items: int, anchor: LinearMap | None, device: torch.device) -> "Forecast":
+        """Build as the settings say, with fresh weights."""
+        denoiser = Denoiser(items, s.dims, s.time_embedding, features=items * len(s.time_scales))
+        encoder = (
+            HistoryEncoder(items, s.encoder_length, s.encoder_width, s.encoder_layers, s.dims[-1])
+            if s.encoder_length
+            else None
+        )
+        betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
+        return cls(denoiser, GaussianProcess(betas, "x0", device), encoder, anchor, s).to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.denoiser.bias_out.device
+
+    @property
+    def anchor_scale(self) -> float | None:
+        """The learnt weight of the anchor's scores; None without an anchor."""
+        return None if self.log_anchor_scale is None else float(self.log_anchor_scale.detach().exp())
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The optimizer's parameter groups."""
+        s = self.settings
+        scale = [] if self.log_anchor_scale is None else [self.log_anchor_scale]
+        rest = [p for p in self.parameters() if p is not self.log_anchor_scale]
+        groups: list[dict[str, object]] = [{"params": rest, "lr": s.lr, "weight_decay": s.weight_decay}]
+        # Decay would draw the anchor's weight towards 1.
+        return [*groups, {"params": scale, "lr": s.lr, "weight_decay": 0.0}] if scale else groups
+
+    def start_epoch(self, epoch: int) -> None:
+        """Every epoch is like the first."""
+
+    def epoch_of(self, batches: CutBatches) -> Iterable[CutBatch]:
+        """Return an epoch's cuts of histories."""
+        return batches
+
+    def loss(self, batch: CutBatch) -> Tensor:
+        """Mean loss of n cut histories, each at a drawn step."""
+        s, denoiser = self.settings, self.denoiser
+        t, _ = self.sampler.sample(len(batch))
+        signal, spread = self.process.forward_coefficients(t)
+        values = functional.dropout(batch.x.values, s.dropout, self.training)
+        kept = SparseRows(batch.x.offsets, batch.x.indices, values)
+        projected = signal[:, None] * (kept @ denoiser.items_in)
+        if self.process.noisy:
+            projected = projected + spread[:, None] * self._noise(len(batch))
+        h = self._hidden(projected, t, batch.last)
+        h = functional.dropout(h, s.hidden_dropout, self.training)
+        added = None if self.anchor is None else self.anchor.scores(batch.before).block(0, len(denoiser.items_out))
+        return forecast_loss(
+            h,
+            denoiser.items_out,
+            denoiser.bias_out,
+            batch.after,
+            s.likelihood,
+            None if added is None else added.to(self.device),
+            self.log_anchor_scale,
+        )
+
+    def noiseless_scores(
+        self, rows: SparseRows, last: Tensor | None = None, presence: Tensor | None = None
+    ) -> LinearScores:
+        """Scores of what will follow histories, without the anchor's; gradients flow to values and presence.
+
+        Parameters
+        ----------
+        rows : SparseRows
+            n rows of views side by side.
+        last : Tensor or None
+            int64 (n, length), their last items; None without an encoder.
+        presence : Tensor, optional
+            (n, length), how much each of these is there.
+        """
+        denoiser = self.denoiser
+        t = torch.zeros(1, dtype=torch.int64, device=self.device)
+        h = self._hidden(rows @ denoiser.items_in.detach(), t, last, presence)
+        return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+
+    @property
+    def run(self) -> Run:
+        """The one step from histories, as it ranks."""
+        return self._run
+
+    def _run(
+        self,
+        rows: SparseRows,
+        last: Tensor | None,
+        _fresh: RowNoise,
+        *,
+        guide: StepGuide | None = None,  # noqa: ARG002 - only steps along directions have one
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        scores = self.noiseless_scores(rows, last)
+        if on_step is not None:
+            on_step(scores)
+        return scores
+
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e) of what it predicts."""
+
+        def run(
+            rows: SparseRows,
+            last: Tensor | None,
+            _fresh: RowNoise,
+            *,
+            guide: StepGuide | None = None,
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            scores: Scores = self.noiseless_scores(rows, last)
+            if guide is not None:
+                scores = AddedScores(scores, LinearScores(guide(scores), directions))
+            if on_step is not None:
+                on_step(scores)
+            return scores
+
+        return run
+
+    @torch.no_grad()
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
+        """The one step from histories that are noised to ``forward_steps`` first, as in training."""
+        denoiser, process = self.denoiser, self.process
+        basis = NoiseBasis([denoiser.items_in.detach()])
+        t = torch.tensor([forward_steps - 1], device=self.device)
+        signal, spread = (float(part) for part in process.forward_coefficients(t))
+
+        @torch.no_grad()
+        def run(
+            rows: SparseRows,
+            last: Tensor | None,
+            fresh: RowNoise,
+            *,
+            guide: StepGuide | None = None,  # noqa: ARG001
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            drawn = fresh.normal(torch.empty(len(rows), basis.rank, device=self.device))
+            projected = signal * (rows @ denoiser.items_in) + spread * (drawn @ basis.images[0])
+            h = self._hidden(projected, t.expand(len(rows)), last)
+            scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+            if on_step is not None:
+                on_step(scores)
+            return scores
+
+        return run
+
+    def item_vectors(self) -> Tensor:
+        """The last layer's row of each item, (items, width)."""
+        return self.denoiser.items_out.detach()
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: nothing is."""
+
+    def _hidden(self, projected: Tensor, t: Tensor, last: Tensor | None, presence: Tensor | None = None) -> Tensor:
+        if self.encoder is not None and last is not None:
+            projected = projected + self.encoder(last, presence)
+        return self.denoiser.hidden(projected, t)
+
+    def _noise(self, n: int) -> Tensor:
+        """Standard normal noise over the features as the first layer sees it, (n, width).
+
+        Noise for each row would cost as much as a dense batch. A row mixes a few noise vectors instead, with
+        coefficients of unit length: whatever they are, such a mixture is standard normal noise itself.
+        """
+        weight = self.denoiser.items_in
+        noises = torch.randn(_NOISES, len(weight), device=weight.device) @ weight
+        mixing = functional.normalize(torch.randn(n, _NOISES, device=weight.device))
+        return mixing @ noises

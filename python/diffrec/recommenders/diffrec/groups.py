@@ -1,0 +1,127 @@
+"""Item embeddings for L-DiffRec, and the groups that k-means finds in them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import svds
+from torch import Tensor
+
+from diffrec.checks import nearest
+from diffrec.data import Interactions
+from diffrec.latent.kmeans import kmeans
+
+# What items are embedded by when no embeddings are given.
+LEARNT_EMBEDDINGS = ("svd", "lightgcn")
+WIDTH = 64
+
+
+def embeddings(name: str, value: Any) -> Any:
+    """Accept None, the name of a way to learn embeddings, or a finite array (items, width)."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if value not in LEARNT_EMBEDDINGS:
+            names = ", ".join(map(repr, LEARNT_EMBEDDINGS))
+            raise ValueError(f"{name} must be {names} or an array, got {value!r}{nearest(value, LEARNT_EMBEDDINGS)}")
+        return value
+    array = np.asarray(value)
+    if array.ndim != 2 or array.dtype.kind not in "iuf" or array.shape[1] == 0:
+        raise ValueError(f"{name} must be numbers of shape (items, width), got {array.dtype} of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
+    return value
+
+
+def svd_embeddings(data: Interactions, width: int = WIDTH, seed: int = 0) -> NDArray[np.float32]:
+    """Embed items by the leading right singular vectors of the normalised matrix.
+
+    Each interaction counts 1 / sqrt(user's interactions * item's interactions), as in one propagation of LightGCN; an
+    item is its row of V, scaled by the singular values.
+
+    Parameters
+    ----------
+    data : Interactions
+        The training data.
+    width : int
+        Length of an embedding; fewer where the matrix has no more.
+    seed : int
+        Of the start vector.
+
+    Returns
+    -------
+    ndarray
+        float32 (items, width).
+    """
+    matrix = data.matrix
+    users, items = matrix.shape
+    width = min(width, users - 1, items - 1)
+    if width < 1:
+        return np.ones((items, 1), dtype=np.float32)
+    per_user = np.diff(matrix.indptr)
+    per_item = np.bincount(matrix.indices, minlength=items)
+    values = 1.0 / np.sqrt(np.repeat(per_user, per_user) * per_item[matrix.indices])
+    normalised = sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    start = np.random.default_rng(seed).standard_normal(min(users, items))
+    _, singular, right = svds(normalised, k=width, v0=start)
+    return np.ascontiguousarray((singular[:, None] * right).T, dtype=np.float32)
+
+
+def check_groups(groups: int, items: int) -> None:
+    """Refuse more groups than items."""
+    if groups > items:
+        raise ValueError(f"groups must be at most the number of items, {items}, got {groups}")
+
+
+def group_items(
+    data: Interactions, groups: int, item_embeddings: Any, *, balance: float | None = None, seed: int
+) -> Tensor:
+    """Cluster the items by their embeddings.
+
+    Parameters
+    ----------
+    data : Interactions
+        The training data, from which embeddings are learnt where none are given.
+    groups : int
+        How many clusters.
+    item_embeddings : None, str or ndarray (items, width)
+        See ``DiffRecSettings.item_embeddings``.
+    balance : float, optional
+        The largest group may hold at most this multiple of the mean: an encoder's size grows with the square of its
+        group's, so that one huge group would undo what grouping saves.
+    seed : int
+        Of the embeddings and of k-means.
+
+    Returns
+    -------
+    Tensor
+        int64 (items,), the group of each item.
+
+    Raises
+    ------
+    ValueError
+        When there are more groups than items, or the embeddings are of another number of items.
+    """
+    items = data.shape[1]
+    check_groups(groups, items)
+    if groups == 1:
+        return torch.zeros(items, dtype=torch.int64)
+    clusters = kmeans(embed_items(data, item_embeddings, seed), groups, balance=balance, seed=seed)
+    return torch.from_numpy(clusters.labels.astype(np.int64))
+
+
+def embed_items(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
+    """What the groups are made of, float32 (items, width): see ``group_items`` for the parameters."""
+    if item_embeddings is None or (isinstance(item_embeddings, str) and item_embeddings == "svd"):
+        return svd_embeddings(data, seed=seed)
+    if isinstance(item_embeddings, str):
+        from diffrec.recommenders.rivals.lightgcn import LightGCN
+
+        model = LightGCN(seed=seed, progress=False).fit(data)
+        return model._item_vectors().cpu().numpy()
+    array = np.ascontiguousarray(item_embeddings, dtype=np.float32)
+    if len(array) != data.shape[1]:
+        raise ValueError(f"item_embeddings must have a row per item, {data.shape[1]}, got shape {array.shape}")
+    return array

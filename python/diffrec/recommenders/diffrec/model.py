@@ -1,0 +1,521 @@
+"""DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from diffrec.anchors import LinearMap
+from diffrec.checks import whole
+from diffrec.data import Csr, Interactions, empty_like
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.evaluation import measure, parse_metric
+from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
+from diffrec.recommenders.base import USER_BLOCK, GuidedScores
+from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
+from diffrec.recommenders.diffrec.forecast import Forecast
+from diffrec.recommenders.diffrec.groups import group_items
+from diffrec.recommenders.diffrec.network import Network
+from diffrec.recommenders.diffrec.objective import Objective, objective_of
+from diffrec.recommenders.diffrec.over_items import OverItems
+from diffrec.recommenders.diffrec.over_latents import OverLatents
+from diffrec.recommenders.diffrec.plan import memory_plan
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons
+from diffrec.recommenders.guidance import Best, Guidance
+from diffrec.recommenders.histories import Reading, as_interactions, denied_items
+from diffrec.recommenders.results import Top, Uncertainty
+from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
+from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
+
+# Weight of the anchor's scores, in x_0's own units, while no validation can say more.
+_UNLEARNT_SCALE = 4.0
+# Weights that are tried for an anchor that was not trained along with the network.
+_SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+
+
+@dataclass(frozen=True)
+class HeldAnchor:
+    """An anchor beside a network: its map, and the weight of its scores, 0 until it is known."""
+
+    map: LinearMap
+    scale: float
+
+
+class DiffRec(TrainedRecommender):
+    """Diffusion recommender model (Wang et al., SIGIR 2023, arXiv 2304.04971).
+
+    A user's history is an item vector x_0. Training adds Gaussian noise to it over T steps and teaches a denoiser to
+    find x_0 again (eq. 10); inference runs the learnt reverse chain from the history itself, and the x_0 it ends with
+    scores every item (section 3.4).
+
+    With ``time_weights`` it is T-DiffRec (section 4.2): recent interactions weigh more. With ``groups`` it is L-DiffRec
+    (section 4.1): items are clustered by their embeddings, a variational encoder per group compresses a history, the
+    diffusion runs over the latents, and a decoder scores the items. With both it is LT-DiffRec.
+
+    With ``objective="forecast"`` the forward process forgets the newest interactions: a history is cut at random, and
+    the denoiser predicts what followed. With ``anchor`` the scores of a ridge regression in closed form are added to
+    its own.
+
+    Attributes
+    ----------
+    train_ : Interactions
+        The training data.
+    training_ : TrainingReport
+        Losses and validation metrics by epoch.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+    >>> model = DiffRec(dims=(16,), epochs=5, progress=False).fit(data)
+    >>> model.recommend(k=3).items.shape
+    (60, 3)
+    """
+
+    settings_type = DiffRecSettings
+    settings: DiffRecSettings
+    _wanted: DiffRecSettings
+    _network: Network
+    _anchor: HeldAnchor | None = None
+
+    @property
+    def variant(self) -> str:
+        """Which of the four forms the settings make it.
+
+        Examples
+        --------
+        >>> DiffRec(groups=2).variant, DiffRec(groups=2, time_weights="linear").variant
+        ('l-diffrec', 'lt-diffrec')
+        """
+        s = self.settings
+        latent, timed = s.groups is not None, s.time_weights is not None or s.objective == "forecast"
+        form = "l" * latent + "t" * timed
+        return f"{form}-diffrec" if form else "diffrec"
+
+    # -- fitting -------------------------------------------------------------------------------------------------------
+
+    def plan(self, data: Any, valid: Any = None) -> Plan:
+        """Estimate what ``fit`` would take with the same arguments: parameters, memory, time of an epoch.
+
+        ``fit`` makes the same estimate before it begins, and refuses what cannot fit.
+
+        Parameters
+        ----------
+        data, valid
+            As for ``fit``.
+
+        Returns
+        -------
+        Plan
+            The time comes from the speed of a small product and a small sum, measured on this machine; expect it
+            to be right within a factor of two on an idle one.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> DiffRec(dims=(16,)).plan(diffrec.datasets.synthetic(users=60, items=40, seed=1)).parameters
+        1606
+        """
+        s, train = self._wanted, as_interactions(data, "data")
+        device = resolve_device(s.device)
+        plan = memory_plan(s, train.shape, len(train), device, valid is not None or s.holdout > 0)
+        plan.require(device, _INSTEAD)
+        rehearsal = DiffRec(**s.values())
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            return plan.timed(rehearsal._rehearse(train, device))
+
+    def _rehearse(self, train: Interactions, device: torch.device) -> float:
+        """Time the first batches of an epoch with fresh weights, and an anchor of the right size: its seconds."""
+        s, objective = self.settings, self._objective
+        inputs = objective.inputs(train)
+        items = train.shape[1]
+        if s.anchor:
+            self._anchor = HeldAnchor(_blank_anchor(s, (objective.reading.views or 1) * items, items), 0.0)
+        groups = None if s.groups is None else torch.arange(items) * s.groups // items
+        self._network = network = self._fresh_network(items, groups, device)
+        network.train()
+        network.start_epoch(1)
+        optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
+        batches = objective.batches(inputs, device)
+        return seconds_per_epoch(network.loss, network.epoch_of(batches), len(batches), optimizer, self._dtype(device))
+
+    def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan:
+        plan = memory_plan(self.settings, learn.shape, len(learn), device, validated)
+        plan.require(device, _INSTEAD)
+        return plan
+
+    def _holdout_by(self) -> str:
+        return self._objective.held_out_by
+
+    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+        s, objective = self.settings, self._objective
+        inputs = objective.inputs(learn)
+        self._anchor = HeldAnchor(objective.equations(inputs).solve(s.anchor_l2), 0.0) if s.anchor else None
+        groups = None
+        if s.groups is not None:
+            groups = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed)
+        self._network = network = self._fresh_network(learn.shape[1], groups, device)
+        self._weights_changed()
+        optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
+        schedule = CosineAnnealingLR(optimizer, s.epochs) if s.lr_schedule == "cosine" else None
+        batches, dtype = objective.batches(inputs, device), self._dtype(device)
+
+        def run_epoch(epoch: int) -> float:
+            network.start_epoch(epoch)
+            mean = run_batches(network.loss, network.epoch_of(batches), optimizer, dtype)
+            if schedule is not None:
+                schedule.step()
+            return mean
+
+        return network, run_epoch
+
+    def _fresh_network(self, items: int, groups: Tensor | None, device: torch.device) -> Any:
+        """Build the network that the settings ask for; ``groups`` (items,) are those of its items, if any."""
+        s = self.settings
+        if groups is not None:
+            return OverLatents.of(s, groups, device)
+        if s.objective == "forecast":
+            return Forecast.of(s, items, None if self._anchor is None else self._anchor.map, device)
+        return OverItems.of(s, items, device)
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        return product_dtype(self.settings.precision, device, on_processor=self._network.narrow_on_processor)
+
+    def _weights_changed(self) -> None:
+        self._network.changed()
+        learnt = self._network.anchor_scale
+        if self._anchor is not None and learnt is not None:
+            self._anchor = HeldAnchor(self._anchor.map, learnt)
+
+    def _finish(self, learn: Interactions, valid: Interactions | None) -> None:
+        if self._anchor is None or self._network.anchor_scale is not None:
+            return
+        scale = self.settings.anchor_scale
+        if scale is None:
+            scale = _UNLEARNT_SCALE if valid is None else self._best_scale(self._anchor.map, learn, valid)
+        self._anchor = HeldAnchor(self._anchor.map, scale)
+
+    @torch.no_grad()
+    def _best_scale(self, anchor: LinearMap, learn: Interactions, valid: Interactions) -> float:
+        """The weight of the anchor's scores with the best validation metric, the smallest of equal ones.
+
+        Scores are linear in it: network and anchor score once, and only the ranking is done for each weight.
+        """
+        name, k = parse_metric(VALIDATION_METRIC)
+        rows = np.flatnonzero(np.diff(valid.matrix.indptr))
+        ranked = np.empty((len(_SCALES), len(rows), k), dtype=np.int32)
+        for start in range(0, len(rows), USER_BLOCK):
+            block = learn.take(rows[start : start + USER_BLOCK])
+            views = self._objective.views(block)
+            own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))
+            added = DenseScores.of(anchor.scores(views.x))
+            for place, scale in enumerate(_SCALES):
+                scores = AddedScores(own, added, scale)
+                ranked[place, start : start + block.shape[0]] = top_k(scores, k, block.matrix)[0]
+        relevant, ids = valid.matrix[rows], valid.users.ids[rows]
+        found = [measure(lists, relevant, ids, [k])[f"{name}@{k}"] for lists in ranked]
+        return _SCALES[int(np.argmax(found))]
+
+    def _facts(self) -> dict[str, str | int | float]:
+        s = self.settings
+        anchored: dict[str, str | int | float] = {} if self._anchor is None else {"anchor_scale": self._anchor.scale}
+        if s.groups is None:
+            return anchored
+        given = (
+            "given" if s.item_embeddings is not None and not isinstance(s.item_embeddings, str) else s.item_embeddings
+        )
+        return anchored | {"item_embeddings": given or "svd"}
+
+    # -- scores --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _objective(self) -> Objective:
+        return objective_of(self.settings)
+
+    @property
+    def _chain(self) -> AnchoredChain:
+        anchor = self._anchor
+        return AnchoredChain(
+            self._network,
+            None if anchor is None else anchor.map,
+            0.0 if anchor is None else anchor.scale,
+            self.settings.seed,
+        )
+
+    def _reading(self) -> Reading:
+        return self._objective.reading
+
+    def _read(self, block: Interactions) -> Csr:
+        return self._objective.views(block).x
+
+    def _scores(self, block: Interactions) -> Scores:
+        return self._chain.scores(self._objective.views(block))
+
+    def _guide(self, guidance: Guidance) -> GuidedScores:
+        chain = self._guided_chain(guidance)
+        return lambda block, best: chain.scores(self._objective.views(block), block.matrix, best)
+
+    def _guided_chain(self, guidance: Guidance) -> GuidedChain:
+        return GuidedChain(self._chain, guidance, self.settings.steps if self._network.has_chain else 1)
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
+        network, anchor, past = self._network, self._anchor, one.matrix.indices
+        views = self._objective.views(one)
+
+        def scores(rows: SparseRows, presence: Tensor | None) -> LinearScores:
+            last = None
+            if views.last is not None:
+                last = torch.from_numpy(views.last).to(network.device).expand(len(rows), -1)
+            return network.noiseless_scores(rows, last, presence)
+
+        reasons = gradient_reasons(
+            scores,
+            views.x,
+            past,
+            items,
+            points=points,
+            device=network.device,
+            last=None if views.last is None else views.last[0],
+        )
+        if anchor is None:
+            return reasons
+        return reasons.plus(linear_reasons(views.x, anchor.map, past, items), anchor.scale)
+
+    def _item_vectors(self) -> Tensor:
+        return self._network.item_vectors()
+
+    # -- what only a chain can say -------------------------------------------------------------------------------------
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether it scores by a reverse chain, whose steps can be looked at; a forecast takes one step."""
+        return self._fitted()._network.has_chain
+
+    def reverse_steps(
+        self,
+        user: Any,
+        k: int = 20,
+        *,
+        exclude_seen: bool = True,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] | None = None,
+        steer: Mapping[Any, float] | None = None,
+        tags: Mapping[Any, Iterable[Any]] | None = None,
+        novelty: float = 0.0,
+        diversity: float = 0.0,
+    ) -> Top:
+        """The best items at every step of one user's reverse chain.
+
+        Parameters
+        ----------
+        user : id, row number, Interactions or matrix
+            One user, as for ``recommend``.
+        k, exclude_seen, allow, deny, steer, tags, novelty, diversity
+            As for ``recommend``.
+
+        Returns
+        -------
+        Top
+            A row per step, in their order: (steps, k). The last is what ``recommend`` gives.
+
+        Raises
+        ------
+        TypeError
+            When there is no chain: a forecast takes one step.
+        ValueError
+            As ``recommend``, and when more than one user is given.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> model = diffrec.DiffRec(dims=(16,), epochs=2, steps=5, progress=False).fit(data)
+        >>> steps = model.reverse_steps(3, k=2)
+        >>> steps.items.shape, bool((steps.items[-1] == model.recommend(3, k=2).items).all())
+        ((5, 2), True)
+        """
+        k = whole(1)("k", k)
+        one, user_id = self._watchable(user)
+        denied = denied_items(self.train_.items, allow, deny)
+        guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
+        seen = one.matrix if exclude_seen else empty_like(one.matrix)
+        best: Best = partial(top_k, k=k, seen=seen, denied=denied)
+        steps: list[Scores] = []
+        views = self._objective.views(one)
+        if guidance is None:
+            self._chain.scores(views, on_step=steps.append)
+        else:
+            self._guided_chain(guidance).scores(views, one.matrix, best, steps.append)
+        items, values = (np.concatenate(parts) for parts in zip(*map(best, steps), strict=True))
+        return Top.of(np.repeat(user_id, len(steps)), items, values, self.train_.items)
+
+    def step_scores(self, user: Any) -> NDArray[np.float32]:
+        """Score every item at every step of one user's reverse chain.
+
+        Parameters
+        ----------
+        user : id, row number, Interactions or matrix
+            One user, as for ``recommend``.
+
+        Returns
+        -------
+        ndarray
+            float32 (steps, items): what each x_t scores, from x_{T-1} to x_0. The last row is what ``score`` gives.
+
+        Raises
+        ------
+        TypeError
+            When there is no chain: a forecast takes one step.
+        ValueError
+            When the user is unknown, or more than one is given.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> model = diffrec.DiffRec(dims=(16,), epochs=2, steps=5, progress=False).fit(data)
+        >>> scores = model.step_scores(3)
+        >>> scores.shape, bool(np.allclose(scores[-1], model.score(3)[0]))
+        ((5, 40), True)
+        """
+        one, _ = self._watchable(user)
+        steps: list[Scores] = []
+        self._chain.scores(self._objective.views(one), on_step=steps.append)
+        scores: NDArray[np.float32] = torch.cat([step.block(0, self._n_items) for step in steps]).cpu().numpy()
+        return scores
+
+    def uncertainty(
+        self,
+        users: Any = None,
+        k: int = 20,
+        *,
+        items: Any = None,
+        chains: int = 16,
+        forward_steps: int | None = None,
+        sampling_noise: bool | None = None,
+        seed: int | None = None,
+        exclude_seen: bool = True,
+        allow: Iterable[Any] | None = None,
+        deny: Iterable[Any] | None = None,
+    ) -> Uncertainty:
+        """Say how sure scores and ranks are: their spread over several chains with fresh noise.
+
+        Every chain noises the history to step T' (``forward_steps``), adds the posterior's noise on its way
+        (``sampling_noise``), or both; without noise all chains would be one. A forecast is one step: it starts from the
+        noised history as in training.
+
+        Parameters
+        ----------
+        users : as for ``recommend``
+        k : int
+            How many items: the best by the mean of the chains' scores.
+        items : item ids, optional
+            These instead, for every user.
+        chains : int
+            How many, at least 2.
+        forward_steps, sampling_noise : optional
+            In place of the settings of these names; a fit does not depend on them. Where neither the settings nor
+            these ask for noise, T' is T.
+        seed : int, optional
+            Draws the noise; by default the setting.
+        exclude_seen, allow, deny
+            As for ``recommend``; what they leave out is not counted in ranks.
+
+        Returns
+        -------
+        Uncertainty
+            ``scores`` and ``ranks`` (n, k), means over the chains, and their standard deviations.
+
+        Raises
+        ------
+        ValueError
+            When there is no noise, or as for ``recommend``.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> model = diffrec.DiffRec(dims=(16,), epochs=2, noise_scale=1.0, progress=False).fit(data)
+        >>> sure = model.uncertainty([0, 1], k=3, chains=4, forward_steps=5)
+        >>> sure.scores.shape, bool((sure.score_stds > 0).all())
+        ((2, 3), True)
+        """
+        k, chains = whole(1)("k", k), whole(2)("chains", chains)
+        steps, sampling = noise_to_use(self._fitted()._network, self.settings, forward_steps, sampling_noise)
+        seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
+        histories, rows, ids = self._histories(users)
+        denied = denied_items(self.train_.items, allow, deny)
+        seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
+        wanted = None if items is None else self.train_.items.rows(items)
+        run = self._network.noisy(steps, sampling_noise=sampling)
+        distinct, place = np.unique(rows, return_inverse=True)
+        width = k if wanted is None else len(wanted)
+        ranked = np.empty((len(distinct), width), dtype=np.int32)
+        numbers = [np.empty(ranked.shape, dtype=np.float32) for _ in range(4)]
+        for start in range(0, len(distinct), USER_BLOCK):
+            block = distinct[start : start + USER_BLOCK]
+            views = self._objective.views(histories.take(block))
+            parts = noisy_scores(self._chain, views, run, chains, seed)
+            for out, found in zip([ranked, *numbers], spreads(parts, k, wanted, seen[block], denied), strict=True):
+                out[start : start + len(block)] = found
+        return Uncertainty.of(ids, ranked[place], [part[place] for part in numbers], self.train_.items, chains)
+
+    def _watchable(self, user: Any) -> tuple[Interactions, Any]:
+        """The history and id of one user, where there is a chain to watch."""
+        histories, row, user_id = self._one(user)
+        if not self._network.has_chain:
+            raise TypeError(f"{type(self).__name__} with these settings scores in one step: there is no chain to watch")
+        return histories.take([row]), user_id
+
+    @property
+    def item_groups_(self) -> NDArray[np.int64]:
+        """The group of each item, int64 (items,), of a model fitted with ``groups``.
+
+        Raises
+        ------
+        TypeError
+            When it has none.
+        """
+        groups = self._fitted()._network.state_dict().get("autoencoder.group_of_item")
+        if groups is None:
+            raise TypeError(
+                f"{type(self).__name__} with these settings has no groups of items; groups=2 would make two"
+            )
+        found: NDArray[np.int64] = groups.cpu().numpy()
+        return found
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Tensor]:
+        state = self._network.state_dict()
+        if self._anchor is not None:
+            state |= {f"anchor.{name}": tensor for name, tensor in self._anchor.map.state().items()}
+            state["anchor_scale"] = torch.tensor(self._anchor.scale)
+        return state
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        held = {name.removeprefix("anchor."): tensor for name, tensor in state.items() if name.startswith("anchor.")}
+        self._anchor = HeldAnchor(LinearMap.from_state(held), float(state["anchor_scale"])) if held else None
+        groups = state.get("autoencoder.group_of_item")
+        network = self._fresh_network(self._n_items, groups, resolve_device(self.settings.device))
+        network.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("anchor")})
+        self._network = network.eval()
+        self._weights_changed()
+
+
+def _blank_anchor(s: DiffRecSettings, features: int, items: int) -> LinearMap:
+    """A map of the size that the anchor's will have, to time training with."""
+    if features <= s.anchor_exact:
+        return LinearMap(direct=np.ones((features, items), dtype=np.float32))
+    rank = min(s.anchor_rank, items)
+    return LinearMap(left=np.ones((features, rank), dtype=np.float32), right=np.ones((items, rank), dtype=np.float32))
+
+
+_INSTEAD = "use smaller dims or batch_size, or l-diffrec with groups"

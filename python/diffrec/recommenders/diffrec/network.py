@@ -1,0 +1,151 @@
+"""What DiffRec holds: a network that scores what it sees of histories, over items, over latents, or as a forecast."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.data import Csr
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import GaussianProcess, RowNoise
+from diffrec.ranking import LinearScores, Scores
+
+# What predicted x_0 scores at a step, before guidance -> what to add to it along the directions, (n, e).
+StepGuide = Callable[[Scores], Tensor]
+
+
+@dataclass(frozen=True)
+class Views:
+    """n histories as network and anchor see them.
+
+    Attributes
+    ----------
+    x : scipy.sparse CSR
+        float32 (n, views * items): the vectors x_0, or views of the histories on several time scales side by side.
+    last : int64 (n, length) or None
+        The last items of each, newest last and -1 before the first, where an encoder reads them.
+    keys : int64 (n,)
+        What each history's noise is drawn by.
+    """
+
+    x: Csr
+    last: NDArray[np.int64] | None
+    keys: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def on(self, device: torch.device) -> tuple[SparseRows, Tensor | None]:
+        """``x`` and ``last`` as tensors on a device."""
+        last = None if self.last is None else torch.from_numpy(self.last).to(device)
+        return SparseRows.from_matrix(self.x, device), last
+
+
+class Run(Protocol):
+    """A reverse chain, or a forecast's one step, ready to be run on a block of users."""
+
+    def __call__(
+        self,
+        rows: SparseRows,
+        last: Tensor | None,
+        fresh: RowNoise,
+        /,
+        *,
+        guide: StepGuide | None = None,
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        """Score at the end of the chain, without an anchor's scores.
+
+        Parameters
+        ----------
+        rows : SparseRows
+            n histories as the network sees them.
+        last : Tensor or None
+            int64 (n, length), their last items, where an encoder reads them.
+        fresh : RowNoise
+            Draws the noise, if any.
+        guide : callable, optional
+            In a chain along directions: asked at every step.
+        on_step : callable, optional
+            Is shown what is scored after every step.
+        """
+        ...
+
+
+class Network(Protocol):
+    """A network in training and as it ranks.
+
+    Attributes
+    ----------
+    process : GaussianProcess
+        The noise it was trained against.
+    has_chain : bool
+        Whether it ranks by several steps that can be watched; a forecast takes one.
+    narrow_on_processor : bool
+        Whether it was found to rank as well with products in bfloat16 on a processor.
+    """
+
+    process: GaussianProcess
+    has_chain: ClassVar[bool]
+    narrow_on_processor: ClassVar[bool]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        ...
+
+    @property
+    def anchor_scale(self) -> float | None:
+        """The weight of the anchor's scores where it is learnt along with the network; None where it is not."""
+        ...
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """Return the optimizer's parameter groups."""
+        ...
+
+    def start_epoch(self, epoch: int) -> None:
+        """Say which epoch begins, counted from 1."""
+        ...
+
+    def epoch_of(self, batches: Any) -> Iterable[Any]:
+        """Return an epoch's batches in the form that ``loss`` takes."""
+        ...
+
+    def loss(self, batch: Any) -> Tensor:
+        """Mean training loss of a batch."""
+        ...
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: they have changed."""
+        ...
+
+    @property
+    def run(self) -> Run:
+        """What ranks."""
+        ...
+
+    def along(self, directions: Tensor) -> Run:
+        """Return the same, with guidance along ``directions`` (items, e)."""
+        ...
+
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
+        """Return the same, with other noise at inference than is set."""
+        ...
+
+    def noiseless_scores(
+        self, rows: SparseRows, last: Tensor | None = None, presence: Tensor | None = None
+    ) -> LinearScores:
+        """Score as ``run`` does, without noise; gradients flow to the rows' values and to ``presence`` (n, length)."""
+        ...
+
+    def item_vectors(self) -> Tensor:
+        """Return vectors (items, width) whose cosine says how alike two items are."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the weights by name."""
+        ...

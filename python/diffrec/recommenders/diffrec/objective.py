@@ -1,0 +1,215 @@
+"""What the denoiser learns to produce, and what it sees of histories for that."""
+
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from diffrec.anchors import Ridge
+from diffrec.data import Csr, Interactions, Timeline, TimeScale, row_keys, time_weights
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.recommenders.diffrec.network import Views
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.histories import Reading
+from diffrec.training import CutBatches, NoisedBatches
+
+# Cut histories the forecast's equations are made of, at most: more hardly change them.
+_MOST_ROWS = 500_000
+# Cuts whose vectors are made at once.
+_ROWS_AT_ONCE = 50_000
+
+
+class Objective(Protocol):
+    """How histories become what network and anchor see, in training and as they rank."""
+
+    @property
+    def held_out_by(self) -> str:
+        """How interactions are picked for validation when none are given; see ``Interactions.split``."""
+        ...
+
+    @property
+    def reading(self) -> Reading:
+        """What is read of each item."""
+        ...
+
+    def inputs(self, histories: Interactions) -> Any:
+        """Prepare histories to learn from.
+
+        Raises
+        ------
+        ValueError
+            When there is nothing in them to learn from.
+        """
+        ...
+
+    def batches(self, inputs: Any, device: torch.device) -> Any:
+        """Make the batches of every epoch."""
+        ...
+
+    def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
+        """Return what a batch's histories show, (n, views * items), and what they are to produce, (n, items)."""
+        ...
+
+    def equations(self, inputs: Any) -> Ridge:
+        """Prepare the equations of the anchor: a linear map from what is seen to what is to be produced."""
+        ...
+
+    def views(self, block: Interactions) -> Views:
+        """Return what network and anchor see of histories."""
+        ...
+
+
+class Reconstruction:
+    """A history is to produce itself: the vectors x_0, binary or by value, weighted by age."""
+
+    def __init__(self, settings: DiffRecSettings) -> None:
+        self._settings = settings
+
+    @property
+    def held_out_by(self) -> str:
+        """The newest where they weigh most, else a random part."""
+        return "time" if self._settings.time_weights else "random"
+
+    @property
+    def reading(self) -> Reading:
+        """One weight for each item."""
+        s = self._settings
+        value = Reading.of(values=not s.binarize)
+        if s.time_weights is None:
+            return value
+        named = ", ".join(f"{name}={getattr(s, name)!r}" for name in ("w_min", "w_max", "half_life"))
+        weights = f"the weights by age of diffrec.data.time_weights(history, {s.time_weights!r}, {named})"
+        return Reading(f"{value.meaning}; times {weights}" if value.values else weights, value.values)
+
+    def inputs(self, histories: Interactions) -> Csr:
+        """Return the vectors x_0, (users, items)."""
+        s = self._settings
+        weights = Reading.of(values=not s.binarize).weights(histories)
+        if s.time_weights is None or len(histories) == 0:
+            return weights
+        if histories.timestamps is None:
+            raise ValueError(f"time_weights={s.time_weights!r} needs timestamps, and these interactions have none")
+        aged = time_weights(histories, s.time_weights, w_min=s.w_min, w_max=s.w_max, half_life=s.half_life)
+        return sparse.csr_array((weights.data * aged.data, weights.indices, weights.indptr), shape=weights.shape)
+
+    def batches(self, inputs: Csr, device: torch.device) -> NoisedBatches:
+        """Make the batches of every epoch: rows of x_0."""
+        s = self._settings
+        return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), seed=s.seed)
+
+    def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
+        """Return the rows, twice."""
+        return batch, batch
+
+    def equations(self, inputs: Csr) -> Ridge:
+        """Map the vectors x_0 to themselves."""
+        return _ridge(self._settings, [(inputs, inputs)])
+
+    def views(self, block: Interactions) -> Views:
+        """Return the vectors x_0."""
+        return Views(self.inputs(block), None, row_keys(block.matrix))
+
+
+class Forecasting:
+    """Histories up to a cut are to produce what followed it."""
+
+    held_out_by: ClassVar[str] = "time"
+
+    def __init__(self, settings: DiffRecSettings) -> None:
+        self._settings = settings
+
+    @property
+    def reading(self) -> Reading:
+        """A weight for each item on every time scale."""
+        scales = self._settings.time_scales
+        views = "; ".join(map(_meaning, scales))
+        return Reading(
+            f"{len(scales)} for each item, its age being the number of newer baskets: {views}", views=len(scales)
+        )
+
+    def inputs(self, histories: Interactions) -> Timeline:
+        """Put histories in the order of time."""
+        timeline = self._timeline(histories)
+        if timeline.baskets.max(initial=0) < 2:
+            raise ValueError(
+                "objective='forecast' needs a history with at least 2 interactions at different times, one to see "
+                "and one to forecast; there is none"
+            )
+        return timeline
+
+    def batches(self, inputs: Timeline, device: torch.device) -> CutBatches:
+        """Make the batches of every epoch: cuts of histories, drawn anew."""
+        s = self._settings
+        return CutBatches(
+            inputs,
+            s.time_scales,
+            horizon=s.horizon,
+            cuts=s.cuts,
+            length=s.encoder_length,
+            batch_size=s.batch_size,
+            device=device,
+            seed=s.seed,
+        )
+
+    def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
+        """Return what came before the cuts, and what came after."""
+        return batch.x, batch.after
+
+    def equations(self, inputs: Timeline) -> Ridge:
+        """Map views of cut histories to the items that followed."""
+        s = self._settings
+        rng = np.random.default_rng(s.seed)
+        rows = np.repeat(np.arange(len(inputs.baskets)), (inputs.baskets - 1).clip(0, s.anchor_cuts))
+        if len(rows) > _MOST_ROWS:
+            rows = rng.choice(rows, _MOST_ROWS, replace=False)
+        pairs = []
+        for number, start in enumerate(range(0, len(rows), _ROWS_AT_ONCE)):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            # Steps of their own: training draws its cuts at the low ones.
+            cuts = inputs.draw_cuts(part, s.seed, (1 << 32) + number)
+            pairs.append((inputs.before(part, cuts, s.time_scales), inputs.after(part, cuts, s.horizon)))
+        return _ridge(s, pairs)
+
+    def views(self, block: Interactions) -> Views:
+        """Return views of the whole histories, and their last items where an encoder reads them."""
+        s, timeline = self._settings, self._timeline(block)
+        rows, length = np.arange(len(timeline.lengths)), s.encoder_length
+        last = timeline.last(rows, timeline.lengths, length) if length else None
+        return Views(timeline.before(rows, timeline.lengths, s.time_scales), last, row_keys(block.matrix))
+
+    @staticmethod
+    def _timeline(histories: Interactions) -> Timeline:
+        if histories.timestamps is None and len(histories):
+            raise ValueError(
+                "objective='forecast' needs timestamps, and these interactions have none: "
+                "give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
+            )
+        return Timeline(histories)
+
+
+def objective_of(settings: DiffRecSettings) -> Objective:
+    """Return the objective that is set."""
+    return Forecasting(settings) if settings.objective == "forecast" else Reconstruction(settings)
+
+
+def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]]) -> Ridge:
+    return Ridge.of(
+        pairs,
+        damping=s.anchor_damping,
+        row_damping=s.anchor_row_damping,
+        rank=s.anchor_rank,
+        neighbors=s.anchor_neighbors,
+        exact=s.anchor_exact,
+        seed=s.seed,
+    )
+
+
+def _meaning(scale: TimeScale) -> str:
+    """What weighs an item on a time scale, in words."""
+    if scale is None:
+        return "1 / sqrt(number of items)"
+    if isinstance(scale, timedelta):
+        return f"exp(-seconds before the newest / {scale.total_seconds():g})"
+    return f"exp(-age / {scale:g})"

@@ -1,0 +1,206 @@
+"""A network over the latents of grouped items: what L-DiffRec and LT-DiffRec train and rank by."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import GaussianProcess, RowNoise
+from diffrec.latent import GroupAutoencoder, ItemGroups, pulled_back
+from diffrec.ranking import AddedScores, LinearScores, Scores
+from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.objective import objective_of
+from diffrec.recommenders.diffrec.over_items import OverItems
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+
+
+class OverLatents(nn.Module):
+    """A group autoencoder and a diffusion over its latents, trained together (the paper's section 4.1).
+
+    Parameters
+    ----------
+    autoencoder : GroupAutoencoder
+        Between the items and the latents.
+    diffusion : OverItems
+        Its "items" are the latents' entries.
+    settings : DiffRecSettings
+        For the two annealings, the input dropout and the objective.
+    """
+
+    has_chain: ClassVar[bool] = True
+    narrow_on_processor: ClassVar[bool] = False
+    # Its weight is looked for on validation.
+    anchor_scale: ClassVar[float | None] = None
+
+    def __init__(self, autoencoder: GroupAutoencoder, diffusion: OverItems, settings: DiffRecSettings) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.diffusion = diffusion
+        self.settings = settings
+        self.objective = objective_of(settings)
+        self.batches_seen = 0
+        self.epoch = 1
+        self._item_matrix: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, s: DiffRecSettings, group_of_item: Tensor, device: torch.device) -> "OverLatents":
+        """Build as the settings say, with fresh weights."""
+        views = objective_of(s).reading.views or 1
+        autoencoder = GroupAutoencoder(ItemGroups(group_of_item), s.latent_dims, s.decoder_dims, views=views)
+        autoencoder.to(device)
+        return cls(autoencoder, OverItems.of(s, autoencoder.latent_width, device), s)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.diffusion.device
+
+    @property
+    def process(self) -> GaussianProcess:
+        """The noise over the latents."""
+        return self.diffusion.process
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The optimizer's groups: the paper trains autoencoder and denoiser with a learning rate each."""
+        s = self.settings
+        return [
+            {"params": self.diffusion.parameters(), "lr": s.lr, "weight_decay": s.weight_decay},
+            {
+                "params": self.autoencoder.parameters(),
+                "lr": s.autoencoder_lr,
+                "weight_decay": s.autoencoder_weight_decay,
+            },
+        ]
+
+    def epoch_of(self, batches: Any) -> Iterable[Any]:
+        """Return an epoch's batches as the objective makes them."""
+        return batches  # type: ignore[no-any-return]
+
+    def loss(self, batch: Any) -> Tensor:
+        """Mean training loss of n histories: likelihood, annealed KL, lambda times the diffusion loss (eq. 14-15).
+
+        The likelihood is that of what the histories are to produce: themselves, or what followed a cut.
+        """
+        s = self.settings
+        rows, targets = self.objective.pair(batch)
+        reproduced = targets is rows
+        if self.training:
+            kept = nn.functional.dropout(rows.values, s.encoder_dropout)
+            # The authors' likelihood counts the entries that are left, too.
+            rows = SparseRows(rows.offsets, rows.indices, kept)
+        # Latents differ by less than bfloat16 can tell once they are noised: only the decoders' products may be narrow.
+        with torch.autocast(self.device.type, enabled=False):
+            encoded = self.autoencoder.encode(rows)
+            diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
+        kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
+        autoencoder_loss = (
+            self.autoencoder.reconstruction_loss(predicted, rows if reproduced else targets) + kl_weight * encoded.kl()
+        )
+        self.batches_seen += 1
+        # Without reweighting the diffusion loss is of another size, and the authors put lambda on the other term.
+        if s.reweight:
+            return autoencoder_loss + self.diffusion_weight() * diffusion_loss
+        return diffusion_loss + self.diffusion_weight() * autoencoder_loss
+
+    def start_epoch(self, epoch: int) -> None:
+        """Say which epoch begins, counted from 1: lambda is annealed by epoch."""
+        self.epoch = epoch
+
+    def diffusion_weight(self) -> float:
+        """Lambda in this epoch: it falls linearly from ``diffusion_weight`` to ``diffusion_weight_min``."""
+        s = self.settings
+        fallen = (self.epoch - 1) / s.diffusion_anneal_epochs if s.diffusion_anneal_epochs else 0.0
+        return max((1.0 - fallen) * s.diffusion_weight, s.diffusion_weight_min)
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: they have changed."""
+        self._item_matrix = None
+        self.diffusion.changed()
+
+    @property
+    def run(self) -> Run:
+        """The reverse chain over the latents of histories, and what it decodes to, as it ranks."""
+        return partial(self._run, None)
+
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
+        """The same, with other noise at inference than is set."""
+        return partial(self._run, (forward_steps, sampling_noise))
+
+    def _run(
+        self,
+        noise: tuple[int, bool] | None,
+        rows: SparseRows,
+        _last: Tensor | None,
+        fresh: RowNoise,
+        *,
+        guide: StepGuide | None = None,  # noqa: ARG002 - only chains along directions have one
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        watch = None if on_step is None else lambda latent: on_step(self._decoded(latent))
+        start = self.autoencoder.encode(rows).mu
+        return self._decoded(self.diffusion.dense_scores(start, fresh, noise=noise, on_step=watch))
+
+    @torch.no_grad()
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e).
+
+        A latent cannot say everything that is wished of the items: on the way it moves as far towards it as it can, and
+        what it decodes to in the end is given all of it.
+        """
+        items, _ = self._items()
+        onto, gram = items.T @ directions, items.T @ items
+
+        @torch.no_grad()
+        def run(
+            rows: SparseRows,
+            _last: Tensor | None,
+            fresh: RowNoise,
+            *,
+            guide: StepGuide | None = None,
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            start = self.autoencoder.encode(rows).mu
+            wished = start.new_zeros(len(start), directions.shape[1])
+
+            def push(step: int, predicted: Tensor) -> Tensor:
+                nonlocal wished
+                assert guide is not None
+                wished = guide(self._decoded(predicted))
+                if step == 0:
+                    return torch.zeros_like(predicted)
+                return pulled_back(self.autoencoder.user_vectors, predicted, wished @ onto.T, gram)
+
+            def decoded(latent: Tensor) -> Scores:
+                return AddedScores(self._decoded(latent), LinearScores(wished, directions))
+
+            watch = None if on_step is None else lambda latent: on_step(decoded(latent))
+            end = self.diffusion.dense_scores(start, fresh, guide=None if guide is None else push, on_step=watch)
+            return decoded(end)
+
+        return run
+
+    def noiseless_scores(
+        self,
+        rows: SparseRows,
+        last: Tensor | None = None,  # noqa: ARG002 - no encoder reads it
+        presence: Tensor | None = None,  # noqa: ARG002
+    ) -> LinearScores:
+        """The same without noise at inference; gradients flow to the rows' values."""
+        diffusion = self.diffusion
+        return self._decoded(diffusion.process.reverse(diffusion.denoiser, self.autoencoder.encode(rows).mu))
+
+    def _decoded(self, latent: Tensor) -> LinearScores:
+        items, bias = self._items()
+        return LinearScores(self.autoencoder.user_vectors(latent), items, bias)
+
+    def item_vectors(self) -> Tensor:
+        """The decoders' last layers, (items, width)."""
+        return self._items()[0]
+
+    def _items(self) -> tuple[Tensor, Tensor]:
+        if self._item_matrix is None:
+            self._item_matrix = self.autoencoder.item_matrix()
+        return self._item_matrix

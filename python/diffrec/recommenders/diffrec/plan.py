@@ -1,0 +1,98 @@
+"""The memory that fitting a DiffRec takes, from its settings and the size of the data alone."""
+
+import torch
+
+from diffrec.diffusion import Denoiser
+from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.latent import GroupAutoencoder, ItemGroups
+from diffrec.recommenders.diffrec.groups import check_groups
+from diffrec.recommenders.diffrec.over_items import OverItems
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.training import BYTES_PER_PARAMETER, Plan, product_dtype
+
+# Bytes held for an interaction: columns and values, those of the part that is learnt from, and the weighted values.
+_BYTES_PER_INTERACTION = 40
+# What torch takes for itself in the first step on a processor: the modules behind an optimizer, oneDNN's buffers.
+_WORKSPACE = 160_000_000
+# float32 arrays of the size of a block that are alive at once.
+_BLOCKS = 4
+
+
+def memory_plan(
+    s: DiffRecSettings, shape: tuple[int, int], interactions: int, device: torch.device, validated: bool
+) -> Plan:
+    """Estimate a fit.
+
+    Parameters
+    ----------
+    s : DiffRecSettings
+        Of the model.
+    shape : (int, int)
+        Users, items.
+    interactions : int
+        Of the training data.
+    device : torch.device
+        Where the model is trained.
+    validated : bool
+        Whether the best weights are kept beside the current ones.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        When there are more groups than items, or a width cannot be shared by the groups.
+    """
+    users, items = shape
+    n = min(s.batch_size, users)
+    views = len(s.time_scales) if s.objective == "forecast" else 1
+    features = views * items
+    forecasting = s.objective == "forecast" and s.groups is None
+    with torch.device("meta"):  # shapes without memory
+        denoiser = Denoiser(
+            items if s.groups is None else s.latent_dims[0],
+            s.dims,
+            s.time_embedding,
+            features=features if forecasting else None,
+        )
+    parameters = sum(p.numel() for p in denoiser.parameters())
+    vectors = users * (s.cuts if s.objective == "forecast" else 1)
+    cells = n * items
+    if forecasting:
+        # The views are sparse; the scores of a batch become their own gradient.
+        memory = 3 * 4 * cells
+    elif s.groups is None:
+        # A GPU makes the batch in plain steps: the rows, their noise, their sum, what dropout leaves.
+        dtype = product_dtype(s.precision, device, on_processor=OverItems.narrow_on_processor)
+        batch = cells * (dtype.itemsize if device.type == "cpu" else 4 * 4 + dtype.itemsize)
+        memory = batch + _BLOCKS * 4 * min(BLOCK_CELLS, cells)
+    else:
+        autoencoder = _autoencoder(s, s.groups, items, views)
+        parameters += sum(p.numel() for p in autoencoder.parameters())
+        # The scores of the batch, their gradient, and what the likelihood makes of them.
+        memory = 3 * 4 * cells
+    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
+    if s.anchor:
+        memory += _anchor_memory(s, vectors, features, items)
+    if device.type == "cpu":
+        memory += _WORKSPACE
+    return Plan(parameters, memory)
+
+
+def _anchor_memory(s: DiffRecSettings, vectors: int, features: int, items: int) -> int:
+    """The map and what it is solved from, all alive for a moment."""
+    if features <= s.anchor_exact:
+        return 4 * features * (2 * features + 2 * items)
+    if vectors <= s.anchor_exact:
+        return 4 * vectors * (2 * vectors + features + items)
+    return 4 * (s.anchor_rank * (3 * features + items) + 2 * s.anchor_neighbors * features)
+
+
+def _autoencoder(s: DiffRecSettings, groups: int, items: int, views: int) -> GroupAutoencoder:
+    """An autoencoder over groups of equal size: what the groups will be is learnt in the fit."""
+    check_groups(groups, items)
+    equal = ItemGroups(torch.arange(items) * groups // items)
+    with torch.device("meta"):
+        return GroupAutoencoder(equal, s.latent_dims, s.decoder_dims, views=views)

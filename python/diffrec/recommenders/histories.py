@@ -1,0 +1,184 @@
+"""Whose histories are to be scored, and what a model reads of them: from what a caller hands over to aligned rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch.utils.dlpack import from_dlpack
+
+from diffrec.data import Csr, Ids, Interactions, binary
+from diffrec.data.frames import is_frame
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model reads of each item of a history.
+
+    Attributes
+    ----------
+    meaning : str
+        The weights, in words.
+    values : bool
+        Whether the interactions' values are part of them.
+    views : int, optional
+        Weights for each item; None for one, without an axis of its own.
+    """
+
+    meaning: str = "1 for every item"
+    values: bool = False
+    views: int | None = None
+
+    @classmethod
+    def of(cls, *, values: bool) -> "Reading":
+        """Read one weight for each item: the value of the interaction, or 1."""
+        return VALUES if values else cls()
+
+    def weights(self, block: Interactions) -> Csr:
+        """The weights of n histories, (n, items), where there is one for each item."""
+        return block.matrix if self.values else binary(block.matrix)
+
+
+VALUES = Reading("the value of each interaction, such as a count or a rating; 1 where the model learnt from none", True)
+
+
+def histories_of(users: Any, train: Interactions) -> tuple[Interactions, NDArray[np.int64], NDArray[Any]]:
+    """Whose histories to score.
+
+    Parameters
+    ----------
+    users
+        As for ``Recommender.recommend``.
+    train : Interactions
+        What the model was fitted on.
+
+    Returns
+    -------
+    histories : Interactions
+        Over the model's items: ``train``, or those of people the model never saw.
+    rows : int64 (n,)
+        The rows wanted in them.
+    ids : ndarray (n,)
+        Their ids.
+    """
+    if users is None:
+        return train, np.arange(train.shape[0], dtype=np.int64), train.users.ids
+    if is_histories(users):
+        strangers = fold_in(users, train.items)
+        return strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids
+    rows = user_rows(users, train.users)
+    return train, rows, train.users.ids[rows]
+
+
+def denied_items(items: Ids, allow: Iterable[Any] | None, deny: Iterable[Any] | None) -> NDArray[np.bool_] | None:
+    """Mark the items that nobody is to be recommended, bool (items,); None where all may be."""
+    if allow is None and deny is None:
+        return None
+    denied = np.zeros(len(items), dtype=np.bool_)
+    if allow is not None:
+        denied[:] = True
+        denied[items.rows(allow)] = False
+    if deny is not None:
+        denied[items.rows(deny)] = True
+    return denied
+
+
+def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:
+    """Take Interactions as they are; make them of a frame or a matrix (SciPy, NumPy, torch, or DLPack).
+
+    Raises
+    ------
+    TypeError
+        When ``data`` is none of these.
+    """
+    if isinstance(data, Interactions):
+        if len(data) == 0 and not allow_empty:
+            raise ValueError(f"{name} holds no interactions")
+        return data
+    if sparse.issparse(data) or isinstance(data, np.ndarray):
+        return Interactions.from_csr(data, allow_empty=allow_empty)
+    if is_frame(data):
+        try:
+            return Interactions.from_frame(data)
+        except ValueError as error:
+            raise ValueError(
+                f"{name}: {error}; columns are named in Interactions.from_frame(frame, user=, item=)"
+            ) from None
+    if hasattr(data, "__dlpack__"):
+        return Interactions.from_csr(_matrix(data), allow_empty=allow_empty)
+    raise TypeError(f"{name} must be Interactions, a user x item matrix or a data frame, got {type(data).__name__}")
+
+
+def _matrix(tensor: Any) -> Any:
+    """A tensor of any library as a matrix of SciPy or NumPy."""
+    if isinstance(tensor, torch.Tensor) and tensor.layout is not torch.strided:
+        entries = tensor.detach().cpu().to_sparse().coalesce()
+        return sparse.coo_array(
+            (entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(entries.shape)
+        )
+    strided = tensor.detach() if isinstance(tensor, torch.Tensor) else from_dlpack(tensor)
+    return strided.cpu().numpy()
+
+
+def is_histories(users: Any) -> bool:
+    """Whether ``users`` holds histories of people, not the ids of some."""
+    return (
+        isinstance(users, Interactions)
+        or sparse.issparse(users)
+        or is_frame(users)
+        or (hasattr(users, "__dlpack__") and getattr(users, "ndim", 1) == 2)
+    )
+
+
+def fold_in(users: Any, items: Ids) -> Interactions:
+    """Histories of people the model never saw, over the model's items."""
+    histories = as_interactions(users, "users", allow_empty=True)
+    if isinstance(users, Interactions) or is_frame(users):
+        known, left_out = histories.align(histories.users, items)
+        if left_out:
+            unknown = histories.items.ids[items.find(histories.items) < 0]
+            raise ValueError(f"users holds histories with unknown item {unknown[0].item()!r}")
+        return known
+    if histories.shape[1] != len(items):
+        raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
+    return histories.with_ids(items=items)
+
+
+def user_rows(users: Any, ids: Ids) -> NDArray[np.int64]:
+    """Rows of users given by id, or by row number where the ids are strings."""
+    wanted = np.atleast_1d(np.asarray(users))
+    if wanted.ndim != 1:
+        raise ValueError(f"users must be a sequence of ids, got an array of shape {wanted.shape}")
+    if wanted.dtype.kind in "iu" and ids.ids.dtype.kind == "U":
+        outside = (wanted < 0) | (wanted >= len(ids))
+        if outside.any():
+            raise ValueError(f"users holds row {wanted[np.argmax(outside)]}; rows lie in [0, {len(ids)})")
+        return wanted.astype(np.int64)
+    return ids.rows(users)
+
+
+def align(data: Any, train: Interactions, name: str) -> tuple[Interactions, int]:
+    """Bring further interactions onto the rows and columns of ``train``.
+
+    Returns
+    -------
+    aligned : Interactions
+        With the shape of ``train``.
+    left_out : int
+        How many interactions had a user or item that ``train`` does not know.
+
+    Raises
+    ------
+    ValueError
+        When ``data`` is a matrix of another shape.
+    """
+    by_id = isinstance(data, Interactions) or is_frame(data)
+    other = as_interactions(data, name)
+    if not by_id:
+        if other.shape != train.shape:
+            raise ValueError(f"{name} must have the shape of the training data, {train.shape}, got {other.shape}")
+        return other.with_ids(train.users, train.items), 0
+    return other.align(train.users, train.items)

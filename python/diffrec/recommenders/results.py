@@ -1,0 +1,159 @@
+"""What models answer with: ranked lists, and how sure they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data import Ids
+from diffrec.data.frames import make_frame
+from diffrec.ranking import NO_ITEM
+
+
+@dataclass(frozen=True, eq=False)
+class Top:
+    """The best k items of n users, best first.
+
+    Attributes
+    ----------
+    users : ndarray (n,)
+        Ids of the users, as they went in.
+    items : ndarray (n, k)
+        Ids of the items. Where a user has fewer than k candidates: -1 for integer ids, "" for strings.
+    scores : ndarray (n, k)
+        float32, -inf where there is no item.
+    item_rows : ndarray (n, k)
+        int32, the items as columns of the matrix; -1 where there is no item.
+
+    Examples
+    --------
+    >>> from diffrec.data import Ids
+    >>> rows, scores = np.array([[1, -1]], dtype=np.int32), np.array([[0.5, -np.inf]], dtype=np.float32)
+    >>> top = Top.of(np.array(["Ann"]), rows, scores, Ids(["tea", "milk"]))
+    >>> top.items
+    array([['milk', '']], dtype='<U4')
+    >>> top.to_frame()["item"].tolist()
+    ['milk']
+    """
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+    item_rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, users: NDArray[Any], rows: NDArray[np.int32], scores: NDArray[np.float32], ids: Ids) -> "Top":
+        """Name the item rows (n, k) by their ids."""
+        missing = rows == NO_ITEM
+        items = ids.ids[np.where(missing, 0, rows)]
+        items[missing] = "" if items.dtype.kind == "U" else NO_ITEM
+        return cls(users, items, scores, rows)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out."""
+        n, k = self.items.shape
+        filled = self.item_rows != NO_ITEM
+        return {
+            "user": np.repeat(self.users, k)[filled.ravel()],
+            "item": self.items[filled],
+            "rank": np.tile(np.arange(1, k + 1), n)[filled.ravel()],
+            "score": self.scores[filled],
+        }
+
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
+        """Return ``columns`` as a data frame of an installed library.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+            Which library's frame.
+        like : data frame, optional
+            Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
+            same connection).
+
+        Raises
+        ------
+        ImportError
+            When that library is not installed.
+        TypeError
+            When ``like`` is no such frame.
+
+        Examples
+        --------
+        >>> import diffrec, polars
+        >>> orders = polars.DataFrame({"user": ["Ann", "Bob", "Bob"], "item": ["tea", "tea", "milk"]})
+        >>> diffrec.fit(orders, variant="popularity").recommend(["Ann"], k=1).to_frame(like=orders).row(0)
+        ('Ann', 'milk', 1, 1.0)
+        """
+        return make_frame(self.columns(), backend, like)
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """Scores and ranks of k items for n users: means over several noisy chains, and standard deviations.
+
+    Attributes
+    ----------
+    users : ndarray (n,)
+        Ids of the users, as they went in.
+    items : ndarray (n, k)
+        Ids of the items: the best by mean score first, or those asked for. Where a user has fewer than k candidates:
+        -1 for integer ids, "" for strings.
+    item_rows : ndarray (n, k)
+        int32, the items as columns of the matrix; -1 where there is no item.
+    scores, score_stds : ndarray (n, k)
+        float32, NaN where there is no item. Standard deviations divide by the number of chains less one.
+    ranks, rank_stds : ndarray (n, k)
+        float32, the same of the item's place among all candidates, the best being 1.
+    chains : int
+        How many.
+
+    Examples
+    --------
+    >>> from diffrec.data import Ids
+    >>> one = np.array([[1.0]], dtype=np.float32)
+    >>> numbers = [2 * one, one / 2, one, 0 * one]
+    >>> sure = Uncertainty.of(np.array(["Ann"]), np.array([[1]]), numbers, Ids(["tea", "milk"]), chains=8)
+    >>> sure.to_frame("polars").row(0)
+    ('Ann', 'milk', 2.0, 0.5, 1.0, 0.0)
+    """
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    item_rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    score_stds: NDArray[np.float32]
+    ranks: NDArray[np.float32]
+    rank_stds: NDArray[np.float32]
+    chains: int
+
+    @classmethod
+    def of(
+        cls, users: NDArray[Any], rows: NDArray[np.int32], numbers: Sequence[NDArray[np.float32]], ids: Ids, chains: int
+    ) -> "Uncertainty":
+        """Name the item rows (n, k) by their ids; ``numbers`` are the four arrays beside them."""
+        scores, score_stds, ranks, rank_stds = numbers
+        named = Top.of(users, rows, scores, ids)
+        return cls(users, named.items, rows, scores, score_stds, ranks, rank_stds, chains)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """One entry per item of a user: columns user, item, score, score_std, rank and rank_std."""
+        filled = self.item_rows != NO_ITEM
+        numbers = {"score": self.scores, "score_std": self.score_stds, "rank": self.ranks, "rank_std": self.rank_stds}
+        return {
+            "user": np.repeat(self.users, self.items.shape[1])[filled.ravel()],
+            "item": self.items[filled],
+            **{name: values[filled] for name, values in numbers.items()},
+        }
+
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
+        """Return ``columns`` as a data frame of an installed library; see ``Top.to_frame``."""
+        return make_frame(self.columns(), backend, like)

@@ -1,0 +1,1 @@
+"""The recommenders that DiffRec is held against, a file each."""

@@ -1,0 +1,119 @@
+"""What the models share that score by one matrix of items x items."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from diffrec import _core
+from diffrec.anchors import LinearMap
+from diffrec.data import Csr, Interactions, csr_arrays, unit_rows
+from diffrec.ranking import Scores, SparseScores
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.explanation import Reasons, linear_reasons
+from diffrec.training import TrainingReport, require_memory
+
+
+class ItemToItem(Recommender):
+    """Scores an item by how much each item of a history speaks for it: ``history @ similarity``.
+
+    Attributes
+    ----------
+    similarity_ : scipy.sparse CSR or ndarray
+        float32 (items, items): row i says how much having item i speaks for each other item.
+    """
+
+    deterministic: ClassVar[bool] = True
+    similarity_: "Csr | NDArray[np.float32]"
+
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
+        self.similarity_ = self._similarity(self._read(train))
+        self.training_ = TrainingReport()
+
+    @abstractmethod
+    def _similarity(self, matrix: Csr) -> "Csr | NDArray[np.float32]":
+        """Learn from users x items."""
+
+    def _weighted(self, block: Interactions) -> Csr:
+        """Weigh histories as they are multiplied with the similarity."""
+        return self._read(block)
+
+    def _scores(self, block: Interactions) -> Scores:
+        return SparseScores(self._weighted(block), self.similarity_)
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        x = self._weighted(one)
+        return linear_reasons(x, LinearMap(self.similarity_), x.indices, items)
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        # What is connected with an item in no way is not similar to it.
+        return SparseScores(unit_rows(rows, self._n_items), self.similarity_, missing=-np.inf)
+
+    def _state(self) -> dict[str, Tensor]:
+        if isinstance(self.similarity_, np.ndarray):
+            return {"similarity": torch.from_numpy(self.similarity_)}
+        names = ("indptr", "indices", "data")
+        return {name: torch.from_numpy(a) for name, a in zip(names, csr_arrays(self.similarity_), strict=True)}
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        shape = (self._n_items, self._n_items)
+        if "similarity" in state:
+            self.similarity_ = state["similarity"].numpy()
+            if self.similarity_.shape != shape:
+                raise ValueError(f"similarity has shape {self.similarity_.shape}, expected {shape}")
+            return
+        arrays = (state["data"].numpy(), state["indices"].numpy(), state["indptr"].numpy())
+        self.similarity_ = sparse.csr_array(arrays, shape=shape)
+
+
+def nearest_items(
+    matrix: Csr, left: NDArray[np.float32], right: NDArray[np.float32], neighbors: int, *, itself: bool = False
+) -> Csr:
+    """Keep the greatest entries in each row of ``L.T @ R``, never forming more of it than a few rows.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse CSR
+        (users, items): the pattern of L and R.
+    left, right : float32 (nnz,)
+        Their values.
+    neighbors : int
+        How many entries to keep per row.
+    itself : bool
+        Whether an item takes a place among its own neighbours; it is left out of the result all the same.
+
+    Returns
+    -------
+    scipy.sparse CSR
+        float32 (items, items), sorted, with an empty diagonal.
+
+    Raises
+    ------
+    MemoryError
+        When the result could become larger than memory.
+    """
+    items = matrix.shape[1]
+    indptr, indices, _ = csr_arrays(matrix)
+    # An item has at most as many neighbours as its users have items.
+    reach = np.bincount(indices, weights=np.repeat(np.diff(indptr), np.diff(indptr)), minlength=items)
+    kept = np.minimum(reach, min(neighbors, items)).sum()
+    # Beside the result, in 8 bytes per entry, stand pieces of it that are being put together.
+    require_memory(int(kept) * 16, f"keeping {neighbors} neighbors for each of {items:,} items", "keep fewer neighbors")
+    starts, columns, values = _core.nearest_items(indptr, indices, left, right, items, neighbors, itself=itself)
+    similarity: Csr = sparse.csr_array((values, columns, starts), shape=(items, items))
+    if itself:
+        similarity = off_diagonal(similarity)
+    return similarity
+
+
+def off_diagonal(matrix: Csr) -> Csr:
+    """The matrix without its diagonal."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=matrix.indices.dtype), np.diff(matrix.indptr))
+    kept = matrix.indices != rows
+    starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    made: Csr = sparse.csr_array((matrix.data[kept], matrix.indices[kept], starts), shape=matrix.shape)
+    return made

@@ -1,0 +1,287 @@
+"""LightGCN: embeddings of users and items, averaged over the graph of who has what."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffrec import _core
+from diffrec.checks import real, whole
+from diffrec.data import Csr, Interactions
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.settings import setting
+from diffrec.recommenders.trained import TrainedRecommender, TrainedSettings
+from diffrec.training import resolve_device, run_batches
+
+# A batch of users, items they have and items they have not, as rows of the graph.
+Pairs = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightGCNSettings(TrainedSettings):
+    """Settings of LightGCN; symbols are those of the paper."""
+
+    factors: int = setting(64, whole(1), "length of the embeddings")
+    layers: int = setting(3, whole(1), "propagation steps", symbol="K")
+    l2: float = setting(
+        1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss", symbol="lambda"
+    )
+    lr: float = setting(5e-3, real(0, open_low=True), "learning rate")
+    batch_size: int = setting(2048, whole(1), "interactions in a batch, each beside an item its user has not")
+    epochs: int = setting(1000, whole(1), "passes over the interactions, at most")
+
+
+class LightGCN(TrainedRecommender):
+    """Light graph convolution network (He et al., SIGIR 2020, arXiv 2002.02126).
+
+    Every user and item has an embedding e^(0). A propagation step gives each the sum of its neighbours' embeddings in
+    the graph of who has what, weighted by ``1 / sqrt(|N_u| |N_i|)`` (eq. 3); the mean of e^(0) ... e^(K) is its vector
+    (eq. 4), and users score items by the inner product (eq. 5). Training ranks an item each user has above one drawn
+    from those it has not: ``-ln sigmoid(score difference) + lambda |e^(0)|^2`` over the embeddings in a batch (eq. 15).
+
+    People the model never saw have no e^(0): their vector is the same mean without it, one propagation step from the
+    embeddings of their items. Who has no history at all gets the mean of all users' vectors.
+
+    Parameters
+    ----------
+    **settings
+        See ``LightGCNSettings``, or ``LightGCN().get_params()`` for the defaults.
+
+    Attributes
+    ----------
+    train_ : Interactions
+        The training data; all of it is the graph, whatever was held out in training.
+    training_ : TrainingReport
+        Losses and validation metrics by epoch.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=100, seed=1)
+    >>> model = LightGCN(factors=8, epochs=5, progress=False).fit(data)
+    >>> model.recommend(k=3).items.shape
+    (60, 3)
+    """
+
+    variant: ClassVar[str] = "lightgcn"
+    settings_type = LightGCNSettings
+    settings: LightGCNSettings
+    _embeddings: "GraphEmbeddings"
+    # Whose histories are the graph, and the vectors that result; None where the weights have changed since.
+    _graph: Interactions
+    _vectors: "Vectors | None" = None
+
+    def _fit(self, data: Interactions, valid: Interactions | None) -> None:
+        super()._fit(data, valid)
+        self._use_graph(data)
+
+    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+        s = self.settings
+        self._embeddings = GraphEmbeddings(sum(learn.shape), s.factors, s.layers, s.l2).to(device)
+        self._use_graph(learn)
+        optimizer = torch.optim.Adam(self._embeddings.parameters(), lr=s.lr, fused=True)
+        generator = np.random.default_rng(s.seed)
+        graph = bipartite(learn.matrix, device)
+
+        def run_epoch(epoch: int) -> float:
+            pairs = drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch)
+            return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer)
+
+        return self._embeddings, run_epoch
+
+    def _use_graph(self, histories: Interactions) -> None:
+        self._graph, self._vectors = histories, None
+
+    def _weights_changed(self) -> None:
+        self._vectors = None
+
+    @torch.no_grad()
+    def _current(self) -> "Vectors":
+        if self._vectors is None:
+            matrix = self._graph.matrix
+            layers = list(self._embeddings.layers_over(bipartite(matrix, self._embeddings.device)))
+            vectors, without_last = (torch.stack(part).sum(dim=0) / len(layers) for part in (layers, layers[:-1]))
+            users, items = vectors.split(matrix.shape)
+            idle = torch.from_numpy(np.diff(matrix.indptr) == 0).to(users.device)
+            average = users[~idle].mean(dim=0)
+            users[idle] = average
+            self._vectors = Vectors(users, items, without_last[len(users) :], average, degrees_of_items(matrix))
+        return self._vectors
+
+    def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
+        # Known users have vectors of their own; strangers with the same ids are other Interactions.
+        if histories is not self._graph:
+            return super()._scores_of(histories, rows)
+        vectors = self._current()
+        return LinearScores(vectors.users[torch.from_numpy(rows).to(vectors.users.device)], vectors.items)
+
+    @torch.no_grad()
+    def _scores(self, block: Interactions) -> Scores:
+        vectors = self._current()
+        m = block.matrix
+        weights = edge_weights(m, vectors.item_degrees)
+        rows = SparseRows.from_csr(m.indptr, m.indices, weights, 0, m.shape[0], vectors.items.device)
+        users = rows @ vectors.from_items
+        users[rows.offsets.diff() == 0] = vectors.average
+        return LinearScores(users, vectors.items)
+
+    def _item_vectors(self) -> Tensor:
+        return self._current().items
+
+    def _state(self) -> dict[str, Tensor]:
+        return self._embeddings.state_dict()
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        s = self.settings
+        self._embeddings = GraphEmbeddings(sum(self.train_.shape), s.factors, s.layers, s.l2)
+        self._embeddings.load_state_dict(state)
+        self._embeddings.to(resolve_device(s.device)).eval()
+        self._use_graph(self.train_)
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What ranking needs of propagated embeddings.
+
+    Parameters
+    ----------
+    users, items : Tensor
+        float32 (users, factors) and (items, factors), whose inner products are the scores.
+    from_items : Tensor
+        float32 (items, factors): the weighted sum of its items' rows is a user's vector but for the part of e^(0).
+    average : Tensor
+        (factors,), the mean vector of users with a history.
+    item_degrees : int64 (items,)
+        Users of each item in the graph.
+    """
+
+    users: Tensor
+    items: Tensor
+    from_items: Tensor
+    average: Tensor
+    item_degrees: NDArray[np.int64]
+
+
+class GraphEmbeddings(nn.Module):
+    """Embeddings e^(0) of a graph's nodes and the loss they are trained by.
+
+    Parameters
+    ----------
+    nodes : int
+        Users, then items.
+    factors : int
+        Length of an embedding.
+    layers : int
+        Propagation steps.
+    l2 : float
+        Weight of the squared lengths in the loss.
+    """
+
+    def __init__(self, nodes: int, factors: int, layers: int, l2: float) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.empty(nodes, factors))
+        self.layers = layers
+        self.l2 = l2
+        nn.init.normal_(self.start, std=0.1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embeddings are."""
+        return self.start.device
+
+    def layers_over(self, graph: SparseRows) -> Iterator[Tensor]:
+        """The embeddings after 0, 1, ... propagation steps, (nodes, factors) each; no gradients."""
+        return _layers(self.start.detach(), graph, self.layers)
+
+    def loss(self, graph: SparseRows, batch: Pairs) -> Tensor:
+        """Mean loss of a batch of pairs (eq. 15); ``graph`` must be symmetric."""
+        vectors = cast(Tensor, _LayerMean.apply(self.start, graph, self.layers))
+        users, positives, negatives = (functional.embedding(nodes, vectors) for nodes in batch)
+        margins = (users * (positives - negatives)).sum(dim=1)
+        squares = sum(functional.embedding(nodes, self.start).square().sum() for nodes in batch)
+        return functional.softplus(-margins).mean() + self.l2 / 2 * squares / len(margins)
+
+
+def _layers(start: Tensor, graph: SparseRows, steps: int) -> Iterator[Tensor]:
+    yield start
+    for _ in range(steps):
+        start = graph @ start
+        yield start
+
+
+class _LayerMean(torch.autograd.Function):
+    """Mean over the layers, a symmetric map: the gradient goes through the same map, and no layer is kept for it."""
+
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, graph: SparseRows, steps: int) -> Tensor:
+        ctx.graph, ctx.steps = graph, steps
+        layers = _layers(start, graph, steps)
+        total = next(layers).clone()
+        for layer in layers:
+            total += layer
+        return total.div_(steps + 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _LayerMean.forward(ctx, gradients[0], ctx.graph, ctx.steps), None, None
+
+
+def edge_weights(matrix: Csr, item_degrees: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Weights 1 / sqrt(|N_u| |N_i|) of the stored entries; an item without a user counts as having one.
+
+    Examples
+    --------
+    >>> edge_weights(sparse.csr_array([[1.0, 1.0], [1.0, 0.0]]), np.array([2, 1])).round(3)
+    array([0.5  , 0.707, 0.707], dtype=float32)
+    """
+    user_degrees = np.diff(matrix.indptr)
+    squares = np.repeat(user_degrees, user_degrees) * np.maximum(item_degrees, 1)[matrix.indices].astype(np.float64)
+    return np.asarray(1.0 / np.sqrt(squares), dtype=np.float32)
+
+
+def degrees_of_items(matrix: Csr) -> NDArray[np.int64]:
+    """How many users have each item, (items,)."""
+    return np.bincount(matrix.indices, minlength=matrix.shape[1])
+
+
+def bipartite(matrix: Csr, device: torch.device) -> SparseRows:
+    """The graph of a user x item matrix as its symmetric normalised adjacency: users' rows, then items'."""
+    weights = edge_weights(matrix, degrees_of_items(matrix))
+    half = sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape)
+    whole_graph = cast(Csr, sparse.csr_array(sparse.block_array([[None, half], [half.T, None]], format="csr")))
+    return SparseRows.from_csr(
+        whole_graph.indptr, whole_graph.indices, whole_graph.data, 0, whole_graph.shape[0], device
+    )
+
+
+def drawn_pairs(
+    matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator, seed: int, epoch: int
+) -> Iterator[Pairs]:
+    """Batches that take every interaction once, in random order, beside an item drawn from those the user has not.
+
+    Users who have every item are left out: there is nothing to rank below what they have.
+
+    Raises
+    ------
+    ValueError
+        When that leaves no one.
+    """
+    n_users, n_items = matrix.shape
+    degrees = np.diff(matrix.indptr)
+    owners = np.repeat(np.arange(n_users), degrees)
+    entries = generator.permutation(np.flatnonzero((degrees < n_items)[owners]))
+    if len(entries) == 0:
+        raise ValueError("every user has every item: there is nothing to learn to rank")
+    users, positives = owners[entries], matrix.indices[entries].astype(np.int64)
+    indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
+    negatives = _core.negative_items(indptr, indices, n_items, users, seed, epoch)
+    nodes = (users, positives + n_users, negatives + n_users)
+    parts = [torch.from_numpy(part).to(device).split(batch_size) for part in nodes]
+    return zip(*parts, strict=True)

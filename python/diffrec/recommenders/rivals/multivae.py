@@ -1,0 +1,221 @@
+"""Multi-VAE and Multi-DAE: autoencoders of histories under a multinomial likelihood."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from diffrec.checks import real, whole, widths
+from diffrec.data import Interactions, binary
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.latent import Encoded, multinomial_loss
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.explanation import Reasons, gradient_reasons
+from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
+from diffrec.recommenders.settings import setting
+from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
+from diffrec.training import SparseBatches, product_dtype, resolve_device, run_batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiDAESettings(NetworkSettings):
+    """Settings of the denoising autoencoder."""
+
+    dims: tuple[int, ...] = setting((600,), widths(), "hidden widths of the decoder, the encoder's in reverse")
+    latent: int = setting(200, whole(1), "length of the latent", symbol="K")
+    dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history dropped in training")
+    batch_size: int = setting(500, whole(1), "users in a batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiVAESettings(MultiDAESettings):
+    """Settings of the variational autoencoder; symbols are those of the paper."""
+
+    anneal_cap: float = setting(0.2, real(0), "weight of the KL term, once annealed", symbol="beta")
+    anneal_batches: int = setting(2000, whole(0), "batches in which it rises from 0 to ``anneal_cap``; 0 for none")
+
+
+class MultiDAE(TrainedRecommender):
+    """Denoising autoencoder with a multinomial likelihood (Liang et al., WWW 2018, arXiv 1802.05814, section 2.3).
+
+    A history x, scaled to unit length, loses half of its entries; a network maps it to a latent z and z to a score f(z)
+    per item. Training maximises the multinomial log-likelihood of the whole history, sum_i x_i log softmax(f(z))_i (eq.
+    2); the scores rank the items. The layers are items -> dims reversed -> latent -> dims -> items, tanh between them.
+
+    Parameters
+    ----------
+    **settings
+        See ``MultiDAESettings``, or ``MultiDAE().get_params()`` for the defaults.
+
+    Attributes
+    ----------
+    train_ : Interactions
+        The training data.
+    training_ : TrainingReport
+        Losses and validation metrics by epoch.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=100, seed=1)
+    >>> model = MultiDAE(dims=(16,), latent=8, epochs=5, progress=False).fit(data)
+    >>> model.recommend(k=3).items.shape
+    (60, 3)
+    """
+
+    variant: ClassVar[str] = "multidae"
+    settings_type: ClassVar[type[MultiDAESettings]] = MultiDAESettings
+    settings: MultiDAESettings
+    _network: "HistoryAutoencoder"
+
+    def _new_network(self, items: int) -> "HistoryAutoencoder":
+        s = self.settings
+        return HistoryAutoencoder(items, s.dims, s.latent, s.dropout, variational=False)
+
+    def _kl_weight(self, batch: int) -> float:  # noqa: ARG002 - there is no such term
+        """Weight of the KL term in a batch, counted from 1 over all epochs."""
+        return 0.0
+
+    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+        s = self.settings
+        self._network = self._new_network(learn.shape[1]).to(device)
+        optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
+        dtype = product_dtype(s.precision, device)
+        batches = SparseBatches(binary(learn.matrix), s.batch_size, device, np.random.default_rng(s.seed))
+        seen = 0
+
+        def loss(rows: SparseRows) -> Tensor:
+            nonlocal seen
+            seen += 1
+            return self._network.loss(rows, self._kl_weight(seen))
+
+        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype)
+
+    def _scores(self, block: Interactions) -> Scores:
+        return self._network.scores(SparseRows.from_matrix(binary(block.matrix), self._network.device))
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
+        # The history is what the network sees: scaled to unit length once, whatever the way leads through.
+        x = binary(one.matrix)
+        x.data /= np.sqrt(max(x.nnz, 1))
+        network = self._network
+        return gradient_reasons(
+            lambda rows, _: network.items_out.scores(network.decoder(network.encode_scaled(rows)[0])),
+            x, x.indices, items, points=points, device=network.device,
+        )  # fmt: skip
+
+    def _item_vectors(self) -> Tensor:
+        return self._network.items_out.weight.detach()
+
+    def _state(self) -> dict[str, Tensor]:
+        return self._network.state_dict()
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        self._network = self._new_network(self._n_items)
+        self._network.load_state_dict(state)
+        self._network.to(resolve_device(self.settings.device)).eval()
+
+
+class MultiVAE(MultiDAE):
+    """Variational autoencoder with a multinomial likelihood (Liang et al., WWW 2018, arXiv 1802.05814).
+
+    As ``MultiDAE``, with a latent drawn from q(z | x) = N(mu(x), diag sigma^2(x)) in training. It maximises
+    E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), where beta rises from batch to batch from 0 to ``anneal_cap``
+    (section 2.2.3). Ranking takes z = mu(x) (section 2.4).
+
+    Parameters
+    ----------
+    **settings
+        See ``MultiVAESettings``, or ``MultiVAE().get_params()`` for the defaults.
+
+    Attributes
+    ----------
+    train_ : Interactions
+        The training data.
+    training_ : TrainingReport
+        Losses and validation metrics by epoch.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=100, seed=1)
+    >>> model = MultiVAE(dims=(16,), latent=8, epochs=5, progress=False).fit(data)
+    >>> model.recommend(k=3).items.shape
+    (60, 3)
+    """
+
+    variant: ClassVar[str] = "multivae"
+    settings_type: ClassVar[type[MultiVAESettings]] = MultiVAESettings
+    settings: MultiVAESettings
+
+    def _new_network(self, items: int) -> "HistoryAutoencoder":
+        s = self.settings
+        return HistoryAutoencoder(items, s.dims, s.latent, s.dropout, variational=True)
+
+    def _kl_weight(self, batch: int) -> float:
+        s = self.settings
+        return s.anneal_cap * min(1.0, batch / s.anneal_batches) if s.anneal_batches else s.anneal_cap
+
+
+class HistoryAutoencoder(nn.Module):
+    """Maps histories to scores through a narrow latent.
+
+    Parameters
+    ----------
+    items : int
+        Length of a history.
+    dims : sequence of int
+        Hidden widths of the decoder.
+    latent : int
+        Length of the latent.
+    dropout : float
+        Share of a history dropped in training.
+    variational : bool
+        The latent is a Gaussian's draw in training and its mean otherwise; else it is a layer like the others.
+    """
+
+    def __init__(self, items: int, dims: tuple[int, ...], latent: int, dropout: float, *, variational: bool) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.variational = variational
+        self.items_in = ItemsIn(items, dims[-1])
+        self.encoder = tanh_layers(dims[::-1])
+        self.to_latent = nn.Linear(dims[0], latent * (2 if variational else 1))
+        self.decoder = tanh_layers((latent, *dims))
+        self.items_out = ItemsOut(items, dims[-1])
+        nn.init.xavier_normal_(self.to_latent.weight)
+        nn.init.zeros_(self.to_latent.bias)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.items_out.bias.device
+
+    def loss(self, rows: SparseRows, kl_weight: float) -> Tensor:
+        """Mean over n binary histories of the negative log-likelihood plus the weighted KL term."""
+        z, kl = self.encode(rows)
+        return multinomial_loss(self.items_out(self.decoder(z)), rows) + kl_weight * kl
+
+    def encode(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
+        """Latents (n, latent), drawn or dropped from in training, and their mean KL divergence from the prior."""
+        scale = rows.squared_norms().clamp(min=1e-12).rsqrt()
+        return self.encode_scaled(rows.scaled(scale))
+
+    def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
+        """The same of histories that have unit length already."""
+        kept = functional.dropout(rows.values, self.dropout, self.training)
+        h = torch.tanh(self.items_in(replace(rows, values=kept)))
+        h = self.to_latent(self.encoder(h))
+        if not self.variational:
+            return torch.tanh(h), h.new_zeros(())
+        encoded = Encoded(*h.chunk(2, dim=1))
+        return encoded.sample() if self.training else encoded.mu, encoded.kl()
+
+    def scores(self, rows: SparseRows) -> LinearScores:
+        """Scores of n binary histories."""
+        return self.items_out.scores(self.decoder(self.encode(rows)[0]))

@@ -1,0 +1,81 @@
+"""A fitted model answers by the settings it was fitted with, whatever is set for the next fit."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec import DiffRec
+from diffrec.recommenders import VARIANTS, make
+
+DATA = diffrec.datasets.synthetic(users=40, items=25, seed=1)
+QUICK: dict[str, Any] = {"epochs": 1, "holdout": 0.0, "progress": False}
+# What would change scores, or could not be read back, if a fitted model heeded it.
+CHANGES: dict[str, dict[str, Any]] = {
+    "diffrec": {"dims": (5,), "steps": 9, "normalize": True},
+    "t-diffrec": {"time_scales": (2.0,), "dims": (5,), "encoder_length": 3},
+    "l-diffrec": {"groups": 3, "latent_dims": (7,)},
+    "lt-diffrec": {"time_scales": (2.0,), "objective": "reconstruct"},
+    "anchor": {"objective": "forecast"},
+    "popularity": {"seed": 5},
+    "itemknn": {"neighbors": 1, "weighting": "bm25"},
+    "rp3beta": {"alpha": 3.0},
+    "ease": {"l2": 1.0, "binarize": False},
+    "ials": {"factors": 3, "l2": 1e-3},
+    "lightgcn": {"factors": 3, "layers": 1},
+    "multivae": {"dims": (5,), "latent": 3},
+    "multidae": {"dims": (5,), "latent": 3},
+    "cfgan": {"dims": (5,)},
+}
+
+
+def quick(variant: str) -> dict[str, Any]:
+    known = make(variant).get_params()
+    return {name: value for name, value in QUICK.items() if name in known}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_settings_of_the_next_fit_are_not_this_ones(variant: str, tmp_path: Path) -> None:
+    model = diffrec.fit(DATA, variant=variant, **quick(variant))
+    before, settings, path = model.score(), model.settings, tmp_path / "model.diffrec"
+    changed = {name: value for name, value in CHANGES[variant].items() if name in model.get_params()}
+    model.set_params(**changed)
+    np.testing.assert_array_equal(model.score(), before)
+    assert model.settings is settings
+    assert {name: model.get_params()[name] for name in changed} == changed
+    model.save(path)
+    again = diffrec.load(path)
+    np.testing.assert_array_equal(again.score(), before)
+    model.fit(DATA)
+    assert {name: getattr(model.settings, name) for name in changed} == changed
+
+
+def test_settings_before_a_fit_are_those_it_will_use() -> None:
+    model = DiffRec().set_params(steps=7)
+    assert model.settings.steps == 7
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        model.set_params(dims=(3,), steps=0)
+    assert model.settings.dims == (1000,)
+
+
+def test_time_scales_of_the_clock_survive_the_file(tmp_path: Path) -> None:
+    scales = (1.0, datetime.timedelta(days=7), None)
+    model = diffrec.fit(DATA, variant="t-diffrec", dims=(4,), time_scales=scales, **QUICK)
+    model.save(tmp_path / "model.diffrec")
+    again = diffrec.load(tmp_path / "model.diffrec")
+    assert again.get_params()["time_scales"] == scales
+    np.testing.assert_array_equal(again.score(), model.score())
+
+
+def test_arrays_that_may_not_be_written_are_saved_without_a_word(tmp_path: Path) -> None:
+    """Warnings are errors here; torch has one for memory it must not write to."""
+    matrix = DATA.matrix.copy()
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.flags.writeable = False
+    frozen = diffrec.Interactions(matrix, None, DATA.users, DATA.items)
+    model = diffrec.fit(frozen, variant="itemknn")
+    model.save(tmp_path / "model.diffrec")
+    np.testing.assert_array_equal(diffrec.load(tmp_path / "model.diffrec").score(), model.score())

@@ -1,0 +1,75 @@
+"""Checks name the argument and the value, and let through what is possible."""
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffrec import checks
+from diffrec.checks import Check, nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tiem", "; did you mean 'time'?"),
+        ("leave_last", "; did you mean 'leave-last'?"),
+        ("Random", "; did you mean 'random'?"),
+        ("xyz", ""),
+        (3, ""),
+        (None, ""),
+    ],
+)
+def test_nearest_names_the_likely_option_or_nothing(name: object, expected: str) -> None:
+    assert nearest(name, ["time", "random", "leave-last"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "kept"),
+    [
+        (checks.whole(1), np.int64(5), 5),
+        (checks.real(0, 1), 1, 1.0),
+        (checks.real(), -1e300, -1e300),
+        (checks.one_of([None, "time"]), None, None),
+        (checks.cuts, 5, [5]),
+        (checks.cuts, np.int64(5), [5]),
+        (checks.cuts, (10, 20), [10, 20]),
+        (checks.widths(), 7, (7,)),
+        (checks.age, 2, 2.0),
+        (checks.duration, datetime.timedelta(minutes=2), 120.0),
+        (checks.optional(checks.flag), None, None),
+    ],
+)
+def test_what_is_possible_is_kept(check: Check, value: Any, kept: Any) -> None:
+    assert check("x", value) == kept
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "error", "words"),
+    [
+        (
+            checks.one_of(["time", "random"]),
+            "tme",
+            ValueError,
+            "one of 'time', 'random', got 'tme'; did you mean",
+        ),
+        (checks.one_of(["time"]), [1], ValueError, "x must be one of 'time', got .1."),
+        (checks.real(0, 1, open_high=True), 1.0, ValueError, "x must be at least 0 and below 1, got 1.0"),
+        (checks.real(0, 1, open_high=True), math.nan, ValueError, "x must be at least 0 and below 1, got nan"),
+        (checks.real(), math.inf, ValueError, "x must be finite, got inf"),
+        (checks.real(0, 1), "0.5", TypeError, "x must be a number, got '0.5'"),
+        (checks.real(0, 1), True, TypeError, "x must be a number, got True"),
+        (checks.real(0, 1), [1], TypeError, "x must be a number"),
+        (checks.whole(1, 3), 4, ValueError, "x must be from 1 to 3, got 4"),
+        (checks.whole(1), False, TypeError, "x must be a whole number, got False"),
+        (checks.cuts, [], ValueError, "x must name at least one cut"),
+        (checks.cuts, "10", TypeError, "x must be a whole number, got '10'"),
+        (checks.duration, "5 parsecs", ValueError, "x must be a time such as '90s'"),
+        (checks.functions, 3, TypeError, "x must be a sequence of functions, got 3"),
+    ],
+)
+def test_what_is_not_is_named(check: Check, value: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        check("x", value)
