@@ -45,7 +45,7 @@ pub struct TimeWeight {
 }
 
 impl TimeWeight {
-    /// Weights in `[w_min, w_max]`; `clock` measures age in time, not in interactions. Linear decay has no half-life.
+    /// Weights in `[w_min, w_max]`; `clock` measures age in time, not in baskets. Linear decay has no half-life.
     ///
     /// # Errors
     /// [`Error::Setting`] unless `0 <= w_min <= w_max` are finite and `half_life`, where it counts, is positive and
@@ -84,8 +84,8 @@ const TASK: usize = 1 << 14;
 
 /// The weight of every interaction, in the order of `timestamps`.
 ///
-/// Within a user's row of `indptr` the age of an interaction is the number of strictly newer ones or, by the clock, the
-/// time from it to the newest; so the order in which a row is stored never matters.
+/// Within a user's row of `indptr` the age of an interaction is the number of newer baskets (distinct times) or, by the
+/// clock, the time from it to the newest; so the order in which a row is stored never matters.
 ///
 /// # Errors
 /// [`Error::IndptrStart`], [`Error::IndptrRow`] or [`Error::IndptrEnd`] unless `indptr` shares out all timestamps;
@@ -162,7 +162,12 @@ fn by_clock(stamps: &[f64], out: &mut [f32], weight: &TimeWeight) {
 }
 
 fn by_rank(stamps: &[f64], out: &mut [f32], weight: &TimeWeight, scratch: &mut Vec<Stamped>) {
-    let oldest = stamps.len().saturating_sub(1);
+    scratch.clear();
+    scratch.extend(stamps.iter().copied().zip(0..));
+    if !stamps.is_sorted() {
+        scratch.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    let oldest = scratch.windows(2).filter(|pair| pair[0].0 < pair[1].0).count();
     let step = (weight.w_max - weight.w_min) / oldest as f64;
     let at = |age: usize| match weight.decay {
         // The largest weight is not left to rounding.
@@ -170,22 +175,11 @@ fn by_rank(stamps: &[f64], out: &mut [f32], weight: &TimeWeight, scratch: &mut V
         Decay::Linear => (weight.w_min + step * (oldest - age) as f64) as f32,
         Decay::Exponential | Decay::Power => weight.decayed(age as f64) as f32,
     };
-    let mut current = 0.0;
-    if stamps.is_sorted() {
-        for place in (0..stamps.len()).rev() {
-            if stamps.get(place + 1) != Some(&stamps[place]) {
-                current = at(oldest - place);
-            }
-            out[place] = current;
-        }
-        return;
-    }
-    scratch.clear();
-    scratch.extend(stamps.iter().copied().zip(0..));
-    scratch.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let mut newer = None;
-    for (age, &(stamp, place)) in scratch.iter().enumerate() {
+    let (mut age, mut current) = (0, at(0));
+    let mut newer = scratch.last().map(|last| last.0);
+    for &(stamp, place) in scratch.iter().rev() {
         if newer != Some(stamp) {
+            age += 1;
             current = at(age);
             newer = Some(stamp);
         }
@@ -195,6 +189,8 @@ fn by_rank(stamps: &[f64], out: &mut [f32], weight: &TimeWeight, scratch: &mut V
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -288,7 +284,7 @@ mod tests {
     }
 
     proptest! {
-        /// Age is the number of strictly newer interactions, whatever the order of storage.
+        /// Age is the number of distinct newer times, whatever the order of storage.
         #[test]
         fn ages_match_a_count(stamps in prop::collection::vec((-3..4_i8).prop_map(f64::from), 0..12), sorted: bool) {
             let mut stamps = stamps;
@@ -298,7 +294,8 @@ mod tests {
             let weight = TimeWeight::new(Decay::Power, 0.0, 1.0, 1.0, false).expect("sound");
             let got = time_weights(&[0, stamps.len() as i64], &stamps, &weight).expect("sound");
             for (stamp, got) in stamps.iter().zip(got) {
-                let age = stamps.iter().filter(|other| *other > stamp).count();
+                let newer: HashSet<u64> = stamps.iter().filter(|other| *other > stamp).map(|t| t.to_bits()).collect();
+                let age = newer.len();
                 prop_assert_eq!(got, (1.0 / (1.0 + age as f64)) as f32);
             }
         }

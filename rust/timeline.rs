@@ -2,6 +2,12 @@
 //!
 //! They are the inputs and targets of the forecasting objective. A user has as many pairs of them as there are places
 //! to cut, so they are made batch by batch and never all at once.
+//!
+//! Events of a user at one time are a basket, which has no inner order: cuts lie between baskets, all of a basket is as
+//! old, and what follows a cut is taken by whole baskets.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -18,11 +24,11 @@ const NEGLIGIBLE: f64 = 1e-4;
 /// How much of a history a view of it shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// `exp(-age / tau)`, the age being the number of newer interactions.
+    /// `exp(-age / tau)`, the age being the number of newer baskets.
     Interactions(f64),
-    /// `exp(-age / tau)`, the age being the time from the interaction to the newest one.
+    /// `exp(-age / tau)`, the age being the time from the event to the newest one.
     Seconds(f64),
-    /// `1 / sqrt(n)` for each of n interactions: a history of unit length.
+    /// `1 / sqrt(n)` for each of n events: without repeats, a history of unit length.
     Even,
 }
 
@@ -52,21 +58,22 @@ impl Scale {
         }
     }
 
-    fn weight(self, newer: usize, passed: f64, length: usize) -> f64 {
+    fn weight(self, newer: i32, passed: f64, length: usize) -> f64 {
         match self {
-            Self::Interactions(tau) => (-(newer as f64) / tau).exp(),
+            Self::Interactions(tau) => (-f64::from(newer) / tau).exp(),
             Self::Seconds(tau) => (-passed / tau).exp(),
             Self::Even => (length as f64).sqrt().recip(),
         }
     }
 }
 
-/// Users' items, oldest first, and when they were taken where that is known.
+/// Users' items, oldest first, and the baskets they were taken in.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeline<'a> {
     indptr: Indptr<'a>,
     items: &'a [i32],
-    times: Option<&'a [f64]>,
+    baskets: &'a [i32],
+    repeats: bool,
 }
 
 /// Sparse rows, or ragged lists where there is no `data`.
@@ -90,55 +97,44 @@ impl Ragged {
     }
 }
 
-/// One cut for each of `rows`: so many of its interactions come before it. Drawn uniformly among the cuts that leave
-/// something on both sides; a history of one interaction or none is not cut.
-///
-/// Draw i depends on `seed`, `step` and i alone.
-///
-/// # Errors
-/// [`Error::Length`] if `indptr` is empty, [`Error::Index`] or [`Error::IndptrRow`] for a row that does not exist or has
-/// no range.
-pub fn draw_cuts(indptr: &[i64], rows: &[i64], seed: u64, step: u64) -> Result<Vec<i64>> {
-    let stored = indptr.last().map_or(0, |&end| usize::try_from(end).unwrap_or(0));
-    let indptr = Indptr::new("indptr", indptr, stored)?;
-    let draws = Random::new(Random::new(seed).skip(step).next());
-    let draw = |position: usize| -> Result<i64> {
-        let length = indptr.range(indptr.row(rows, position)?)?.len();
-        let inner = length.saturating_sub(1);
-        let cut = if inner == 0 { length } else { 1 + draws.skip(position as u64).below(inner) };
-        Ok(cut as i64)
-    };
-    (0..rows.len()).map(draw).collect()
-}
-
 impl<'a> Timeline<'a> {
-    /// View arrays as histories; rows are checked when they are used.
+    /// View arrays as histories; rows are checked when they are used. `baskets` numbers each user's baskets from 0.
     ///
     /// # Errors
-    /// [`Error::Length`] unless there is a time for each item and an offset at all.
-    pub fn new(indptr: &'a [i64], items: &'a [i32], times: &'a [f64]) -> Result<Self> {
-        if times.len() != items.len() {
-            return Err(Error::Length { argument: "times", got: times.len(), expected: items.len() });
+    /// [`Error::Length`] unless there is a basket for each item and an offset at all.
+    pub fn new(indptr: &'a [i64], items: &'a [i32], baskets: &'a [i32]) -> Result<Self> {
+        if baskets.len() != items.len() {
+            return Err(Error::Length { argument: "baskets", got: baskets.len(), expected: items.len() });
         }
-        Ok(Self { times: Some(times), ..Self::without_times(indptr, items)? })
+        Ok(Self { indptr: Indptr::new("indptr", indptr, items.len())?, items, baskets, repeats: false })
     }
 
-    /// View histories of which only the order is known: every interaction is newer than those before it.
-    ///
-    /// # Errors
-    /// [`Error::Length`] unless there is an offset at all.
-    pub fn without_times(indptr: &'a [i64], items: &'a [i32]) -> Result<Self> {
-        Ok(Self { indptr: Indptr::new("indptr", indptr, items.len())?, items, times: None })
+    /// The same histories, in which an item may stand more than once.
+    #[must_use]
+    pub fn with_repeats(self, repeats: bool) -> Self {
+        Self { repeats, ..self }
     }
 
     /// What came before the cut of each row, seen on each of the scales: scale s has the columns from `s * n_items`.
     ///
-    /// Within a row and scale the newest comes first.
+    /// Within a row and scale the newest comes first; the weights of a repeated item are summed. `times` has the time
+    /// of each event.
     ///
     /// # Errors
-    /// [`Error::Length`] unless every row has a cut; [`Error::Index`] for a row, cut or item that does not exist;
-    /// [`Error::Setting`] where so many columns have no number; [`Error::Unordered`] where times fall.
-    pub fn before(&self, n_items: usize, rows: &[i64], cuts: &[i64], scales: &[Scale]) -> Result<Ragged> {
+    /// [`Error::Length`] unless every row has a cut and every event a time; [`Error::Index`] for a row, cut, basket or
+    /// item that does not exist; [`Error::Setting`] for a cut inside a basket, or where so many columns have no number;
+    /// [`Error::Unordered`] where times fall.
+    pub fn before(
+        &self,
+        times: &[f64],
+        n_items: usize,
+        rows: &[i64],
+        cuts: &[i64],
+        scales: &[Scale],
+    ) -> Result<Ragged> {
+        if times.len() != self.items.len() {
+            return Err(Error::Length { argument: "times", got: times.len(), expected: self.items.len() });
+        }
         if n_items.checked_mul(scales.len()).is_none_or(|columns| i32::try_from(columns).is_err()) {
             let expected = "so few that items times scales is below 2^31";
             return Err(Error::Setting { argument: "n_items", got: n_items.to_string(), expected });
@@ -146,30 +142,57 @@ impl<'a> Timeline<'a> {
         let weighed = (0..rows.len())
             .into_par_iter()
             .with_min_len(16)
-            .map(|position| self.weigh(n_items, self.prefix(rows, cuts, position)?, scales))
+            .map(|position| self.weigh(times, n_items, self.prefix(rows, cuts, position)?, scales))
             .collect::<Result<Vec<_>>>()?;
         let mut out = Ragged::with_offsets(weighed.iter().map(Vec::len));
         out.indices = weighed.iter().flatten().map(|&(column, _)| column).collect();
-        out.data = weighed.iter().flatten().map(|&(_, weight)| weight).collect();
+        out.data = weighed.iter().flatten().map(|&(_, weight)| weight as f32).collect();
         Ok(out)
     }
 
-    /// The first `horizon` items after the cut of each row, the next one first.
+    /// The items of whole baskets after the cut of each row, the next one first, until there are `horizon` of them.
+    ///
+    /// An item counts once, and with `fresh` only where it did not come before the cut.
     ///
     /// # Errors
     /// As [`before`](Self::before).
-    pub fn after(&self, n_items: usize, rows: &[i64], cuts: &[i64], horizon: usize) -> Result<Ragged> {
+    pub fn after(
+        &self,
+        n_items: usize,
+        rows: &[i64],
+        cuts: &[i64],
+        horizon: usize,
+        fresh: bool,
+    ) -> Result<Ragged> {
         let found = (0..rows.len())
+            .into_par_iter()
+            .with_min_len(16)
             .map(|position| {
                 let prefix = self.prefix(rows, cuts, position)?;
-                let row = self.indptr.range(rows[position] as usize)?;
-                let future = prefix.end..row.end.min(prefix.end.saturating_add(horizon));
-                self.checked_items(n_items, future)
+                let end = self.indptr.range(rows[position] as usize)?.end;
+                let future = self.checked_items(n_items, prefix.end..end)?;
+                let past = if fresh && self.repeats { &self.items[prefix.clone()] } else { &[] };
+                Ok(self.taken(past, future, &self.baskets[prefix.end..end], horizon))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut out = Ragged::with_offsets(found.iter().map(|items| items.len()));
+        let mut out = Ragged::with_offsets(found.iter().map(Vec::len));
         out.indices = found.concat();
         Ok(out)
+    }
+
+    fn taken(&self, past: &[i32], future: &[i32], baskets: &[i32], horizon: usize) -> Vec<i32> {
+        let mut known: HashSet<i32> = past.iter().copied().collect();
+        let mut items = Vec::new();
+        for (place, &item) in future.iter().enumerate() {
+            let starts_basket = place == 0 || baskets[place] != baskets[place - 1];
+            if starts_basket && items.len() >= horizon {
+                break;
+            }
+            if !self.repeats || known.insert(item) {
+                items.push(item);
+            }
+        }
+        items
     }
 
     /// The last `length` items before the cut of each row, newest last, with [`NO_ITEM`] before the first.
@@ -190,14 +213,23 @@ impl<'a> Timeline<'a> {
         Ok(out)
     }
 
-    /// Where the interactions before the cut of a row stand.
-    fn prefix(&self, rows: &[i64], cuts: &[i64], position: usize) -> Result<std::ops::Range<usize>> {
+    /// Where the events before the cut of a row stand.
+    fn prefix(&self, rows: &[i64], cuts: &[i64], position: usize) -> Result<Range<usize>> {
         if cuts.len() != rows.len() {
             return Err(Error::Length { argument: "cuts", got: cuts.len(), expected: rows.len() });
         }
         let row = self.indptr.range(self.indptr.row(rows, position)?)?;
+        let baskets = numbered(self.baskets, row.clone())?;
         match usize::try_from(cuts[position]) {
-            Ok(cut) if cut <= row.len() => Ok(row.start..row.start + cut),
+            Ok(cut)
+                if cut == 0 || cut == row.len() || cut < row.len() && baskets[cut - 1] != baskets[cut] =>
+            {
+                Ok(row.start..row.start + cut)
+            }
+            Ok(cut) if cut < row.len() => {
+                let (got, expected) = (cut.to_string(), "a place between two baskets");
+                Err(Error::Setting { argument: "cuts", got, expected })
+            }
             _ => {
                 let (value, high) = (cuts[position], row.len() as i64 + 1);
                 Err(Error::Index { argument: "cuts", position, value, low: 0, high })
@@ -205,7 +237,7 @@ impl<'a> Timeline<'a> {
         }
     }
 
-    fn checked_items(&self, n_items: usize, range: std::ops::Range<usize>) -> Result<&'a [i32]> {
+    fn checked_items(&self, n_items: usize, range: Range<usize>) -> Result<&'a [i32]> {
         let (items, high) = (&self.items[range.clone()], n_items as i64);
         match items.iter().position(|&item| !(0..high).contains(&i64::from(item))) {
             None => Ok(items),
@@ -218,33 +250,80 @@ impl<'a> Timeline<'a> {
 
     fn weigh(
         &self,
+        times: &[f64],
         n_items: usize,
-        prefix: std::ops::Range<usize>,
+        prefix: Range<usize>,
         scales: &[Scale],
-    ) -> Result<Vec<(i32, f32)>> {
+    ) -> Result<Vec<(i32, f64)>> {
         let items = self.checked_items(n_items, prefix.clone())?;
-        let times = self.times.map(|times| &times[prefix.clone()]);
-        let fall = |pair: &[f64]| pair[0] > pair[1] || pair[1].is_nan();
-        if let Some(place) = times.and_then(|times| times.windows(2).position(fall)) {
+        let (baskets, times) = (&self.baskets[prefix.clone()], &times[prefix.clone()]);
+        if let Some(place) = times.windows(2).position(|pair| pair[0] > pair[1] || pair[1].is_nan()) {
             return Err(Error::Unordered { argument: "times", position: prefix.start + place + 1 });
         }
         let last = items.len().saturating_sub(1);
-        let mut out = Vec::with_capacity(items.len() * scales.len());
+        let mut out: Vec<(i32, f64)> = Vec::with_capacity(items.len() * scales.len());
+        // Where the columns of this row stand in `out`, which only repeats have to look up.
+        let mut places: HashMap<i32, usize> = HashMap::new();
         for (number, &scale) in scales.iter().enumerate() {
             for place in (0..items.len()).rev() {
-                let newer = last - place;
-                let passed = times.map_or(newer as f64, |times| times[last] - times[place]);
-                let weight = scale.weight(newer, passed, items.len());
+                let weight =
+                    scale.weight(baskets[last] - baskets[place], times[last] - times[place], items.len());
                 // Weights fall with age: all that follow are negligible, too.
                 if weight < NEGLIGIBLE {
                     break;
                 }
                 // Below 2^31: `before` has seen to it.
-                out.push(((number * n_items) as i32 + items[place], weight as f32));
+                let column = (number * n_items) as i32 + items[place];
+                if self.repeats {
+                    let earlier = *places.entry(column).or_insert(out.len());
+                    if earlier < out.len() {
+                        out[earlier].1 += weight;
+                        continue;
+                    }
+                }
+                out.push((column, weight));
             }
         }
         Ok(out)
     }
+}
+
+/// One cut for each of `rows`: so many of its events come before it. Drawn uniformly among the places between two
+/// baskets; a history of one basket or none is not cut. `baskets` numbers each user's baskets from 0.
+///
+/// Draw i depends on `seed`, `step` and i alone.
+///
+/// # Errors
+/// [`Error::Length`] if `indptr` is empty, [`Error::Index`] or [`Error::IndptrRow`] for a row that does not exist or has
+/// no range, or a basket out of its turn.
+pub fn draw_cuts(indptr: &[i64], baskets: &[i32], rows: &[i64], seed: u64, step: u64) -> Result<Vec<i64>> {
+    let indptr = Indptr::new("indptr", indptr, baskets.len())?;
+    let draws = Random::new(Random::new(seed).skip(step).next());
+    let draw = |position: usize| -> Result<i64> {
+        let own = numbered(baskets, indptr.range(indptr.row(rows, position)?)?)?;
+        let inner = own.last().map_or(0, |&last| last as usize);
+        if inner == 0 {
+            return Ok(own.len() as i64);
+        }
+        let next = 1 + draws.skip(position as u64).below(inner);
+        Ok(own.partition_point(|&basket| (basket as usize) < next) as i64)
+    };
+    (0..rows.len()).map(draw).collect()
+}
+
+/// The baskets of one user, which must be numbered from 0 in the order of time.
+fn numbered(baskets: &[i32], row: Range<usize>) -> Result<&[i32]> {
+    let own = &baskets[row.clone()];
+    let mut low = 0;
+    for (place, &basket) in own.iter().enumerate() {
+        let high = if place == 0 { 1 } else { low + 2 };
+        if !(low..high).contains(&i64::from(basket)) {
+            let (position, value) = (row.start + place, i64::from(basket));
+            return Err(Error::Index { argument: "baskets", position, value, low, high });
+        }
+        low = i64::from(basket);
+    }
+    Ok(own)
 }
 
 #[cfg(test)]
@@ -255,16 +334,19 @@ mod tests {
     const INDPTR: [i64; 4] = [0, 4, 4, 5];
     const ITEMS: [i32; 5] = [2, 0, 1, 3, 2];
     const TIMES: [f64; 5] = [1.0, 2.0, 2.0, 5.0, 9.0];
+    const BASKETS: [i32; 5] = [0, 1, 1, 2, 0];
 
     fn timeline() -> Result<Timeline<'static>> {
-        Timeline::new(&INDPTR, &ITEMS, &TIMES)
+        Timeline::new(&INDPTR, &ITEMS, &BASKETS)
     }
 
     #[test]
     fn parts_a_history_at_the_cut() -> Result<()> {
         let (rows, cuts) = ([0, 0, 1, 2], [3, 0, 0, 1]);
-        let after = timeline()?.after(4, &rows, &cuts, 2)?;
-        assert_eq!((after.indptr, after.indices), (vec![0, 1, 3, 3, 3], vec![3, 2, 0]));
+        let after = timeline()?.after(4, &rows, &cuts, 2, false)?;
+        // The second basket is taken whole, although one item of it would have been enough.
+        assert_eq!((after.indptr, after.indices), (vec![0, 1, 4, 4, 4], vec![3, 2, 0, 1]));
+        assert_eq!(timeline()?.after(4, &[0], &[0], 0, false)?.indices, []);
         assert_eq!(timeline()?.last(4, &rows, &cuts, 2), Ok(vec![0, 1, -1, -1, -1, -1, -1, 2]));
         Ok(())
     }
@@ -272,73 +354,105 @@ mod tests {
     #[test]
     fn sees_the_past_on_each_scale() -> Result<()> {
         let scales = [Scale::Interactions(1.0), Scale::Seconds(2.0), Scale::Even];
-        let seen = timeline()?.before(4, &[0], &[4], &scales)?;
+        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &scales)?;
         assert_eq!(seen.indices, [3, 1, 0, 2, 7, 5, 4, 6, 11, 9, 8, 10]);
-        // Items 0 and 1 came at the same time: by the clock both are as old.
+        // Items 0 and 1 came in one basket: both are as old.
         let e = |x: f64| x.exp() as f32;
-        let expected = [1.0, e(-1.0), e(-2.0), e(-3.0), 1.0, e(-1.5), e(-1.5), e(-2.0), 0.5, 0.5, 0.5, 0.5];
+        let expected = [1.0, e(-1.0), e(-1.0), e(-2.0), 1.0, e(-1.5), e(-1.5), e(-2.0), 0.5, 0.5, 0.5, 0.5];
         assert_eq!(seen.data, expected);
         Ok(())
     }
 
     #[test]
     fn leaves_out_what_has_faded() -> Result<()> {
-        let seen = timeline()?.before(4, &[0], &[4], &[Scale::Interactions(0.1)])?;
+        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &[Scale::Interactions(0.1)])?;
         assert_eq!((seen.indices, seen.data), (vec![3], vec![1.0]));
         Ok(())
     }
 
     #[test]
-    fn a_single_interaction_is_not_cut() -> Result<()> {
-        let cuts = draw_cuts(&INDPTR, &[0, 1, 2, 0], 7, 1)?;
+    fn repeats_are_summed_before_and_counted_once_after() -> Result<()> {
+        let (items, baskets, times) =
+            ([1, 0, 1, 0, 2, 2], [0, 1, 1, 2, 2, 3], [1.0, 2.0, 2.0, 3.0, 3.0, 4.0]);
+        let bought = Timeline::new(&[0, 6], &items, &baskets)?.with_repeats(true);
+        let seen = bought.before(&times, 3, &[0], &[3], &[Scale::Interactions(1.0), Scale::Even])?;
+        let even = 1.0 / 3.0_f64.sqrt();
+        assert_eq!(seen.indices, [1, 0, 4, 3]);
+        assert_eq!(seen.data, [(1.0 + (-1.0_f64).exp()) as f32, 1.0, (even + even) as f32, even as f32]);
+        assert_eq!(bought.after(3, &[0], &[3], 2, false)?.indices, [0, 2]);
+        assert_eq!(bought.after(3, &[0], &[3], 9, false)?.indices, [0, 2]);
+        assert_eq!(bought.after(3, &[0], &[3], 9, true)?.indices, [2]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_basket_is_not_cut() -> Result<()> {
+        let cuts = draw_cuts(&INDPTR, &BASKETS, &[0, 1, 2, 0], 7, 1)?;
         assert_eq!((cuts[1], cuts[2]), (0, 1));
-        assert!((1..=3).contains(&cuts[0]));
+        assert!([1, 3].contains(&cuts[0]));
+        assert_eq!(draw_cuts(&[0, 3], &[0, 0, 0], &[0], 7, 1), Ok(vec![3]));
         Ok(())
     }
 
     #[test]
     fn every_cut_is_drawn_alike() -> Result<()> {
-        let cuts = draw_cuts(&INDPTR, &vec![0; 3000], 0, 0)?;
-        for cut in 1..=3 {
+        let cuts = draw_cuts(&INDPTR, &BASKETS, &vec![0; 2000], 0, 0)?;
+        for cut in [1, 3] {
             let drawn = cuts.iter().filter(|&&drawn| drawn == cut).count();
             assert!((900..1100).contains(&drawn), "{cut} was drawn {drawn} times");
         }
-        assert_ne!(cuts, draw_cuts(&INDPTR, &vec![0; 3000], 0, 1)?);
+        assert_ne!(cuts, draw_cuts(&INDPTR, &BASKETS, &vec![0; 2000], 0, 1)?);
         Ok(())
     }
 
     #[test]
     fn refuses_what_does_not_exist() -> Result<()> {
-        let scale = [Scale::Even];
+        let before = |n_items, rows: &[i64], cuts: &[i64]| {
+            timeline()?.before(&TIMES, n_items, rows, cuts, &[Scale::Even]).map(|_| ())
+        };
         let index =
             |argument, position, value, high| Error::Index { argument, position, value, low: 0, high };
-        assert_eq!(timeline()?.before(4, &[3], &[1], &scale), Err(index("rows", 0, 3, 3)));
-        assert_eq!(timeline()?.before(4, &[0], &[5], &scale), Err(index("cuts", 0, 5, 5)));
-        assert_eq!(timeline()?.after(3, &[0], &[2], 9), Err(index("items", 3, 3, 3)));
+        assert_eq!(before(4, &[3], &[1]), Err(index("rows", 0, 3, 3)));
+        assert_eq!(before(4, &[0], &[5]), Err(index("cuts", 0, 5, 5)));
+        let parted =
+            Error::Setting { argument: "cuts", got: "2".into(), expected: "a place between two baskets" };
+        assert_eq!(before(4, &[0], &[2]), Err(parted));
+        assert_eq!(timeline()?.after(3, &[0], &[1], 9, false), Err(index("items", 3, 3, 3)));
         assert_eq!(timeline()?.last(4, &[0], &[-1], 9), Err(index("cuts", 0, -1, 5)));
-        let length = Error::Length { argument: "cuts", got: 0, expected: 1 };
-        assert_eq!(timeline()?.before(4, &[0], &[], &scale), Err(length));
+        let length = |argument, got, expected| Error::Length { argument, got, expected };
+        assert_eq!(before(4, &[0], &[]), Err(length("cuts", 0, 1)));
+        assert_eq!(Timeline::new(&INDPTR, &ITEMS, &BASKETS[1..]).err(), Some(length("baskets", 4, 5)));
+        let few = timeline()?.before(&TIMES[1..], 4, &[0], &[4], &[Scale::Even]);
+        assert_eq!(few, Err(length("times", 4, 5)));
         let backwards = [1.0, 2.0, 1.0, 5.0, 9.0];
-        let unordered = Timeline::new(&INDPTR, &ITEMS, &backwards)?.before(4, &[0], &[4], &scale);
+        let unordered = timeline()?.before(&backwards, 4, &[0], &[4], &[Scale::Even]);
         assert_eq!(unordered, Err(Error::Unordered { argument: "times", position: 2 }));
-        assert!(timeline()?.before(1 << 30, &[0], &[4], &[Scale::Even; 2]).is_err());
-        assert!(Timeline::new(&INDPTR, &ITEMS, &TIMES[1..]).is_err());
+        assert!(timeline()?.before(&TIMES, 1 << 30, &[0], &[4], &[Scale::Even; 2]).is_err());
         for (kind, tau) in [("interactions", 0.0), ("seconds", f64::INFINITY), ("minutes", 1.0)] {
             assert!(Scale::new(kind, tau).is_err());
+        }
+        for baskets in [[0, 1, 0, 2, 0], [0, 2, 2, 3, 0], [1, 1, 1, 2, 0], [-1, 0, 0, 1, 0]] {
+            assert!(draw_cuts(&INDPTR, &baskets, &[0], 0, 0).is_err(), "{baskets:?}");
         }
         Ok(())
     }
 
     proptest! {
         #[test]
-        fn nothing_is_lost_at_a_cut(items in prop::collection::vec(0..50_i32, 1..30), seed: u64) {
-            let times: Vec<f64> = (0..items.len()).map(|time| time as f64).collect();
+        fn nothing_is_lost_at_a_cut(
+            items in prop::collection::vec(0..50_i32, 1..30),
+            steps in prop::collection::vec(0..2_i32, 30),
+            seed: u64,
+        ) {
+            let mut baskets = vec![0];
+            baskets.extend(steps.iter().take(items.len() - 1).scan(0, |last, step| { *last += step; Some(*last) }));
+            let times: Vec<f64> = baskets.iter().copied().map(f64::from).collect();
             let indptr = [0, items.len() as i64];
-            let timeline = Timeline::new(&indptr, &items, &times)?;
-            let cuts = draw_cuts(&indptr, &[0], seed, 0)?;
-            let mut whole = timeline.before(50, &[0], &cuts, &[Scale::Even])?.indices;
+            let timeline = Timeline::new(&indptr, &items, &baskets)?;
+            let cuts = draw_cuts(&indptr, &baskets, &[0], seed, 0)?;
+            let mut whole = timeline.before(&times, 50, &[0], &cuts, &[Scale::Even])?.indices;
             whole.reverse();
-            whole.extend(timeline.after(50, &[0], &cuts, usize::MAX)?.indices);
+            whole.extend(timeline.after(50, &[0], &cuts, usize::MAX, false)?.indices);
             prop_assert_eq!(whole, items);
         }
     }

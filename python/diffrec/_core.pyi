@@ -123,52 +123,68 @@ def time_weights(
 ) -> NDArray[np.float32]:
     """Weigh each interaction by its age within its user's history, in the order of ``timestamps``.
 
-    The age of an interaction is the number of strictly newer ones of the same user or, with ``clock``, the time that
-    passed until the user's newest one. ``"linear"`` (T-DiffRec, eq. 11): ``w_max`` at age 0 down to ``w_min`` at the
-    largest possible age, n - 1 (with ``clock`` the user's whole span); a lone interaction gets ``w_min``, as in the
-    authors' code.
+    The age of an interaction is the number of the user's newer baskets (distinct times) or, with ``clock``, the time
+    that passed until the user's newest one. ``"linear"`` (T-DiffRec, eq. 11): ``w_max`` at age 0 down to ``w_min`` at
+    the largest age, that of the oldest basket (with ``clock`` the user's whole span); a lone interaction gets
+    ``w_min``, as in the authors' code.
     ``"exponential"``: ``w_min + (w_max - w_min) * 2 ** (-age / half_life)``; ``"power"``: ``w_min + (w_max - w_min) /
-    (1 + age / half_life)``; ``half_life`` is ignored by ``"linear"``. Timestamps must be finite; equal ones have the
-    same age, so the order in which a row is stored does not matter.
+    (1 + age / half_life)``; ``half_life`` is ignored by ``"linear"``. Timestamps must be finite; the order in which a
+    row is stored does not matter.
     """
 
-def draw_cuts(indptr: NDArray[np.int64], rows: NDArray[np.int64], seed: int, step: int) -> NDArray[np.int64]:
-    """Draw for each of ``rows`` how many of its n interactions come before a cut: uniformly from 1 to n - 1.
+def draw_cuts(
+    indptr: NDArray[np.int64], baskets: NDArray[np.int32], rows: NDArray[np.int64], seed: int, step: int
+) -> NDArray[np.int64]:
+    """Draw for each of ``rows`` how many of its events come before a cut: uniformly among the places between baskets.
 
-    A history of one interaction or none is not cut: n comes before. The draw at a position depends on ``seed``,
-    ``step`` and the position alone.
+    ``baskets`` numbers each user's baskets (events at one time) from 0, in the order of time. A history of one basket
+    or none is not cut: everything comes before. The draw at a position depends on ``seed``, ``step`` and the position
+    alone.
     """
 
 def prefix_rows(
     indptr: NDArray[np.int64],
     items: NDArray[np.int32],
+    baskets: NDArray[np.int32],
     times: NDArray[np.float64],
     n_items: int,
     rows: NDArray[np.int64],
     cuts: NDArray[np.int64],
     scales: Sequence[tuple[Literal["interactions", "seconds", "even"], float]],
+    *,
+    repeats: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """The first ``cuts[i]`` interactions of row ``rows[i]`` on each scale: ``indptr``, ``indices`` and ``data``.
+    """The first ``cuts[i]`` events of row ``rows[i]`` on each scale: ``indptr``, ``indices`` and ``data``.
 
-    ``items`` and ``times`` are in the order of time within a row. Scale s has the columns from ``s * n_items``; its
-    values are ``exp(-age / length)`` where age is the number of newer interactions or the time to the newest one, or
-    1 / sqrt(cut) if ``"even"``, whose length is ignored. Values below 1e-4 are left out; within a row and scale the
-    newest comes first.
+    ``items``, ``baskets`` (numbered from 0 in each row) and ``times`` are in the order of time within a row; a cut lies
+    between two baskets. Scale s has the columns from ``s * n_items``; its values are ``exp(-age / length)`` where age
+    is the number of newer baskets or the time to the newest event, or 1 / sqrt(cut) if ``"even"``, whose length is
+    ignored. Values below 1e-4 are left out; within a row and scale the newest comes first. With ``repeats`` an item may
+    stand in a row more than once, and its values are summed.
     """
 
 def next_items(
     indptr: NDArray[np.int64],
     items: NDArray[np.int32],
+    baskets: NDArray[np.int32],
     n_items: int,
     rows: NDArray[np.int64],
     cuts: NDArray[np.int64],
     horizon: int,
+    *,
+    repeats: bool = False,
+    fresh: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """At most ``horizon`` items that follow the first ``cuts[i]`` of row ``rows[i]``: where each list starts, items."""
+    """The items that follow the first ``cuts[i]`` of row ``rows[i]``: where each list starts, items.
+
+    Whole baskets are taken, the next one first, until there are at least ``horizon`` items. With ``repeats`` an item
+    may stand in a row more than once: it counts once and, with ``fresh``, only where it did not come before the cut.
+    """
 
 def last_items(
     indptr: NDArray[np.int64],
     items: NDArray[np.int32],
+    baskets: NDArray[np.int32],
     n_items: int,
     rows: NDArray[np.int64],
     cuts: NDArray[np.int64],

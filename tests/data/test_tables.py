@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from diffrec.data import Interactions
 from diffrec.data.tables import table_file, table_format
-from support.interactions import Row, any_rows, contents
+from support.interactions import Row, any_rows, contents, events
 from support.tables import columns_of
 
 SUFFIXES = (".csv", ".tsv", ".inter", ".parquet", ".npz")
@@ -75,9 +75,11 @@ def test_interactions_come_back(tmp_path_factory: pytest.TempPathFactory, suffix
     data = Interactions.from_arrays(users, items, times, values)
     file = tmp_path_factory.mktemp("interactions") / f"rows{suffix}"
     data.write(file)
-    weighted = bool((data.matrix.data != 1).any())
+    weighted = bool((data.events.values != 1).any())
     named = {"value": "value:float" if suffix == ".inter" else "value"} if weighted and suffix != ".npz" else {}
-    assert contents(Interactions.read(file, **named)) == contents(data)
+    again = Interactions.read(file, **named)
+    assert contents(again) == contents(data)
+    assert events(again) == events(data)
 
 
 def test_parquet_has_a_row_group_per_block(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +13,15 @@ from support.interactions import Row, any_rows
 
 def plain(moments: np.ndarray, kind: str, low: float, high: float, half_life: float, clock: bool) -> np.ndarray:
     """Weigh one user's interactions."""
-    ages = moments.max() - moments if clock else (moments[None, :] > moments[:, None]).sum(axis=1)
+    baskets = np.unique(moments)
+    ages = moments.max() - moments if clock else len(baskets) - 1 - np.searchsorted(baskets, moments)
     if kind == "exponential":
         return low + (high - low) * 2.0 ** (-ages / half_life)
     if kind == "power":
         return low + (high - low) / (1 + ages / half_life)
-    longest = ages.max() if clock else len(moments) - 1
+    longest = ages.max()
     if longest == 0:
-        return np.full(len(moments), low)
+        return np.full(len(moments), low if len(moments) == 1 else high)
     return high - (high - low) * ages / longest
 
 
@@ -40,14 +42,15 @@ def test_weights_are_those_of_the_formula(
     np.testing.assert_array_equal(weights.indices, data.matrix.indices)
     np.testing.assert_array_equal(weights.indptr, data.matrix.indptr)
     assert weights.dtype == np.float32
-    assert data.timestamps is not None
+    held = data.events
+    assert held.times is not None
     seconds = timedelta(seconds=half_life).total_seconds() if clock else half_life
-    for start, end in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
-        moments = data.timestamps[start:end]
-        if kind == "linear" and clock and len(moments) > 1 and np.ptp(moments) == 0:
-            continue  # everything at once: neither old nor new
-        expected = plain(moments, kind, low, high, seconds, clock)
-        np.testing.assert_allclose(weights.data[start:end], expected, rtol=1e-5, atol=1e-6)
+    cells = data.cells_of_events()
+    for start, end in itertools.pairwise(held.indptr):
+        expected = plain(held.times[start:end], kind, low, high, seconds, clock)
+        # A pair that repeats is as old as its newest event.
+        newest = dict(zip(cells[start:end].tolist(), expected.tolist(), strict=True))
+        np.testing.assert_allclose(weights.data[list(newest)], list(newest.values()), rtol=1e-5, atol=1e-6)
 
 
 def heard(**arguments: Any) -> Interactions:

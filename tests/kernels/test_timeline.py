@@ -1,6 +1,6 @@
 """Histories cut into past and future, against the plain twin."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,52 +14,83 @@ SCALES: list[Any] = [("interactions", 2.0), ("seconds", 7.5), ("even", 0.0)]
 INDPTR = np.array([0, 3, 3, 4], dtype=np.int64)
 ITEMS = np.array([2, 0, 1, 2], dtype=np.int32)
 TIMES = np.array([1.0, 2.0, 2.0, 5.0])
+BASKETS = np.array([0, 1, 1, 0], dtype=np.int32)
 ROWS = np.array([0, 2], dtype=np.int64)
-CUTS = np.array([2, 1], dtype=np.int64)
+CUTS = np.array([1, 1], dtype=np.int64)
+
+
+class Histories(NamedTuple):
+    indptr: Any
+    items: Any
+    baskets: Any
+    times: Any
+    rows: Any
+    cuts: Any
+    repeats: bool
 
 
 @st.composite
-def cut_histories(draw: st.DrawFn) -> tuple[Any, ...]:
+def cut_histories(draw: st.DrawFn) -> Histories:
     lengths = draw(st.lists(st.integers(0, 12), min_size=1, max_size=6))
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    items = rng.integers(0, 9, indptr[-1]).astype(np.int32)
-    times = np.concatenate([np.sort(rng.integers(0, 20, n)) for n in lengths]).astype(np.float64)
+    repeats = draw(st.booleans())
+    items = [rng.integers(0, 15, n) if repeats else rng.permutation(15)[:n] for n in lengths]
+    times = [np.sort(rng.integers(0, 20, n)) for n in lengths]
+    baskets = [np.unique(own, return_inverse=True)[1] for own in times]
     rows = np.array(draw(st.lists(st.integers(0, len(lengths) - 1), max_size=8)), dtype=np.int64)
-    cuts = np.array([draw(st.integers(0, lengths[row])) for row in rows], dtype=np.int64)
-    return indptr, items, times, rows, cuts
+    between = [[0, len(own), *(np.flatnonzero(np.diff(own)) + 1).tolist()] for own in times]
+    cuts = np.array([draw(st.sampled_from(between[row])) for row in rows], dtype=np.int64)
+    return Histories(
+        indptr,
+        np.concatenate(items).astype(np.int32),
+        np.concatenate(baskets).astype(np.int32),
+        np.concatenate(times).astype(np.float64),
+        rows,
+        cuts,
+        repeats,
+    )
 
 
 @given(cut_histories())
-def test_prefixes_are_those_of_the_twin(case: tuple[Any, ...]) -> None:
-    indptr, items, times, rows, cuts = case
-    starts, columns, values = _core.prefix_rows(indptr, items, times, 9, rows, cuts, SCALES)
-    expected = twins.prefix_rows(indptr, items, times, 9, rows, cuts, SCALES)
+def test_prefixes_are_those_of_the_twin(case: Histories) -> None:
+    indptr, items, baskets, times, rows, cuts, repeats = case
+    starts, columns, values = _core.prefix_rows(indptr, items, baskets, times, 15, rows, cuts, SCALES, repeats=repeats)
+    expected = twins.prefix_rows(indptr, items, times, 15, rows, cuts, SCALES)
     assert starts.tolist() == np.concatenate([[0], np.cumsum([len(row) for row in expected])]).tolist()
     assert columns.tolist() == [column for row in expected for column, _ in row]
     np.testing.assert_allclose(values, [value for row in expected for _, value in row], rtol=1e-6)
 
 
-@given(cut_histories(), st.integers(0, 5))
-def test_what_follows_and_what_came_last(case: tuple[Any, ...], length: int) -> None:
-    indptr, items, _, rows, cuts = case
-    starts, found = _core.next_items(indptr, items, 9, rows, cuts, length)
-    last = _core.last_items(indptr, items, 9, rows, cuts, length)
+@given(cut_histories(), st.integers(0, 5), st.booleans())
+def test_what_follows_and_what_came_last(case: Histories, length: int, fresh: bool) -> None:
+    indptr, items, baskets, times, rows, cuts, repeats = case
+    starts, found = _core.next_items(indptr, items, baskets, 15, rows, cuts, length, repeats=repeats, fresh=fresh)
+    last = _core.last_items(indptr, items, baskets, 15, rows, cuts, length)
     assert last.shape == (len(rows), length)
     for i, (row, cut) in enumerate(zip(rows, cuts, strict=True)):
+        expected = twins.next_items(indptr, items, times, row, cut, length, fresh)
+        assert found[starts[i] : starts[i + 1]].tolist() == expected
         history = items[indptr[row] : indptr[row + 1]].tolist()
-        assert found[starts[i] : starts[i + 1]].tolist() == history[cut : cut + length]
         kept = history[max(0, cut - length) : cut]
         assert last[i].tolist() == [-1] * (length - len(kept)) + kept
 
 
+@given(cut_histories(), st.integers(0, 9))
+def test_cuts_lie_between_baskets(case: Histories, seed: int) -> None:
+    cuts = _core.draw_cuts(case.indptr, case.baskets, case.rows, seed, 0)
+    for row, cut in zip(case.rows, cuts, strict=True):
+        own = case.times[case.indptr[row] : case.indptr[row + 1]]
+        assert cut == len(own) if len(set(own)) < 2 else own[cut - 1] < own[cut]
+
+
 def test_cuts_leave_something_on_both_sides() -> None:
-    cuts = _core.draw_cuts(INDPTR, np.repeat(np.array([0, 1, 2]), 50), 3, 0)
-    assert set(cuts[:50]) == {1, 2}
-    assert set(cuts[50:100]) == {0}
-    assert set(cuts[100:]) == {1}
-    assert cuts.tolist() == _core.draw_cuts(INDPTR, np.repeat(np.array([0, 1, 2]), 50), 3, 0).tolist()
-    assert cuts.tolist() != _core.draw_cuts(INDPTR, np.repeat(np.array([0, 1, 2]), 50), 3, 1).tolist()
+    indptr, baskets = np.array([0, 3, 3, 4, 6]), np.array([0, 1, 2, 0, 0, 0], dtype=np.int32)
+    rows = np.repeat(np.array([0, 1, 2, 3]), 50)
+    cuts = _core.draw_cuts(indptr, baskets, rows, 3, 0)
+    assert [set(cuts[start : start + 50]) for start in range(0, 200, 50)] == [{1, 2}, {0}, {1}, {2}]
+    assert cuts.tolist() == _core.draw_cuts(indptr, baskets, rows, 3, 0).tolist()
+    assert cuts.tolist() != _core.draw_cuts(indptr, baskets, rows, 3, 1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -67,9 +98,13 @@ def test_cuts_leave_something_on_both_sides() -> None:
     [
         ({"rows": np.array([3, 0])}, r"`rows\[0\]` is 3"),
         ({"cuts": np.array([4, 1])}, r"`cuts\[0\]` is 4, expected a value in \[0, 4\)"),
+        ({"cuts": np.array([2, 1])}, "`cuts` is 2, expected a place between two baskets"),
+        ({"baskets": BASKETS[1:]}, "`baskets` has 3 entries, expected 4"),
+        ({"baskets": np.array([0, 2, 2, 0], dtype=np.int32)}, r"`baskets\[1\]` is 2, expected a value in \[0, 2\)"),
+        ({"baskets": np.array([0, 1, 1, 1], dtype=np.int32)}, r"`baskets\[3\]` is 1, expected a value in \[0, 1\)"),
         ({"cuts": np.array([1])}, "`cuts` has 1 entries, expected 2"),
         ({"n_items": 2}, r"`items\[0\]` is 2, expected a value in \[0, 2\)"),
-        ({"times": TIMES[::-1].copy()}, r"`times\[1\]` is less than the value before it"),
+        ({"times": TIMES[::-1].copy(), "cuts": np.array([3, 1])}, r"`times\[1\]` is less than the value before it"),
         ({"times": TIMES[1:]}, "`times` has 3 entries, expected 4"),
         ({"scales": [("minutes", 1.0)]}, '`scales` is "minutes"'),
         ({"scales": [("seconds", 0.0)]}, "`scales` is 0, expected a positive finite number"),
@@ -80,6 +115,7 @@ def test_bad_input_is_named(changed: dict[str, Any], words: str) -> None:
     arguments: dict[str, Any] = {
         "indptr": INDPTR,
         "items": ITEMS,
+        "baskets": BASKETS,
         "times": TIMES,
         "n_items": 3,
         "rows": ROWS,

@@ -49,3 +49,29 @@ def contents(data: Any) -> dict[tuple[Any, Any], Entry]:
         (user, item): Entry(value, time)
         for user, item, value, time in zip(users, items, coo.data.tolist(), moments, strict=True)
     }
+
+
+def events(data: Any) -> list[tuple[Any, Any, float, float]]:
+    """List every event as (user, item, time, value), by ids, sorted."""
+    held = data.events
+    moments = [float("nan")] * len(held) if held.times is None else held.times.tolist()
+    columns = data.users[held.owners].tolist(), data.items[held.items].tolist(), moments, held.values.tolist()
+    return sorted(zip(*columns, strict=True))
+
+
+def same_bits(one: Any, other: Any) -> bool:
+    """Whether two sets of interactions are the same to the last bit: ids, matrix, times and events."""
+    return (
+        one.users == other.users
+        and one.items == other.items
+        and all(
+            (a is None) == (b is None) and (a is None or (a.dtype == b.dtype and a.tobytes() == b.tobytes()))
+            for a, b in zip(_arrays(one), _arrays(other), strict=True)
+        )
+    )
+
+
+def _arrays(data: Any) -> list[Any]:
+    held = data.events
+    matrix = [data.matrix.indptr, data.matrix.indices, data.matrix.data, data.timestamps]
+    return [*matrix, held.indptr, held.items, held.times, held.values]

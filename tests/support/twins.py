@@ -26,7 +26,8 @@ def time_weights(indptr, timestamps, kind, w_min, w_max, half_life, clock=False)
         if clock:
             age, oldest = times.max() - times, times.max() - times.min()
         else:
-            age, oldest = (times[None, :] > times[:, None]).sum(axis=1), n - 1
+            moments = np.unique(times)
+            age, oldest = len(moments) - 1 - np.searchsorted(moments, times), len(moments) - 1
         if kind == "exponential":
             share = 2.0 ** (-age / half_life)
         elif kind == "power":
@@ -81,18 +82,32 @@ def coverage(ranked, n_items, k: Sequence[int]) -> NDArray[np.float64]:
 
 
 def prefix_rows(indptr, items, times, n_items, rows, cuts, scales) -> list[list[tuple[int, float]]]:
-    """Column and weight of each entry, a list per row; scale by scale, the newest first."""
+    """Column and weight of each entry, a list per row; scale by scale, the newest first, repeats summed."""
     out = []
     for row, cut in zip(rows, cuts, strict=True):
         history = items[indptr[row] : indptr[row] + cut].tolist()
         moments = times[indptr[row] : indptr[row] + cut].tolist()
-        entries = []
+        entries: dict[int, float] = {}
         for number, (kind, length) in enumerate(scales):
-            for age, (item, moment) in enumerate(zip(history[::-1], moments[::-1], strict=True)):
+            for item, moment in zip(history[::-1], moments[::-1], strict=True):
+                age = len({newer for newer in moments if newer > moment})
                 passed = age if kind == "interactions" else moments[-1] - moment
                 weight = 1 / np.sqrt(cut) if kind == "even" else np.exp(-passed / length)
-                if weight < 1e-4:
-                    break
-                entries.append((number * n_items + item, weight))
-        out.append(entries)
+                if weight >= 1e-4:
+                    column = number * n_items + item
+                    entries[column] = entries.get(column, 0) + weight
+        out.append(list(entries.items()))
+    return out
+
+
+def next_items(indptr, items, times, row, cut, horizon, fresh) -> list[int]:
+    """Distinct items of whole baskets after the cut, until there are ``horizon`` of them."""
+    own, moments = items[indptr[row] : indptr[row + 1]].tolist(), times[indptr[row] : indptr[row + 1]].tolist()
+    out: list[int] = []
+    for moment in sorted(set(moments[cut:])):
+        if len(out) >= horizon:
+            break
+        for item, when in zip(own, moments, strict=True):
+            if when == moment and item not in out and not (fresh and item in own[:cut]):
+                out.append(item)
     return out

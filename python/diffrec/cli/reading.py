@@ -79,9 +79,9 @@ def onto(data: Interactions, items: Ids, users: Ids | None = None) -> tuple[Inte
         How many interactions were left out because the model does not know their user or item.
     """
     known_users = data.users if users is None else users
-    own = Interactions(data.matrix, data.timestamps, _alike(data.users, known_users), _alike(data.items, items))
+    own = data.with_ids(_alike(data.users, known_users), _alike(data.items, items))
     aligned, left_out = own.align(_alike(known_users, data.users), _alike(items, data.items))
-    return Interactions(aligned.matrix, aligned.timestamps, known_users, items), left_out
+    return aligned.with_ids(known_users, items), left_out
 
 
 def known_part(data: Interactions, like: Interactions, file: Path) -> tuple[Interactions, int]:

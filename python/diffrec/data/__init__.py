@@ -1,15 +1,18 @@
 """Interactions: reading, checking, indexing, splitting and weighing them."""
 
 from diffrec.data._csr import Csr, binary, csr_arrays, empty_like, empty_matrix, row_keys, union, unit_rows, without
+from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
-from diffrec.data.split import Split
+from diffrec.data.split import Split, has_order, hold_out
 from diffrec.data.time_weights import Decay, time_weights
 from diffrec.data.timeline import Timeline, TimeScale
 
 __all__ = [
+    "Baskets",
     "Csr",
     "Decay",
+    "Events",
     "Ids",
     "Interactions",
     "Split",
@@ -19,6 +22,8 @@ __all__ = [
     "csr_arrays",
     "empty_like",
     "empty_matrix",
+    "has_order",
+    "hold_out",
     "row_keys",
     "time_weights",
     "union",

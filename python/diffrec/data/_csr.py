@@ -1,15 +1,24 @@
 """From whatever holds a matrix to checked, canonical CSR; small matrices made of others."""
 
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
+from diffrec.data.events import Events
 
 Csr: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
 Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
+
+
+class Parts(NamedTuple):
+    """A canonical matrix of sums by cell, the newest time of each cell, and the events where a cell has several."""
+
+    matrix: Csr
+    times: NDArray[np.float64] | None
+    events: Events | None = None
 
 
 def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]]:
@@ -92,8 +101,8 @@ def assemble(
     values: NDArray[np.float32],
     times: NDArray[np.float64] | None,
     shape: tuple[int, int],
-) -> tuple[Csr, NDArray[np.float64] | None]:
-    """Make canonical CSR of checked entries: zeros dropped, repeated cells summed, their newest time kept."""
+) -> Parts:
+    """Make canonical CSR of checked entries, in whatever order: zeros are dropped, repeated cells are events."""
     if shape[1] > np.iinfo(np.int32).max:
         raise ValueError(f"at most {np.iinfo(np.int32).max} items are possible, not {shape[1]}")
     kept = values != 0
@@ -103,21 +112,57 @@ def assemble(
     cells = rows * shape[1] + columns
     if not np.all(cells[1:] > cells[:-1]):
         order = np.argsort(cells, kind="stable")
-        cells, values = cells[order], values[order]
+        cells = cells[order]
+        if (cells[1:] == cells[:-1]).any():
+            return summed(sorted_events(rows, columns, values, times, shape[0]), shape)
+        rows, columns, values = rows[order], columns[order], values[order]
         times = None if times is None else times[order]
-        first = np.concatenate([[True], cells[1:] != cells[:-1]])
-        if not first.all():
-            starts = np.flatnonzero(first)
-            cells = cells[starts]
-            with np.errstate(over="ignore"):
-                values = np.add.reduceat(values.astype(np.float64), starts).astype(np.float32)
-            if not np.isfinite(values).all():
-                raise ValueError("the summed values of a repeated interaction do not fit into float32")
-            times = None if times is None else np.maximum.reduceat(times, starts)
-        rows, columns = np.divmod(cells, shape[1])
-    indptr = np.zeros(shape[0] + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=shape[0]), out=indptr[1:])
-    return canonical(indptr, columns.astype(np.int32), values, shape), times
+    return Parts(canonical(_offsets(rows, shape[0]), columns.astype(np.int32), values, shape), times)
+
+
+def sorted_events(
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: NDArray[np.float32],
+    times: NDArray[np.float64] | None,
+    n_users: int,
+) -> Events:
+    """Put entries into the order of events, which does not depend on the order they come in."""
+    if times is not None:
+        times = times + 0.0  # -0.0 and 0.0 are one moment
+    order = np.lexsort((values, columns, rows) if times is None else (values, columns, times, rows))
+    return Events(
+        _offsets(rows, n_users),
+        columns[order].astype(np.int32),
+        None if times is None else times[order],
+        values[order],
+    )
+
+
+def summed(events: Events, shape: tuple[int, int]) -> Parts:
+    """Sum events by cell; they themselves are kept only where a cell has several."""
+    cells = events.owners * shape[1] + events.items
+    order = np.argsort(cells, kind="stable")
+    cells, values = cells[order], events.values[order]
+    times = None if events.times is None else events.times[order]
+    starts = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]])) if len(cells) else np.empty(0, np.intp)
+    repeats = len(starts) < len(cells)
+    if repeats:
+        with np.errstate(over="ignore"):
+            values = np.add.reduceat(values.astype(np.float64), starts).astype(np.float32)
+        if not np.isfinite(values).all():
+            raise ValueError("the summed values of a repeated interaction do not fit into float32")
+        # Within a cell the newest event comes last.
+        times = None if times is None else times[np.append(starts[1:], len(cells)) - 1]
+    rows, columns = np.divmod(cells[starts], shape[1])
+    matrix = canonical(_offsets(rows, shape[0]), columns.astype(np.int32), values, shape)
+    return Parts(matrix, times, events if repeats else None)
+
+
+def _offsets(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+    indptr = np.zeros(n_rows + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+    return indptr
 
 
 def canonical(

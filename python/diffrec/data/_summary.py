@@ -16,7 +16,12 @@ def one_line(data: "Interactions") -> str:
     """Say shape and number of interactions."""
     n_users, n_items = data.shape
     times = "" if data.timestamps is None else ", with timestamps"
-    return f"<Interactions: {n_users:,} users x {n_items:,} items, {len(data):,} interactions{times}>"
+    return f"<Interactions: {n_users:,} users x {n_items:,} items, {_counted(data)}{times}>"
+
+
+def _counted(data: "Interactions") -> str:
+    pairs = f"{len(data):,} interactions"
+    return pairs if data.n_events == len(data) else f"{data.n_events:,} events of {len(data):,} pairs"
 
 
 def summary(data: "Interactions") -> str:
@@ -26,7 +31,7 @@ def summary(data: "Interactions") -> str:
     lengths = lengths[lengths > 0]
     cells = n_users * n_items
     lines = [
-        f"{len(data):,} interactions of {n_users:,} users with {n_items:,} items",
+        f"{_counted(data)} of {n_users:,} users with {n_items:,} items",
         f"density         {len(data) / cells if cells else 0:.3%}",
     ]
     if len(lengths):
@@ -35,6 +40,17 @@ def summary(data: "Interactions") -> str:
         lines.append(f"no history      {n_users - len(lengths):,} users")
     if data.timestamps is not None and len(data):
         lines.append(f"time            {_span(float(data.timestamps.min()), float(data.timestamps.max()))}")
+    if data.n_events > len(data):
+        again = data.n_events - len(data)
+        lines.append(f"repeats         {again:,} events, {again / data.n_events:.1%}, are of a pair seen before")
+    if data.timestamps is not None:
+        sizes = data.events.baskets().sizes
+        if len(sizes) < data.n_events:
+            tied = int(sizes[sizes > 1].sum())
+            lines.append(
+                f"baskets         {len(sizes):,} of up to {sizes.max():,} events; "
+                f"{tied / data.n_events:.1%} of the events share their time"
+            )
     if data.item_info:
         lines.append(f"item info       {', '.join(data.item_info)}")
     return "\n".join(lines)

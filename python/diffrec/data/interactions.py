@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from diffrec.data._csr import Csr, align_times, assemble, stored_entries
+from diffrec.data._csr import Csr, Parts, align_times, assemble, stored_entries
 from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import require_finite, require_values, times_of, values_of
-from diffrec.data._reshape import add, keep, move, owners_of, pick_rows
+from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, pick_rows
 from diffrec.data._summary import one_line, summary
+from diffrec.data.events import Events
 from diffrec.data.files import read_columns
 from diffrec.data.frames import frame_columns
 from diffrec.data.ids import Ids, catalogue
@@ -29,16 +30,17 @@ _WRITTEN = 1 << 18
 class Interactions:
     """Interactions of users with items; treat it as immutable.
 
-    Made by :meth:`from_arrays`, :meth:`from_csr`, :meth:`from_frame` and :meth:`read`, which check what they
-    are given, so that nothing behind them has to.
+    Every one is kept: a user who took an item three times has three *events* and one cell of the matrix, and
+    what a user did at one time is a *basket* without inner order. Made by :meth:`from_arrays`, :meth:`from_csr`,
+    :meth:`from_frame` and :meth:`read`, which check what they are given, so that nothing behind them has to.
+    ``len`` counts the cells, ``n_events`` the events.
 
     Attributes
     ----------
     matrix : scipy.sparse.csr_array
-        float32 values, shape (users, items); columns sorted, none repeated, no stored zeros.
+        float32 sums of the events' values, shape (users, items); columns sorted, none repeated, no stored zeros.
     timestamps : NDArray[np.float64] or None
-        Time of each interaction, aligned with ``matrix.data``: seconds since the epoch where clock time
-        matters.
+        Newest time of each cell, aligned with ``matrix.data``: seconds since the epoch where clock time matters.
     users, items : Ids
         What the rows and the columns stand for.
     item_info : Mapping[str, NDArray]
@@ -64,13 +66,15 @@ class Interactions:
         users: Ids,
         items: Ids,
         item_info: Mapping[str, NDArray[Any]] | None = None,
+        events: Events | None = None,
     ) -> None:
-        """Wrap checked parts; the ``from_`` constructors are the ones to call."""
+        """Wrap checked parts, ``events`` where a cell has several; the ``from_`` constructors are the ones to call."""
         self.matrix = matrix
         self.timestamps = timestamps
         self.users = users
         self.items = items
         self.item_info: Mapping[str, NDArray[Any]] = {} if item_info is None else item_info
+        self._events = events
 
     @classmethod
     def from_arrays(
@@ -89,8 +93,7 @@ class Interactions:
         Parameters
         ----------
         user, item
-            Ids, integers or strings, shape (n,). An interaction that stands twice is one: values summed,
-            newest time kept.
+            Ids, integers or strings, shape (n,). A pair that stands twice has two events and one cell.
         timestamp
             Times, shape (n,): numbers (seconds where clock time matters), or datetimes or ISO 8601 text,
             which become seconds since the epoch (UTC unless they say otherwise).
@@ -148,8 +151,8 @@ class Interactions:
         ----------
         matrix
             Any SciPy sparse matrix or array, or a two-dimensional NumPy array, shape (users, items), of
-            non-negative finite values. Stored zeros are no interactions; repeated entries are summed. It is
-            not changed.
+            non-negative finite values. Stored zeros are no interactions; repeated entries are events of one
+            cell, as :meth:`from_arrays` has them. It is not changed.
         timestamps
             A sparse matrix storing the same cells, zeros included, or None. A dense array of the same shape,
             or a vector with one time for each stored entry of the CSR ``matrix``, will do too.
@@ -301,19 +304,23 @@ class Interactions:
         ...     file.read_text()
         'user\titem\ttimestamp\nanna\t7\t10\nbert\t9\t20\n'
         """
-        owners = owners_of(self.matrix)
-        times = self.timestamps
+        # Where nothing repeats the rows stand as they always did: by user and item.
+        events = self._events
+        if events is None:
+            indptr = self.matrix.indptr.astype(np.int64)
+            events = Events(indptr, self.matrix.indices, self.timestamps, self.matrix.data)
+        owners, times = events.owners, events.times
         if times is not None and np.array_equal(times, np.trunc(times)) and np.abs(times).max(initial=0) < 2**53:
             times = times.astype(np.int64)
-        weighted = bool((self.matrix.data != 1).any())
+        weighted = bool((events.values != 1).any())
         with table_file(path) as append:
-            for start in range(0, max(1, len(self)), _WRITTEN):
+            for start in range(0, max(1, len(events)), _WRITTEN):
                 part = slice(start, start + _WRITTEN)
-                block = {"user": self.users[owners[part]], "item": self.items[self.matrix.indices[part]]}
+                block = {"user": self.users[owners[part]], "item": self.items[events.items[part]]}
                 if times is not None:
                     block["timestamp"] = times[part]
                 if weighted:
-                    block["value"] = self.matrix.data[part]
+                    block["value"] = events.values[part]
                 append(block)
 
     @classmethod
@@ -329,14 +336,43 @@ class Interactions:
         *,
         allow_empty: bool = False,
     ) -> "Interactions":
-        matrix, times = assemble(rows, columns, values, times, (len(users), len(items)))
-        if not matrix.nnz and not allow_empty:
+        parts = assemble(rows, columns, values, times, (len(users), len(items)))
+        if not parts.matrix.nnz and not allow_empty:
             raise ValueError(f"there are no interactions: {len(values)} entries, none above 0")
         info = {name: _facts(column) for name, column in (item_info or {}).items()}
         for name, column in info.items():
             if column.shape[:1] != (len(items),):
                 raise ValueError(f"item_info[{name!r}] must have one entry per item, {len(items)}, not {column.shape}")
-        return cls(matrix, times, users, items, info)
+        return cls.of_parts(parts, users, items, info)
+
+    @classmethod
+    def of_parts(
+        cls, parts: Parts, users: Ids, items: Ids, item_info: Mapping[str, NDArray[Any]] | None = None
+    ) -> "Interactions":
+        """Wrap what ``assemble`` and its like made."""
+        return cls(parts.matrix, parts.times, users, items, item_info, parts.events)
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.matrix, self.timestamps, self._events)
+
+    @property
+    def events(self) -> Events:
+        """Every event: sorted by user, then time (oldest first), then item.
+
+        Where no pair repeats they say nothing that ``matrix`` and ``timestamps`` do not, so they are not stored but
+        made anew each time: keep them where they are needed more than once.
+        """
+        return events_of(self._parts)
+
+    def cells_of_events(self) -> NDArray[np.int64]:
+        """Where in ``matrix.data`` the cell of each of ``events`` stands: int64 (events,)."""
+        return cells_of(self._parts)
+
+    @property
+    def n_events(self) -> int:
+        """Number of events, of which each pair of user and item has at least one."""
+        return len(self if self._events is None else self._events)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -349,24 +385,31 @@ class Interactions:
         return next((self.item_info[name] for name in TITLES if name in self.item_info), self.items.ids)
 
     def __len__(self) -> int:
+        # Distinct pairs: what ``matrix.data``, and so a mask for ``where``, has entries for.
         return int(self.matrix.nnz)
 
     def split(self, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> "Split":
-        """Part each user's interactions into train, valid and test.
+        """Part the interactions into train, valid and test.
 
-        A share of a user's n interactions is n times the share, rounded to the nearest whole number, halves up.
-        Every user keeps at least one interaction in train: where the shares leave none, valid gives way first,
-        then test.
+        What is parted are events: a pair that a user has before and after a cut is in both parts. Events of a user at
+        one time are a basket, and no cut parts one. Every user keeps at least one basket in train: where the shares
+        leave none, valid gives way first, then test. ``report_`` of the result says what each part holds, and how
+        much of it is of users, items and pairs that train knows.
 
         Parameters
         ----------
         by
-            ``"time"``: each user's newest interactions are test, those before them valid. ``"random"``: drawn per
-            user. ``"leave-last"``: the newest one is test (of users with at least two), the one before it valid (of
-            users with at least three); a share of 0 then says that the part is not wanted. Interactions at the same
-            time stand in an order drawn from ``seed``: that of the items would often put the popular ones first.
+            ``"time"``: each user's newest baskets are test, those before them valid, as many as come nearest to the
+            share of the user's events (halves up). ``"leave-last"``: the newest basket is test (of users with at
+            least two), the one before it valid (of users with at least three); a share of 0 then says that the part
+            is not wanted. ``"global-time"``: two moments part everything, the same for all users: test is what came
+            last; users and items may be new in it. ``"random"``: pairs drawn per user, each with all of its events.
+            ``"users"``: whole users are held out. Of those drawn the newest fifth (by whole baskets; at random where
+            there is no order) is valid or test, and what they did before it is in ``Split.visible``, for a model
+            that has never seen them (strong generalisation; Liang et al., 2018).
         valid, test
-            Shares in [0, 1) whose sum stays below 1.
+            Shares in [0, 1) whose sum stays below 1: of each user's events, of all events (``"global-time"``), or of
+            the users.
         seed
             Of the random draws.
 
@@ -385,6 +428,10 @@ class Interactions:
         >>> watched = Interactions.from_arrays([0] * 10, range(10), timestamp=range(10))
         >>> [len(part) for part in watched.split(by="time", valid=0.1, test=0.2)]
         [7, 1, 2]
+        >>> bought = Interactions.from_arrays([0] * 4, ["tea", "milk", "tea", "salt"], timestamp=[1, 1, 2, 2])
+        >>> train, _, test = bought.split(by="leave-last")
+        >>> train.items[train.matrix.indices].tolist(), test.items[test.matrix.indices].tolist()
+        (['milk', 'tea'], ['salt', 'tea'])
         """
         from diffrec.data.split import split
 
@@ -416,8 +463,8 @@ class Interactions:
         outside = (picked < 0) | (picked >= len(self.users))
         if outside.any():
             raise ValueError(f"rows must lie in [0, {len(self.users)}), not {picked[np.argmax(outside)]}")
-        matrix, times = pick_rows(self.matrix, self.timestamps, picked)
-        return Interactions(matrix, times, Ids(self.users[picked], "user"), self.items, self.item_info)
+        users = Ids(self.users[picked], "user")
+        return Interactions.of_parts(pick_rows(self._parts, picked), users, self.items, self.item_info)
 
     def __getitem__(self, rows: Any) -> "Interactions":
         """Pick users as :meth:`take` does, also by a slice or a mask: what scikit-learn splits rows with.
@@ -439,7 +486,7 @@ class Interactions:
     __iter__ = None
 
     def where(self, mask: NDArray[np.bool_]) -> "Interactions":
-        """Keep the interactions where a mask aligned with ``matrix.data`` is true.
+        """Keep the cells where a mask aligned with ``matrix.data`` is true, with all of their events.
 
         Examples
         --------
@@ -450,7 +497,35 @@ class Interactions:
         mask = np.asarray(mask)
         if mask.dtype != np.bool_ or mask.shape != self.matrix.data.shape:
             raise ValueError(f"mask must hold {len(self)} booleans, not {mask.dtype} of shape {mask.shape}")
-        return Interactions(*keep(self.matrix, self.timestamps, mask), self.users, self.items, self.item_info)
+        return Interactions.of_parts(keep(self._parts, mask), self.users, self.items, self.item_info)
+
+    def where_events(self, mask: NDArray[np.bool_]) -> "Interactions":
+        """Keep the events where a mask aligned with ``events`` is true.
+
+        Examples
+        --------
+        >>> bought = Interactions.from_arrays([0, 0], [7, 7], timestamp=[10, 20])
+        >>> bought.where_events(bought.events.times < 20).timestamps
+        array([10.])
+        """
+        mask = np.asarray(mask)
+        if mask.dtype != np.bool_ or mask.shape != (self.n_events,):
+            raise ValueError(f"mask must hold {self.n_events} booleans, not {mask.dtype} of shape {mask.shape}")
+        return Interactions.of_parts(keep_events(self._parts, mask), self.users, self.items, self.item_info)
+
+    def with_ids(self, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
+        """Give rows and columns other ids, as many as there are; ``item_info`` stays where the items do.
+
+        Examples
+        --------
+        >>> Interactions.from_arrays([0, 1], [7, 7]).with_ids(users=Ids(["anna", "bert"])).users.ids
+        array(['anna', 'bert'], dtype='<U4')
+        """
+        info = self.item_info if items is None else None
+        users, items = self.users if users is None else users, self.items if items is None else items
+        if (len(users), len(items)) != self.shape:
+            raise ValueError(f"{len(users)} users and {len(items)} items do not fit the shape {self.shape}")
+        return Interactions.of_parts(self._parts, users, items, info)
 
     def align(
         self, users: Ids | ArrayLike | None = None, items: Ids | ArrayLike | None = None
@@ -467,7 +542,7 @@ class Interactions:
         Interactions
             On these ids; it may hold no interaction. ``item_info`` is kept if every wanted item has some.
         int
-            How many interactions were left out because their user or item is not among the ids.
+            How many pairs were left out because their user or item is not among the ids.
 
         Examples
         --------
@@ -480,13 +555,14 @@ class Interactions:
         wanted_items = self.items if items is None else catalogue(items, "item")
         rows, columns = wanted_users.find(self.users), wanted_items.find(self.items)
         shape = (len(wanted_users), len(wanted_items))
-        matrix, times = move(self.matrix, self.timestamps, rows, columns, shape)
+        moved = move(self._parts, rows, columns, shape)
         sources = self.items.find(wanted_items)
         info = {name: column[sources] for name, column in self.item_info.items()} if sources.min(initial=0) >= 0 else {}
-        return Interactions(matrix, times, wanted_users, wanted_items, info), len(self) - len(matrix.data)
+        aligned = Interactions.of_parts(moved, wanted_users, wanted_items, info)
+        return aligned, len(self) - len(aligned)
 
     def merge(self, *others: "Interactions") -> "Interactions":
-        """Join interactions of the same users and items; times stay if all have them.
+        """Join the events of the same users and items; times stay if all have them.
 
         Raises
         ------
@@ -502,8 +578,8 @@ class Interactions:
         for other in others:
             if other.users != self.users or other.items != self.items:
                 raise ValueError("only interactions of the same users and items can be merged; align them first")
-        matrix, times = add([(part.matrix, part.timestamps) for part in (self, *others)])
-        return Interactions(matrix, times, self.users, self.items, self.item_info)
+        joined = add([part._parts for part in (self, *others)])
+        return Interactions.of_parts(joined, self.users, self.items, self.item_info)
 
     def summary(self) -> str:
         """Describe sizes, density, lengths of histories and the span of time, a line each."""

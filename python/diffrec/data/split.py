@@ -1,23 +1,80 @@
 """Train, valid and test parts of a set of interactions."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import one_of, real
+from diffrec.checks import one_of, real, whole
 from diffrec.data._csr import assemble
 from diffrec.data._reshape import owners_of
+from diffrec.data.events import Baskets
 from diffrec.data.files import part_times, read_split
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 
-WAYS = ("time", "random", "leave-last")
+WAYS = ("time", "global-time", "leave-last", "random", "users")
+
+#: Share of a held-out user's history that is hidden when users are parted; a fifth, as Liang et al. (2018) have it.
+HIDDEN_SHARE = 0.2
 
 
-class Split(NamedTuple):
-    """Three parts of the same users and items.
+class PartReport(NamedTuple):
+    """What one part of a split holds, and how much of it train knows.
+
+    Attributes
+    ----------
+    events, pairs, users
+        Events, distinct pairs of user and item, and users with any of them.
+    new_users, new_items
+        Users and items without an event in train (and what is visible).
+    new_events
+        Events of such a user or item.
+    repeats
+        Pairs that stand in an earlier part, too: bought before.
+    since
+        The moment of the part's first event where it begins at one moment for all users, else None.
+    """
+
+    events: int
+    pairs: int
+    users: int
+    new_users: int
+    new_items: int
+    new_events: int
+    repeats: int
+    since: float | None
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What the parts of a split hold; ``str`` makes a line of each."""
+
+    train: PartReport
+    valid: PartReport
+    test: PartReport
+
+    def __str__(self) -> str:
+        return "\n".join(_line(name, getattr(self, name)) for name in ("train", "valid", "test"))
+
+
+class _Parts(NamedTuple):
+    train: Interactions
+    valid: Interactions
+    test: Interactions
+
+
+class Split(_Parts):
+    """Three parts of the same users and items: ``train``, ``valid`` and ``test``.
+
+    Attributes
+    ----------
+    visible : Interactions or None
+        Where whole users were held out: what they did before what is hidden in ``valid`` and ``test``, for a model
+        trained without them. None where parts are of the same users.
 
     Examples
     --------
@@ -28,9 +85,46 @@ class Split(NamedTuple):
     array([8, 9], dtype=int32)
     """
 
-    train: Interactions
-    valid: Interactions
-    test: Interactions
+    visible: Interactions | None
+    _moments: tuple[float | None, float | None]
+
+    def __new__(
+        cls,
+        train: Interactions,
+        valid: Interactions,
+        test: Interactions,
+        visible: Interactions | None = None,
+        moments: tuple[float | None, float | None] = (None, None),
+    ) -> "Split":
+        """Put parts together; ``moments`` are those at which valid and test begin for everybody, if there are such."""
+        made = super().__new__(cls, train, valid, test)
+        made.visible = visible
+        made._moments = moments
+        return made
+
+    @cached_property
+    def report_(self) -> SplitReport:
+        """Counts of each part: events, pairs, users; what is new in it; which pairs it repeats.
+
+        Examples
+        --------
+        >>> bought = Interactions.from_arrays([0, 0, 0, 1], [7, 8, 7, 9], timestamp=[1, 2, 3, 4])
+        >>> print(bought.split(by="global-time", valid=0, test=0.5).report_)
+        train  2 events of 2 pairs, 1 users
+        valid  0 events of 0 pairs, 0 users
+        test   2 events of 2 pairs, 2 users, since 3: 1 users and 1 items are new (1 events), 1 pairs seen before
+        """
+        n_items = self.train.shape[1]
+        known = self.train if self.visible is None else self.train.merge(self.visible)
+        earlier = _cells(known, n_items)
+        reports = []
+        for part, since in zip(self, (None, *self._moments), strict=True):
+            own = _cells(part, n_items)
+            reports.append(_part_report(part, known, int(np.isin(own, earlier).sum()), since))
+            earlier = np.concatenate([earlier, own])
+        # What train has cannot be new to it.
+        first = reports[0]._replace(repeats=0)
+        return SplitReport(first, *reports[1:])
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "Split":
@@ -62,50 +156,214 @@ class Split(NamedTuple):
         parts = []
         for name, (rows, columns, _) in file.parts.items():
             ones = np.ones(len(rows), dtype=np.float32)
-            parts.append(Interactions(*assemble(rows, columns, ones, times[name], file.shape), users, items))
-        return cls(*parts)
+            parts.append(Interactions.of_parts(assemble(rows, columns, ones, times[name], file.shape), users, items))
+        train, valid, test = parts
+        return cls(train, valid, test)
 
 
 def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
-    """Part each user's interactions; :meth:`Interactions.split` says how."""
+    """Part interactions in three; :meth:`Interactions.split` says how."""
     one_of(WAYS)("by", by)
     valid = real(0, 1, open_high=True)("valid", valid)
     test = real(0, 1, open_high=True)("test", test)
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
-    if by != "random" and data.timestamps is None:
+    if by not in ("random", "users") and data.timestamps is None:
         raise ValueError(f"by={by!r} needs timestamps; these interactions have none (by='random' does not)")
-    counts = np.diff(data.matrix.indptr).astype(np.int64)
+    if by == "random":
+        return _by_lot(data, valid, test, seed)
+    if by == "users":
+        return _by_users(data, valid, test, seed)
+    if by == "global-time":
+        return _by_moments(data, valid, test)
+    baskets = data.events.baskets()
     if by == "leave-last":
-        in_test = ((counts >= 2) & (test > 0)).astype(np.int64)
-        in_valid = ((counts - in_test >= 2) & (valid > 0)).astype(np.int64)
+        in_test, in_valid = _last_ones(baskets, valid > 0, test > 0)
     else:
-        in_test, in_valid = _share(counts, test), _share(counts, valid)
+        in_test = _newest(baskets, test)
+        in_valid = _newest(baskets, valid, in_test)
+    return Split(*_parted(data, baskets.spread(in_valid), baskets.spread(in_test)))
+
+
+def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 0) -> tuple[Interactions, Interactions]:
+    """Part each user's history into what came first and what came last.
+
+    Parameters
+    ----------
+    data
+        With times, the newest baskets of each user are held out, as many as come nearest to the share; none is
+        parted, and each user keeps one. Without them, or where no user has two baskets, the parts are drawn at random.
+    share
+        Of each user's events, in [0, 1).
+    seed
+        Of a random draw.
+    earlier
+        How many times what is held out is dropped, and the newest of the rest held out instead: the same question
+        asked at an earlier moment (rolling origin).
+
+    Returns
+    -------
+    kept, held : Interactions
+        Of the same users and items.
+
+    Raises
+    ------
+    ValueError
+        If the share or ``earlier`` lies outside its range.
+
+    Examples
+    --------
+    >>> from diffrec.data import Interactions
+    >>> watched = Interactions.from_arrays([0] * 5, range(5), timestamp=[1, 2, 3, 4, 4])
+    >>> kept, held = hold_out(watched, 0.2)
+    >>> held.matrix.indices
+    array([3, 4], dtype=int32)
+    >>> kept, held = hold_out(watched, 0.2, earlier=1)
+    >>> kept.matrix.indices, held.matrix.indices
+    (array([0, 1], dtype=int32), array([2], dtype=int32))
+    """
+    share = real(0, 1, open_high=True)("share", share)
+    kept, held = data, data
+    for _ in range(whole(0)("earlier", earlier) + 1):
+        kept, held, _ = kept.split("time" if has_order(kept) else "random", share, 0, seed)
+    return kept, held
+
+
+def has_order(data: Interactions) -> bool:
+    """Whether some user has two baskets, so that there is a before and an after."""
+    if data.timestamps is None:
+        return False
+    return bool((data.events.baskets().counts > 1).any())
+
+
+def _parted(
+    data: Interactions, is_valid: NDArray[np.bool_], is_test: NDArray[np.bool_]
+) -> tuple[Interactions, Interactions, Interactions]:
+    """Part events; what is neither valid nor test is train."""
+    return (
+        data.where_events(~(is_valid | is_test)),
+        data.where_events(is_valid),
+        data.where_events(is_test),
+    )
+
+
+def _newest(baskets: Baskets, share: float, held: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Mark each user's newest baskets but those ``held`` already, as many as hold most nearly a share of the events.
+
+    The oldest basket is never marked.
+    """
+    sizes, owners = baskets.sizes, baskets.owners
+    events = np.bincount(owners, sizes, minlength=len(baskets.counts))
+    ends = baskets.starts[baskets.indptr[1:]]
+    newer = ends[owners] - baskets.starts[1:]
+    free = np.ones(len(sizes), dtype=np.bool_)
+    if held is not None:
+        free = ~held
+        newer = newer - np.bincount(owners, sizes * held, minlength=len(events)).astype(np.int64)[owners]
+    free[baskets.indptr[:-1][baskets.counts > 0]] = False
+    # Taking a basket comes at least as near as leaving it if the share is not below the middle of the two counts.
+    # 1e-9: shares such as 0.7 * 5 must not miss a half by the last bit.
+    nearer: NDArray[np.bool_] = 2 * newer + sizes <= 2 * events[owners] * share + 2e-9
+    return free & nearer
+
+
+def _last_ones(baskets: Baskets, valid: bool, test: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark each user's newest basket as test and the one before as valid, where there are enough."""
+    counts = baskets.counts
+    n_test = ((counts >= 2) & test).astype(np.int64)
+    n_valid = ((counts - n_test >= 2) & valid).astype(np.int64)
+    newer = baskets.indptr[1:][baskets.owners] - 1 - np.arange(len(baskets.sizes))
+    in_test = newer < n_test[baskets.owners]
+    return in_test, (newer < (n_test + n_valid)[baskets.owners]) & ~in_test
+
+
+def _by_moments(data: Interactions, valid: float, test: float) -> Split:
+    times = data.events.times
+    assert times is not None
+    order = np.argsort(times, kind="stable")
+    # All users together are one with a long history.
+    moments = Baskets.of(np.array([0, len(times)]), times[order])
+    in_test = _newest(moments, test)
+    in_valid = _newest(moments, valid, in_test)
+    first = times[order][moments.starts[:-1]]
+    masks, since = [], []
+    for marked in (in_valid, in_test):
+        mask = np.empty(len(times), dtype=np.bool_)
+        mask[order] = moments.spread(marked)
+        masks.append(mask)
+        since.append(float(first[marked][0]) if marked.any() else None)
+    return Split(*_parted(data, *masks), moments=(since[0], since[1]))
+
+
+def _by_lot(data: Interactions, valid: float, test: float, seed: int) -> Split:
+    counts = np.diff(data.matrix.indptr).astype(np.int64)
+    in_test, in_valid = _share(counts, test), _share(counts, valid)
     in_test = np.minimum(in_test, np.maximum(counts - 1, 0))
     in_valid = np.minimum(in_valid, np.maximum(counts - 1 - in_test, 0))
-
-    age = _ages(data, None if by == "random" else data.timestamps, seed)
-    test_cut, valid_cut = (np.repeat(cut, counts) for cut in (in_test, in_test + in_valid))
-    is_test = age < test_cut
-    is_valid = (age < valid_cut) & ~is_test
+    owner = owners_of(data.matrix)
+    lot = np.random.default_rng(seed).random(len(owner))
+    place: NDArray[np.int64] = np.empty(len(owner), dtype=np.int64)
+    place[np.lexsort((lot, owner))] = np.repeat(data.matrix.indptr[1:], counts) - 1 - np.arange(len(owner))
+    is_test = place < in_test[owner]
+    is_valid = (place < (in_test + in_valid)[owner]) & ~is_test
     return Split(data.where(~(is_test | is_valid)), data.where(is_valid), data.where(is_test))
 
 
-def _share(counts: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+def _by_users(data: Interactions, valid: float, test: float, seed: int) -> Split:
+    before, hidden = hold_out(data, HIDDEN_SHARE, seed)
+    with_history = int((np.diff(data.matrix.indptr) > 0).sum())
+    # Only who has something to hide can be held out.
+    able = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(hidden.matrix.indptr)))
+    n_test, n_valid = _share(np.array([with_history, with_history]), np.array([test, valid])).tolist()
+    in_test, in_valid = able[:n_test], able[n_test : n_test + n_valid]
+    return Split(
+        _of_users(data, np.concatenate([in_test, in_valid]), inside=False),
+        _of_users(hidden, in_valid),
+        _of_users(hidden, in_test),
+        _of_users(before, np.concatenate([in_test, in_valid])),
+    )
+
+
+def _of_users(data: Interactions, rows: NDArray[np.int64], *, inside: bool = True) -> Interactions:
+    chosen = np.full(data.shape[0], not inside)
+    chosen[rows] = inside
+    return data.where(chosen[owners_of(data.matrix)])
+
+
+def _share(counts: NDArray[np.int64], share: Any) -> NDArray[np.int64]:
     # 1e-9: shares such as 0.7 * 5 must not miss a half by the last bit.
     shares: NDArray[np.int64] = np.floor(counts * share + 0.5 + 1e-9).astype(np.int64)
     return shares
 
 
-def _ages(data: Interactions, times: NDArray[np.float64] | None, seed: int) -> NDArray[np.int64]:
-    """Count, for each interaction, the user's interactions that come after it."""
-    counts = np.diff(data.matrix.indptr).astype(np.int64)
-    owner = owners_of(data.matrix)
-    lot = np.random.default_rng(seed).random(len(owner))
-    order = np.lexsort((lot, owner) if times is None else (lot, times, owner))
-    from_newest: NDArray[np.int64] = (
-        np.repeat(data.matrix.indptr[1:].astype(np.int64), counts) - 1 - np.arange(len(owner))
+def _cells(data: Interactions, n_items: int) -> NDArray[np.int64]:
+    return owners_of(data.matrix) * n_items + data.matrix.indices
+
+
+def _part_report(part: Interactions, known: Interactions, repeats: int, since: float | None) -> PartReport:
+    events = part.events
+    new_user = np.diff(known.matrix.indptr) == 0
+    new_item = np.bincount(known.matrix.indices, minlength=part.shape[1]) == 0
+    of_new_user, of_new_item = new_user[events.owners], new_item[events.items]
+    return PartReport(
+        events=len(events),
+        pairs=len(part),
+        users=int((np.diff(part.matrix.indptr) > 0).sum()),
+        new_users=len(np.unique(events.owners[of_new_user])),
+        new_items=len(np.unique(events.items[of_new_item])),
+        new_events=int((of_new_user | of_new_item).sum()),
+        repeats=repeats,
+        since=since,
     )
-    ages: NDArray[np.int64] = np.empty(len(owner), dtype=np.int64)
-    ages[order] = from_newest
-    return ages
+
+
+def _line(name: str, part: PartReport) -> str:
+    line = f"{name:5}  {part.events:,} events of {part.pairs:,} pairs, {part.users:,} users"
+    if part.since is not None:
+        line += f", since {part.since:.10g}"
+    notes = []
+    if part.new_events:
+        notes.append(f"{part.new_users:,} users and {part.new_items:,} items are new ({part.new_events:,} events)")
+    if part.repeats:
+        notes.append(f"{part.repeats:,} pairs seen before")
+    return f"{line}: {', '.join(notes)}" if notes else line

@@ -23,8 +23,8 @@ def time_weights(
 ) -> Csr:
     """Weigh each user's interactions by their age.
 
-    The age of an interaction is the number of the user's newer ones or, where ``half_life`` is a
-    ``timedelta``, the time from it to the user's newest one.
+    The age of an interaction is the number of the user's newer baskets (distinct times) or, where ``half_life``
+    is a ``timedelta``, the time from it to the user's newest one. A pair that repeats is as old as its newest event.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def time_weights(
     w_min, w_max
         The weights' range, ``0 <= w_min <= w_max``.
     half_life
-        Age at which half of the fall is done: a number of interactions, or a ``timedelta`` for clock time.
+        Age at which half of the fall is done: a number of baskets, or a ``timedelta`` for clock time.
         ``"linear"`` needs none; a ``timedelta`` of any length makes it linear in clock time.
 
     Returns
@@ -64,12 +64,20 @@ def time_weights(
     length = half_life.total_seconds() if isinstance(half_life, timedelta) else half_life
     if length is None:
         if kind != "linear":
-            raise ValueError(f"kind={kind!r} needs a half_life: a number of interactions or a timedelta")
+            raise ValueError(f"kind={kind!r} needs a half_life: a number of baskets or a timedelta")
         length = 1.0
     if real(0)("half_life", length) == 0:
         raise ValueError(f"half_life must be above 0, not {half_life!r}")
     if data.timestamps is None:
         raise ValueError("time weights need timestamps; these interactions have none")
-    indptr = data.matrix.indptr.astype(np.int64)
-    weights = _core.time_weights(indptr, data.timestamps, kind, w_min, w_max, float(length), clock=clock)
+    indptr, times = data.matrix.indptr.astype(np.int64), data.timestamps
+    if data.n_events > len(data):
+        events = data.events
+        assert events.times is not None
+        of_events = _core.time_weights(events.indptr, events.times, kind, w_min, w_max, float(length), clock=clock)
+        weights = np.empty(len(data), dtype=np.float32)
+        # Of a cell's events the newest comes last, and what is written last stays.
+        weights[data.cells_of_events()] = of_events
+    else:
+        weights = _core.time_weights(indptr, times, kind, w_min, w_max, float(length), clock=clock)
     return canonical(indptr, data.matrix.indices, weights, data.shape)

@@ -10,18 +10,18 @@ from scipy import sparse
 
 from diffrec import _core
 from diffrec.data._csr import Csr
-from diffrec.data._reshape import owners_of
 from diffrec.data.interactions import Interactions
 
-# Time constant of one view of a history: interactions, clock time, or None for one that does not fade.
+# Time constant of one view of a history: baskets, clock time, or None for one that does not fade.
 TimeScale = float | timedelta | None
 
 
 class Timeline:
-    """Users' items, oldest first.
+    """Users' events, oldest first.
 
-    A *cut* of a history is the number of its interactions that come before. Interactions at the same time keep the
-    order in which they are stored, that of their items.
+    A *cut* of a history is the number of its events that come before; it lies between two baskets (a user's events at
+    one time), which nothing here parts or gives an inner order. A user who takes one item at a time has as many baskets
+    as interactions.
 
     Parameters
     ----------
@@ -31,7 +31,9 @@ class Timeline:
     Attributes
     ----------
     lengths : int64 (users,)
-        Interactions of each user.
+        Events of each user: the cut that lets everything come before.
+    baskets : int64 (users,)
+        Baskets of each user, between which lies one cut fewer.
 
     Raises
     ------
@@ -50,33 +52,28 @@ class Timeline:
     """
 
     def __init__(self, data: Interactions) -> None:
-        times = data.timestamps
-        if times is None:
-            if len(data):
-                raise ValueError("an order in time needs timestamps; these interactions have none")
-            times = np.empty(0)
-        matrix = data.matrix
-        order = np.lexsort((times, owners_of(matrix)))
-        self._indptr = matrix.indptr.astype(np.int64)
-        self._items = matrix.indices[order].astype(np.int32, copy=False)
-        self._times = times[order]
-        self._order = order
+        events = data.events
+        if events.times is None and len(events):
+            raise ValueError("an order in time needs timestamps; these interactions have none")
+        baskets = events.baskets()
+        self._indptr = events.indptr
+        self._items = events.items.astype(np.int32, copy=False)
+        self._times = np.empty(0) if events.times is None else events.times
+        self._repeats = data.n_events > len(data)
         self.n_items = data.shape[1]
         self.lengths: NDArray[np.int64] = np.diff(self._indptr)
+        self.baskets: NDArray[np.int64] = baskets.counts
+        # The number of each event's basket among those of its user.
+        numbers = np.arange(len(baskets.sizes)) - np.repeat(baskets.indptr[:-1], baskets.counts)
+        self._baskets = np.repeat(numbers.astype(np.int32), baskets.sizes)
 
     def draw_cuts(self, rows: NDArray[np.int64], seed: int, step: int) -> NDArray[np.int64]:
         """Draw a cut for each of ``rows``, uniformly from those that leave something on both sides.
 
-        The draw at a position depends on ``seed``, ``step`` and the position alone.
+        The draw at a position depends on ``seed``, ``step`` and the position alone. A user with one basket, or none,
+        is not cut: everything comes before.
         """
-        return _core.draw_cuts(self._indptr, rows, seed, step)
-
-    def newest(self, counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Mark the newest ``counts[u]`` interactions of each user u, aligned with ``data.matrix.data``."""
-        age = np.repeat(self._indptr[1:], self.lengths) - 1 - np.arange(len(self._items))
-        marked = np.empty(len(self._items), dtype=np.bool_)
-        marked[self._order] = age < np.repeat(counts, self.lengths)
-        return marked
+        return _core.draw_cuts(self._indptr, self._baskets, rows, seed, step)
 
     def before(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], scales: Sequence[TimeScale]) -> Csr:
         """What came before the cuts, seen on several time scales side by side.
@@ -84,31 +81,57 @@ class Timeline:
         Parameters
         ----------
         rows, cuts
-            int64 (n,): users, and how many of their interactions come before.
+            int64 (n,): users, and how many of their events come before.
         scales
-            Of each view, the time constant tau of weights ``exp(-age / tau)``: interactions, a ``timedelta`` of clock
-            time, or None for even weights of 1 / sqrt(cut).
+            Of each view, the time constant tau of weights ``exp(-age / tau)``: a number of baskets, a ``timedelta`` of
+            clock time, or None for even weights of 1 / sqrt(cut).
 
         Returns
         -------
         scipy.sparse.csr_array
-            float32 (n, scales * items); what weighs less than 1e-4 is left out.
+            float32 (n, scales * items): for each item the sum over its events, of which those that weigh less than
+            1e-4 are left out.
         """
         named = [_named(scale) for scale in scales]
         indptr, indices, data = _core.prefix_rows(
-            self._indptr, self._items, self._times, self.n_items, rows, cuts, named
+            self._indptr,
+            self._items,
+            self._baskets,
+            self._times,
+            self.n_items,
+            rows,
+            cuts,
+            named,
+            repeats=self._repeats,
         )
         return sparse.csr_array((data, indices, indptr), shape=(len(rows), len(named) * self.n_items))
 
-    def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int) -> Csr:
-        """At most ``horizon`` items that came after the cuts, as ones: float32 (n, items)."""
-        indptr, indices = _core.next_items(self._indptr, self._items, self.n_items, rows, cuts, horizon)
+    def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, *, repeats: bool = True) -> Csr:
+        """The items that came after the cuts, as ones: float32 (n, items).
+
+        They are those of whole baskets, the next one first, until there are at least ``horizon``. An item counts once;
+        without ``repeats`` only one that did not come before the cut counts.
+        """
+        indptr, indices = _core.next_items(
+            self._indptr,
+            self._items,
+            self._baskets,
+            self.n_items,
+            rows,
+            cuts,
+            horizon,
+            repeats=self._repeats,
+            fresh=not repeats,
+        )
         ones = np.ones(len(indices), dtype=np.float32)
         return sparse.csr_array((ones, indices, indptr), shape=(len(rows), self.n_items))
 
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """The last items before the cuts, newest last, -1 before the first: int64 (n, length)."""
-        return _core.last_items(self._indptr, self._items, self.n_items, rows, cuts, length)
+        """The last items before the cuts, newest last, -1 before the first: int64 (n, length).
+
+        Within a basket they stand by their numbers, so that there is one such list for a history.
+        """
+        return _core.last_items(self._indptr, self._items, self._baskets, self.n_items, rows, cuts, length)
 
 
 def _named(scale: TimeScale) -> tuple[Literal["interactions", "seconds", "even"], float]:

@@ -111,7 +111,7 @@ def synthetic(
     people = Ids(_people(users, rng), "user")
     info = {"title": catalogue.ids, "genre": title_genres[alphabetical]}
     ones = np.ones(len(owner), dtype=np.float32)
-    return Interactions(*assemble(owner, column[place], ones, times, (users, items)), people, catalogue, info)
+    return Interactions.of_parts(assemble(owner, column[place], ones, times, (users, items)), people, catalogue, info)
 
 
 def _build(items: int, n_genres: int, rng: np.random.Generator) -> _World:

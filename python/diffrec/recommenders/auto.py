@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from diffrec.data import Interactions, Timeline
+from diffrec.data import Interactions, has_order, hold_out
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
@@ -141,7 +141,7 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     """
     deadline = time.perf_counter() + budget
     train = as_interactions(data, "data")
-    ordered = _ordered(train)
+    ordered = has_order(train)
     if valid is None:
         learn, held = newest_held_out(train, _HOLDOUT, named["seed"])
     else:
@@ -236,24 +236,9 @@ def _time_left(deadline: float) -> float:
     return deadline - time.perf_counter()
 
 
-def _ordered(data: Interactions) -> bool:
-    """Whether there is an order to learn from: times that differ, and a history that can be cut."""
-    if data.timestamps is None or np.ptp(data.timestamps) == 0:
-        return False
-    return bool(np.diff(data.matrix.indptr).max(initial=0) >= 2)
-
-
 def newest_held_out(data: Interactions, share: float, seed: int) -> tuple[Interactions, Interactions]:
-    """Part each history into its older and its newest interactions, in the order in which forecasts see them.
-
-    Without an order the parts are drawn at random. Every user keeps at least one interaction.
-    """
-    if not _ordered(data):
-        return data.split("random", share, 0, seed)[:2]
-    timeline = Timeline(data)
-    held = np.floor(timeline.lengths * share + 0.5).astype(np.int64)
-    is_held = timeline.newest(np.minimum(held, np.maximum(timeline.lengths - 1, 0)))
-    return data.where(~is_held), data.where(is_held)
+    """Part each history into its older and its newest baskets; without an order at random."""
+    return hold_out(data, share, seed)
 
 
 def _some_users(valid: Interactions, seed: int) -> Interactions:

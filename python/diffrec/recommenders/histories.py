@@ -158,7 +158,7 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
         return known
     if histories.shape[1] != len(items):
         raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
-    return Interactions(histories.matrix, histories.timestamps, histories.users, items)
+    return histories.with_ids(items=items)
 
 
 def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool) -> None:
@@ -208,5 +208,5 @@ def align(data: Any, train: Interactions, name: str) -> tuple[Interactions, int]
     if not by_id:
         if other.shape != train.shape:
             raise ValueError(f"{name} must have the shape of the training data, {train.shape}, got {other.shape}")
-        return Interactions(other.matrix, other.timestamps, train.users, train.items), 0
+        return other.with_ids(train.users, train.items), 0
     return other.align(train.users, train.items)

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from scipy import sparse
 from torch import Tensor
 
 from diffrec import _core
 from diffrec.checks import known
-from diffrec.data import Ids, Interactions
+from diffrec.data import Interactions
 from diffrec.data._replace import replacing
+from diffrec.data.arrays import from_arrays_dict, holds_events, to_arrays
 from diffrec.training import TrainingReport
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
 
-# Raised whenever an older reader could misunderstand a file.
-FORMAT_VERSION = 1
+# Raised whenever an older reader could misunderstand a file. Format 2 has events where pairs repeat; a file without
+# them is of format 1, which every version reads.
+FORMAT_VERSION = 2
 _HEADER = "diffrec"
 # The class of each variant, which reads its files: filled by the registry, since every class writes by this module.
 KINDS: dict[str, "type[Recommender]"] = {}
@@ -44,9 +44,9 @@ class Stored:
 def write(path: Path, stored: Stored) -> None:
     """Write beside ``path``, flush, and rename: the file is complete or what it was before."""
     tensors = {f"state.{name}": tensor.detach().cpu().contiguous() for name, tensor in stored.state.items()}
-    tensors |= {f"train.{name}": _tensor(array) for name, array in _train_arrays(stored.train).items()}
+    tensors |= {f"train.{name}": _tensor(array) for name, array in to_arrays(stored.train).items()}
     header = {
-        "format": FORMAT_VERSION,
+        "format": FORMAT_VERSION if holds_events(stored.train) else 1,
         "version": _core.__version__,
         "variant": stored.variant,
         "settings": {name: plain_setting(value) for name, value in stored.settings.items()},
@@ -89,7 +89,7 @@ def read(path: Path) -> Stored:
         return Stored(
             header["variant"],
             {name: _setting_from(value) for name, value in header["settings"].items()},
-            _train_from(arrays, tuple(header["shape"]), header["item_info"]),
+            from_arrays_dict(arrays, tuple(header["shape"]), header["item_info"]),
             TrainingReport.from_dict(header["training"]),
             {k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")},
         )
@@ -132,51 +132,6 @@ def load(path: str | Path, *, device: str = "auto") -> "Recommender":
     """
     stored = read(Path(path))
     return KINDS[known("variant", stored.variant, KINDS)]._from_stored(stored, device=device)
-
-
-def _train_arrays(train: Interactions) -> dict[str, NDArray[Any]]:
-    matrix = train.matrix
-    arrays: dict[str, NDArray[Any]] = {
-        "indptr": matrix.indptr.astype(np.int64),
-        "indices": matrix.indices.astype(np.int32),
-        "data": matrix.data,
-    }
-    if train.timestamps is not None:
-        arrays["timestamps"] = train.timestamps
-    columns: dict[str, NDArray[Any]] = {"users": train.users.ids, "items": train.items.ids}
-    columns |= {f"item_info.{name}": np.asarray(values) for name, values in train.item_info.items()}
-    for name, values in columns.items():
-        arrays |= _column_arrays(name, values)
-    return arrays
-
-
-def _train_from(arrays: dict[str, NDArray[Any]], shape: tuple[int, int], info: list[str]) -> Interactions:
-    _core.check_csr(arrays["indptr"], arrays["indices"], arrays["data"], shape)
-    matrix = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
-    matrix.has_canonical_format = True
-    return Interactions(
-        matrix,
-        arrays.get("timestamps"),
-        Ids(_column_from("users", arrays), "user"),
-        Ids(_column_from("items", arrays), "item"),
-        {name: _column_from(f"item_info.{name}", arrays) for name in info},
-    )
-
-
-def _column_arrays(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Numbers as they are; strings as their UTF-8 bytes, one after the other, and where each ends."""
-    if values.dtype.kind in "iufb":
-        return {name: np.ascontiguousarray(values)}
-    encoded = [str(value).encode() for value in values]
-    ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
-    return {f"{name}.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8).copy(), f"{name}.ends": ends}
-
-
-def _column_from(name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    if name in arrays:
-        return arrays[name]
-    text, ends = arrays[f"{name}.utf8"].tobytes(), arrays[f"{name}.ends"].tolist()
-    return np.array([text[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)], dtype=np.str_)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

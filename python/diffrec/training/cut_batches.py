@@ -87,7 +87,7 @@ class CutBatches:
         self._device = device
         self._seed = seed
         self._shuffle = np.random.default_rng(seed)
-        self._rows = np.repeat(np.arange(len(timeline.lengths)), (timeline.lengths - 1).clip(0, cuts))
+        self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
         self._number = 0
 
     def __len__(self) -> int:

@@ -126,16 +126,16 @@ class Forecasting:
         scales = self._settings.time_scales
         views = "; ".join(map(_meaning, scales))
         return Reading(
-            f"{len(scales)} for each item, its age being the number of newer ones: {views}", views=len(scales)
+            f"{len(scales)} for each item, its age being the number of newer baskets: {views}", views=len(scales)
         )
 
     def inputs(self, histories: Interactions) -> Timeline:
         """Put histories in the order of time."""
         timeline = self._timeline(histories)
-        if timeline.lengths.max(initial=0) < 2:
+        if timeline.baskets.max(initial=0) < 2:
             raise ValueError(
-                "objective='forecast' needs a history with at least 2 interactions, one to see and one to forecast; "
-                "the longest of these has 1"
+                "objective='forecast' needs a history with at least 2 interactions at different times, one to see "
+                "and one to forecast; there is none"
             )
         return timeline
 
@@ -161,7 +161,7 @@ class Forecasting:
         """Map views of cut histories to the items that followed."""
         s = self._settings
         rng = np.random.default_rng(s.seed)
-        rows = np.repeat(np.arange(len(inputs.lengths)), (inputs.lengths - 1).clip(0, s.anchor_cuts))
+        rows = np.repeat(np.arange(len(inputs.baskets)), (inputs.baskets - 1).clip(0, s.anchor_cuts))
         if len(rows) > _MOST_ROWS:
             rows = rng.choice(rows, _MOST_ROWS, replace=False)
         pairs = []
