@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec.callbacks import PruneTrial
 from diffrec.checks import duration, known, whole
+from diffrec.data import hold_out
 from diffrec.evaluation import parse_metric
 from diffrec.recommenders import Recommender, make
-from diffrec.recommenders.auto import newest_held_out
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import VARIANTS
 
@@ -130,7 +130,7 @@ def tune(
     make(variant, **fixed)  # refuses impossible settings before anything is tried
     train = as_interactions(data, "data")
     if valid is None:
-        learn, held = newest_held_out(train, _HOLDOUT, seed)
+        learn, held = hold_out(train, _HOLDOUT, seed)
     else:
         learn, held = train, align(valid, train, "valid")[0]
     if len(held) == 0:

@@ -86,7 +86,8 @@ def test_time_is_that_of_the_first_steps_without_the_very_first(monkeypatch: pyt
 
 @pytest.mark.parametrize("form", [{}, {"objective": "forecast"}, {"groups": 2, "latent_dims": (4,)}, {"anchor": True}])
 def test_every_form_is_timed_and_nothing_is_changed(form: dict[str, Any]) -> None:
-    data = Interactions.from_csr(DATA.matrix, DATA.matrix)
+    moments = np.arange(DATA.matrix.nnz, dtype=np.float64)
+    data = Interactions.from_csr(DATA.matrix, moments)
     model = DiffRec(dims=(8,), **SMALL, **form)
     state = torch.get_rng_state()
     foreseen = model.plan(data)

@@ -1,6 +1,7 @@
 """``fit``: the function most people need."""
 
 import datetime
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def fit(
     seed: int = 0,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
-    budget: str | float | datetime.timedelta = _BUDGET,
+    budget: str | float | datetime.timedelta | None = _BUDGET,
     repeats: str = "exclude",
     **settings: Any,
 ) -> Recommender:
@@ -35,10 +36,10 @@ def fit(
     data : Interactions, scipy.sparse matrix or array, ndarray or data frame
         Users x items.
     variant : str
-        ``"auto"`` chooses among the forms of DiffRec, and hands out a rival only where that ranks better: a short
-        search on validation, then a fit on all of ``data``. What it chose and why stands in
-        ``model.training_.facts["chosen"]``. Where a preset or settings are named there is nothing to search for, and
-        it means ``"diffrec"``.
+        ``"auto"`` judges closed-form maps, quick rivals and the forms of DiffRec on the newest baskets of the
+        histories, and hands out what ranks best there, fitted on all of ``data``. What it chose and why stands in
+        ``model.training_.facts["chosen"]``, how every candidate did in ``["candidates"]``. Where a preset or settings
+        are named there is nothing to search for, and it means ``"diffrec"``.
 
         A form of DiffRec (``"diffrec"``, ``"t-diffrec"``, ``"l-diffrec"``, ``"lt-diffrec"``), the closed-form part of
         one (``"anchor"``), or a rival (``"popularity"``, ``"itemknn"``, ``"rp3beta"``, ``"ease"``, ``"ials"``,
@@ -57,9 +58,9 @@ def fit(
         Show a progress bar on a terminal.
     callbacks : sequence of callable
         Called with every epoch's record.
-    budget : str, number or timedelta
-        Time that ``"auto"`` may take, as ``"90s"``, ``"5min"``, ``"1h"`` or in seconds. It is a limit to what is begun,
-        not an alarm clock. Where there is nothing to search for it is refused.
+    budget : str, number or timedelta, optional
+        Time that ``"auto"`` may take, the last fit included, as ``"90s"``, ``"5min"``, ``"1h"`` or in seconds. None
+        tries a list of candidates that does not depend on the machine. Where there is nothing to search for it is refused.
     repeats : {"exclude", "include"}
         What the model is chosen, stopped and trained for: items that a user discovers, or what is taken next, whether
         the user had it before or not. Recommend with ``exclude_seen=False`` in the second case.
@@ -87,7 +88,7 @@ def fit(
            [0]])
     """
     named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks, "repeats": repeats}
-    seconds = duration("budget", budget)
+    seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
         return choose_and_fit(data, valid, seconds, named)

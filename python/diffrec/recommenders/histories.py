@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch.utils.dlpack import from_dlpack
 
-from diffrec.data import Csr, Ids, Interactions, binary
+from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
 from diffrec.data.frames import is_frame
+
+
+@dataclass(frozen=True)
+class Ageing:
+    """Weights by age; see ``diffrec.data.time_weights``."""
+
+    kind: Decay
+    w_min: float
+    w_max: float
+    half_life: float | timedelta
+
+    def __str__(self) -> str:
+        named = ", ".join(f"{name}={getattr(self, name)!r}" for name in ("w_min", "w_max", "half_life"))
+        return f"the weights by age of diffrec.data.time_weights(history, {self.kind!r}, {named})"
 
 
 @dataclass(frozen=True)
@@ -26,20 +41,39 @@ class Reading:
         Whether the interactions' values are part of them.
     views : int, optional
         Weights for each item; None for one, without an axis of its own.
+    ageing : Ageing, optional
+        Weights by age that are part of them.
     """
 
     meaning: str = "1 for every item"
     values: bool = False
     views: int | None = None
+    ageing: Ageing | None = None
 
     @classmethod
-    def of(cls, *, values: bool) -> "Reading":
-        """Read one weight for each item: the value of the interaction, or 1."""
-        return VALUES if values else cls()
+    def of(cls, *, values: bool, ageing: Ageing | None = None) -> "Reading":
+        """Read one weight for each item: the value of the interaction, or 1, times its weight by age."""
+        own = VALUES if values else cls()
+        if ageing is None:
+            return own
+        return cls(f"{own.meaning}; times {ageing}" if values else str(ageing), values, ageing=ageing)
 
     def weights(self, block: Interactions) -> Csr:
-        """The weights of n histories, (n, items), where there is one for each item."""
-        return block.matrix if self.values else binary(block.matrix)
+        """The weights of n histories, (n, items), where there is one for each item.
+
+        Raises
+        ------
+        ValueError
+            When age counts and the interactions have no timestamps.
+        """
+        own = block.matrix if self.values else binary(block.matrix)
+        ageing = self.ageing
+        if ageing is None or len(block) == 0:
+            return own
+        if block.timestamps is None:
+            raise ValueError(f"weights by age ({ageing.kind}) need timestamps, and these interactions have none")
+        aged = time_weights(block, ageing.kind, w_min=ageing.w_min, w_max=ageing.w_max, half_life=ageing.half_life)
+        return sparse.csr_array((own.data * aged.data, own.indices, own.indptr), shape=own.shape)
 
 
 # Frames between a warning and the caller of a public method, about: it is shown with a line of the caller's.

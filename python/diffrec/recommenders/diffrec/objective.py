@@ -5,14 +5,13 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, Timeline, TimeScale, row_keys, time_weights
+from diffrec.data import Csr, Interactions, Timeline, TimeScale, row_keys
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.recommenders.histories import Reading
+from diffrec.recommenders.histories import Ageing, Reading
 from diffrec.training import CutBatches, NoisedBatches
 
 # Cut histories the forecast's equations are made of, at most: more hardly change them.
@@ -76,23 +75,12 @@ class Reconstruction:
     def reading(self) -> Reading:
         """One weight for each item."""
         s = self._settings
-        value = Reading.of(values=not s.binarize)
-        if s.time_weights is None:
-            return value
-        named = ", ".join(f"{name}={getattr(s, name)!r}" for name in ("w_min", "w_max", "half_life"))
-        weights = f"the weights by age of diffrec.data.time_weights(history, {s.time_weights!r}, {named})"
-        return Reading(f"{value.meaning}; times {weights}" if value.values else weights, value.values)
+        ageing = None if s.time_weights is None else Ageing(s.time_weights, s.w_min, s.w_max, s.half_life)
+        return Reading.of(values=not s.binarize, ageing=ageing)
 
     def inputs(self, histories: Interactions) -> Csr:
         """Return the vectors x_0, (users, items)."""
-        s = self._settings
-        weights = Reading.of(values=not s.binarize).weights(histories)
-        if s.time_weights is None or len(histories) == 0:
-            return weights
-        if histories.timestamps is None:
-            raise ValueError(f"time_weights={s.time_weights!r} needs timestamps, and these interactions have none")
-        aged = time_weights(histories, s.time_weights, w_min=s.w_min, w_max=s.w_max, half_life=s.half_life)
-        return sparse.csr_array((weights.data * aged.data, weights.indices, weights.indptr), shape=weights.shape)
+        return self.reading.weights(histories)
 
     def batches(self, inputs: Csr, device: torch.device) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""

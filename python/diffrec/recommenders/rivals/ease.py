@@ -1,6 +1,7 @@
 """EASE: the linear map from histories to themselves that may not use an item for itself."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import lapack
 
-from diffrec.checks import flag, real
+from diffrec.checks import age, flag, optional, real
 from diffrec.data import Csr
-from diffrec.recommenders.histories import Reading
+from diffrec.recommenders.histories import Ageing, Reading
 from diffrec.recommenders.rivals.item_to_item import ItemToItem
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import require_memory
@@ -25,6 +26,13 @@ class EASESettings(Settings):
 
     l2: float = setting(500.0, real(0, open_low=True), "weight of the squared entries of B", symbol="lambda")
     binarize: bool = setting(True, flag, "count every interaction as 1, whatever its value")
+    half_life: float | timedelta | None = setting(
+        None,
+        optional(age),
+        "age at which an interaction's weight is half way down from 1 to w_min: interactions, or a timedelta; None "
+        "for even weights",
+    )
+    w_min: float = setting(0.05, real(0, 1), "half_life: weight of the oldest interactions")
 
 
 class EASE(ItemToItem):
@@ -32,6 +40,9 @@ class EASE(ItemToItem):
 
     Scores are X B, where B minimises ``|X - X B|^2 + lambda |B|^2`` with a diagonal of 0. In closed form, with
     ``P = (X'X + lambda I)^-1``, ``B_ij = -P_ij / P_jj`` (eq. 8).
+
+    With ``half_life`` recent interactions weigh more, in X as it learns and as it ranks:
+    ``w_min + (1 - w_min) 2^(-age / half_life)``. What comes next often follows from what came last.
 
     The inverse is computed in double precision by Cholesky factorisation and in place: fitting takes 8 bytes per pair
     of items, half of which the model keeps, and work in proportion to the third power of the number of items.
@@ -58,7 +69,9 @@ class EASE(ItemToItem):
     settings: EASESettings
 
     def _reading(self) -> Reading:
-        return Reading.of(values=not self.settings.binarize)
+        s = self.settings
+        ageing = None if s.half_life is None else Ageing("exponential", s.w_min, 1.0, s.half_life)
+        return Reading.of(values=not s.binarize, ageing=ageing)
 
     def _similarity(self, matrix: Csr) -> NDArray[np.float32]:
         items = matrix.shape[1]

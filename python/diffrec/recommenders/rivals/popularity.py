@@ -1,5 +1,7 @@
 """The most popular items: what every recommender has to beat."""
 
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
@@ -7,15 +9,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffrec.data import Interactions
+from diffrec.checks import age, optional
+from diffrec.data import Interactions, time_weights
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import TrainingReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopularitySettings(Settings):
+    """Settings of popularity."""
+
+    half_life: float | timedelta | None = setting(
+        None,
+        optional(age),
+        "age after which an interaction counts half: a timedelta before the newest interaction of all, or a number of "
+        "the user's newer interactions; None counts every one as 1",
+    )
 
 
 class Popularity(Recommender):
     """Ranks items by how many users have them, the same for everyone but for what each has seen.
+
+    With ``half_life`` it ranks by what is popular now: an interaction counts ``2^(-age / half_life)``.
+
+    Parameters
+    ----------
+    **settings
+        See ``PopularitySettings``.
 
     Examples
     --------
@@ -26,12 +49,26 @@ class Popularity(Recommender):
 
     variant: ClassVar[str] = "popularity"
     deterministic: ClassVar[bool] = True
+    settings_type = PopularitySettings
+    settings: PopularitySettings
     _counts: Tensor
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
-        counts = np.bincount(train.matrix.indices, minlength=train.shape[1])
+        counts = np.bincount(train.matrix.indices, self._weights(train), minlength=train.shape[1])
         self._counts = torch.from_numpy(counts.astype(np.float32))
         self.training_ = TrainingReport()
+
+    def _weights(self, train: Interactions) -> NDArray[np.floating] | None:
+        """Weigh every interaction by its age, (nnz,)."""
+        half_life, times = self.settings.half_life, train.timestamps
+        if half_life is None or len(train) == 0:
+            return None
+        if times is None:
+            raise ValueError(f"half_life={half_life!r} needs timestamps, and these interactions have none")
+        if isinstance(half_life, timedelta):
+            weights: NDArray[np.float64] = np.exp2((times - times.max()) / half_life.total_seconds())
+            return weights
+        return time_weights(train, "exponential", w_min=0.0, half_life=half_life).data
 
     def _scores(self, block: Interactions) -> Scores:
         return LinearScores(torch.ones(block.shape[0], 1), self._counts[:, None])
