@@ -346,7 +346,7 @@ mod tests {
         let after = timeline()?.after(4, &rows, &cuts, 2, false)?;
         // The second basket is taken whole, although one item of it would have been enough.
         assert_eq!((after.indptr, after.indices), (vec![0, 1, 4, 4, 4], vec![3, 2, 0, 1]));
-        assert_eq!(timeline()?.after(4, &[0], &[0], 0, false)?.indices, []);
+        assert!(timeline()?.after(4, &[0], &[0], 0, false)?.indices.is_empty());
         assert_eq!(timeline()?.last(4, &rows, &cuts, 2), Ok(vec![0, 1, -1, -1, -1, -1, -1, 2]));
         Ok(())
     }

@@ -25,7 +25,7 @@ def test_it_uses_the_order_where_that_ranks_better(caplog: pytest.LogCaptureFixt
         model = diffrec.fit(data, progress=False, budget="20s")
     assert model.train_ is data
     chosen = str(model.training_.facts["chosen"])
-    assert "recall@20" in chosen
+    assert "ndcg@20" in chosen
     assert "the order is used" in chosen
     assert chosen in caplog.text
 
@@ -40,7 +40,7 @@ def test_it_does_without_an_order() -> None:
 def test_nothing_is_handed_out_that_validated_worse_than_another() -> None:
     model = diffrec.fit(walks(), progress=False, budget="20s")
     best, *others = str(model.training_.facts["candidates"]).splitlines()
-    values = [float(re.search(r"recall@20 (\S+),", line)[1]) for line in (best, *others)]  # type: ignore[index]
+    values = [float(re.search(r"ndcg@20 (\S+),", line)[1]) for line in (best, *others)]  # type: ignore[index]
     assert values == sorted(values, reverse=True)
     assert best.split(":")[0] in str(model.training_.facts["chosen"])
 

@@ -24,7 +24,7 @@ from diffrec.recommenders.registry import make
 _LOG = logging.getLogger("diffrec")
 
 # The metric that candidates are judged by.
-METRIC = "recall@20"
+METRIC = "ndcg@20"
 # Share of each history that is held out while searching, and how many of its users are judged.
 _HOLDOUT, _JUDGED = 0.1, 5_000
 # A search on fewer held-out interactions would choose by luck.
