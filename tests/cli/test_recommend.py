@@ -185,3 +185,14 @@ def test_people_and_items_the_model_does_not_know(folder: Path, data: diffrec.In
     result = run("recommend", "model.diffrec", "--users", known, "--deny", f"gone,{data.items[1]}")
     assert result.exit_code == 0
     assert "--deny: 1 items that the model does not know, such as 'gone'" in result.stderr
+
+
+def test_the_moment_of_serving_is_named_by_text(folder: Path) -> None:
+    days = [f"2026-01-0{day}" for day in (1, 2, 3, 4)]
+    diffrec.Interactions.from_arrays([0, 0, 1, 1], [10, 20, 10, 30], timestamp=days).write("times.csv")
+    succeed("fit", "times.csv", "--out", "m.diffrec", "--variant", "ease", "--set", "half_life=2d")
+    rows = succeed("recommend", "m.diffrec", "--k", 1, "--now", "2026-01-09", "--json").splitlines()
+    expected = diffrec.load("m.diffrec").recommend(k=1, now="2026-01-09")
+    assert_array_equal(np.float32([json.loads(row)["score"] for row in rows]), expected.scores[:, 0])
+    assert "is before the newest event" in fail(1, "recommend", "m.diffrec", "--now", "2026-01-01")
+    assert "by the clock" in fail(1, "recommend", "model.diffrec", "--now", "2026-01-01")

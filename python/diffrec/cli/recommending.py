@@ -67,6 +67,15 @@ def recommend(
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend also what a user has taken already.")
     ] = False,
+    now: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="The moment of serving, such as 2026-01-31T12:30 or seconds: what models that count ages by the clock "
+            "count them from, instead of from each user's newest interaction.",
+            show_default=False,
+        ),
+    ] = None,
     steer: options.Steer = None,
     novelty: options.Novelty = 0.0,
     diversity: options.Diversity = 0.0,
@@ -111,6 +120,7 @@ def recommend(
     choice = {
         "unknown": unknown,
         "exclude_seen": not include_seen,
+        "now": now,
         "allow": known_items(allow, known.items, "--allow", quiet=quiet),
         "deny": known_items(deny, known.items, "--deny", quiet=quiet),
         "steer": steering(steer, known.items),

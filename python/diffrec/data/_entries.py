@@ -32,6 +32,24 @@ def times_of(timestamp: ArrayLike) -> NDArray[np.float64]:
     return made
 
 
+def moment_of(name: str, moment: float | date | str) -> float:
+    """Return one time as ``times_of`` reads many, or raise naming the argument.
+
+    Examples
+    --------
+    >>> moment_of("now", "1970-01-02")
+    86400.0
+    """
+    if isinstance(moment, bool) or not isinstance(moment, date | str | int | float | np.generic):
+        raise TypeError(f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {moment!r}")
+    try:
+        return float(times_of(np.array([moment]))[0])
+    except ValueError:
+        raise ValueError(
+            f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {moment!r}"
+        ) from None
+
+
 def values_of(value: ArrayLike) -> NDArray[np.float32]:
     """Return values as float32; none may be negative or not finite."""
     given = np.asarray(value)

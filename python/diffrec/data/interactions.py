@@ -1,6 +1,8 @@
 """Who did what and when: the sparse user x item matrix with its ids."""
 
+import copy
 from collections.abc import Mapping
+from datetime import date
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from diffrec.data._csr import Csr, Parts, align_times, assemble, stored_entries
 from diffrec.data._encode import Coded, encode
-from diffrec.data._entries import require_finite, require_values, times_of, values_of
+from diffrec.data._entries import moment_of, require_finite, require_values, times_of, values_of
 from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, pick_rows
 from diffrec.data._summary import one_line, summary
 from diffrec.data.events import Events
@@ -45,6 +47,8 @@ class Interactions:
         What the rows and the columns stand for.
     item_info : Mapping[str, NDArray]
         Columns of facts about the items (titles, genres), each aligned with ``items``.
+    now : float or None
+        The moment that ages are counted from by the clock; None for each user's newest event. See :meth:`as_of`.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Interactions:
         self.items = items
         self.item_info: Mapping[str, NDArray[Any]] = {} if item_info is None else item_info
         self._events = events
+        self.now: float | None = None
 
     @classmethod
     def from_arrays(
@@ -464,7 +469,41 @@ class Interactions:
         if outside.any():
             raise ValueError(f"rows must lie in [0, {len(self.users)}), not {picked[np.argmax(outside)]}")
         users = Ids(self.users[picked], "user")
-        return Interactions.of_parts(pick_rows(self._parts, picked), users, self.items, self.item_info)
+        taken = Interactions.of_parts(pick_rows(self._parts, picked), users, self.items, self.item_info)
+        taken.now = self.now
+        return taken
+
+    def as_of(self, now: float | date | str | None) -> "Interactions":
+        """Look at the same interactions from a moment: ages by the clock are counted from it.
+
+        Parameters
+        ----------
+        now
+            Seconds since the epoch, a datetime, or ISO 8601 text (UTC unless they say otherwise); None counts ages
+            from each user's newest event.
+
+        Returns
+        -------
+        Interactions
+            The same, with ``now``; :meth:`take` keeps it, whatever else makes new interactions does not.
+
+        Raises
+        ------
+        ValueError
+            If it is no moment. One before an event is refused by what counts ages from it.
+
+        Examples
+        --------
+        >>> from datetime import timedelta
+        >>> from diffrec.data import time_weights
+        >>> heard = Interactions.from_arrays([0, 0], [0, 1], timestamp=["2026-01-01", "2026-01-03"])
+        >>> day = {"kind": "exponential", "w_min": 0, "half_life": timedelta(days=1)}
+        >>> time_weights(heard, **day).data, time_weights(heard.as_of("2026-01-04"), **day).data
+        (array([0.25, 1.  ], dtype=float32), array([0.125, 0.5  ], dtype=float32))
+        """
+        seen = copy.copy(self)
+        seen.now = None if now is None else moment_of("now", now)
+        return seen
 
     def __getitem__(self, rows: Any) -> "Interactions":
         """Pick users as :meth:`take` does, also by a slice or a mask: what scikit-learn splits rows with.

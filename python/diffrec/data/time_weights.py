@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffrec import _core
 from diffrec.checks import one_of, real
@@ -24,7 +25,8 @@ def time_weights(
     """Weigh each user's interactions by their age.
 
     The age of an interaction is the number of the user's newer baskets (distinct times) or, where ``half_life``
-    is a ``timedelta``, the time from it to the user's newest one. A pair that repeats is as old as its newest event.
+    is a ``timedelta``, the time from it to the user's newest one, or to ``data.now`` where that is set. A pair that
+    repeats is as old as its newest event.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ def time_weights(
     Raises
     ------
     ValueError
-        If there are no timestamps, ``kind`` is unknown or a number lies outside its range.
+        If there are no timestamps, ``kind`` is unknown, a number lies outside its range, or ``data.now`` is before an
+        event.
 
     Examples
     --------
@@ -70,14 +73,36 @@ def time_weights(
         raise ValueError(f"half_life must be above 0, not {half_life!r}")
     if data.timestamps is None:
         raise ValueError("time weights need timestamps; these interactions have none")
-    indptr, times = data.matrix.indptr.astype(np.int64), data.timestamps
-    if data.n_events > len(data):
-        events = data.events
-        assert events.times is not None
-        of_events = _core.time_weights(events.indptr, events.times, kind, w_min, w_max, float(length), clock=clock)
-        weights = np.empty(len(data), dtype=np.float32)
+    events = data.events if data.n_events > len(data) else None
+    indptr = data.matrix.indptr.astype(np.int64) if events is None else events.indptr
+    times = data.timestamps if events is None or events.times is None else events.times
+
+    def weigh(indptr: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[np.float32]:
+        return _core.time_weights(indptr, times, kind, w_min, w_max, float(length), clock=clock)
+
+    if clock and data.now is not None:
+        require_past(data)
+        # Now is one more event of every user, the newest, whose own weight is not wanted.
+        last = np.insert(times, indptr[1:], data.now)
+        longer = indptr + np.arange(len(indptr))
+        weights = np.delete(weigh(longer, last), longer[1:] - 1)
+    else:
+        weights = weigh(indptr, times)
+    if events is not None:
+        of_events, weights = weights, np.empty(len(data), dtype=np.float32)
         # Of a cell's events the newest comes last, and what is written last stays.
         weights[data.cells_of_events()] = of_events
-    else:
-        weights = _core.time_weights(indptr, times, kind, w_min, w_max, float(length), clock=clock)
-    return canonical(indptr, data.matrix.indices, weights, data.shape)
+    return canonical(data.matrix.indptr.astype(np.int64), data.matrix.indices, weights, data.shape)
+
+
+def require_past(data: Interactions) -> None:
+    """Refuse interactions that are looked at from a moment before one of them, naming its user."""
+    if data.now is None or data.timestamps is None or not len(data):
+        return
+    newest = int(np.argmax(data.timestamps))
+    if data.timestamps[newest] > data.now:
+        user = np.searchsorted(data.matrix.indptr, newest, side="right") - 1
+        raise ValueError(
+            f"now={data.now:.10g} is before the newest event of user {data.users[user]!r}, at "
+            f"{data.timestamps[newest]:.10g}: ages are counted from now, and cannot be below 0"
+        )

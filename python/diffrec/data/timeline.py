@@ -11,7 +11,10 @@ from scipy import sparse
 from diffrec import _core
 from diffrec.data._csr import Csr
 from diffrec.data.interactions import Interactions
+from diffrec.data.time_weights import require_past
 
+# A weight below it is left out of a view, as the kernel does.
+_LEAST = 1e-4
 # Time constant of one view of a history: baskets, clock time, or None for one that does not fade.
 TimeScale = float | timedelta | None
 
@@ -60,6 +63,8 @@ class Timeline:
         self._items = events.items.astype(np.int32, copy=False)
         self._times = np.empty(0) if events.times is None else events.times
         self._repeats = data.n_events > len(data)
+        self._now = data.now
+        require_past(data)
         self.n_items = data.shape[1]
         self.lengths: NDArray[np.int64] = np.diff(self._indptr)
         self.baskets: NDArray[np.int64] = baskets.counts
@@ -90,10 +95,11 @@ class Timeline:
         -------
         scipy.sparse.csr_array
             float32 (n, scales * items): for each item the sum over its events, of which those that weigh less than
-            1e-4 are left out.
+            1e-4 are left out. Ages are counted from the newest event before the cut; by the clock from ``data.now``
+            where the interactions are looked at from there.
         """
         named = [_named(scale) for scale in scales]
-        indptr, indices, data = _core.prefix_rows(
+        indptr, indices, weights = _core.prefix_rows(
             self._indptr,
             self._items,
             self._baskets,
@@ -104,7 +110,32 @@ class Timeline:
             named,
             repeats=self._repeats,
         )
-        return sparse.csr_array((data, indices, indptr), shape=(len(rows), len(named) * self.n_items))
+        seen = sparse.csr_array((weights, indices, indptr), shape=(len(rows), len(named) * self.n_items))
+        return seen if self._now is None else self._faded(seen, rows, cuts, named)
+
+    def _faded(
+        self,
+        seen: Csr,
+        rows: NDArray[np.int64],
+        cuts: NDArray[np.int64],
+        scales: Sequence[tuple[Literal["interactions", "seconds", "even"], float]],
+    ) -> Csr:
+        """Count ages by the clock from now: every weight falls by what has passed since the newest event."""
+        assert self._now is not None
+        newest = np.full(len(rows), self._now)
+        some = cuts > 0
+        newest[some] = self._times[self._indptr[rows[some]] + cuts[some] - 1]
+        passed = self._now - newest
+        factors = np.ones((len(rows), len(scales)), dtype=np.float32)
+        for view, (kind, length) in enumerate(scales):
+            if kind == "seconds":
+                factors[:, view] = np.exp(-passed / length)
+        owners = np.repeat(np.arange(len(rows)), np.diff(seen.indptr))
+        fell = factors[owners, seen.indices // self.n_items]
+        weights = seen.data * fell
+        kept = (fell == 1) | (weights >= _LEAST)
+        ends = np.concatenate([[0], np.cumsum(kept)])
+        return sparse.csr_array((weights[kept], seen.indices[kept], ends[seen.indptr]), shape=seen.shape)
 
     def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, *, repeats: bool = True) -> Csr:
         """The items that came after the cuts, as ones: float32 (n, items).

@@ -6,6 +6,7 @@ import logging
 import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.data.time_weights import require_past
 from diffrec.evaluation import Catalogue, Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
@@ -210,6 +212,7 @@ class Recommender(metaclass=ABCMeta):
         candidates: Mapping[Any, Iterable[Any]] | None = None,
         unknown: Literal["error", "skip", "popular"] = "error",
         strict: bool = False,
+        now: float | date | str | None = None,
         steer: Mapping[Any, float] | None = None,
         tags: Mapping[Any, Iterable[Any]] | None = None,
         novelty: float = 0.0,
@@ -238,6 +241,10 @@ class Recommender(metaclass=ABCMeta):
         strict : bool
             Refuse items that the model does not know in ``allow``, ``deny``, ``candidates`` and histories, instead of
             leaving them out with one warning that counts them.
+        now : seconds since the epoch, datetime or ISO 8601 text, optional
+            The moment of serving: ages by the clock are counted from it instead of from each history's newest
+            interaction. For models that count them so, by a ``half_life`` or ``time_scales`` in timedelta. It may not
+            be before an interaction of who is asked about.
         steer : mapping of item or tag to weight, optional
             Push items up, or down with a weight below 0: item ids, names of ``tags``, or what a text column of the
             data's ``item_info`` says of them, such as a genre. Only diffusion models can be guided, by this and the
@@ -261,9 +268,10 @@ class Recommender(metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            When ``k`` is below 1, a user, item or tag is unknown, or a weight is not finite.
+            When ``k`` is below 1, a user, item or tag is unknown, a weight is not finite, or ``now`` is before an
+            interaction.
         TypeError
-            When a model without a reverse chain is to be guided.
+            When a model without a reverse chain is to be guided, or one that counts no ages by the clock gets ``now``.
 
         Examples
         --------
@@ -281,7 +289,7 @@ class Recommender(metaclass=ABCMeta):
         guidance = Guidance.of(train, steer, tags, novelty, diversity)
         distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
         limits = Limits.of(train.items, asked.ids[first], allow, deny, candidates, strict=strict)
-        histories = asked.histories
+        histories = self._as_of(asked.histories, now, distinct[distinct >= 0])
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
         strange = int(np.sum(distinct < 0))
         popular = self._popular(strange, limits.of_users(slice(strange)), k)
@@ -291,11 +299,30 @@ class Recommender(metaclass=ABCMeta):
 
     @overload
     def score(
-        self, users: Any = None, items: Any = None, *, as_tensor: Literal[False] = False
+        self,
+        users: Any = None,
+        items: Any = None,
+        *,
+        now: float | date | str | None = None,
+        as_tensor: Literal[False] = False,
     ) -> NDArray[np.float32]: ...
     @overload
-    def score(self, users: Any = None, items: Any = None, *, as_tensor: Literal[True]) -> Tensor: ...
-    def score(self, users: Any = None, items: Any = None, *, as_tensor: bool = False) -> NDArray[np.float32] | Tensor:
+    def score(
+        self,
+        users: Any = None,
+        items: Any = None,
+        *,
+        now: float | date | str | None = None,
+        as_tensor: Literal[True],
+    ) -> Tensor: ...
+    def score(
+        self,
+        users: Any = None,
+        items: Any = None,
+        *,
+        now: float | date | str | None = None,
+        as_tensor: bool = False,
+    ) -> NDArray[np.float32] | Tensor:
         """Score every item for each user.
 
         Parameters
@@ -303,6 +330,7 @@ class Recommender(metaclass=ABCMeta):
         users : as for ``recommend``
         items : item ids, optional
             Score these alone, in this order; all by default.
+        now : as for ``recommend``
         as_tensor : bool
             Return a torch tensor where the model is, such as on a GPU. Like every torch tensor it hands its memory to
             other libraries by DLPack: ``jax.numpy.from_dlpack(scores)``.
@@ -326,6 +354,7 @@ class Recommender(metaclass=ABCMeta):
         columns = None if items is None else torch.from_numpy(self.train_.items.rows(items))
         width = self._n_items if columns is None else len(columns)
         distinct, place = np.unique(rows, return_inverse=True)
+        histories = self._as_of(histories, now, distinct)
         out = None
         for start in range(0, len(distinct), USER_BLOCK):
             with torch.no_grad():
@@ -364,7 +393,15 @@ class Recommender(metaclass=ABCMeta):
         ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
         return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items)
 
-    def explain(self, user: Any, item: Any, k: int | None = None, *, points: int = 1) -> Explanation:
+    def explain(
+        self,
+        user: Any,
+        item: Any,
+        k: int | None = None,
+        *,
+        points: int = 1,
+        now: float | date | str | None = None,
+    ) -> Explanation:
         """Say which past items carried a score.
 
         Exact where the scores are linear in the history: "itemknn", "rp3beta", "ease", "ials", "anchor", and the anchor
@@ -382,6 +419,7 @@ class Recommender(metaclass=ABCMeta):
         points : int
             Points at which a gradient is taken on the way from an empty history: more than 1 (such as 32) leave less to
             the remainder, for as many times the work.
+        now : as for ``recommend``
 
         Returns
         -------
@@ -406,6 +444,7 @@ class Recommender(metaclass=ABCMeta):
         k = None if k is None else whole(1)("k", k)
         points = whole(1)("points", points)
         histories, row, user_id = self._one(user)
+        histories = self._as_of(histories, now, np.array([row]))
         wanted = self.train_.items.rows(item)
         if len(wanted) != 1:
             raise ValueError(f"item must be one item, got {len(wanted)}")
@@ -484,6 +523,23 @@ class Recommender(metaclass=ABCMeta):
         """Histories, the rows wanted in them, and their ids."""
         asked = Asked.of(users, self._fitted().train_)
         return asked.histories, asked.rows, asked.ids
+
+    def _counts_by_clock(self) -> bool:
+        """Whether scores depend on ages by the clock, which the moment of serving changes."""
+        return self._reading().by_clock
+
+    def _as_of(self, histories: Interactions, now: float | date | str | None, rows: NDArray[np.int64]) -> Interactions:
+        """Histories looked at from now, of which these rows are wanted; they are as they were where now is None."""
+        if now is None:
+            return histories
+        if not self._counts_by_clock():
+            raise TypeError(
+                f"now is for models that count ages by the clock, by a half_life or time_scales in timedelta, and "
+                f"{self!r} does not"
+            )
+        histories = histories.as_of(now)
+        require_past(histories.take(rows))
+        return histories
 
     def _catalogue(self) -> Catalogue:
         """What is known of the items, for what lists are besides right."""

@@ -43,12 +43,15 @@ class Reading:
         Weights for each item; None for one, without an axis of its own.
     ageing : Ageing, optional
         Weights by age that are part of them.
+    by_clock : bool
+        Whether an age is a time by the clock, which the moment of serving changes.
     """
 
     meaning: str = "1 for every item"
     values: bool = False
     views: int | None = None
     ageing: Ageing | None = None
+    by_clock: bool = False
 
     @classmethod
     def of(cls, *, values: bool, ageing: Ageing | None = None) -> "Reading":
@@ -56,7 +59,8 @@ class Reading:
         own = VALUES if values else cls()
         if ageing is None:
             return own
-        return cls(f"{own.meaning}; times {ageing}" if values else str(ageing), values, ageing=ageing)
+        meaning = f"{own.meaning}; times {ageing}" if values else str(ageing)
+        return cls(meaning, values, ageing=ageing, by_clock=isinstance(ageing.half_life, timedelta))
 
     def weights(self, block: Interactions) -> Csr:
         """The weights of n histories, (n, items), where there is one for each item.

@@ -114,7 +114,9 @@ class Forecasting:
         scales = self._settings.time_scales
         views = "; ".join(map(_meaning, scales))
         return Reading(
-            f"{len(scales)} for each item, its age being the number of newer baskets: {views}", views=len(scales)
+            f"{len(scales)} for each item, its age being the number of newer baskets: {views}",
+            views=len(scales),
+            by_clock=any(isinstance(scale, timedelta) for scale in scales),
         )
 
     def inputs(self, histories: Interactions) -> Timeline:

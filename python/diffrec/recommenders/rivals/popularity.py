@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffrec.checks import age, optional
 from diffrec.data import Interactions, time_weights
+from diffrec.data.time_weights import require_past
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -70,14 +71,26 @@ class Popularity(Recommender):
             return weights
         return time_weights(train, "exponential", w_min=0.0, half_life=half_life).data
 
+    def _counts_by_clock(self) -> bool:
+        return isinstance(self.settings.half_life, timedelta)
+
     def _scores(self, block: Interactions) -> Scores:
-        return LinearScores(torch.ones(block.shape[0], 1), self._counts[:, None])
+        return LinearScores(torch.ones(block.shape[0], 1), self._counts_at(block.now)[:, None])
+
+    def _counts_at(self, now: float | None) -> Tensor:
+        half_life, times = self.settings.half_life, self.train_.timestamps
+        if now is None or not isinstance(half_life, timedelta) or times is None:
+            return self._counts
+        require_past(self.train_.as_of(now))
+        # All ages grow alike, and so all scores fall alike.
+        faded: float = 2.0 ** ((float(times.max()) - now) / half_life.total_seconds())
+        return self._counts * faded
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
         # Nobody's past has a say: all of a score is baseline.
         return Reasons(
             np.zeros((len(items), len(one))),
-            self._counts[torch.from_numpy(items)].double().numpy(),
+            self._counts_at(one.now)[torch.from_numpy(items)].double().numpy(),
             exact=True,
         )
 
