@@ -21,7 +21,7 @@ from diffrec.training import PeakMemory, resolve_device
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
 # What a user would call simple: closed forms and counts, fitted in one pass.
-SIMPLE = frozenset({"popularity", "itemknn", "rp3beta", "ease", "ials"})
+SIMPLE = frozenset({"popularity", "topfreq", "tifuknn", "itemknn", "rp3beta", "ease", "ials"})
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 # Draws held at once while resampling.

@@ -238,6 +238,17 @@ SPACES: dict[str, Space] = {
     "l-diffrec": _latent,
     "lt-diffrec": _latent,
     "anchor": _anchor,
+    "topfreq": lambda trial: {
+        "half_life": trial.suggest_float("half_life", 0.5, 200.0, log=True),
+        "popularity": trial.suggest_float("popularity", 0.01, 30.0, log=True),
+    },
+    "tifuknn": lambda trial: {
+        "neighbors": trial.suggest_int("neighbors", 20, 1500, log=True),
+        "alpha": trial.suggest_float("alpha", 0.0, 1.0),
+        "group_size": trial.suggest_int("group_size", 1, 20, log=True),
+        "within_decay": trial.suggest_float("within_decay", 0.5, 1.0),
+        "group_decay": trial.suggest_float("group_decay", 0.3, 1.0),
+    },
     "itemknn": lambda trial: {
         "neighbors": trial.suggest_int("neighbors", 5, 1000, log=True),
         "weighting": trial.suggest_categorical("weighting", ["cosine", "bm25"]),

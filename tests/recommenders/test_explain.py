@@ -17,6 +17,7 @@ LATENT = TRAINED | {"latent_dims": (8,)}
 # A name, its variant, and settings; the first ones are linear in the history.
 EXACT: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),
+    "topfreq": ("topfreq", {"half_life": 3.0}),
     "itemknn": ("itemknn", {"neighbors": 10}),
     "itemknn by bm25": ("itemknn", {"weighting": "bm25"}),
     "rp3beta": ("rp3beta", {"alpha": 0.7, "beta": 0.3}),
@@ -38,6 +39,7 @@ BENT: dict[str, tuple[str, dict[str, Any]]] = {
     "multivae": ("multivae", TRAINED | {"latent": 4}),
     "multidae": ("multidae", TRAINED | {"latent": 4}),
     "cfgan": ("cfgan", TRAINED),
+    "tifuknn": ("tifuknn", {"neighbors": 10}),
 }
 
 

@@ -21,6 +21,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "lt-diffrec": {"time_scales": (2.0,), "objective": "reconstruct"},
     "anchor": {"objective": "forecast"},
     "popularity": {"seed": 5},
+    "topfreq": {"half_life": 1.0, "popularity": 9.0},
+    "tifuknn": {"neighbors": 1, "group_size": 1},
     "itemknn": {"neighbors": 1, "weighting": "bm25"},
     "rp3beta": {"alpha": 3.0},
     "ease": {"l2": 1.0, "binarize": False},

@@ -150,6 +150,8 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "lt-diffrec": {"horizon": [1, 5]},
     "anchor": {"anchor_l2": [1.0, 100.0]},
     "popularity": {"seed": [0]},
+    "topfreq": {"popularity": [0.1, 10.0]},
+    "tifuknn": {"neighbors": [2, 20]},
     "itemknn": {"neighbors": [2, 20], "weighting": ["cosine", "bm25"]},
     "rp3beta": {"beta": [0.1, 0.9]},
     "ease": {"l2": [0.1, 100.0]},

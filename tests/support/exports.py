@@ -65,6 +65,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "anchor": ("anchor", {}),
     "anchor of a forecast": ("anchor", {"objective": "forecast"} | _APPROXIMATE),
     "popularity": ("popularity", {}),
+    "topfreq": ("topfreq", {"half_life": 2.0, "popularity": 0.5}),
     "itemknn": ("itemknn", {"neighbors": 5}),
     "itemknn, bm25, dense": ("itemknn", {"weighting": "bm25", "neighbors": 30}),
     "rp3beta": ("rp3beta", {"neighbors": 5, "alpha": 0.7}),

@@ -5,6 +5,7 @@ from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 from diffrec.data.split import Split, has_order, hold_out
+from diffrec.data.takings import Takings
 from diffrec.data.time_weights import Decay, time_weights
 from diffrec.data.timeline import Timeline, TimeScale
 
@@ -16,6 +17,7 @@ __all__ = [
     "Ids",
     "Interactions",
     "Split",
+    "Takings",
     "TimeScale",
     "Timeline",
     "binary",

@@ -11,7 +11,7 @@ from torch.nn import functional
 from diffrec.anchors import LinearMap
 from diffrec.diffusion import PaddedRows
 from diffrec.export.maps import GraphMap
-from diffrec.recommenders import CFGAN, IALS, Anchor, DiffRec, MultiDAE, Popularity, Recommender, RP3beta
+from diffrec.recommenders import CFGAN, IALS, Anchor, DiffRec, MultiDAE, Popularity, Recommender, RP3beta, TopFreq
 from diffrec.recommenders.rivals.item_to_item import ItemToItem
 
 # Newton's steps: the first ones as many as the condition number has bits, then the correct digits double.
@@ -37,6 +37,20 @@ def scorer_of(model: Recommender) -> GraphScores:
 def _(model: Popularity) -> GraphScores:
     counts = model._counts
     return lambda rows, _: counts.expand(rows.rows, -1)
+
+
+@scorer_of.register
+def _(model: TopFreq) -> GraphScores:
+    shares, weight = model._shares, model.settings.popularity
+
+    def scores(rows: PaddedRows, _: Tensor) -> Tensor:
+        # What an item of the history scores beyond its share of users; where there is nothing the weight is 0.
+        beyond = torch.where(rows.values > 0, rows.values + (weight - 1) * shares[rows.indices], 0.0)
+        out = shares.expand(rows.rows, -1).clone()
+        replace(rows, values=beyond).add_to(out, 0, 1.0)
+        return out
+
+    return scores
 
 
 @scorer_of.register

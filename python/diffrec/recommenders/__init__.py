@@ -17,6 +17,8 @@ from diffrec.recommenders.rivals.lightgcn import LightGCN
 from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
 from diffrec.recommenders.rivals.popularity import Popularity
 from diffrec.recommenders.rivals.rp3beta import RP3beta
+from diffrec.recommenders.rivals.tifuknn import TIFUKNN
+from diffrec.recommenders.rivals.topfreq import TopFreq
 from diffrec.recommenders.scorer import Scorer
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "EASE",
     "IALS",
     "PRESETS",
+    "TIFUKNN",
     "VARIANTS",
     "Anchor",
     "DiffRec",
@@ -37,6 +40,7 @@ __all__ = [
     "Recommender",
     "Scorer",
     "Top",
+    "TopFreq",
     "Uncertainty",
     "fit",
     "load",

@@ -16,6 +16,8 @@ from diffrec.recommenders.rivals.lightgcn import LightGCN
 from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
 from diffrec.recommenders.rivals.popularity import Popularity
 from diffrec.recommenders.rivals.rp3beta import RP3beta
+from diffrec.recommenders.rivals.tifuknn import TIFUKNN
+from diffrec.recommenders.rivals.topfreq import TopFreq
 
 # What forecasting needs beyond the defaults of reconstructing: chosen on the last tenth of ml-1m_clean's training part.
 _FORECAST: dict[str, Any] = {
@@ -69,6 +71,8 @@ for _name, _kind, _settings in (
     ("lt-diffrec", DiffRec, _LATENT | {"objective": "forecast"}),
     ("anchor", Anchor, {}),
     ("popularity", Popularity, {}),
+    ("topfreq", TopFreq, {}),
+    ("tifuknn", TIFUKNN, {}),
     ("itemknn", ItemKNN, {}),
     ("rp3beta", RP3beta, {}),
     ("ease", EASE, {}),

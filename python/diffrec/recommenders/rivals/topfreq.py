@@ -1,0 +1,110 @@
+"""What a user takes most often: what every next-basket recommender has to beat."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from diffrec.checks import age, optional, real
+from diffrec.data import Csr, Interactions, Takings
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.histories import VALUES, Reading
+from diffrec.recommenders.settings import Settings, setting
+from diffrec.training import TrainingReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopFreqSettings(Settings):
+    """Settings of TopFreq."""
+
+    half_life: float | timedelta | None = setting(
+        None,
+        optional(age),
+        "age after which a basket counts half: a number of the user's newer baskets, or a timedelta before the user's "
+        "newest one; None counts every basket as 1",
+    )
+    popularity: float = setting(
+        0.1, real(0), "what the share of users who have an item adds to its frequency among what the user had"
+    )
+
+
+class TopFreq(Recommender):
+    """Ranks what a user took before by how often, and all else below it by popularity.
+
+    The personal top frequency of next-basket recommendation, filled by the global one (Li et al., "A next basket
+    recommendation reality check", TOIS 2023, have it as GP-TopFreq). With p_i the share of users who have item i and
+    f_ui the user's baskets with it, each counted ``2^(-age / half_life)``, item i scores
+    ``1 + f_ui + popularity * p_i`` where the user had it and p_i where not.
+
+    Without timestamps f_ui is the value of the interaction, such as a count.
+
+    Parameters
+    ----------
+    **settings
+        See ``TopFreqSettings``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> bought = diffrec.Interactions.from_arrays([0, 0, 0, 1], ["tea", "milk", "tea", "salt"], timestamp=[1, 1, 2, 1])
+    >>> TopFreq().fit(bought).recommend([0], k=3, exclude_seen=False).items
+    array([['tea', 'milk', 'salt']], dtype='<U4')
+    """
+
+    variant: ClassVar[str] = "topfreq"
+    deterministic: ClassVar[bool] = True
+    settings_type = TopFreqSettings
+    settings: TopFreqSettings
+    _shares: Tensor
+
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
+        owners = np.bincount(train.matrix.indices, minlength=train.shape[1])
+        self._shares = torch.from_numpy((owners / train.shape[0]).astype(np.float32))
+        self.training_ = TrainingReport()
+
+    def _reading(self) -> Reading:
+        half_life = self.settings.half_life
+        if half_life is None:
+            counted = "the number of the user's baskets that it is in; without timestamps the interaction's value"
+        else:
+            counted = f"the sum of 2^(-age / {half_life}) over the user's baskets that it is in"
+        return Reading(f"1 and {counted}", by_clock=isinstance(half_life, timedelta))
+
+    def _read(self, block: Interactions) -> Csr:
+        half_life = self.settings.half_life
+        if block.timestamps is None and len(block):
+            if half_life is not None:
+                raise ValueError(f"half_life={half_life!r} needs timestamps, and these interactions have none")
+            counted = VALUES.weights(block)
+        else:
+            takings = Takings.of(block)
+            counted = takings.summed(np.ones(len(takings.cells)) if half_life is None else takings.faded(half_life))
+        return sparse.csr_array((1 + counted.data, counted.indices, counted.indptr), shape=counted.shape)
+
+    def _scores(self, block: Interactions) -> Scores:
+        own = SparseRows.from_matrix(self._beyond(self._read(block)))
+        return LinearScores(torch.ones(block.shape[0], 1), self._shares[:, None], rows=own, scale=1.0)
+
+    def _beyond(self, read: Csr) -> Csr:
+        """What an item that the user had scores beyond its share of users, (n, items)."""
+        beyond = read.data + np.float32(self.settings.popularity - 1) * self._shares.numpy()[read.indices]
+        return sparse.csr_array((beyond, read.indices, read.indptr), shape=read.shape)
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
+        own = self._beyond(self._read(one))
+        itself = items[:, None] == own.indices
+        return Reasons(itself * own.data.astype(np.float64), self._shares.numpy()[items].astype(np.float64), exact=True)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {"shares": self._shares}
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        self._shares = state["shares"]
