@@ -2,17 +2,18 @@
 //!
 //! With the other side's factors Y fixed, row u's factors x minimise
 //! `sum_i c_ui (p_ui - x.y_i)^2 + l2 |x|^2` over all columns i, where p is 1 and c the confidence for a stored entry,
-//! and p is 0 and c is 1 elsewhere:
+//! and p is 0 and c is 1 elsewhere. An entry whose value is below 0 is a dislike: p is 0 there, too, with the
+//! confidence of its size. So
 //!
-//! `(G + sum_S (c_i - 1) y_i y_i') x = sum_S c_i y_i`, with `G = Y'Y + l2 I` and S the row's stored entries.
+//! `(G + sum_S (c_i - 1) y_i y_i') x = sum_S c_i p_i y_i`, with `G = Y'Y + l2 I` and S the row's stored entries.
 //!
 //! G is the same for all rows. With its Cholesky factor L and `v_i = L^-1 y_i`, `z = L' x` this becomes
 //!
-//! `(I + V' D V) z = V' c`, where V holds the rows `v_i` of S and D the `c_i - 1`,
+//! `(I + V' D V) z = V' C p`, where V holds the rows `v_i` of S and D the `c_i - 1`,
 //!
 //! which costs no product with a width x width matrix per row, and which conjugate gradients (as in Takacs, Pilaszy &
 //! Tikk 2011) solve in very few steps from 0: its eigenvalues lie between 1 and max c, nearly all of them at 1. The
-//! exact solution takes the smaller of two systems: this one, or `(I + W W') q = W V'c`, `z = V'c - W'q`, `W = D^(1/2) V`.
+//! exact solution takes the smaller of two systems: this one, or `(I + W W') q = W V'C p`, `z = V'C p - W'q`, `W = D^(1/2) V`.
 
 #![expect(clippy::inline_always, reason = "only inlined is a loop compiled for its caller's instructions")]
 
@@ -122,7 +123,8 @@ pub enum Solver {
 }
 
 impl<'a> HalfStep<'a> {
-    /// Put together what belongs together. The confidence of a stored entry is `alpha` times its value.
+    /// Put together what belongs together. The confidence of a stored entry is `alpha` times its value; where that is
+    /// below 0, times its size, in an entry that should not be there.
     ///
     /// # Errors
     /// [`Error::Setting`] if `alpha` is not above 0; [`Error::Length`] if `whitened` does not hold a padded row for each
@@ -216,7 +218,8 @@ impl<'a> HalfStep<'a> {
         columns.map(|column| &self.factors[column as usize * stride..][..stride])
     }
 
-    /// `y += sum_i w_i v_i` over the entries of a row, where `w_i` is the confidence or, with `p`, `(c_i - 1) v_i.p`.
+    /// `y += sum_i w_i v_i` over the entries of a row, where `w_i` is the confidence, 0 for a dislike, or, with `p`,
+    /// `(c_i - 1) v_i.p`.
     #[inline(always)]
     fn add_entries<V: Vector>(&self, (columns, values): Row<'_>, p: Option<&[f32]>, y: &mut [f32]) {
         let (fours, rest) = columns.as_chunks::<4>();
@@ -242,8 +245,10 @@ impl<'a> HalfStep<'a> {
         if let Some(p) = p {
             let products = dots::<V, N>(vectors, p);
             for (weight, product) in weights.iter_mut().zip(products) {
-                *weight = (*weight - 1.0) * product;
+                *weight = (weight.abs() - 1.0) * product;
             }
+        } else {
+            weights = weights.map(|weight| weight.max(0.0));
         }
         add_scaled::<V, N>(weights, vectors, y);
     }
@@ -290,7 +295,7 @@ impl<'a> HalfStep<'a> {
     fn exact<V: Vector>(&self, (columns, values): Row<'_>, scratch: &mut Scratch, z: &mut [f32]) -> f64 {
         let (n, width, stride) = (columns.len(), self.width, padded(self.width));
         let Scratch { b, rows, weighted, system, q, .. } = scratch;
-        let excess = |value: f32| self.alpha * value - 1.0;
+        let excess = |value: f32| (self.alpha * value).abs() - 1.0;
         // The roots of D exist only where no confidence is below 1.
         let by_entries = n <= width && values.iter().all(|&value| excess(value) >= 0.0);
         let size = if by_entries { n } else { width };
@@ -382,7 +387,7 @@ impl Work for Block<'_, '_> {
                 Solver::Exact => step.exact::<V>(row, scratch, z),
                 Solver::ConjugateGradient(steps) => step.conjugate_gradient::<V>(row, steps, scratch, z),
             };
-            let at_zero: f64 = row.1.iter().map(|&value| f64::from(step.alpha * value)).sum();
+            let at_zero: f64 = row.1.iter().map(|&value| f64::from((step.alpha * value).max(0.0))).sum();
             loss += at_zero - fell;
         }
         loss

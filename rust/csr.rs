@@ -152,6 +152,27 @@ where
     /// [`Error::Length`], or the `Indptr` variants, if the row pointer does not fit the shape and the stored entries;
     /// [`Error::Index`] for a column outside the shape; [`Error::Value`] for one that is negative, NaN or infinite.
     pub fn new(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
+        let view = Self::unchecked(indptr, indices, data, shape)?;
+        match odd(data, |value| (0.0..f64::INFINITY).contains(&value)) {
+            None => Ok(view),
+            Some((position, value)) => Err(Error::Value { argument: "data", position, value }),
+        }
+    }
+
+    /// The same of a matrix whose values may be below 0.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), but [`Error::NotFinite`] for a value that is NaN or infinite.
+    pub fn signed(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
+        let view = Self::unchecked(indptr, indices, data, shape)?;
+        match odd(data, f64::is_finite) {
+            None => Ok(view),
+            Some((position, value)) => Err(Error::NotFinite { argument: "data", position, value }),
+        }
+    }
+
+    /// A view whose values have not been looked at.
+    fn unchecked(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
         let (rows, columns) = shape;
         if indptr.len() != rows + 1 {
             return Err(Error::Length { argument: "indptr", got: indptr.len(), expected: rows + 1 });
@@ -161,7 +182,6 @@ where
         }
         Indptr::new("indptr", indptr, indices.len())?.check()?;
         check_columns(indices, columns)?;
-        check_values(data)?;
         Ok(Self { indptr, indices, data, columns })
     }
 
@@ -205,11 +225,9 @@ fn check_columns<I: Copy + Into<i64>>(indices: &[I], columns: usize) -> Result<(
     }
 }
 
-fn check_values<V: Copy + Into<f64>>(data: &[V]) -> Result<()> {
-    match data.iter().position(|&value| !(0.0..f64::INFINITY).contains(&value.into())) {
-        None => Ok(()),
-        Some(position) => Err(Error::Value { argument: "data", position, value: data[position].into() }),
-    }
+/// Where the first value that is not sound stands, and what it is.
+fn odd<V: Copy + Into<f64>>(data: &[V], sound: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
+    data.iter().map(|&value| value.into()).enumerate().find(|&(_, value)| !sound(value))
 }
 
 #[cfg(test)]
@@ -265,6 +283,19 @@ mod tests {
             view(&INDPTR, &INDICES, &[f32::NAN; 3], (3, 4)),
             Err(Error::Value { position: 0, .. })
         ));
+    }
+
+    #[test]
+    fn a_signed_matrix_may_have_values_below_zero() {
+        let signed =
+            |data: &[f32]| CsrView::signed(&INDPTR, &INDICES, data, (3, 4)).map(|view| view.stored());
+        assert_eq!(signed(&[-1.0, 0.0, f32::MIN]), Ok(3));
+        for value in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY] {
+            assert!(
+                matches!(signed(&[1.0, value, 1.0]), Err(Error::NotFinite { position: 1, .. })),
+                "{value}"
+            );
+        }
     }
 
     #[test]

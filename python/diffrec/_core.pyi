@@ -292,8 +292,8 @@ def als_solve(
     """Least-squares factors (rows, width) of each row of a matrix, and what they leave of the objective.
 
     Row x minimises the sum over all columns i of ``c_i * (p_i - x @ y_i) ** 2``, plus ``l2 * x @ x``, where c is
-    ``alpha`` times the value and p is 1 for stored entries, and c is 1 and p is 0 for the others; values may not be
-    negative. Solved exactly, or by ``cg_steps`` of conjugate gradients from 0.
+    ``alpha`` times the value and p is 1 for stored entries, and c is 1 and p is 0 for the others; where a value is
+    below 0, c is ``alpha`` times its size and p is 0. Solved exactly, or by ``cg_steps`` of conjugate gradients from 0.
     """
 
 def kmeans(

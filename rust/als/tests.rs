@@ -39,7 +39,7 @@ impl Problem {
     fn solve_at(&self, level: Level, alpha: f32, solver: Solver) -> (Vec<f32>, f64) {
         let (indptr, indices, data) = self.csr();
         let confidence =
-            CsrView::new(&indptr, &indices, &data, (self.values.len(), self.columns)).expect("sound");
+            CsrView::signed(&indptr, &indices, &data, (self.values.len(), self.columns)).expect("sound");
         let fixed = whiten(&self.factors, self.width, self.l2).expect("l2 is positive");
         let step = HalfStep::new(confidence, alpha, (&fixed.factors, &fixed.back), solver).expect("sound");
         let mut out = vec![f32::NAN; self.values.len() * self.width];
@@ -54,7 +54,8 @@ impl Problem {
             let product: f64 = x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
             let stored = self.values[row].iter().find(|entry| entry.0 as usize == column);
             loss += stored.map_or(product.powi(2), |&(_, value)| {
-                f64::from(alpha) * f64::from(value) * (1.0 - product).powi(2)
+                let liked = f64::from(u8::from(value >= 0.0));
+                f64::from(alpha) * f64::from(value.abs()) * (liked - product).powi(2)
             });
         }
         loss
@@ -63,7 +64,7 @@ impl Problem {
 
 fn problem() -> impl Strategy<Value = Problem> {
     (1..20_usize, 1..40_usize).prop_flat_map(|(width, columns)| {
-        let row = prop::collection::btree_map(0..columns as i32, 0.0..3.0_f32, 0..=columns);
+        let row = prop::collection::btree_map(0..columns as i32, -3.0..3.0_f32, 0..=columns);
         (
             prop::collection::vec(row, 0..40),
             prop::collection::vec(-1.0..1.0_f32, columns * width),

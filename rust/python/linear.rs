@@ -147,7 +147,7 @@ pub fn als_solve<'py>(
     let (indptr, indices, data) = (indptr.as_slice()?, indices.as_slice()?, data.as_slice()?);
     let fixed = (whitened.as_slice()?, back.as_slice()?);
     let (out, loss) = interruptible(py, |should_stop| {
-        let confidence = CsrView::new(indptr, indices, data, (rows, columns))?;
+        let confidence = CsrView::signed(indptr, indices, data, (rows, columns))?;
         let step = HalfStep::new(confidence, alpha, fixed, solver)?;
         let mut out = vec![0.0; rows * width];
         let loss = step.solve(&mut out, should_stop)?;

@@ -62,16 +62,19 @@ def test_wide_products() -> None:
     csr_arrays(ITEMS), st.integers(1, 20), st.sampled_from([0.1, 10.0]), st.sampled_from([0.3, 4.0]), st.integers(0, 99)
 )
 def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: float, seed: int) -> None:
-    y = np.random.default_rng(seed).normal(size=(ITEMS, width)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(ITEMS, width)).astype(np.float32)
+    # Some entries are dislikes.
+    csr = (*csr[:2], csr[2] * rng.choice(np.float32([1, 1, -1]), len(csr[2])))
     solved, loss = _core.als_solve(*csr, *_core.als_whiten(y, l2), alpha)
     assert solved.shape == (len(csr[0]) - 1, width)
     expected, total = [], 0.0
     for row, stored in zip(dense(csr), dense((csr[0], csr[1], np.ones_like(csr[2]))) > 0, strict=True):
-        confidence = np.where(stored, alpha * row, 1.0)
+        confidence, liked = np.where(stored, alpha * np.abs(row), 1.0), stored & (row > 0)
         a = (y.T * confidence) @ y + l2 * np.eye(width)
-        x = np.linalg.solve(a, y.T @ np.where(stored, confidence, 0.0))
+        x = np.linalg.solve(a, y.T @ (confidence * liked))
         expected.append(x)
-        total += confidence @ (stored - y @ x) ** 2 + l2 * x @ x
+        total += confidence @ (liked - y @ x) ** 2 + l2 * x @ x
     if expected:
         np.testing.assert_allclose(solved @ y.T, np.stack(expected) @ y.T, atol=1e-4)
     assert loss == pytest.approx(total, rel=1e-3, abs=1e-3)

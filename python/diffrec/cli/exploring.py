@@ -32,6 +32,7 @@ def explore(
     item: options.Item = None,
     timestamp: options.Timestamp = None,
     value: options.Value = None,
+    negatives: options.Negatives = "error",
     quiet: options.Quiet = False,
 ) -> None:
     """Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.
@@ -49,7 +50,9 @@ def explore(
     fitted = load_model(model, device)
     people = None
     if data is not None:
-        people, left_out = onto(Source(data, user, item, timestamp, value).interactions(), fitted.train_.items)
+        people, left_out = onto(
+            Source(data, user, item, timestamp, value, negatives=negatives).interactions(), fitted.train_.items
+        )
         say_left_out(left_out, data, quiet=quiet)
     with Server(Explorer(fitted, people), port) as server:
         print(server.url, flush=True)

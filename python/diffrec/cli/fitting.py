@@ -80,6 +80,7 @@ def fit(
     item: options.Item = None,
     timestamp: options.Timestamp = None,
     value: options.Value = None,
+    negatives: options.Negatives = "error",
     part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -94,7 +95,7 @@ def fit(
     """
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     require_place(out, file, valid)
-    train, held_out = _read(Source(file, user, item, timestamp, value, part), valid, quiet=quiet)
+    train, held_out = _read(Source(file, user, item, timestamp, value, part, negatives=negatives), valid, quiet=quiet)
 
     started = time.perf_counter()
     callbacks = [] if quiet else [log_epoch]

@@ -52,6 +52,7 @@ def evaluate(
     item: options.Item = None,
     timestamp: options.Timestamp = None,
     value: options.Value = None,
+    negatives: options.Negatives = "error",
     part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -71,7 +72,7 @@ def evaluate(
         table_format(per_user)
         require_place(per_user, model, test, seen)
     fitted = load_model(model, device)
-    later, masked = read_test(Source(test, user, item, timestamp, value, part), seen)
+    later, masked = read_test(Source(test, user, item, timestamp, value, part, negatives=negatives), seen)
     relevant, left_out = known_part(later, fitted.train_, test)
     if masked is not None and len(masked):
         masked, unknown = known_part(masked, fitted.train_, seen or test)
@@ -132,6 +133,7 @@ def compare(
     item: options.Item = None,
     timestamp: options.Timestamp = None,
     value: options.Value = None,
+    negatives: options.Negatives = "error",
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -151,7 +153,7 @@ def compare(
         table_format(out)
         require_place(out, file)
     where: dict[str, Any] = {} if device is None else {"device": device}
-    data = Source(file, user, item, timestamp, value).read()
+    data = Source(file, user, item, timestamp, value, negatives=negatives).read()
     where["exclude_seen"] = not include_seen
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
     columns = table.columns()

@@ -9,6 +9,7 @@ import typer
 from diffrec.checks import one_of
 from diffrec.comparison import metric_cut
 from diffrec.data.files import PARTS
+from diffrec.data.negatives import NEGATIVES
 from diffrec.data.split import WAYS
 
 _COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
@@ -71,6 +72,16 @@ Value = Annotated[
         help="How much it counts; never guessed: a rating is used only if named.",
         rich_help_panel=_COLUMNS,
         show_default=False,
+    ),
+]
+Negatives = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        callback=_checked(lambda value: one_of(NEGATIVES)("negatives", value)),
+        help="What becomes of values below 0: error; drop (left out); net (returns, taken off what the user bought of "
+        "the item before); dislike (never recommended, and less of what is like it).",
+        rich_help_panel=_COLUMNS,
     ),
 ]
 Part = Annotated[

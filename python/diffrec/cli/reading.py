@@ -28,6 +28,7 @@ class Source:
     timestamp: str | None = None
     value: str | None = None
     part: str | None = None
+    negatives: str = "error"
 
     def beside(self, file: Path) -> "Source":
         """Another file with the same columns."""
@@ -41,7 +42,8 @@ class Source:
 
     def interactions(self) -> Interactions:
         """Read the file, or the part that is asked for."""
-        return Interactions.read(self.file, part=None if self.part == ALL else self.part, **self._columns())
+        part = None if self.part == ALL else self.part
+        return Interactions.read(self.file, part=part, negatives=self.negatives, **self._columns())
 
     def _columns(self) -> dict[str, str | int | None]:
         names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}

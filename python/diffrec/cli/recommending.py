@@ -84,6 +84,7 @@ def recommend(
     item: options.Item = None,
     timestamp: options.Timestamp = None,
     value: options.Value = None,
+    negatives: options.Negatives = "error",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object: with --out of what was written, else for each row.")
     ] = False,
@@ -112,7 +113,9 @@ def recommend(
     known = fitted.train_
     people: Interactions | IdArray
     if histories is not None:
-        people, left_out = onto(Source(histories, user, item, timestamp, value).interactions(), known.items)
+        people, left_out = onto(
+            Source(histories, user, item, timestamp, value, negatives=negatives).interactions(), known.items
+        )
         say_left_out(left_out, histories, quiet=quiet)
     else:
         chosen = (picked if unknown == "error" else picked_with_strangers)(users, known.users)

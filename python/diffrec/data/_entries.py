@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from diffrec.data._columns import text_times
 
+#: Of what values can be.
+_LARGEST = np.finfo(np.float32).max
+
 
 def times_of(timestamp: ArrayLike) -> NDArray[np.float64]:
     """Return numbers as they are, and datetimes or ISO 8601 text as seconds since the epoch (UTC unless they say)."""
@@ -50,22 +53,24 @@ def moment_of(name: str, moment: float | date | str) -> float:
         ) from None
 
 
-def values_of(value: ArrayLike) -> NDArray[np.float32]:
-    """Return values as float32; none may be negative or not finite."""
+def values_of(value: ArrayLike, *, signed: bool = False) -> NDArray[np.float32]:
+    """Return values as float32; none may be not finite or, unless ``signed``, negative."""
     given = np.asarray(value)
     if given.ndim != 1 or (given.dtype.kind not in "biuf" and len(given)):
         raise ValueError(f"value must be a vector of numbers, not {given.dtype} of shape {given.shape}")
-    return require_values(given, lambda row: f"value[{row}]")
+    return require_values(given, lambda row: f"value[{row}]", signed=signed)
 
 
-def require_values(values: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.float32]:
+def require_values(values: NDArray[Any], where: Callable[[int], str], *, signed: bool = False) -> NDArray[np.float32]:
     """Return values as float32, or raise naming ``where(position)`` of the first that is none."""
     with np.errstate(over="ignore", invalid="ignore"):
         made = np.asarray(values).astype(np.float32)
-        bad = ~((made >= 0) & (made < np.inf))
+        bad = ~((made >= (-_LARGEST if signed else 0)) & (made < np.inf))
     if bad.any():
         first = int(np.argmax(bad))
-        raise ValueError(f"{where(first)} is {values[first]}: values must be finite float32 numbers, not negative")
+        wanted = "values must be finite float32 numbers" + ("" if signed else ", not negative")
+        hint = "; negatives='net' takes returns off what was bought, 'drop' leaves them out, 'dislike' keeps them apart"
+        raise ValueError(f"{where(first)} is {values[first]}: {wanted}{hint if made[first] < 0 and not signed else ''}")
     return made
 
 

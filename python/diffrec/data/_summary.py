@@ -16,7 +16,8 @@ def one_line(data: "Interactions") -> str:
     """Say shape and number of interactions."""
     n_users, n_items = data.shape
     times = "" if data.timestamps is None else ", with timestamps"
-    return f"<Interactions: {n_users:,} users x {n_items:,} items, {_counted(data)}{times}>"
+    dislikes = f", {data.n_dislikes:,} dislikes" if data.n_dislikes else ""
+    return f"<Interactions: {n_users:,} users x {n_items:,} items, {_counted(data)}{dislikes}{times}>"
 
 
 def _counted(data: "Interactions") -> str:
@@ -51,6 +52,8 @@ def summary(data: "Interactions") -> str:
                 f"baskets         {len(sizes):,} of up to {sizes.max():,} events; "
                 f"{tied / data.n_events:.1%} of the events share their time"
             )
+    if data.n_dislikes:
+        lines.append(f"dislikes        {data.n_dislikes:,} pairs")
     if data.item_info:
         lines.append(f"item info       {', '.join(data.item_info)}")
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from diffrec.data.interactions import Interactions
 
 #: Arrays that a reader who knows no events would overlook.
 _EVENTS = "events."
+_DISLIKES = "dislikes."
 
 
 def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
@@ -27,8 +28,8 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
     -------
     dict
         ``indptr``, ``indices`` and ``data`` of the matrix, ``timestamps`` where there are any, the ids and the facts
-        about the items (``users``, ``items``, ``item_info.NAME``; text as UTF-8 bytes and where each ends); and, where
-        pairs repeat, the ``events``.
+        about the items (``users``, ``items``, ``item_info.NAME``; text as UTF-8 bytes and where each ends); where
+        pairs repeat, the ``events``; and the ``dislikes`` where there are any.
 
     Examples
     --------
@@ -42,7 +43,16 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
     }
     if data.timestamps is not None:
         arrays["timestamps"] = data.timestamps
-    if holds_events(data):
+    disliked = data.dislike_parts
+    if disliked is not None:
+        arrays |= {
+            f"{_DISLIKES}indptr": disliked.matrix.indptr.astype(np.int64),
+            f"{_DISLIKES}items": disliked.matrix.indices.astype(np.int32),
+            f"{_DISLIKES}values": disliked.matrix.data,
+        }
+        if disliked.times is not None:
+            arrays[f"{_DISLIKES}times"] = disliked.times
+    if data.n_events > len(data):
         events = data.events
         arrays |= {
             f"{_EVENTS}indptr": events.indptr,
@@ -59,8 +69,8 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
 
 
 def holds_events(data: Interactions) -> bool:
-    """Whether matrix and timestamps do not say everything, so that a reader has to know of events."""
-    return data.n_events > len(data)
+    """Whether matrix and timestamps do not say everything, so that a reader has to know of events or dislikes."""
+    return data.n_events > len(data) or data.n_dislikes > 0
 
 
 def from_arrays_dict(arrays: dict[str, NDArray[Any]], shape: tuple[int, int], item_info: list[str]) -> Interactions:
@@ -88,11 +98,17 @@ def from_arrays_dict(arrays: dict[str, NDArray[Any]], shape: tuple[int, int], it
         indptr, items, values = (arrays[f"{_EVENTS}{name}"] for name in ("indptr", "items", "values"))
         _core.check_csr(indptr, items, values, shape)
         parts = summed(Events(indptr, items, arrays.get(f"{_EVENTS}times"), values), shape)
+    dislikes = None
+    if f"{_DISLIKES}indptr" in arrays:
+        indptr, items, values = (arrays[f"{_DISLIKES}{name}"] for name in ("indptr", "items", "values"))
+        _core.check_csr(indptr, items, values, shape)
+        dislikes = Parts(canonical(indptr, items, values, shape), arrays.get(f"{_DISLIKES}times"))
     return Interactions.of_parts(
         parts,
         Ids(_column_from("users", arrays), "user"),
         Ids(_column_from("items", arrays), "item"),
         {name: _column_from(f"item_info.{name}", arrays) for name in item_info},
+        dislikes,
     )
 
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
-from diffrec.data._csr import Csr, Parts, align_times, assemble, stored_entries
+from diffrec.checks import one_of
+from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, stored_entries
 from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import moment_of, require_finite, require_values, times_of, values_of
-from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, pick_rows
+from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, owners_of, pick_rows
 from diffrec.data._summary import one_line, summary
 from diffrec.data.events import Events
 from diffrec.data.files import read_columns
 from diffrec.data.frames import frame_columns
 from diffrec.data.ids import Ids, catalogue
+from diffrec.data.negatives import NEGATIVES, Entries, NegativesReport, newest_words, settle_negatives
 from diffrec.data.tables import table_file
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ class Interactions:
         What the rows and the columns stand for.
     item_info : Mapping[str, NDArray]
         Columns of facts about the items (titles, genres), each aligned with ``items``.
+    negatives_ : NegativesReport or None
+        What became of values below zero (``negatives=``) when these interactions were made; None where none was.
     now : float or None
         The moment that ages are counted from by the clock; None for each user's newest event. See :meth:`as_of`.
 
@@ -71,6 +76,7 @@ class Interactions:
         items: Ids,
         item_info: Mapping[str, NDArray[Any]] | None = None,
         events: Events | None = None,
+        dislikes: Parts | None = None,
     ) -> None:
         """Wrap checked parts, ``events`` where a cell has several; the ``from_`` constructors are the ones to call."""
         self.matrix = matrix
@@ -79,6 +85,8 @@ class Interactions:
         self.items = items
         self.item_info: Mapping[str, NDArray[Any]] = {} if item_info is None else item_info
         self._events = events
+        self._dislikes = dislikes
+        self.negatives_: NegativesReport | None = None
         self.now: float | None = None
 
     @classmethod
@@ -92,6 +100,7 @@ class Interactions:
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
         item_info: Mapping[str, ArrayLike] | None = None,
+        negatives: str = "error",
     ) -> "Interactions":
         """Make from one entry per interaction.
 
@@ -103,12 +112,17 @@ class Interactions:
             Times, shape (n,): numbers (seconds where clock time matters), or datetimes or ISO 8601 text,
             which become seconds since the epoch (UTC unless they say otherwise).
         value
-            Non-negative weights, shape (n,), ones by default; an entry of value 0 is no interaction.
+            Weights, shape (n,), ones by default; an entry of value 0 is no interaction.
         users, items
             Known ids in row order. They give rows also to ids without interactions; by default the rows are
             the sorted distinct ids that occur.
         item_info
             Facts about the items by name, each of shape (items,).
+        negatives
+            What becomes of values below zero: ``"error"``; ``"drop"`` leaves them out; ``"net"`` takes each, a
+            return, off what the same user bought of the item before, the newest first: events that are returned as a
+            whole are none any more, and what is returned of more than was bought is left out; ``"dislike"`` keeps
+            them as :attr:`dislikes`. ``negatives_`` counts them.
 
         Raises
         ------
@@ -116,16 +130,19 @@ class Interactions:
             If ids are neither integers nor strings.
         ValueError
             If lengths differ, an id is not in its given catalogue, a time or value is not finite, a value is
-            negative, or no interaction is left.
+            negative and ``negatives`` is ``"error"``, or no interaction is left.
 
         Examples
         --------
         >>> Interactions.from_arrays([3, 3, 5], ["a", "a", "b"], value=[1, 2, 1]).matrix.toarray()
         array([[3., 0.],
                [0., 1.]], dtype=float32)
+        >>> bought = Interactions.from_arrays([0, 0, 0], ["tea", "tea", "salt"], [1, 2, 3], [5, -2, 1], negatives="net")
+        >>> bought.matrix.toarray()
+        array([[1., 3.]], dtype=float32)
         """
         coded_users, coded_items = encode(user, "user"), encode(item, "item")
-        return cls._from_coded(coded_users, coded_items, timestamp, value, users, items, item_info)
+        return cls._from_coded(coded_users, coded_items, timestamp, value, users, items, item_info, negatives)
 
     @classmethod
     def _from_coded(
@@ -137,32 +154,39 @@ class Interactions:
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
         item_info: Mapping[str, ArrayLike] | None = None,
+        negatives: str = "error",
     ) -> "Interactions":
         n = len(user.codes)
         times = None if timestamp is None else times_of(timestamp)
-        values = np.ones(n, dtype=np.float32) if value is None else values_of(value)
+        signed = one_of(NEGATIVES)("negatives", negatives) != "error"
+        values = np.ones(n, dtype=np.float32) if value is None else values_of(value, signed=signed)
         for name, array in (("item", item.codes), ("timestamp", times), ("value", values)):
             if array is not None and len(array) != n:
                 raise ValueError(f"{name} has {len(array)} entries, user has {n}")
         user_rows, known_users = _rows(user, users, "user")
         item_rows, known_items = _rows(item, items, "item")
-        return cls._checked(user_rows, item_rows, values, times, known_users, known_items, item_info)
+        entries = Entries(user_rows, item_rows, values, times)
+        return cls._checked(entries, known_users, known_items, item_info, negatives)
 
     @classmethod
-    def from_csr(cls, matrix: Any, timestamps: Any = None, *, allow_empty: bool = False) -> "Interactions":
+    def from_csr(
+        cls, matrix: Any, timestamps: Any = None, *, allow_empty: bool = False, negatives: str = "error"
+    ) -> "Interactions":
         """Make from a user x item matrix; the ids are the row and column numbers.
 
         Parameters
         ----------
         matrix
             Any SciPy sparse matrix or array, or a two-dimensional NumPy array, shape (users, items), of
-            non-negative finite values. Stored zeros are no interactions; repeated entries are events of one
+            finite values. Stored zeros are no interactions; repeated entries are events of one
             cell, as :meth:`from_arrays` has them. It is not changed.
         timestamps
             A sparse matrix storing the same cells, zeros included, or None. A dense array of the same shape,
             or a vector with one time for each stored entry of the CSR ``matrix``, will do too.
         allow_empty
             Accept a matrix without interactions: histories of people who have none yet.
+        negatives
+            What becomes of values below zero, as in :meth:`from_arrays`.
 
         Raises
         ------
@@ -179,13 +203,15 @@ class Interactions:
         (2, 2)
         """
         (rows, columns, stored), shape = stored_entries(matrix, "matrix")
-        values = require_values(stored, lambda place: f"matrix[{rows[place]}, {columns[place]}]")
+        signed = one_of(NEGATIVES)("negatives", negatives) != "error"
+        values = require_values(stored, lambda place: f"matrix[{rows[place]}, {columns[place]}]", signed=signed)
         times = None
         if timestamps is not None:
             times = align_times(timestamps, (rows, columns, stored), shape, "timestamps")
             require_finite(times, "timestamps")
         users, items = Ids.numbered(shape[0], "user"), Ids.numbered(shape[1], "item")
-        return cls._checked(rows, columns, values, times, users, items, None, allow_empty=allow_empty)
+        entries = Entries(rows, columns, values, times)
+        return cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
 
     @classmethod
     def from_frame(
@@ -198,6 +224,7 @@ class Interactions:
         *,
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
+        negatives: str = "error",
     ) -> "Interactions":
         """Make from a data frame with a row per interaction.
 
@@ -211,9 +238,9 @@ class Interactions:
             ``item_id``, ``movieId``, ``sku``; ``timestamp``, ``date``). Dates and times become seconds since
             the epoch (UTC where they do not say otherwise); numbers stay as they are.
         value
-            Column of non-negative weights; never guessed, so a rating is used only if named.
-        users, items
-            Known ids in row order, as in :meth:`from_arrays`.
+            Column of weights; never guessed, so a rating is used only if named.
+        users, items, negatives
+            As in :meth:`from_arrays`.
 
         Raises
         ------
@@ -229,7 +256,8 @@ class Interactions:
         >>> Interactions.from_frame(orders)
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        return cls._from_coded(*frame_columns(df, user, item, timestamp, value), users, items)
+        columns = frame_columns(df, user, item, timestamp, value)
+        return cls._from_coded(*columns, users, items, negatives=negatives)
 
     @classmethod
     def read(
@@ -243,6 +271,7 @@ class Interactions:
         part: str | None = None,
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
+        negatives: str = "error",
     ) -> "Interactions":
         r"""Read a file with a row per interaction.
 
@@ -259,8 +288,8 @@ class Interactions:
         part
             ``"train"``, ``"valid"`` or ``"test"`` of a split; all three joined by default, the places in the
             file being the times where there are no others.
-        users, items
-            Known ids in row order, as in :meth:`from_arrays`.
+        users, items, negatives
+            As in :meth:`from_arrays`.
 
         Raises
         ------
@@ -280,13 +309,15 @@ class Interactions:
         ...     Interactions.read(file, item="artistId")
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        return cls._from_coded(*read_columns(path, user, item, timestamp, value, part), users, items)
+        columns = read_columns(path, user, item, timestamp, value, part)
+        return cls._from_coded(*columns, users, items, negatives=negatives)
 
     def write(self, path: str | PathLike[str]) -> None:
         r"""Write a file with a row per interaction, which :meth:`read` reads back.
 
         The columns are ``user`` and ``item``, ``timestamp`` where there are times, and ``value`` where one is not 1
-        (to be named when the file is read). The file is there, complete, or what it was before.
+        (to be named when the file is read). Dislikes follow, with values below zero: ``negatives="dislike"`` reads
+        them back. The file is there, complete, or what it was before.
 
         Parameters
         ----------
@@ -314,52 +345,101 @@ class Interactions:
         if events is None:
             indptr = self.matrix.indptr.astype(np.int64)
             events = Events(indptr, self.matrix.indices, self.timestamps, self.matrix.data)
-        owners, times = events.owners, events.times
+        owners, items, times, values = events.owners, events.items, events.times, events.values
+        if self._dislikes is not None:
+            disliked = self._dislikes
+            owners = np.concatenate([owners, owners_of(disliked.matrix)])
+            items = np.concatenate([items, disliked.matrix.indices])
+            values = np.concatenate([values, -disliked.matrix.data])
+            times = None if times is None or disliked.times is None else np.concatenate([times, disliked.times])
         if times is not None and np.array_equal(times, np.trunc(times)) and np.abs(times).max(initial=0) < 2**53:
             times = times.astype(np.int64)
-        weighted = bool((events.values != 1).any())
+        weighted = bool((values != 1).any())
         with table_file(path) as append:
-            for start in range(0, max(1, len(events)), _WRITTEN):
+            for start in range(0, max(1, len(owners)), _WRITTEN):
                 part = slice(start, start + _WRITTEN)
-                block = {"user": self.users[owners[part]], "item": self.items[events.items[part]]}
+                block = {"user": self.users[owners[part]], "item": self.items[items[part]]}
                 if times is not None:
                     block["timestamp"] = times[part]
                 if weighted:
-                    block["value"] = events.values[part]
+                    block["value"] = values[part]
                 append(block)
 
     @classmethod
     def _checked(
         cls,
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        values: NDArray[np.float32],
-        times: NDArray[np.float64] | None,
+        entries: Entries,
         users: Ids,
         items: Ids,
         item_info: Mapping[str, ArrayLike] | None,
+        negatives: str = "error",
         *,
         allow_empty: bool = False,
     ) -> "Interactions":
-        parts = assemble(rows, columns, values, times, (len(users), len(items)))
+        parts, dislikes, report = settle_negatives(entries, (len(users), len(items)), negatives)
         if not parts.matrix.nnz and not allow_empty:
-            raise ValueError(f"there are no interactions: {len(values)} entries, none above 0")
+            left = "" if report is None else f"; {report}"
+            raise ValueError(f"there are no interactions: {len(entries.values)} entries, none above 0{left}")
         info = {name: _facts(column) for name, column in (item_info or {}).items()}
         for name, column in info.items():
             if column.shape[:1] != (len(items),):
                 raise ValueError(f"item_info[{name!r}] must have one entry per item, {len(items)}, not {column.shape}")
-        return cls.of_parts(parts, users, items, info)
+        made = cls.of_parts(parts, users, items, info, dislikes)
+        made.negatives_ = report
+        return made
 
     @classmethod
     def of_parts(
-        cls, parts: Parts, users: Ids, items: Ids, item_info: Mapping[str, NDArray[Any]] | None = None
+        cls,
+        parts: Parts,
+        users: Ids,
+        items: Ids,
+        item_info: Mapping[str, NDArray[Any]] | None = None,
+        dislikes: Parts | None = None,
     ) -> "Interactions":
-        """Wrap what ``assemble`` and its like made."""
-        return cls(parts.matrix, parts.times, users, items, item_info, parts.events)
+        """Wrap what ``assemble`` and its like made; ``dislikes`` share no cell with the others."""
+        if dislikes is not None and not dislikes.matrix.nnz:
+            dislikes = None
+        return cls(parts.matrix, parts.times, users, items, item_info, parts.events, dislikes)
 
     @property
     def _parts(self) -> Parts:
         return Parts(self.matrix, self.timestamps, self._events)
+
+    @property
+    def dislikes(self) -> Csr:
+        """What users dislike: float32 (users, items), the sizes of the values below zero, summed by cell.
+
+        Kept where interactions are made with ``negatives="dislike"``, apart from ``matrix``, with which they share no
+        cell: where a user both liked and disliked an item the newest word holds. They are never recommended; iALS and
+        the anchor of the diffusion models also recommend less of what is like them.
+
+        Examples
+        --------
+        >>> votes = Interactions.from_arrays([0, 0], ["tea", "salt"], value=[1, -2], negatives="dislike")
+        >>> votes.matrix.toarray(), votes.dislikes.toarray()
+        (array([[0., 1.]], dtype=float32), array([[2., 0.]], dtype=float32))
+        """
+        return empty_matrix(*self.shape) if self._dislikes is None else self._dislikes.matrix
+
+    @property
+    def n_dislikes(self) -> int:
+        """Number of pairs that are disliked."""
+        return 0 if self._dislikes is None else int(self._dislikes.matrix.nnz)
+
+    @property
+    def signed_matrix(self) -> Csr:
+        """``matrix`` and ``dislikes`` in one, the latter below zero."""
+        return self.matrix if self._dislikes is None else sparse.csr_array(self.matrix - self._dislikes.matrix)
+
+    def with_dislikes(self, dislikes: Parts | None) -> "Interactions":
+        """The same interactions with other dislikes, which share no cell with them."""
+        return Interactions.of_parts(self._parts, self.users, self.items, self.item_info, dislikes)
+
+    @property
+    def dislike_parts(self) -> Parts | None:
+        """``dislikes`` with the newest time of each; None where there are none."""
+        return self._dislikes
 
     @property
     def events(self) -> Events:
@@ -399,7 +479,8 @@ class Interactions:
         What is parted are events: a pair that a user has before and after a cut is in both parts. Events of a user at
         one time are a basket, and no cut parts one. Every user keeps at least one basket in train: where the shares
         leave none, valid gives way first, then test. ``report_`` of the result says what each part holds, and how
-        much of it is of users, items and pairs that train knows.
+        much of it is of users, items and pairs that train knows. Dislikes go to the part into whose time they fall;
+        all to train (``"users"``: or visible) where parts have no order.
 
         Parameters
         ----------
@@ -469,7 +550,8 @@ class Interactions:
         if outside.any():
             raise ValueError(f"rows must lie in [0, {len(self.users)}), not {picked[np.argmax(outside)]}")
         users = Ids(self.users[picked], "user")
-        taken = Interactions.of_parts(pick_rows(self._parts, picked), users, self.items, self.item_info)
+        dislikes = None if self._dislikes is None else pick_rows(self._dislikes, picked)
+        taken = Interactions.of_parts(pick_rows(self._parts, picked), users, self.items, self.item_info, dislikes)
         taken.now = self.now
         return taken
 
@@ -525,7 +607,7 @@ class Interactions:
     __iter__ = None
 
     def where(self, mask: NDArray[np.bool_]) -> "Interactions":
-        """Keep the cells where a mask aligned with ``matrix.data`` is true, with all of their events.
+        """Keep the cells where a mask aligned with ``matrix.data`` is true, with all of their events, and all dislikes.
 
         Examples
         --------
@@ -536,10 +618,10 @@ class Interactions:
         mask = np.asarray(mask)
         if mask.dtype != np.bool_ or mask.shape != self.matrix.data.shape:
             raise ValueError(f"mask must hold {len(self)} booleans, not {mask.dtype} of shape {mask.shape}")
-        return Interactions.of_parts(keep(self._parts, mask), self.users, self.items, self.item_info)
+        return Interactions.of_parts(keep(self._parts, mask), self.users, self.items, self.item_info, self._dislikes)
 
     def where_events(self, mask: NDArray[np.bool_]) -> "Interactions":
-        """Keep the events where a mask aligned with ``events`` is true.
+        """Keep the events where a mask aligned with ``events`` is true, and all dislikes.
 
         Examples
         --------
@@ -550,7 +632,9 @@ class Interactions:
         mask = np.asarray(mask)
         if mask.dtype != np.bool_ or mask.shape != (self.n_events,):
             raise ValueError(f"mask must hold {self.n_events} booleans, not {mask.dtype} of shape {mask.shape}")
-        return Interactions.of_parts(keep_events(self._parts, mask), self.users, self.items, self.item_info)
+        return Interactions.of_parts(
+            keep_events(self._parts, mask), self.users, self.items, self.item_info, self._dislikes
+        )
 
     def with_ids(self, users: Ids | None = None, items: Ids | None = None) -> "Interactions":
         """Give rows and columns other ids, as many as there are; ``item_info`` stays where the items do.
@@ -564,7 +648,7 @@ class Interactions:
         users, items = self.users if users is None else users, self.items if items is None else items
         if (len(users), len(items)) != self.shape:
             raise ValueError(f"{len(users)} users and {len(items)} items do not fit the shape {self.shape}")
-        return Interactions.of_parts(self._parts, users, items, info)
+        return Interactions.of_parts(self._parts, users, items, info, self._dislikes)
 
     def align(
         self, users: Ids | ArrayLike | None = None, items: Ids | ArrayLike | None = None
@@ -597,11 +681,14 @@ class Interactions:
         moved = move(self._parts, rows, columns, shape)
         sources = self.items.find(wanted_items)
         info = {name: column[sources] for name, column in self.item_info.items()} if sources.min(initial=0) >= 0 else {}
-        aligned = Interactions.of_parts(moved, wanted_users, wanted_items, info)
+        dislikes = None if self._dislikes is None else move(self._dislikes, rows, columns, shape)
+        aligned = Interactions.of_parts(moved, wanted_users, wanted_items, info, dislikes)
         return aligned, len(self) - len(aligned)
 
     def merge(self, *others: "Interactions") -> "Interactions":
-        """Join the events of the same users and items; times stay if all have them.
+        """Join the events and dislikes of the same users and items; times stay if all have them.
+
+        Of a pair that one likes and another dislikes the newest word holds.
 
         Raises
         ------
@@ -617,8 +704,11 @@ class Interactions:
         for other in others:
             if other.users != self.users or other.items != self.items:
                 raise ValueError("only interactions of the same users and items can be merged; align them first")
-        joined = add([part._parts for part in (self, *others)])
-        return Interactions.of_parts(joined, self.users, self.items, self.item_info)
+        joined, dislikes = add([part._parts for part in (self, *others)]), None
+        disliked = [part._dislikes for part in (self, *others) if part._dislikes is not None]
+        if disliked:
+            joined, dislikes, _ = newest_words(joined, add(disliked))
+        return Interactions.of_parts(joined, self.users, self.items, self.item_info, dislikes)
 
     def summary(self) -> str:
         """Describe sizes, density, lengths of histories and the span of time, a line each."""

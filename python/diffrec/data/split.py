@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import one_of, real, whole
-from diffrec.data._csr import assemble
-from diffrec.data._reshape import owners_of
+from diffrec.data._csr import Parts, assemble
+from diffrec.data._reshape import keep, owners_of
 from diffrec.data.events import Baskets
 from diffrec.data.files import part_times, read_split
 from diffrec.data.ids import Ids
@@ -168,6 +168,13 @@ def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float 
     test = real(0, 1, open_high=True)("test", test)
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
+    parted = _split(data.with_dislikes(None), by, valid, test, seed)
+    if data.dislike_parts is None:
+        return parted
+    return _with_dislikes(parted, data.dislike_parts, ordered=by != "random")
+
+
+def _split(data: Interactions, by: str, valid: float, test: float, seed: int) -> Split:
     if by not in ("random", "users") and data.timestamps is None:
         raise ValueError(f"by={by!r} needs timestamps; these interactions have none (by='random' does not)")
     if by == "random":
@@ -183,6 +190,41 @@ def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float 
         in_test = _newest(baskets, test)
         in_valid = _newest(baskets, valid, in_test)
     return Split(*_parted(data, baskets.spread(in_valid), baskets.spread(in_test)))
+
+
+def _with_dislikes(parted: Split, dislikes: Parts, *, ordered: bool) -> Split:
+    """Give the parts their dislikes: valid and test those from the moment they begin, train or visible the others."""
+    train, valid, test = parted
+    owners, visible = owners_of(dislikes.matrix), parted.visible
+    later = [np.zeros(len(owners), dtype=np.bool_)] * 2
+    if ordered and dislikes.times is not None:
+        begins = [_begins(part, since)[owners] for part, since in zip((valid, test), parted._moments, strict=True)]
+        later = [dislikes.times >= since for since in begins]
+    in_test, in_valid = later[1], later[0] & ~later[1]
+    rest = ~(in_test | in_valid)
+    if visible is not None:
+        held = (np.diff(valid.matrix.indptr) + np.diff(test.matrix.indptr) > 0)[owners]
+        visible = visible.with_dislikes(keep(dislikes, rest & held))
+        rest &= ~held
+    return Split(
+        train.with_dislikes(keep(dislikes, rest)),
+        valid.with_dislikes(keep(dislikes, in_valid)),
+        test.with_dislikes(keep(dislikes, in_test)),
+        visible,
+        parted._moments,
+    )
+
+
+def _begins(part: Interactions, moment: float | None) -> NDArray[np.float64]:
+    """When a part begins for each user: infinity for who has nothing in it, unless it begins at once for all."""
+    begins = np.full(part.shape[0], np.inf if moment is None else moment)
+    if moment is None and part.timestamps is not None:
+        # The events of a user are sorted by time.
+        events = part.events
+        some = np.flatnonzero(np.diff(events.indptr))
+        assert events.times is not None
+        begins[some] = events.times[events.indptr[some]]
+    return begins
 
 
 def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 0) -> tuple[Interactions, Interactions]:

@@ -66,6 +66,8 @@ class Report(Mapping[str, float]):
     repeats_left_out : int
         Test interactions with items that may not be recommended, since the user has them already: they are not relevant
         where the question is what a user discovers.
+    dislikes_left_out : int
+        Test interactions with items that the user disliked before, which are never recommended.
     """
 
     means: dict[str, float]
@@ -75,6 +77,7 @@ class Report(Mapping[str, float]):
     users_without_relevant: int = 0
     interactions_left_out: int = 0
     repeats_left_out: int = 0
+    dislikes_left_out: int = 0
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -101,6 +104,8 @@ class Report(Mapping[str, float]):
             lines.append(f"{self.interactions_left_out:,} interactions of unknown users or items left out")
         if self.repeats_left_out:
             lines.append(f"{self.repeats_left_out:,} interactions with items that the users had before left out")
+        if self.dislikes_left_out:
+            lines.append(f"{self.dislikes_left_out:,} interactions with items that the users disliked before left out")
         return "\n".join(lines)
 
 
@@ -133,6 +138,7 @@ def measure(
     users_without_relevant: int = 0,
     interactions_left_out: int = 0,
     repeats_left_out: int = 0,
+    dislikes_left_out: int = 0,
 ) -> Report:
     """Compare ranked lists with relevant items.
 
@@ -148,7 +154,7 @@ def measure(
         Cuts, each at most ``length``.
     catalogue : Catalogue, optional
         Of the items, for novelty, serendipity and diversity.
-    users_without_relevant, interactions_left_out, repeats_left_out : int
+    users_without_relevant, interactions_left_out, repeats_left_out, dislikes_left_out : int
         For the report.
 
     Returns
@@ -197,4 +203,5 @@ def measure(
     covered = _core.coverage(ranked, relevant.shape[1], list(k))
     means |= {f"coverage@{cut}": float(share) for cut, share in zip(k, covered, strict=True)}
     means |= {f"gini@{cut}": gini(ranked[:, :cut], relevant.shape[1]) for cut in k}
-    return Report(means, per_user, users, ranked, users_without_relevant, interactions_left_out, repeats_left_out)
+    left_out = (interactions_left_out, repeats_left_out, dislikes_left_out)
+    return Report(means, per_user, users, ranked, users_without_relevant, *left_out)

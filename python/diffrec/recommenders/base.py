@@ -229,7 +229,7 @@ class Recommender(metaclass=ABCMeta):
         k : int
             Length of the lists.
         exclude_seen : bool
-            Leave out what is in a user's history.
+            Leave out what is in a user's history. What a user dislikes is left out in any case.
         allow : item ids, or mapping of user to item ids, optional
             Recommend only these; by a mapping to each user theirs, and everything to who is not named.
         deny : item ids, or mapping of user to item ids, optional
@@ -585,7 +585,10 @@ class Recommender(metaclass=ABCMeta):
         values = np.empty(items.shape, dtype=np.float32)
         for start in range(0, len(rows), USER_BLOCK):
             block = rows[start : start + USER_BLOCK]
-            best = limits.of_users(slice(start, start + USER_BLOCK)).best(seen[block], k)
+            hidden = seen[block]
+            if histories.n_dislikes:
+                hidden = union(hidden, histories.dislikes[block])
+            best = limits.of_users(slice(start, start + USER_BLOCK)).best(hidden, k)
             scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
             items[start : start + len(block)], values[start : start + len(block)] = best(scores)
         return items, values
@@ -610,11 +613,12 @@ class Recommender(metaclass=ABCMeta):
         catalogue: Catalogue | None = None,
     ) -> Report:
         """Rank the histories of users with relevant items, which are not ``hidden``, and say how well."""
-        relevant = without(later.matrix, hidden)
+        allowed = without(later.matrix, histories.dislikes)
+        relevant = without(allowed, hidden)
         rows = np.flatnonzero(np.diff(relevant.indptr))
-        if len(rows) == 0 and later.matrix.nnz:
+        if len(rows) == 0 and allowed.nnz:
             raise ValueError(
-                f"all {later.matrix.nnz:,} interactions of test are with items that the user had before, which are "
+                f"all {allowed.nnz:,} interactions of test are with items that the user had before, which are "
                 "neither recommended nor relevant; exclude_seen=False asks what is taken next, old or new"
             )
         if len(rows) == 0:
@@ -627,7 +631,8 @@ class Recommender(metaclass=ABCMeta):
             catalogue=catalogue,
             users_without_relevant=histories.shape[0] - len(rows),
             interactions_left_out=left_out,
-            repeats_left_out=later.matrix.nnz - relevant.nnz,
+            repeats_left_out=allowed.nnz - relevant.nnz,
+            dislikes_left_out=later.matrix.nnz - allowed.nnz,
         )
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:

@@ -101,11 +101,14 @@ class Reasons:
         Scores when every past item weighs 0.
     exact : bool
         Whether the two sum to the scores.
+    past : int (n,), optional
+        The past items, rising, where they are others than those of the history: with what the user dislikes.
     """
 
     contributions: NDArray[np.float64]
     baseline: NDArray[np.float64]
     exact: bool
+    past: NDArray[np.integer] | None = None
 
     def plus(self, other: "Reasons", scale: float) -> "Reasons":
         """Reasons of ``scores + scale * other's scores``."""
@@ -113,6 +116,7 @@ class Reasons:
             self.contributions + scale * other.contributions,
             self.baseline + scale * other.baseline,
             self.exact and other.exact,
+            self.past,
         )
 
     def about(
@@ -179,11 +183,16 @@ def explanations(
         How many past items to name; all by default.
     """
     ids = one.items.ids
-    past = ids[one.matrix.indices]
+    past = ids[one.matrix.indices if reasons.past is None else reasons.past]
     return [
         reasons.about(place, (_plain(user), _plain(ids[item])), scores[place], past, k)
         for place, item in enumerate(items.tolist())
     ]
+
+
+def past_items(one: Interactions) -> NDArray[np.integer]:
+    """The items of one user's history and of what the user dislikes, rising."""
+    return np.union1d(one.matrix.indices, one.dislikes.indices) if one.n_dislikes else one.matrix.indices
 
 
 def linear_reasons(x: Csr, weights: LinearMap, past: NDArray[np.integer], items: NDArray[np.int64]) -> Reasons:
@@ -196,12 +205,12 @@ def linear_reasons(x: Csr, weights: LinearMap, past: NDArray[np.integer], items:
     weights : LinearMap
         From these to the items.
     past : int (n,)
-        The items of the history, rising.
+        The items of the history, and perhaps others, rising.
     items : int64 (m,)
         The items whose scores are to be explained.
     """
     added = weights.between(x.indices, items).T.astype(np.float64) * x.data.astype(np.float64)
-    return Reasons(_folded(added, x.indices % weights.n_items, past), np.zeros(len(items)), exact=True)
+    return Reasons(_folded(added, x.indices % weights.n_items, past), np.zeros(len(items)), exact=True, past=past)
 
 
 def gradient_reasons(
@@ -262,7 +271,7 @@ def gradient_reasons(
         real = last >= 0
         contributions += _folded(mean(slopes[1], presence)[:, real], last[real], past)
     baseline = found.detach().reshape(len(items), -1)[:, -1].double().cpu().numpy()
-    return Reasons(contributions, baseline, exact=False)
+    return Reasons(contributions, baseline, exact=False, past=past)
 
 
 def _folded(added: NDArray[np.float64], columns: NDArray[np.integer], past: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from diffrec.ranking import Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.recommenders.explanation import Reasons, linear_reasons
+from diffrec.recommenders.explanation import Reasons, linear_reasons, past_items
 from diffrec.recommenders.histories import Reading
 from diffrec.training import TrainingReport
 
@@ -68,10 +68,10 @@ class Anchor(Recommender):
         return self._objective.views(block).x
 
     def _scores(self, block: Interactions) -> Scores:
-        return self._map.scores(self._read(block))
+        return self._map.scores(self._objective.views(block).signed)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
-        return linear_reasons(self._read(one), self._map, one.matrix.indices, items)
+        return linear_reasons(self._objective.views(one).signed, self._map, past_items(one), items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         return self._map.scores(unit_rows(rows, (self._reading().views or 1) * self._n_items))

@@ -63,7 +63,7 @@ class AnchoredChain:
         def anchored(scores: Scores) -> Scores:
             if self.anchor is None or self.scale == 0:
                 return scores
-            return AddedScores(scores, self.anchor.scores(views.x), self.scale)
+            return AddedScores(scores, self.anchor.scores(views.signed), self.scale)
 
         scores = (run or self.network.run)(
             *views.on(self.network.device),

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from diffrec.anchors import LinearMap
 from diffrec.checks import whole
-from diffrec.data import Csr, Interactions, empty_like
+from diffrec.data import Csr, Interactions, empty_like, union
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.evaluation import measure, parse_metric
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
@@ -26,7 +26,7 @@ from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.over_latents import OverLatents
 from diffrec.recommenders.diffrec.plan import memory_plan
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons
+from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons, past_items
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
@@ -215,10 +215,11 @@ class DiffRec(TrainedRecommender):
             block = learn.take(rows[start : start + USER_BLOCK])
             views = self._objective.views(block)
             own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))
-            added = DenseScores.of(anchor.scores(views.x))
+            added = DenseScores.of(anchor.scores(views.signed))
             for place, scale in enumerate(_SCALES):
                 scores = AddedScores(own, added, scale)
-                ranked[place, start : start + block.shape[0]] = top_k(scores, k, block.matrix)[0]
+                hidden = union(block.matrix, block.dislikes)
+                ranked[place, start : start + block.shape[0]] = top_k(scores, k, hidden)[0]
         relevant, ids = valid.matrix[rows], valid.users.ids[rows]
         found = [measure(lists, relevant, ids, [k])[f"{name}@{k}"] for lists in ranked]
         return _SCALES[int(np.argmax(found))]
@@ -266,7 +267,7 @@ class DiffRec(TrainedRecommender):
         return GuidedChain(self._chain, guidance, self.settings.steps if self._network.has_chain else 1)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
-        network, anchor, past = self._network, self._anchor, one.matrix.indices
+        network, anchor, past = self._network, self._anchor, past_items(one)
         views = self._objective.views(one)
 
         def scores(rows: SparseRows, presence: Tensor | None) -> LinearScores:
@@ -286,7 +287,7 @@ class DiffRec(TrainedRecommender):
         )
         if anchor is None:
             return reasons
-        return reasons.plus(linear_reasons(views.x, anchor.map, past, items), anchor.scale)
+        return reasons.plus(linear_reasons(views.signed, anchor.map, past, items), anchor.scale)
 
     def _item_vectors(self) -> Tensor:
         return self._network.item_vectors()
@@ -345,7 +346,7 @@ class DiffRec(TrainedRecommender):
         one, user_id = self._watchable(user)
         limits = Limits.of(self.train_.items, one.users.ids, allow, deny)
         guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
-        best = limits.best(one.matrix if exclude_seen else empty_like(one.matrix), k)
+        best = limits.best(union(one.matrix if exclude_seen else empty_like(one.matrix), one.dislikes), k)
         steps: list[Scores] = []
         views = self._objective.views(one)
         if guidance is None:
@@ -451,7 +452,7 @@ class DiffRec(TrainedRecommender):
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
         histories, rows, ids = self._histories(users)
         denied = Limits.of(self.train_.items, ids, allow, deny).denied
-        seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
+        seen = union(histories.matrix if exclude_seen else empty_like(histories.matrix), histories.dislikes)
         wanted = None if items is None else self.train_.items.rows(items)
         run = self._network.noisy(steps, sampling_noise=sampling)
         distinct, place = np.unique(rows, return_inverse=True)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from diffrec.data import Csr
@@ -30,11 +31,19 @@ class Views:
         The last items of each, newest last and -1 before the first, where an encoder reads them.
     keys : int64 (n,)
         What each history's noise is drawn by.
+    disliked : scipy.sparse CSR or None
+        What the anchor takes off ``x``: for each item disliked what an interaction with it right now would add.
     """
 
     x: Csr
     last: NDArray[np.int64] | None
     keys: NDArray[np.int64]
+    disliked: "Csr | None" = None
+
+    @property
+    def signed(self) -> Csr:
+        """What the anchor sees: ``x``, and below 0 what is disliked."""
+        return self.x if self.disliked is None else sparse.csr_array(self.x - self.disliked)
 
     def __len__(self) -> int:
         return len(self.keys)

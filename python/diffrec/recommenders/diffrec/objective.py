@@ -1,13 +1,16 @@
 """What the denoiser learns to produce, and what it sees of histories for that."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, Timeline, TimeScale, row_keys
+from diffrec.data import Csr, Interactions, Timeline, TimeScale, binary, row_keys
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
@@ -97,7 +100,8 @@ class Reconstruction:
 
     def views(self, block: Interactions) -> Views:
         """Return the vectors x_0."""
-        return Views(self.inputs(block), None, row_keys(block.matrix))
+        newest = 1.0 if self._settings.time_weights is None else self._settings.w_max
+        return Views(self.inputs(block), None, row_keys(block.matrix), _disliked(block, [newest]))
 
 
 class Forecasting:
@@ -167,7 +171,10 @@ class Forecasting:
         s, timeline = self._settings, self._timeline(block)
         rows, length = np.arange(len(timeline.lengths)), s.encoder_length
         last = timeline.last(rows, timeline.lengths, length) if length else None
-        return Views(timeline.before(rows, timeline.lengths, s.time_scales), last, row_keys(block.matrix))
+        before = timeline.before(rows, timeline.lengths, s.time_scales)
+        even = 1 / np.sqrt(timeline.lengths.clip(1))
+        newest = [even if scale is None else 1.0 for scale in s.time_scales]
+        return Views(before, last, row_keys(block.matrix), _disliked(block, newest))
 
     @staticmethod
     def _timeline(histories: Interactions) -> Timeline:
@@ -182,6 +189,21 @@ class Forecasting:
 def objective_of(settings: DiffRecSettings) -> Objective:
     """Return the objective that is set."""
     return Forecasting(settings) if settings.objective == "forecast" else Reconstruction(settings)
+
+
+def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]]) -> "Csr | None":
+    """What n users dislike, in each view with its weight, one for all or one for each user: (n, views * items)."""
+    if not block.n_dislikes:
+        return None
+    pattern = binary(block.dislikes)
+    counts = np.diff(pattern.indptr)
+    views = []
+    for weight in weights:
+        of_rows = np.broadcast_to(np.asarray(weight, dtype=np.float32), len(counts))
+        data = np.repeat(of_rows, counts)
+        views.append(sparse.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape))
+    disliked: Csr = sparse.hstack(views, format="csr")
+    return disliked
 
 
 def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]]) -> Ridge:

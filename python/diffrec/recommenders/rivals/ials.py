@@ -42,8 +42,9 @@ class IALS(Recommender):
 
     Users and items have factors x_u and y_i that minimise ``sum c_ui (p_ui - x_u.y_i)^2 + lambda (|X|^2 + |Y|^2)`` over
     all pairs (eq. 3): p is 1 where there is an interaction, trusted with confidence c = ``alpha`` times its value, and
-    0 elsewhere, with confidence 1. With one side fixed the other has a closed form (eq. 4 and 5), solved exactly or, in
-    a fraction of the time, by a few steps of conjugate gradients (Takacs, Pilaszy & Tikk, RecSys 2011).
+    0 elsewhere, with confidence 1. Where a user dislikes an item p is 0, with confidence ``alpha`` times the dislike's
+    size. With one side fixed the other has a closed form (eq. 4 and 5), solved exactly or, in a fraction of the time,
+    by a few steps of conjugate gradients (Takacs, Pilaszy & Tikk, RecSys 2011).
 
     A user's factors are those that fit the history exactly, whether the user was there in training or not.
 
@@ -77,7 +78,7 @@ class IALS(Recommender):
         report = TrainingReport()
         started = time.perf_counter()
         with tqdm(total=s.iterations, desc="iALS", unit="iteration", disable=None if s.progress else True) as bar:
-            for epoch, (items, loss) in enumerate(alternate(train.matrix, np.float32(0.01) * start, s), start=1):
+            for epoch, (items, loss) in enumerate(alternate(train.signed_matrix, np.float32(0.01) * start, s), start=1):
                 self.item_factors_ = items
                 report.epochs.append(EpochRecord(epoch, loss, time.perf_counter() - started))
                 bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
@@ -95,25 +96,26 @@ class IALS(Recommender):
         self._items = torch.from_numpy(items).to(resolve_device(self.settings.device))
 
     def user_factors(self, histories: Csr) -> Factors:
-        """Factors (n, factors) that fit histories (n, items) exactly."""
+        """Factors (n, factors) that fit histories (n, items) exactly; what is disliked has values below 0."""
         return _core.als_solve(*csr_arrays(histories), *self._whitened, self.settings.alpha)[0]
 
     def _reading(self) -> Reading:
         return VALUES
 
     def _scores(self, block: Interactions) -> Scores:
-        users = torch.from_numpy(self.user_factors(block.matrix))
+        users = torch.from_numpy(self.user_factors(block.signed_matrix))
         return LinearScores(users.to(self._items.device), self._items)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         # With A the matrix of the user's equations, x_u = A^-1 sum c_i y_i: each item's term is its part of the score
         # (Hu et al., section 5).
-        x, s = one.matrix, self.settings
+        x, s = one.signed_matrix, self.settings
         y = self.item_factors_.astype(np.float64)
         own, confidence = y[x.indices], s.alpha * x.data.astype(np.float64)
-        equations = y.T @ y + s.l2 * np.eye(y.shape[1]) + (own.T * (confidence - 1)) @ own
-        terms = np.linalg.solve(equations, own.T * confidence)
-        return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True)
+        equations = y.T @ y + s.l2 * np.eye(y.shape[1]) + (own.T * (np.abs(confidence) - 1)) @ own
+        # What is disliked adds nothing: it is in A, and takes from what the others add.
+        terms = np.linalg.solve(equations, own.T * np.maximum(confidence, 0))
+        return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True, past=x.indices)
 
     def _item_vectors(self) -> Tensor:
         return self._items
