@@ -144,7 +144,7 @@ def net_values(
     Examples
     --------
     >>> bought = np.array([5, 2, -3, -9], dtype=np.float32)
-    >>> net_values(np.zeros(4, dtype=np.int64), bought[:3], np.array([1.0, 2.0, 3.0]))
+    >>> net_values(np.zeros(3, dtype=np.int64), bought[:3], np.array([1.0, 2.0, 3.0]))
     (array([4., 0., 0.], dtype=float32), 0)
     >>> net_values(np.zeros(4, dtype=np.int64), bought, np.array([1.0, 2.0, 3.0, 4.0]))
     (array([0., 0., 0., 0.], dtype=float32), 1)
