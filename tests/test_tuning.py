@@ -89,3 +89,17 @@ def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"pip install 'diffrec\[tune\]'"):
         diffrec.tune(DATA, variant="itemknn", trials=1)
+
+
+def test_trials_are_judged_by_what_is_asked() -> None:
+    rng = np.random.default_rng(1)
+    # Everybody takes again what was taken: to discover and to take next are two questions.
+    item = np.repeat(rng.integers(12, size=(40, 3)), 4, axis=0).reshape(40, 12)
+    bought = diffrec.Interactions.from_arrays(np.repeat(np.arange(40), 12), item.ravel(), np.tile(np.arange(12), 40))
+    arguments = {"variant": "topfreq", "trials": 2, "progress": False, "metric": "recall@3"}
+    again = diffrec.tune(bought, exclude_seen=False, **arguments)
+    assert again.model.settings.repeats == "include"
+    assert again.settings["repeats"] == "include"
+    assert again.value == diffrec.tune(bought, repeats="include", **arguments).value > 0.3
+    with pytest.raises(TypeError, match="exclude_seen must be True or False"):
+        diffrec.tune(bought, exclude_seen="no", **arguments)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffrec.callbacks import PruneTrial
-from diffrec.checks import duration, known, whole
+from diffrec.checks import duration, flag, known, whole
 from diffrec.data import hold_out
 from diffrec.evaluation import parse_metric
 from diffrec.recommenders import Recommender, make
@@ -64,6 +64,7 @@ def tune(
     device: str = "auto",
     progress: bool = True,
     study: "optuna.Study | None" = None,
+    exclude_seen: bool = True,
     **settings: Any,
 ) -> Tuned:
     """Search settings of one variant, then fit it on everything with the best.
@@ -96,6 +97,9 @@ def tune(
         Show a bar over the trials.
     study : optuna.Study, optional
         To go on with, or with a storage that several processes share. Its direction must be to maximise.
+    exclude_seen : bool
+        Judge by what users discover; False by what they take next, old or new. It is what ``repeats`` of every fit
+        becomes, unless that is among the settings.
     **settings
         Held fixed in every trial.
 
@@ -126,6 +130,8 @@ def tune(
         if variant not in SPACES:
             raise ValueError(f"variant {variant!r} has nothing to tune: name a space, or one of {', '.join(SPACES)}")
         space = SPACES[variant]
+    if not flag("exclude_seen", exclude_seen):
+        settings = {"repeats": "include", **settings}
     fixed: dict[str, Any] = {**settings, "seed": seed, "device": device, "progress": False}
     make(variant, **fixed)  # refuses impossible settings before anything is tried
     train = as_interactions(data, "data")

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from scipy import sparse
 
 import diffrec
 from diffrec import DiffRec, Interactions
-from diffrec.data import time_weights
+from diffrec.data import Timeline, time_weights
 from diffrec.diffusion import Denoiser, GaussianProcess, noise_betas
+from diffrec.recommenders.diffrec import over_items
 from diffrec.recommenders.diffrec.groups import group_items, svd_embeddings
+from diffrec.recommenders.diffrec.objective import objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
-from diffrec.training import NoisedBatches
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.histories import Reading
+from diffrec.training import CutBatches, NoisedBatches
 
 SMALL: dict[str, Any] = {"dims": (6,), "epochs": 3, "batch_size": 8, "holdout": 0, "progress": False}
 LATENT: dict[str, Any] = SMALL | {"groups": 2, "latent_dims": (4,)}
@@ -55,18 +60,91 @@ def test_scores_are_those_of_the_dense_chain(predict: str, normalize: bool) -> N
 
 
 @pytest.mark.parametrize("kind", ["linear", "exponential", "power"])
-def test_t_diffrec_is_diffrec_on_time_weighted_histories(kind: str) -> None:
+def test_t_diffrec_is_diffrec_on_time_weighted_histories(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = time_weights(DATA, kind, w_min=0.2, w_max=0.9, half_life=2.0)  # type: ignore[arg-type]
-    timely = diffrec.fit(DATA, variant="t-diffrec", time_weights=kind, w_min=0.2, w_max=0.9, half_life=2.0, **SMALL)
-    by_value = DiffRec(**SMALL, binarize=False).fit(weighted)
-    np.testing.assert_allclose(timely.score(), by_value.score(), atol=1e-6)
+    timely = diffrec.fit(
+        DATA, variant="t-diffrec", time_weights=kind, w_min=0.2, w_max=0.9, half_life=2.0, **SMALL
+    ).score()
+    # The same network, handed the weights as they are.
+    monkeypatch.setattr(Reading, "weights", lambda _, block: block.matrix)
+    by_weight = DiffRec(**SMALL).fit(weighted)
+    np.testing.assert_allclose(timely, by_weight.score(weighted), atol=1e-6)
 
 
-def test_values_count_only_where_asked() -> None:
-    doubled = Interactions.from_csr(DATA.matrix * 2)
-    ones = DiffRec(**SMALL).fit(DATA)
-    np.testing.assert_array_equal(DiffRec(**SMALL).fit(doubled).score(), ones.score())
-    assert not np.allclose(DiffRec(**SMALL, binarize=False).fit(doubled).score(), ones.score())
+CONFIDENT = {
+    "x0": {},
+    "x0, bfloat16": {"precision": "bfloat16"},
+    "eps": {"predict": "eps", "noise_scale": 0.5},
+    "time weights": {"time_weights": "linear"},
+    "latent": {"groups": 2, "latent_dims": (4,)},
+    "forecast": {"objective": "forecast", "horizon": 3},
+    "forecast over latents": {"objective": "forecast", "groups": 2, "latent_dims": (4,)},
+}
+
+
+@pytest.mark.parametrize("form", CONFIDENT)
+def test_values_count_only_where_asked(form: str) -> None:
+    settings = SMALL | CONFIDENT[form]
+    values = np.random.default_rng(0).integers(1, 6, len(DATA)).astype(np.float32)
+    rated, ones = DATA.matrix.copy(), DATA.matrix.copy()
+    rated.data, ones.data = values, np.ones_like(values)
+    rated, ones = Interactions.from_csr(rated, DATA.timestamps), Interactions.from_csr(ones, DATA.timestamps)
+    plain = DiffRec(**settings).fit(ones)
+    np.testing.assert_array_equal(DiffRec(**settings).fit(rated).score(), plain.score())
+    # An interaction of value 1 is trusted as it is by default.
+    trusted = DiffRec(**settings, binarize=False).fit(ones)
+    np.testing.assert_allclose(trusted.score(), plain.score(), atol=1e-5)
+    weighed = DiffRec(**settings, binarize=False).fit(rated)
+    assert not np.allclose(weighed.score(), plain.score(), atol=1e-3)
+    # What is read of a history is the same, whatever the values.
+    np.testing.assert_array_equal(weighed.score(rated), weighed.score(ones))
+
+
+@pytest.mark.parametrize("predict", ["x0", "eps"])
+@pytest.mark.parametrize("gram", [False, True])
+def test_confidence_weighs_the_loss(predict: str, gram: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean over the items of c (x_0 - predicted)^2, c being the value of an interaction and 1 elsewhere."""
+    monkeypatch.setattr(over_items, "gram_pays", lambda *_: gram)
+    cpu, dense = torch.device("cpu"), np.ceil(DATA.matrix.toarray())
+    values = np.random.default_rng(1).uniform(0.2, 5, len(DATA)).astype(np.float32)
+    rated = Interactions.from_csr(sparse.csr_array((values, DATA.matrix.indices, DATA.matrix.indptr), DATA.shape))
+    s = DiffRecSettings(**SMALL | {"dropout": 0.0}, predict=predict, step_sampling="uniform", binarize=False)
+    objective = objective_of(s)
+    torch.manual_seed(0)
+    network = over_items.OverItems.of(s, DATA.shape[1], cpu)
+    batch = next(iter(network.epoch_of(objective.batches(objective.inputs(rated), cpu))))
+    seen: list[torch.Tensor] = []
+    sample = network.sampler.sample
+    monkeypatch.setattr(network.sampler, "sample", lambda n: seen.append(sample(n)) or seen[0])
+    loss = network.loss(batch)
+    loss.backward()
+    found = {name: p.grad.clone() for name, p in network.named_parameters()}
+    network.zero_grad()
+    t, probability = seen[0]
+    rows = batch._rows
+    x0, c = (
+        torch.from_numpy(dense[rows]).float(),
+        torch.from_numpy(np.where(dense > 0, rated.matrix.toarray(), 1)[rows]),
+    )
+    signal, spread = network.process.forward_coefficients(t)
+    noise = -torch.zeros_like(x0)
+    batch.subtract_noise(0, noise)
+    output = network.denoiser(signal[:, None] * x0 - spread[:, None] * noise, t)
+    errors = (c * (((x0 if predict == "x0" else -noise) - output) ** 2)).mean(dim=1)
+    expected = (network.process.loss_weights[t] * errors / probability).mean()
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+    expected.backward()
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, atol=1e-5, rtol=1e-3)
+
+
+def test_a_forecast_shares_its_target_by_value() -> None:
+    data = Interactions.from_arrays([0] * 3, [0, 1, 2], [1, 2, 2], [9, 1, 3])
+    batches = CutBatches(
+        Timeline(data), [None], horizon=5, cuts=1, length=0, batch_size=1, device="cpu", seed=0, by_value=True
+    )
+    (batch,) = batches
+    assert batch.after.to_dense(3).tolist() == [[0, 0.25, 0.75]]
 
 
 @pytest.mark.parametrize("form", [{}, {"predict": "eps"}, {"groups": 2, "latent_dims": (4,)}], ids=str)

@@ -9,6 +9,7 @@ from scipy import sparse
 import diffrec
 from diffrec import Explanation, Interactions, Recommender
 from diffrec.recommenders import VARIANTS
+from diffrec.recommenders.histories import Reading
 
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
 TRAINED = {"dims": (8,), "epochs": 8, "batch_size": 30, "holdout": 0, "lr": 0.01, "progress": False}
@@ -102,10 +103,11 @@ def test_more_points_leave_nothing_out(bent: Recommender) -> None:
 
 
 @pytest.mark.parametrize("name", ["diffrec", "diffrec that predicts noise", "l-diffrec", "diffrec with an anchor"])
-def test_contributions_are_slopes_of_the_score(name: str) -> None:
+def test_contributions_are_slopes_of_the_score(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient agrees with what a small change of an entry of the history does to the score."""
     variant, settings = BENT[name]
-    model = diffrec.fit(DATA, variant=variant, **settings, binarize=False)
+    monkeypatch.setattr(Reading, "weights", lambda _, block: block.matrix)
+    model = diffrec.fit(DATA, variant=variant, **settings)
     history = DATA.matrix[[3]].astype(np.float32)
     why = model.explain(history, DATA.items[7])
     part_of = dict(zip(why.items.tolist(), why.contributions.tolist(), strict=True))

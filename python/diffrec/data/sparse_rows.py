@@ -1,6 +1,6 @@
 """A batch of sparse vectors, multiplied without ever being made dense."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from diffrec.data._csr import Csr
 
-# Entries whose products are held at once.
-_ENTRIES = 8192
+#: Entries whose products are held at once.
+ENTRIES = 8192
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class SparseRows:
         int64 (nnz,), the column of each entry.
     values : Tensor
         float32 (nnz,), its value.
+    confidence : Tensor, optional
+        float32 (nnz,), the weight of each entry's part of a loss where the rows are to be produced; that of a cell
+        without an entry is 1, and None gives every entry the same. Rows made of these have none.
 
     Examples
     --------
@@ -38,6 +41,7 @@ class SparseRows:
     offsets: Tensor
     indices: Tensor
     values: Tensor
+    confidence: Tensor | None = field(default=None, kw_only=True)
 
     @classmethod
     def from_csr(
@@ -103,11 +107,28 @@ class SparseRows:
         at = (self.row_of_entry(), column.clamp(0, out.shape[1] - 1))
         out.index_put_(at, (scale * self.values * inside).to(out.dtype), accumulate=True)
 
+    def excess(self) -> "SparseRows | None":
+        """How much more than 1 each entry weighs in a loss; None where all weigh that."""
+        return None if self.confidence is None else SparseRows(self.offsets, self.indices, self.confidence - 1)
+
+    def weigh_errors(self, block: Tensor, first: int) -> Tensor:
+        """Multiply the entries' cells in columns ``first : first + m`` of ``block`` (n, m) by 1 + value, in place.
+
+        Returns float32 (n,): what that adds to the sums of squares, each square weighed once.
+        """
+        column = self.indices - first
+        inside = (column >= 0) & (column < block.shape[1])
+        at = (self.row_of_entry(), column.clamp(0, block.shape[1] - 1))
+        errors = block[at]
+        added = self.values * inside * errors
+        block.index_put_(at, added.to(block.dtype), accumulate=True)
+        return self.values.new_zeros(len(self)).index_add_(0, at[0], added * errors)
+
     def transposed_product(self, weight: Tensor, out: Tensor) -> None:
         """Add the product of the transposed rows and ``weight`` (n, width) to ``out`` (columns, width) in place."""
         row = self.row_of_entry()
-        for start in range(0, len(row), _ENTRIES):
-            part = slice(start, start + _ENTRIES)
+        for start in range(0, len(row), ENTRIES):
+            part = slice(start, start + ENTRIES)
             out.index_add_(0, self.indices[part], self.values[part, None] * weight[row[part]])
 
     def scaled(self, factors: Tensor) -> "SparseRows":

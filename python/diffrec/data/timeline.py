@@ -64,6 +64,7 @@ class Timeline:
         self._times = np.empty(0) if events.times is None else events.times
         self._repeats = data.n_events > len(data)
         self._now = data.now
+        self._matrix = data.matrix
         require_past(data)
         self.n_items = data.shape[1]
         self.lengths: NDArray[np.int64] = np.diff(self._indptr)
@@ -156,6 +157,16 @@ class Timeline:
         )
         ones = np.ones(len(indices), dtype=np.float32)
         return sparse.csr_array((ones, indices, indptr), shape=(len(rows), self.n_items))
+
+    def values(self, rows: NDArray[np.int64], after: Csr) -> NDArray[np.float32]:
+        """The values of users' pairs with items, float32 (nnz,): row i of ``after`` holds items of user ``rows[i]``."""
+        own = self._matrix[rows]
+        cells, wanted = (
+            np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)) * self.n_items + matrix.indices
+            for matrix in (own, after)
+        )
+        found: NDArray[np.float32] = own.data[np.searchsorted(cells, wanted)]
+        return found
 
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last items before the cuts, newest last, -1 before the first: int64 (n, length).

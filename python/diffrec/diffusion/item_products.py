@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.sparse_rows import ENTRIES, SparseRows
 from diffrec.diffusion.linear import linear
 
 # Cells of a block: large enough for efficient products, small enough for a last-level cache.
@@ -46,7 +46,12 @@ def project(x_t: Tensor, items_in: Tensor) -> Tensor:
 
 
 def squared_error(
-    h: Tensor, items_out: Tensor, bias_out: Tensor, subtract: SubtractTarget, weights: Tensor
+    h: Tensor,
+    items_out: Tensor,
+    bias_out: Tensor,
+    subtract: SubtractTarget,
+    weights: Tensor,
+    excess: SparseRows | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean squared error over the items of ``h @ items_out.T + bias_out``, summed over the rows by weight.
 
@@ -60,6 +65,8 @@ def squared_error(
         Subtracts a block of the target.
     weights : Tensor
         (n,), of each row in the sum; no gradient flows to them.
+    excess : SparseRows, optional
+        n rows over the items: how much more than 1 the squared error of a cell weighs.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def squared_error(
     (tensor(1.), tensor([2.]))
     """
     dtype = compute_dtype(h.device)
-    loss, errors = _SquaredError.apply(h, items_out, bias_out, subtract, weights, dtype)
+    loss, errors = _SquaredError.apply(h, items_out, bias_out, subtract, weights, dtype, excess)
     return loss, errors
 
 
@@ -97,7 +104,7 @@ def gram_squared_error(
     h, items_out, bias_out, weights
         As for ``squared_error``.
     rows : SparseRows
-        The targets, n rows over the items.
+        The targets, n rows over the items; with ``confidence`` the squared errors at their entries weigh that.
 
     Returns
     -------
@@ -160,6 +167,7 @@ class _SquaredError(torch.autograd.Function):
         subtract: SubtractTarget,
         weights: Tensor,
         dtype: torch.dtype,
+        excess: SparseRows | None,
     ) -> tuple[Tensor, Tensor]:
         n, items = len(h), len(items_out)
         narrow = h.to(dtype)
@@ -174,6 +182,8 @@ class _SquaredError(torch.autograd.Function):
                 error += bias_out[block]
                 subtract(block.start, error)
                 squares += error.square().sum(dim=1)
+                if excess is not None:
+                    squares += excess.weigh_errors(error, block.start)
                 error *= slope
                 grad_bias[block] = error.sum(dim=0)
                 error = error.to(dtype)
@@ -184,7 +194,7 @@ class _SquaredError(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _errors: Tensor) -> tuple[Tensor | None, ...]:
-        return *_scaled(ctx, grad), None, None, None
+        return *_scaled(ctx, grad), None, None, None, None
 
 
 class _GramSquaredError(torch.autograd.Function):
@@ -213,6 +223,13 @@ class _GramSquaredError(torch.autograd.Function):
             grad_bias = items_out @ total + slope.sum() * bias_out
             rows.transposed_product(-weighted, grad_items)
             rows.transposed_product(-slope[:, None], grad_bias[:, None])
+            if rows.confidence is not None:
+                more, errors_there = _excess_errors(rows, wide, items_out, bias_out)
+                added = SparseRows(rows.offsets, rows.indices, more)
+                squares.index_add_(0, rows.row_of_entry(), more * errors_there)
+                grad_h += slope[:, None] * (added @ items_out)
+                added.transposed_product(weighted, grad_items)
+                added.transposed_product(slope[:, None], grad_bias[:, None])
         errors = squares.clamp(min=0) / items
         return _kept(ctx, errors, weights, (grad_h.to(h.dtype), grad_items, grad_bias))
 
@@ -220,6 +237,18 @@ class _GramSquaredError(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _errors: Tensor) -> tuple[Tensor | None, ...]:
         return *_scaled(ctx, grad), None, None
+
+
+def _excess_errors(rows: SparseRows, wide: Tensor, items_out: Tensor, bias_out: Tensor) -> tuple[Tensor, Tensor]:
+    """The errors at the entries of rows, (nnz,), times what they weigh more than 1, and alone."""
+    assert rows.confidence is not None
+    row, errors = rows.row_of_entry(), torch.empty_like(rows.values)
+    for start in range(0, len(row), ENTRIES):
+        part = slice(start, start + ENTRIES)
+        column = rows.indices[part]
+        errors[part] = (wide[row[part]] * items_out[column]).sum(dim=1) + bias_out[column]
+    errors -= rows.values
+    return (rows.confidence - 1) * errors, errors
 
 
 def _kept(ctx: Any, errors: Tensor, weights: Tensor, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:

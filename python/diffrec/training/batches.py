@@ -1,11 +1,13 @@
 """Shuffled batches of a sparse matrix's rows: sparse, or noised on their way out of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
@@ -71,6 +73,8 @@ class NoisedBatches(SparseBatches):
         As for ``SparseBatches``.
     seed : int
         Of the noise.
+    confidence : ndarray, optional
+        float32 (nnz,), the weight of each stored entry's part of a loss.
 
     Examples
     --------
@@ -83,12 +87,22 @@ class NoisedBatches(SparseBatches):
     """
 
     def __init__(
-        self, matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator, *, seed: int
+        self,
+        matrix: Csr,
+        batch_size: int,
+        device: torch.device,
+        generator: np.random.Generator,
+        *,
+        seed: int,
+        confidence: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__(matrix, batch_size, device, generator)
         self.seed = seed
         self.columns = int(matrix.shape[1])
         self._arrays = csr_arrays(matrix)
+        self._confidence: Csr | None = None
+        if confidence is not None:
+            self._confidence = sparse.csr_array((confidence, matrix.indices, matrix.indptr), shape=matrix.shape)
         self._number = 0
         self._buffers: dict[torch.dtype, Tensor] = {}
 
@@ -97,6 +111,13 @@ class NoisedBatches(SparseBatches):
         for rows in self._numbers():
             self._number += 1
             yield NoisedBatch(self, self._gathered(rows), rows, self._number)
+
+    def _gathered(self, rows: NDArray[np.int64]) -> SparseRows:
+        batch = super()._gathered(rows)
+        if self._confidence is None:
+            return batch
+        weights = torch.from_numpy(self._confidence[rows].data).to(self._device)
+        return replace(batch, confidence=weights)
 
     def noise_from_csr(self, rows: NDArray[np.int64], number: int, dtype: torch.dtype, **noising: Any) -> Tensor:
         """Noised rows (n, columns), without another copy on the way; see ``_core.noised_rows`` for ``noising``."""

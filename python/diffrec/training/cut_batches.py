@@ -57,6 +57,8 @@ class CutBatches:
         Where the batches are wanted.
     seed : int
         Of the cuts and their order.
+    by_value : bool
+        Share a row among the items that followed by the values of the user's pairs with them; otherwise evenly.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class CutBatches:
         batch_size: int,
         device: torch.device | str,
         seed: int,
+        by_value: bool = False,
     ) -> None:
         self._timeline = timeline
         self._scales = scales
@@ -86,6 +89,7 @@ class CutBatches:
         self._batch_size = batch_size
         self._device = device
         self._seed = seed
+        self._by_value = by_value
         self._shuffle = np.random.default_rng(seed)
         self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
         self._number = 0
@@ -102,7 +106,9 @@ class CutBatches:
             cuts = self._timeline.draw_cuts(rows, self._seed, self._number)
             before = self._timeline.before(rows, cuts, self._scales)
             after = self._timeline.after(rows, cuts, self._horizon)
-            shares = 1 / np.repeat(np.diff(after.indptr), np.diff(after.indptr))
+            weights = self._timeline.values(rows, after) if self._by_value else after.data
+            owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
+            shares = weights / np.bincount(owners, weights)[owners]
             last = self._timeline.last(rows, cuts, self._length) if self._length else None
             yield CutBatch(
                 before,

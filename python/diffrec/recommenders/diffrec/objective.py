@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -63,8 +63,15 @@ class Objective(Protocol):
         ...
 
 
+class Confident(NamedTuple):
+    """Vectors x_0, (users, items), and the confidence in each stored entry, None for 1."""
+
+    x0: Csr
+    confidence: NDArray[np.float32] | None
+
+
 class Reconstruction:
-    """A history is to produce itself: the vectors x_0, binary or by value, weighted by age."""
+    """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them."""
 
     def __init__(self, settings: DiffRecSettings) -> None:
         self._settings = settings
@@ -79,29 +86,30 @@ class Reconstruction:
         """One weight for each item."""
         s = self._settings
         ageing = None if s.time_weights is None else Ageing(s.time_weights, s.w_min, s.w_max, s.half_life)
-        return Reading.of(values=not s.binarize, ageing=ageing)
+        return Reading.of(values=False, ageing=ageing)
 
-    def inputs(self, histories: Interactions) -> Csr:
-        """Return the vectors x_0, (users, items)."""
-        return self.reading.weights(histories)
+    def inputs(self, histories: Interactions) -> "Confident":
+        """Return the vectors x_0, (users, items), and the confidence in their entries."""
+        return Confident(self.reading.weights(histories), None if self._settings.binarize else histories.matrix.data)
 
-    def batches(self, inputs: Csr, device: torch.device) -> NoisedBatches:
+    def batches(self, inputs: "Confident", device: torch.device) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
         s = self._settings
-        return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), seed=s.seed)
+        generator = np.random.default_rng(s.seed)
+        return NoisedBatches(inputs.x0, s.batch_size, device, generator, seed=s.seed, confidence=inputs.confidence)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
         """Return the rows, twice."""
         return batch, batch
 
-    def equations(self, inputs: Csr) -> Ridge:
-        """Map the vectors x_0 to themselves."""
-        return _ridge(self._settings, [(inputs, inputs)])
+    def equations(self, inputs: "Confident") -> Ridge:
+        """Map the vectors x_0 to themselves; a closed form knows no confidence in single entries."""
+        return _ridge(self._settings, [(inputs.x0, inputs.x0)])
 
     def views(self, block: Interactions) -> Views:
         """Return the vectors x_0."""
         newest = 1.0 if self._settings.time_weights is None else self._settings.w_max
-        return Views(self.inputs(block), None, row_keys(block.matrix), _disliked(block, [newest]))
+        return Views(self.reading.weights(block), None, row_keys(block.matrix), _disliked(block, [newest]))
 
 
 class Forecasting:
@@ -145,6 +153,7 @@ class Forecasting:
             batch_size=s.batch_size,
             device=device,
             seed=s.seed,
+            by_value=not s.binarize,
         )
 
     def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:

@@ -126,11 +126,11 @@ class OverItems(nn.Module):
         weights = step_weights / scaled_probability / len(batch)
         layer = (h, denoiser.items_out, denoiser.bias_out)
         if self.process.predict == "eps":
-            loss, errors = squared_error(*layer, batch.subtract_noise, weights)
+            loss, errors = squared_error(*layer, batch.subtract_noise, weights, batch.x0.excess())
         elif gram_pays(len(batch), h.shape[1], dtype):
             loss, errors = gram_squared_error(*layer, batch.x0, weights)
         else:
-            loss, errors = squared_error(*layer, batch.subtract_x0, weights)
+            loss, errors = squared_error(*layer, batch.subtract_x0, weights, batch.x0.excess())
         self.sampler.update(t, step_weights * errors)
         return loss
 

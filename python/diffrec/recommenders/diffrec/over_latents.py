@@ -1,6 +1,7 @@
 """A network over the latents of grouped items: what L-DiffRec and LT-DiffRec train and rank by."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -86,7 +87,7 @@ class OverLatents(nn.Module):
         """
         s = self.settings
         rows, targets = self.objective.pair(batch)
-        reproduced = targets is rows
+        reproduced, confidence = targets is rows, rows.confidence
         if self.training:
             kept = nn.functional.dropout(rows.values, s.encoder_dropout)
             # The authors' likelihood counts the entries that are left, too.
@@ -95,10 +96,10 @@ class OverLatents(nn.Module):
         with torch.autocast(self.device.type, enabled=False):
             encoded = self.autoencoder.encode(rows)
             diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
+        if reproduced:
+            targets = rows if confidence is None else replace(rows, values=rows.values * confidence)
         kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
-        autoencoder_loss = (
-            self.autoencoder.reconstruction_loss(predicted, rows if reproduced else targets) + kl_weight * encoded.kl()
-        )
+        autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, targets) + kl_weight * encoded.kl()
         self.batches_seen += 1
         # Without reweighting the diffusion loss is of another size, and the authors put lambda on the other term.
         if s.reweight:

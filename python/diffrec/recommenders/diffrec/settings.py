@@ -52,7 +52,12 @@ class DiffRecSettings(NetworkSettings):
         "what the denoiser learns to produce: the history, or what follows a random cut of it (needs timestamps)",
     )
     # The histories
-    binarize: bool = setting(True, flag, "take every interaction as 1; otherwise by its value")
+    binarize: bool = setting(
+        True,
+        flag,
+        "trust every interaction alike; otherwise its value is the confidence in it: what its part of the loss weighs "
+        "(the anchor, in closed form, counts it as 1)",
+    )
     time_weights: Decay | None = setting(
         None, one_of((None, *get_args(Decay))), "weigh interactions by age (T-DiffRec)"
     )
