@@ -289,3 +289,19 @@ def test_inter_files_have_ids_as_tokens_and_numbers_as_floats(folder: Path, data
     ]
     succeed("recommend", "model.diffrec", "--k", 2, "--out", "top.inter")
     assert Path("top.inter").read_text().splitlines()[0] == "user:token\titem:token\trank:float\tscore:float"
+
+
+def test_a_fit_can_be_for_what_is_taken_next(folder: Path) -> None:
+    diffrec.Interactions.from_arrays([0, 0, 0, 1, 1], [1, 2, 1, 1, 2], [1, 2, 3, 1, 2]).write("again.csv")
+    succeed("fit", "again.csv", "--out", "m.diffrec", "--variant", "topfreq", "--repeats", "include")
+    assert diffrec.load("m.diffrec").settings.repeats == "include"
+    assert "repeats must be one of" in fail(2, "fit", "again.csv", "--out", "m.diffrec", "--repeats", "some")
+
+
+def test_what_becomes_of_values_below_zero_is_said(folder: Path) -> None:
+    (folder / "returns.csv").write_text("user,item,n\n0,1,2\n0,1,-1\n1,2,3\n")
+    fit = ("fit", "returns.csv", "--value", "n", "--out", "m.diffrec", "--variant", "popularity")
+    assert "--negatives 'net'" in fail(1, *fit)
+    result = run(*fit, "--negatives", "net")
+    assert "1 entry below 0 netted off" in result.stderr
+    assert diffrec.load("m.diffrec").train_.matrix.sum() == 4

@@ -74,6 +74,7 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    repeats: options.Repeats = "exclude",
     seed: options.Seed = None,
     device: options.Device = None,
     user: options.User = None,
@@ -94,6 +95,8 @@ def fit(
     diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
     """
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
+    if repeats != "exclude":
+        arguments["repeats"] = repeats
     require_place(out, file, valid)
     train, held_out = _read(Source(file, user, item, timestamp, value, part, negatives=negatives), valid, quiet=quiet)
 
@@ -116,6 +119,8 @@ def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interacti
     note(
         f"{source.file}: {train.shape[0]:,} users x {train.shape[1]:,} items, {len(train):,} interactions", quiet=quiet
     )
+    if train.negatives_ is not None:
+        note(f"{source.file}: {train.negatives_}", quiet=quiet)
     if isinstance(data, Split):
         note("learning from the train part of this split, stopping on its valid part", quiet=quiet)
     if valid is not None:

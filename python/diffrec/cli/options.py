@@ -147,6 +147,15 @@ IncludeSeen = Annotated[
         help="Ask what users take next, whether they had it before or not; without it, what they discover.",
     ),
 ]
+Repeats = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        callback=_checked(lambda value: one_of(("exclude", "include"))("repeats", value)),
+        help="What a model is chosen and stopped for: exclude, what users discover; include, what they take next, "
+        "whether they had it before or not (then recommend and evaluate with --include-seen).",
+    ),
+]
 Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
 
