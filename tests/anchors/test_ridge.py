@@ -93,11 +93,23 @@ def test_the_approximation_gets_better_with_rank() -> None:
     assert np.diff(kept.indptr).max() <= 7
 
 
-def test_a_map_survives_its_file() -> None:
-    for settings in ({}, {"exact": 0, "rank": 3, "neighbors": 4}):
-        solved = Ridge.of([(BEFORE, AFTER)], **settings).solve(1.0)
-        again = LinearMap.from_state(solved.state())
-        np.testing.assert_array_equal(whole(again.scores(NEW)), whole(solved.scores(NEW)))
+@pytest.mark.parametrize("settings", [{}, {"exact": 0, "rank": 3, "neighbors": 4}])
+@pytest.mark.parametrize("rows", [60, 10])
+def test_a_map_survives_its_file(settings: dict[str, int], rows: int) -> None:
+    solved = Ridge.of([(BEFORE[:rows], AFTER[:rows])], **settings).solve(1.0)
+    again = LinearMap.from_state(solved.state())
+    np.testing.assert_array_equal(whole(again.scores(NEW)), whole(solved.scores(NEW)))
+
+
+def test_with_few_rows_a_map_keeps_their_targets_sparse() -> None:
+    solved = Ridge.of([(BEFORE[:10], AFTER[:10])]).solve(1.0)
+    assert isinstance(solved.right, sparse.csr_array)
+    assert solved.right.nnz == AFTER[:10].nnz
+    everything = solved.between(np.arange(20), np.arange(15))
+    np.testing.assert_allclose(whole(solved.scores(NEW)), NEW @ everything, atol=1e-5)
+    scores = solved.scores(NEW)
+    np.testing.assert_allclose(scores.block(3, 11).numpy(), whole(scores)[:, 3:11], atol=1e-6)
+    assert scores.block(3, 11).is_contiguous()
 
 
 def test_singular_equations_are_refused() -> None:

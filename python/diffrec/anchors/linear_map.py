@@ -9,9 +9,9 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec.data import Csr, csr_arrays
-from diffrec.ranking import AddedScores, LinearScores, Scores, SparseScores
+from diffrec.ranking import AddedScores, LinearScores, Scores, SparseItemScores, SparseScores
 
-_PARTS = ("indptr", "indices", "data")
+_FACTORS, _PARTS = ("direct", "left", "right"), ("indptr", "indices", "data")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LinearMap:
         float32 (features, items), with sorted indices if sparse.
     left : ndarray, optional
         float32 (features, rank).
-    right : ndarray, optional
+    right : scipy.sparse CSR or ndarray, optional
         float32 (items, rank).
 
     Examples
@@ -37,7 +37,7 @@ class LinearMap:
 
     direct: "Csr | NDArray[np.float32] | None" = None
     left: NDArray[np.float32] | None = None
-    right: NDArray[np.float32] | None = None
+    right: "Csr | NDArray[np.float32] | None" = None
 
     def scores(self, rows: Csr) -> Scores:
         """``rows @ B`` for float32 (n, features) rows, a block of items at a time."""
@@ -45,7 +45,11 @@ class LinearMap:
         if self.left is None or self.right is None:
             assert direct is not None
             return direct
-        low_rank = LinearScores(torch.from_numpy(rows @ self.left), torch.from_numpy(self.right))
+        low_rank: Scores
+        if isinstance(self.right, np.ndarray):
+            low_rank = LinearScores(torch.from_numpy(rows @ self.left), torch.from_numpy(self.right))
+        else:
+            low_rank = SparseItemScores(rows @ self.left, self.right)
         return low_rank if direct is None else AddedScores(low_rank, direct)
 
     @property
@@ -62,26 +66,30 @@ class LinearMap:
             direct = self.direct[features][:, items]
             weights += direct if isinstance(direct, np.ndarray) else direct.toarray()
         if self.left is not None and self.right is not None:
-            weights += self.left[features] @ self.right[items].T
+            weights += (self.right[items] @ self.left[features].T).T
         return weights
 
     def state(self) -> dict[str, Tensor]:
         """The matrix as named tensors, for a file."""
-        state = {name: torch.from_numpy(a) for name, a in (("left", self.left), ("right", self.right)) if a is not None}
-        if isinstance(self.direct, np.ndarray):
-            state["direct"] = torch.from_numpy(self.direct)
-        elif self.direct is not None:
-            arrays = zip(_PARTS, csr_arrays(self.direct), strict=True)
-            state |= {f"direct.{name}": torch.from_numpy(array) for name, array in arrays}
-            state["direct.shape"] = torch.tensor(self.direct.shape)
+        state: dict[str, Tensor] = {}
+        for name in _FACTORS:
+            factor = getattr(self, name)
+            if isinstance(factor, np.ndarray):
+                state[name] = torch.from_numpy(factor)
+            elif factor is not None:
+                arrays = zip(_PARTS, csr_arrays(factor), strict=True)
+                state |= {f"{name}.{part}": torch.from_numpy(array) for part, array in arrays}
+                state[f"{name}.shape"] = torch.tensor(factor.shape)
         return state
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor]) -> "LinearMap":
         """Read back what ``state`` gave."""
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
-        direct: Csr | NDArray[np.float32] | None = arrays.get("direct")
-        if "direct.data" in arrays:
-            indptr, indices, data = (arrays[f"direct.{name}"] for name in _PARTS)
-            direct = sparse.csr_array((data, indices, indptr), shape=tuple(arrays["direct.shape"].tolist()))
-        return cls(direct, arrays.get("left"), arrays.get("right"))
+        factors = {name: arrays[name] for name in _FACTORS if name in arrays}
+        for name in _FACTORS:
+            if f"{name}.data" in arrays:
+                indptr, indices, data = (arrays[f"{name}.{part}"] for part in _PARTS)
+                shape = tuple(arrays[f"{name}.shape"].tolist())
+                factors[name] = sparse.csr_array((data, indices, indptr), shape=shape)
+        return cls(**factors)

@@ -145,7 +145,7 @@ class _Dual(Ridge):
     def __init__(self, before: Csr, after: Csr, scale: NDArray[np.float32], mean_energy: float) -> None:
         self._scale, self._mean_energy = scale, mean_energy
         self._scaled = _columns_times(before, scale)
-        self._after = after
+        self._by_item = sparse.csr_array(after.T)
         self._products = torch.from_numpy((self._scaled @ self._scaled.T).toarray())
 
     def solve(self, strength: float) -> LinearMap:
@@ -153,7 +153,8 @@ class _Dual(Ridge):
         factor.diagonal().add_(strength * self._mean_energy)
         inverse = torch.cholesky_inverse(_cholesky(factor, strength)).numpy()
         left = self._scale[:, None] * (sparse.csr_array(self._scaled.T) @ inverse)
-        return LinearMap(left=np.ascontiguousarray(left), right=np.ascontiguousarray(self._after.toarray().T))
+        # The factor of the items stays as sparse as Y is, which costs a fraction of a dense one to keep and to rank by.
+        return LinearMap(left=np.ascontiguousarray(left), right=self._by_item)
 
 
 class _LowRank(Ridge):

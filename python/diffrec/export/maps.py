@@ -30,7 +30,8 @@ class GraphMap:
         self._n_items = linear.n_items
         self._low_rank = None
         if linear.left is not None and linear.right is not None:
-            self._low_rank = torch.from_numpy(linear.left), torch.from_numpy(linear.right)
+            right = linear.right if isinstance(linear.right, np.ndarray) else linear.right.toarray()
+            self._low_rank = torch.from_numpy(linear.left), torch.from_numpy(right)
         self._dense, self._neighbors = None, None
         if isinstance(linear.direct, np.ndarray):
             self._dense = torch.from_numpy(linear.direct)

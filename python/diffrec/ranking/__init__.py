@@ -8,6 +8,7 @@ from diffrec.ranking.scores import (
     MeanScores,
     NoisyScores,
     Scores,
+    SparseItemScores,
     SparseScores,
 )
 from diffrec.ranking.statistics import deviations, ranks_at, scores_at, top_k_among
@@ -20,6 +21,7 @@ __all__ = [
     "MeanScores",
     "NoisyScores",
     "Scores",
+    "SparseItemScores",
     "SparseScores",
     "deviations",
     "ranks_at",

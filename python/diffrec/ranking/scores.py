@@ -132,6 +132,47 @@ class SparseScores:
 
 
 @dataclass(frozen=True)
+class SparseItemScores:
+    """``users @ items.T``: a dense vector per user, a sparse one per item.
+
+    Parameters
+    ----------
+    users : ndarray
+        float32 (n, width).
+    items : scipy.sparse CSR
+        float32 (items, width).
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> items = sparse.csr_array(np.array([[2, 0], [0, 3]], dtype=np.float32))
+    >>> SparseItemScores(np.array([[1, 10]], dtype=np.float32), items).block(0, 2)
+    tensor([[ 2., 30.]])
+    """
+
+    users: NDArray[np.float32]
+    items: Csr
+
+    @property
+    def n_users(self) -> int:
+        """Number of users in the batch."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items that are scored."""
+        return int(self.items.shape[0])
+
+    def block(self, first: int, stop: int) -> Tensor:
+        """Scores of the items ``first:stop``, (n, stop - first)."""
+        # An item's row adds vectors over the users: these lie in a row, too.
+        by_item = torch.empty(stop - first, self.n_users)
+        rows = csr_arrays(self.items[first:stop])
+        _core.sparse_dense_product(*rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
+        return by_item.T.contiguous()
+
+
+@dataclass(frozen=True)
 class NoisyScores:
     """Scores and the noise that a chain with noise ends with.
 
