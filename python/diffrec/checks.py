@@ -150,6 +150,14 @@ def age(name: str, value: Any) -> float | datetime.timedelta:
     return cast(float, real(0, open_low=True)(name, value))
 
 
+def span(name: str, value: Any) -> datetime.timedelta:
+    """Accept a positive timedelta."""
+    if not isinstance(value, datetime.timedelta):
+        raise TypeError(f"{name} must be a timedelta, got {value!r}")
+    age(name, value)
+    return value
+
+
 def duration(name: str, value: Any) -> float:
     """Accept a positive length of time, as ``"90s"``, ``"5min"``, ``"1h"``, seconds or a timedelta; return seconds.
 

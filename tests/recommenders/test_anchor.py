@@ -1,5 +1,6 @@
 """The anchor as a recommender of its own: what it is asked and cannot answer it refuses by name."""
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import diffrec
 from diffrec import DiffRec, Interactions
+from diffrec.data import Timeline
 from diffrec.explore import Explorer
 from diffrec.tradeoff import tradeoff
 
@@ -47,3 +49,42 @@ def test_such_histories_are_reconstructed_where_the_form_is_free() -> None:
     model = diffrec.fit(ONCE, progress=False)
     assert model.recommend(k=1).items.shape == (4, 1)
     np.testing.assert_array_equal(diffrec.fit(ONCE, variant="anchor").recommend(0, k=3).item_rows.shape, (1, 3))
+
+
+def test_what_followed_of_late_counts_more() -> None:
+    """The map is that of NumPy's normal equations, with what followed each cut weighed by its age."""
+    rng = np.random.default_rng(0)
+    user, item, day = rng.integers(0, 40, 400), rng.integers(0, 12, 400), rng.integers(0, 100, 400)
+    data = diffrec.Interactions.from_arrays(user, item, timestamp=86400.0 * day)
+    half_life = timedelta(days=20)
+    settings: dict[str, Any] = {"objective": "forecast", "anchor_damping": 0.0, "horizon": 3, "time_scales": (5.0,)}
+    model = diffrec.Anchor(**settings, anchor_half_life=half_life, anchor_l2=2.0).fit(data)
+
+    timeline = Timeline(data)
+    rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, 20))
+    cuts = timeline.draw_cuts(rows, 0, 1 << 32)
+    a = timeline.before(rows, cuts, (5.0,)).toarray().astype(np.float64)
+    y = timeline.after(rows, cuts, 3).toarray().astype(np.float64)
+    events = data.events
+    follows = events.times[events.indptr[rows] + cuts]  # type: ignore[index]
+    y *= 2.0 ** ((follows - data.timestamps.max()) / half_life.total_seconds())[:, None]  # type: ignore[union-attr]
+    expected = np.linalg.solve(a.T @ a + 2.0 * (a**2).sum(axis=0).mean() * np.eye(a.shape[1]), a.T @ y)
+    views = timeline.before(np.arange(40), timeline.lengths, (5.0,)).toarray()
+    np.testing.assert_allclose(model.score(np.arange(40)), views @ expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"anchor_half_life": timedelta(days=1)}, ValueError, "anchor_half_life needs objective='forecast', got"),
+        ({"anchor_half_life": timedelta()}, ValueError, "anchor_half_life must be above 0"),
+        (
+            {"anchor_half_life": 5.0, "objective": "forecast"},
+            TypeError,
+            "anchor_half_life must be a timedelta, got 5.0",
+        ),
+    ],
+)
+def test_a_half_life_that_cannot_be(settings: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        diffrec.Anchor(**settings)

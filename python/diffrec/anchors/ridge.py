@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffrec import _core
 from diffrec.anchors.linear_map import LinearMap
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, rows_times
 from diffrec.training import require_memory
 
 # Up to so many features the equations are solved exactly: a few GB, and minutes on a few cores.
@@ -199,13 +199,8 @@ def _weighted(before: Csr, after: Csr, row_damping: float) -> tuple[Csr, Csr]:
         return before, after
     lengths = np.maximum(np.diff(before.indptr), 1)
     weights = lengths.astype(np.float32) ** -row_damping
-    weighted = _rows_times(before, weights)
-    return weighted, weighted if before is after else _rows_times(after, weights)
-
-
-def _rows_times(matrix: Csr, factors: NDArray[np.float32]) -> Csr:
-    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
-    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    weighted = rows_times(before, weights)
+    return weighted, weighted if before is after else rows_times(after, weights)
 
 
 def _columns_times(matrix: Csr, factors: NDArray[np.float32]) -> Csr:

@@ -1,6 +1,17 @@
 """Interactions: reading, checking, indexing, splitting and weighing them."""
 
-from diffrec.data._csr import Csr, binary, csr_arrays, empty_like, empty_matrix, row_keys, union, unit_rows, without
+from diffrec.data._csr import (
+    Csr,
+    binary,
+    csr_arrays,
+    empty_like,
+    empty_matrix,
+    row_keys,
+    rows_times,
+    union,
+    unit_rows,
+    without,
+)
 from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
@@ -27,6 +38,7 @@ __all__ = [
     "has_order",
     "hold_out",
     "row_keys",
+    "rows_times",
     "time_weights",
     "union",
     "unit_rows",

@@ -222,6 +222,12 @@ def unit_rows(columns: NDArray[np.int64], width: int) -> Csr:
     return canonical(np.arange(n + 1), columns.astype(np.int32), np.ones(n, dtype=np.float32), (n, width))
 
 
+def rows_times(matrix: Csr, factors: NDArray[np.float32]) -> Csr:
+    """Multiply each row by its factor, (rows,)."""
+    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 def empty_matrix(rows: int, columns: int) -> Csr:
     """A matrix without entries."""
     return cast(Csr, sparse.csr_array((rows, columns), dtype=np.float32))

@@ -168,6 +168,18 @@ class Timeline:
         found: NDArray[np.float32] = own.data[np.searchsorted(cells, wanted)]
         return found
 
+    def ages_after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How long before the newest event of all came the first event after each cut, (n,).
+
+        Raises
+        ------
+        ValueError
+            If nothing comes after a cut.
+        """
+        if np.any(cuts >= self.lengths[rows]):
+            raise ValueError("cuts must leave an event after them")
+        return self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
+
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last items before the cuts, newest last, -1 before the first: int64 (n, length).
 

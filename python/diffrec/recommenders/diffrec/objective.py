@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, Timeline, TimeScale, binary, row_keys
+from diffrec.data import Csr, Interactions, Timeline, TimeScale, binary, row_keys, rows_times
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
@@ -172,7 +172,13 @@ class Forecasting:
             part = rows[start : start + _ROWS_AT_ONCE]
             # Steps of their own: training draws its cuts at the low ones.
             cuts = inputs.draw_cuts(part, s.seed, (1 << 32) + number)
-            pairs.append((inputs.before(part, cuts, s.time_scales), inputs.after(part, cuts, s.horizon)))
+            after = inputs.after(part, cuts, s.horizon)
+            if s.anchor_half_life is not None:
+                # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
+                # keep their weight, for how items follow each other changes less than which of them there are.
+                ages = inputs.ages_after(part, cuts) / s.anchor_half_life.total_seconds()
+                after = rows_times(after, np.exp2(-ages).astype(np.float32))
+            pairs.append((inputs.before(part, cuts, s.time_scales), after))
         return _ridge(s, pairs)
 
     def views(self, block: Interactions) -> Views:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from diffrec.anchors.ridge import EXACT
-from diffrec.checks import age, flag, one_of, optional, real, whole, widths
+from diffrec.checks import age, flag, one_of, optional, real, span, whole, widths
 from diffrec.data import Decay, TimeScale
 from diffrec.diffusion import LIKELIHOODS, NOISE_SCHEDULES, STEP_SAMPLINGS, noise_betas
 from diffrec.recommenders.diffrec.groups import embeddings
@@ -90,6 +90,12 @@ class DiffRecSettings(NetworkSettings):
     )
     anchor_damping: float = setting(0.25, real(0, 1), "how much less it holds back popular items than rare ones")
     anchor_row_damping: float = setting(0.0, real(0, 1), "how much less long histories count in it")
+    anchor_half_life: datetime.timedelta | None = setting(
+        None,
+        optional(span),
+        "age, before the newest interaction of all, at which what followed a cut counts half in it, when forecasting; "
+        "None for even weights",
+    )
     anchor_cuts: int = setting(20, whole(1), "cuts of each history it is made of, when forecasting")
     anchor_exact: int = setting(EXACT, whole(0), "features up to which it is exact")
     anchor_rank: int = setting(128, whole(1), "singular vectors of the approximation beyond that")
@@ -140,4 +146,6 @@ class DiffRecSettings(NetworkSettings):
             for name, only in idle.items():
                 if getattr(self, name) != only:
                     raise ValueError(f"{name} must be {only!r} with objective='forecast', got {getattr(self, name)!r}")
+        elif self.anchor_half_life is not None:
+            raise ValueError(f"anchor_half_life needs objective='forecast', got {self.anchor_half_life!r}")
         noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
