@@ -1,6 +1,7 @@
 """A matrix from features to items, kept as what it is cheapest to multiply by."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ class LinearMap:
     def from_state(cls, state: dict[str, Tensor]) -> "LinearMap":
         """Read back what ``state`` gave."""
         arrays = {name: tensor.numpy() for name, tensor in state.items()}
-        factors = {name: arrays[name] for name in _FACTORS if name in arrays}
+        factors: dict[str, Any] = {name: arrays[name] for name in _FACTORS if name in arrays}
         for name in _FACTORS:
             if f"{name}.data" in arrays:
                 indptr, indices, data = (arrays[f"{name}.{part}"] for part in _PARTS)

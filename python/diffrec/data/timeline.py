@@ -178,7 +178,8 @@ class Timeline:
         """
         if np.any(cuts >= self.lengths[rows]):
             raise ValueError("cuts must leave an event after them")
-        return self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
+        ages: NDArray[np.float64] = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
+        return ages
 
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last items before the cuts, newest last, -1 before the first: int64 (n, length).
