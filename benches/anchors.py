@@ -2,6 +2,7 @@
 
     python benches/anchors.py ml-1m_clean lastfm movietweetings --blind
     python benches/anchors.py gowalla --blind --joined
+    python benches/anchors.py movietweetings
 
 Each form is judged by the N@20 of what ``hold_out`` keeps from the train part of ``$DIFFREC_DATA/NAME.npz``, at rising
 strengths up to the first that is worse; then it is fitted on all of train and ranks the test part. Leave one set out:
@@ -13,7 +14,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,16 @@ APPROXIMATE: Mapping[str, Mapping[str, Any]] = {
     "128 vectors, long histories weigh less": {"anchor_damping": 0.35, "anchor_row_damping": 0.25},
     "128 vectors, long histories weigh least": {"anchor_damping": 0.35, "anchor_row_damping": 0.5},
 }
+# With an order: what follows is forecast. Half-lives and clock scales are shares of the time from first to last.
+FORECASTS: Mapping[str, Mapping[str, Any]] = {
+    "forecast of 5": {"horizon": 5},
+    "forecast of 20": {"horizon": 20},
+    "forecast of 1 (TALE's single target)": {"horizon": 1},
+    "forecast of 20, targets fade in 1/2": {"horizon": 20, "anchor_half_life": 1 / 2},
+    "forecast of 20, targets fade in 1/4": {"horizon": 20, "anchor_half_life": 1 / 4},
+    "forecast of 20, histories by the clock": {"horizon": 20, "time_scales": (1 / 200, 1 / 30, None)},
+}
+FADING = (10.0, 20.0, 40.0)
 STRENGTHS = (3.0, 6.0, 12.0, 25.0, 50.0)
 # Items, or users times items, up to which the exact forms are tried; as `fit` does.
 FEW = 6_000
@@ -84,28 +96,46 @@ def measured(name: str, *, blind: bool, joined: bool) -> dict[str, dict[str, Any
     learn, held = hold_out(train, 0.1, 0)
     held = some_users(held)
     users, items = train.shape
-    forms: dict[str, dict[str, Any]] = {}
+    if train.timestamps is not None:
+        forms = {form: by_clock(settings, train) for form, settings in FORECASTS.items()}
+        return {form: row_of(settings, FADING, train, learn, held, valid, test) for form, settings in forms.items()}
+    forms = {}
     if items <= FEW or users * items <= FEW**2:
         forms |= {form: dict(settings) for form, settings in EXACT.items()}
     neighbors = min(max(40_000_000 // items, 50), 1000)
     forms |= {
         form: {**settings, "anchor_exact": 0, "anchor_neighbors": neighbors} for form, settings in APPROXIMATE.items()
     }
-    rows = {}
-    for form, settings in forms.items():
-        started = time.perf_counter()
-        prepared = diffrec.Anchor(**settings).fit(learn)
-        tried: list[tuple[float, float]] = []
-        for l2 in STRENGTHS:
-            tried.append((prepared.resolved(l2)._validation(learn, held, METRIC), l2))
-            if tried[-1] < max(tried):
-                break
-        seconds = time.perf_counter() - started
-        value, l2 = max(tried)
-        on_test = diffrec.Anchor(**settings, anchor_l2=l2).fit(train).evaluate(test, seen=valid)[METRIC]
-        rows[form] = {"l2": l2, "held": value, "test": on_test, "seconds": seconds, "settings": settings}
-        print(f"{name} {form}: l2 {l2:g}, held out {value:.4f}, test {on_test:.4f}, {seconds:.1f} s", flush=True)
-    return rows
+    return {form: row_of(settings, STRENGTHS, train, learn, held, valid, test) for form, settings in forms.items()}
+
+
+def row_of(
+    settings: Mapping[str, Any], strengths: Sequence[float], train: Any, learn: Any, held: Any, valid: Any, test: Any
+) -> dict[str, Any]:
+    """Choose the strength on what is held out, then fit on all of train for test."""
+    started = time.perf_counter()
+    prepared = diffrec.Anchor(**settings).fit(learn)
+    tried: list[tuple[float, float]] = []
+    for l2 in strengths:
+        tried.append((prepared.resolved(l2)._validation(learn, held, METRIC), l2))
+        if tried[-1] < max(tried):
+            break
+    seconds = time.perf_counter() - started
+    value, l2 = max(tried)
+    on_test = diffrec.Anchor(**settings, anchor_l2=l2).fit(train).evaluate(test, seen=valid)[METRIC]
+    print(f"{dict(settings)}: l2 {l2:g}, held out {value:.4f}, test {on_test:.4f}, {seconds:.1f} s", flush=True)
+    return {"l2": l2, "held": value, "test": on_test, "seconds": seconds}
+
+
+def by_clock(settings: Mapping[str, Any], train: Any) -> dict[str, Any]:
+    """Settings of a forecast, with shares of the time that the data spans made timedeltas."""
+    span = timedelta(seconds=float(np.ptp(train.timestamps)))
+    named: dict[str, Any] = {"objective": "forecast", "anchor_damping": 0.0, **settings}
+    if "anchor_half_life" in named:
+        named["anchor_half_life"] *= span
+    if "time_scales" in named:
+        named["time_scales"] = tuple(scale and scale * span for scale in named["time_scales"])
+    return named
 
 
 def best_elsewhere(found: Mapping[str, Mapping[str, Any]], label: str) -> str:
