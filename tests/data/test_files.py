@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from scipy import sparse
 
-from diffrec.data import Interactions, Split, files
+from diffrec.data import Interactions, Split, _cells
 from support.interactions import Row, any_rows, contents, plain
 
 
@@ -63,7 +63,8 @@ def test_ids_in_text_come_back(tmp_path_factory: pytest.TempPathFactory, rows: l
     with file.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out).writerows([("user", "item"), *rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "_CHUNK", chunk)
+        patch.setattr(_cells, "_CHUNK", chunk)
+        patch.setattr(_cells, "readers", lambda: [_cells.plain_chunks])
         data = Interactions.read(file)
     assert {(str(user), item) for user, item in contents(data)} == {(str(user), item) for user, item in rows}
 
@@ -100,15 +101,15 @@ def test_files_without_header_are_read_by_position(tmp_path: Path) -> None:
         ("1,2\n", {"user": 1, "item": 1}, ValueError, "cannot be two things"),
         ("user,item\n1,2\n", {"item": "itm"}, ValueError, "no column of .*'user', 'item'; did you mean 'item'"),
         ("user,thing\n1,2\n", {}, ValueError, "looks like the item"),
-        ("user,item\n1,2\n3\n", {}, ValueError, "row 1 has 1 columns, the first line has 2"),
-        ("user,item\n1,2\n3,4,5\n", {}, ValueError, "row 1 has 3 columns"),
-        ("user,item\n1,2\n,4\n", {}, ValueError, "user is empty in row 1"),
-        ("user,item,ts\n1,2,\n", {}, ValueError, "ts is empty in row 0"),
-        ("user,item,ts\n1,2,9\n1,3,noon\n", {}, ValueError, "ts in row 1 is 'noon', not a number, as the first one is"),
-        ("user,item,ts\n1,2,nan\n", {}, ValueError, r"timestamp\[0\] is nan"),
-        ("user,item,r\n1,2,good\n", {"value": "r"}, ValueError, "r in row 0 is 'good', not a number"),
-        ("user,item,r\n1,2,-1\n", {"value": "r"}, ValueError, r"value\[0\] is -1"),
-        ('user,item\n"1,2\n', {}, ValueError, "row 0 has 1 columns"),
+        ("user,item\n1,2\n3\n", {}, ValueError, r"number of columns is not 2.* in 1 row: line 3 \('1'\)"),
+        ("user,item\n1,2\n3,4,5\n", {}, ValueError, r"number of columns is not 2.* in 1 row: line 3 \('3'\)"),
+        ("user,item\n1,2\n\n,4\n", {}, ValueError, "user is empty in 1 row: line 4$"),
+        ("user,item,ts\n1,2,\n", {}, ValueError, "ts is empty in 1 row: line 2$"),
+        ("user,item,ts\n1,2,9\n1,3,noon\n", {}, ValueError, r"ts is no number, as .* is, in 1 row: line 3 \('noon'\)"),
+        ("user,item,ts\n1,2,nan\n", {}, ValueError, r"ts is no number, .* in 1 row: line 2 \('nan'\)"),
+        ("user,item,r\n1,2,good\n", {"value": "r"}, ValueError, r"r is no finite number in 1 row: line 2 \('good'\)"),
+        ("user,item,r\n1,2,1\n1,3,-1\n", {"value": "r"}, ValueError, r"r in line 3 is -1"),
+        ('user,item\n"1,2\n', {}, ValueError, r"number of columns .* line 2 \('1'\)"),
         ("user,item\n" + "x" * 200_000 + ",1\n", {}, ValueError, "line 2: field larger"),
         ("user,item\n1,2\n", {"part": "train"}, ValueError, "needs a .npz file that holds a split"),
     ],
@@ -131,7 +132,7 @@ def test_text_of_another_encoding_is_explained(tmp_path: Path) -> None:
 def test_unknown_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.csv does not exist"):
         Interactions.read(tmp_path / "gone.csv")
-    with pytest.raises(FileNotFoundError, match="is a folder"):
+    with pytest.raises(FileNotFoundError, match=r"is a folder without \.parquet files"):
         Interactions.read(tmp_path)
     for name, hint in (("a.xlsx", ""), ("a.parqet", "; did you mean '.parquet'"), ("plays", "unknown suffix ''")):
         with pytest.raises(ValueError, match=rf"(unknown suffix.*not one of \.csv.*{hint}|{hint})"):

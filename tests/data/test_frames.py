@@ -47,16 +47,16 @@ def test_dates_and_times_become_seconds_in_utc(make: Maker) -> None:
 @every_frame
 def test_nulls_are_named(make: Maker) -> None:
     users: dict[str, Any] = {"user": ["a", None], "item": [1, 2]}
-    with pytest.raises(ValueError, match="column 'user' is null in row 1"):
+    with pytest.raises(ValueError, match="user is empty in 1 row: row 1"):
         Interactions.from_frame(make(users))
     times = {"user": ["a", "b", "c"], "item": [1, 2, 3], "ts": [5.0, 6.0, None]}
-    with pytest.raises(ValueError, match="column 'ts' is null in row 2"):
+    with pytest.raises(ValueError, match="ts is empty in 1 row: row 2"):
         Interactions.from_frame(make(times))
     moments = {"user": ["a", "b"], "item": [1, 2], "ts": [None, datetime(2024, 1, 1)]}
-    with pytest.raises(ValueError, match="column 'ts' is null in row 0"):
+    with pytest.raises(ValueError, match="ts is empty in 1 row: row 0"):
         Interactions.from_frame(make(moments))
     values = {"user": ["a", "b"], "item": [1, 2], "n": [1.0, None]}
-    with pytest.raises(ValueError, match="column 'n' is null in row 1"):
+    with pytest.raises(ValueError, match="n is empty in 1 row: row 1"):
         Interactions.from_frame(make(values), value="n")
 
 
@@ -91,10 +91,10 @@ def test_categories_are_ids(kind: str) -> None:
 @pytest.mark.parametrize(
     ("column", "names", "message"),
     [
-        ([1.5, 2.0], ("user", "item"), "column 'user': user ids must be integers or strings; row 0 holds 1.5"),
+        ([1.5, 2.0], ("user", "item"), r"user is no whole number below 2\^53 in 1 row: row 0 \('1.5'\)"),
         ([True, False], ("user", "item"), "column 'user': user ids must be integers or strings, not bool"),
-        ([timedelta(1), timedelta(2)], ("item", "item2"), "must hold times or numbers"),
-        (["x", "y"], ("item", "item2"), "column 'user' row 0 is 'x', not a number or an ISO 8601 time"),
+        ([timedelta(1), timedelta(2)], ("item", "item2"), "column 'user' must hold numbers, datetimes or text"),
+        (["x", "y"], ("item", "item2"), r"user is no time in 2 rows: row 0 \('x'\), row 1 \('y'\)$"),
     ],
 )
 def test_columns_of_the_wrong_type_are_named(column: list[Any], names: tuple[str, str], message: str) -> None:
@@ -106,13 +106,13 @@ def test_columns_of_the_wrong_type_are_named(column: list[Any], names: tuple[str
 
 def test_values_must_be_numbers() -> None:
     frame = pl.DataFrame({"user": [1], "item": [1], "liked": ["yes"]})
-    with pytest.raises(ValueError, match="column 'liked' must hold numbers, not String"):
+    with pytest.raises(ValueError, match="column 'liked' must hold numbers, not such as 'yes'"):
         Interactions.from_frame(frame, value="liked")
     flags = pl.DataFrame({"user": [1, 1], "item": [1, 2], "liked": [True, False]})
     assert len(Interactions.from_frame(flags, value="liked")) == 1
 
 
-@pytest.mark.parametrize("frame", [{"user": [1]}, [1, 2], None, "frame"])
+@pytest.mark.parametrize("frame", [[1, 2], None, "frame"])
 def test_what_is_no_frame_is_a_type_error(frame: Any) -> None:
     with pytest.raises(TypeError, match="df must be a data frame"):
         Interactions.from_frame(frame)

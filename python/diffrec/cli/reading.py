@@ -29,6 +29,8 @@ class Source:
     value: str | None = None
     part: str | None = None
     negatives: str = "error"
+    on_bad_row: str = "error"
+    dayfirst: bool | None = None
 
     def beside(self, file: Path) -> "Source":
         """Another file with the same columns."""
@@ -42,8 +44,14 @@ class Source:
 
     def interactions(self) -> Interactions:
         """Read the file, or the part that is asked for."""
-        part = None if self.part == ALL else self.part
-        return Interactions.read(self.file, part=part, negatives=self.negatives, **self._columns())
+        return Interactions.read(
+            self.file,
+            part=None if self.part == ALL else self.part,
+            negatives=self.negatives,
+            on_bad_row=self.on_bad_row,
+            dayfirst=self.dayfirst,
+            **self._columns(),
+        )
 
     def _columns(self) -> dict[str, str | int | None]:
         names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}

@@ -1,7 +1,7 @@
-"""Which column is which, and how the entries of one become ids, times and values."""
+"""Which column is which, by its name."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,19 +13,34 @@ from diffrec.data._encode import Coded
 #: Names a column may go by, the likelier first; compared without case, blanks, dashes and underscores.
 _NAMES = {
     "user": (
-        "user_id", "user", "uid", "user_name", "customer_id", "customer", "client_id", "member_id",
-        "account_id", "reviewer_id", "visitor_id", "person_id", "session_id",
+        "user_id", "user", "uid", "user_name", "customer_id", "customer", "customer_unique_id", "customer_no",
+        "customer_number", "customer_code", "customer_key", "cust_id", "client_id", "client", "member_id", "member",
+        "account_id", "account", "buyer_id", "buyer", "shopper_id", "subscriber_id", "profile_id", "reviewer_id",
+        "reader_id", "listener_id", "viewer_id", "player_id", "steam_id", "student_id", "patient_id", "visitor_id",
+        "visitor", "person_id", "household_id", "household_key", "device_id", "anonymous_id", "email", "session_id",
     ),
     "item": (
-        "item_id", "item", "iid", "movie_id", "movie", "product_id", "product", "sku", "stock_code", "asin",
-        "parent_asin", "article_id", "track_id", "song_id", "artist_id", "book_id", "isbn", "business_id",
-        "content_id", "video_id", "news_id", "game_id", "course_id", "poi_id", "location_id", "title",
+        "item_id", "item", "iid", "movie_id", "movie", "product_id", "product", "sku", "stock_code", "product_code",
+        "product_sku", "item_code", "item_no", "item_number", "item_sku", "asin", "parent_asin", "article_id",
+        "article", "article_no", "track_id", "track", "song_id", "song", "artist_id", "artist", "album_id", "book_id",
+        "book", "isbn", "ean", "gtin", "upc", "barcode", "business_id", "content_id", "video_id", "film_id", "show_id",
+        "news_id", "post_id", "page_id", "document_id", "doc_id", "game_id", "app_id", "course_id", "recipe_id",
+        "anime_id", "listing_id", "hotel_id", "offer_id", "venue_id", "poi_id", "location_id", "title",
     ),
     "timestamp": (
         "timestamp", "time", "ts", "datetime", "date", "unix_timestamp", "unix_time", "unix_review_time",
-        "event_time", "created_at", "purchased_at", "invoice_date",
+        "event_time", "event_timestamp", "event_date", "interaction_time", "time_stamp", "date_time",
+        "ordered_at", "order_date", "order_time", "order_datetime", "order_timestamp", "order_purchase_timestamp",
+        "purchased_at", "purchase_date", "purchase_time", "bought_at", "sold_at", "sale_date", "sales_date",
+        "invoice_date", "invoice_time", "transaction_date", "transaction_time", "transaction_dt", "t_dat",
+        "visited_at", "visit_date", "visit_time", "viewed_at", "view_time", "clicked_at", "click_time", "played_at",
+        "watched_at", "listened_at", "read_at", "rated_at", "rating_date", "reviewed_at", "review_date",
+        "review_time", "occurred_at", "happened_at", "logged_at", "added_at", "date_added", "created_at", "created",
+        "created_on", "created_date", "creation_date", "create_time", "day", "when",
     ),
 }  # fmt: skip
+#: What names of other columns of times have in them, as a whole word.
+_TIME_WORDS = frozenset({"date", "time", "timestamp", "datetime", "at", "day", "ts", "when", "dt"})
 
 
 class Columns(NamedTuple):
@@ -44,6 +59,15 @@ class Names(NamedTuple):
     item: str
     timestamp: str | None
     value: str | None
+
+    @property
+    def used(self) -> dict[str, str]:
+        """Part -> column, of those there are."""
+        return {part: name for part, name in self._asdict().items() if name is not None}
+
+    def unused(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """The other columns."""
+        return tuple(column for column in columns if column not in self)
 
 
 def choose(columns: Sequence[str], asked: Sequence[object], source: str) -> Names:
@@ -105,42 +129,13 @@ def _folded(column: str) -> str:
     return "".join(letter for letter in column.split(":")[0].lower() if letter.isalnum())
 
 
-def text_times(entries: Sequence[str], where: Callable[[int], str], numbers: bool | None = None) -> NDArray[np.float64]:
-    """Read times in ISO 8601 as seconds since the epoch (UTC unless they say); numbers stay as they are.
+def names_a_time(column: str) -> bool:
+    """Whether a column's name says that it holds times.
 
-    ``where(position)`` names an entry that is neither. All are of the kind of the first, unless ``numbers`` says which.
+    Examples
+    --------
+    >>> [names_a_time(name) for name in ("updatedAt", "ShipDate", "delivery_time", "category", "rating")]
+    [True, True, True, False, False]
     """
-    if numbers is None:
-        numbers = len(entries) > 0 and is_number(entries[0])
-    if numbers:
-        return as_floats(entries, float, where, "a number, as the first one is")
-    return as_floats(entries, _iso_seconds, where, "a number or an ISO 8601 time")
-
-
-def as_floats(
-    entries: Sequence[str], read: Callable[[str], float], where: Callable[[int], str], wanted: str
-) -> NDArray[np.float64]:
-    """Read every entry, or raise naming ``where(position)`` of the first that cannot be read."""
-    try:
-        return np.array(list(map(read, entries)), dtype=np.float64)
-    except ValueError:
-        for place, entry in enumerate(entries):
-            try:
-                read(entry)
-            except ValueError:
-                raise ValueError(f"{where(place)} is {entry!r}, not {wanted}") from None
-        raise
-
-
-def is_number(entry: str) -> bool:
-    """Whether a text is a number."""
-    try:
-        float(entry)
-    except ValueError:
-        return False
-    return True
-
-
-def _iso_seconds(entry: str) -> float:
-    moment = datetime.fromisoformat(entry.strip())
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", column.split(":")[0])
+    return names_its_column("timestamp", column) or bool(_TIME_WORDS & set(re.findall(r"[a-z]+", words.lower())))

@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,11 @@ class Coded(NamedTuple):
     codes: NDArray[np.int64]
 
 
-def encode(ids: Any, name: str) -> Coded:
+def encode(ids: Any, name: str, rows: NDArray[np.int64] | None = None) -> Coded:
     """Find the sorted distinct ids and, for each entry, the place of its id among them.
 
-    Whole numbers kept as floats become integers; booleans, fractions, mixed or missing ids are refused with
-    the offending entry's row.
+    Whole numbers kept as floats or decimals become integers, and UUIDs text; booleans, fractions, mixed or missing
+    ids are refused with the offending entry's row, of ``rows`` where these are some of many.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def encode(ids: Any, name: str) -> Coded:
     """
     array = _vector(ids, name)
     if array.dtype.kind in "OUST":
-        return _encode_objects(array.tolist(), name)
+        return _encode_objects(array.tolist(), name, rows)
     return _encode_integers(_integers(array, name))
 
 
@@ -56,39 +58,39 @@ def id_array(ids: Any, name: str) -> IdArray:
 class Coder:
     """Encodes ids that come as text, chunk by chunk, so that a file is never held as a list of strings.
 
-    The ids are integers if every entry is one that comes back as it went in: no leading zero, plus or blank.
+    The ids are integers if every entry is one that comes back as it went in: no leading zero, plus or blank. An empty
+    text is no id, and has the code -1.
     """
 
     def __init__(self) -> None:
-        # Looking an id up gives a new one the next number, without a step of Python per entry.
+        # Looking a text up gives a new one the next number, without a step of Python per entry.
         self._place: defaultdict[str, int] = defaultdict(count().__next__)
-        self._numbers: list[NDArray[np.int64]] = []
         self._codes: list[NDArray[np.int64]] = []
 
-    def add(self, entries: Sequence[str]) -> None:
-        """Take in the next entries."""
-        if not self._codes:
-            numbers = _as_numbers(entries)
-            if numbers is not None:
-                self._numbers.append(numbers)
-                return
-            earlier, self._numbers = self._numbers, []
-            for chunk in earlier:
-                self._add_text(map(str, chunk.tolist()), len(chunk))
-        self._add_text(entries, len(entries))
+    def add(self, distinct: Sequence[str], codes: NDArray[np.int64]) -> None:
+        """Take in the next entries: distinct texts, and for each entry the place of its own among them."""
+        places = np.fromiter(map(self._place.__getitem__, distinct), dtype=np.int64, count=len(distinct))
+        self._codes.append(places[codes])
 
     def finish(self, name: str) -> Coded:
         """Encode what was taken in."""
-        if not self._codes:
-            return _encode_integers(np.concatenate([np.empty(0, dtype=np.int64), *self._numbers]))
-        distinct = _text_array(self._place, name)
+        texts = [text for text in self._place if text]
+        numbers = _as_numbers(texts)
+        distinct = _text_array(texts, name) if numbers is None else numbers
         order = np.argsort(distinct, kind="stable")
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
-        return Coded(distinct[order], rank[np.concatenate(self._codes)])
+        if "" in self._place:
+            rank = np.insert(rank, self._place[""], -1)
+        return Coded(distinct[order], rank[np.concatenate([np.empty(0, dtype=np.int64), *self._codes])])
 
-    def _add_text(self, entries: Iterable[str], length: int) -> None:
-        self._codes.append(np.fromiter(map(self._place.__getitem__, entries), dtype=np.int64, count=length))
+
+def known(coded: Coded, kept: NDArray[np.bool_]) -> Coded:
+    """Keep some entries, and of the ids those that still occur."""
+    codes = coded.codes[kept]
+    used = np.zeros(len(coded.distinct), dtype=np.bool_)
+    used[codes] = True
+    return Coded(coded.distinct[used], (np.cumsum(used) - 1)[codes])
 
 
 def _vector(ids: Any, name: str) -> NDArray[Any]:
@@ -111,11 +113,19 @@ def _integers(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
         raise ValueError(f"the {name} id {array.max()} does not fit into 64 signed bits")
     if array.dtype.kind == "f":
-        bad = ~((np.trunc(array) == array) & (np.abs(array) < _FLOAT_LIMIT))
+        bad = ~whole_numbers(array)
         if bad.any():
             row = int(np.argmax(bad))
             raise ValueError(f"{name} ids must be integers or strings; row {row} holds {array[row].item()!r}")
     return array.astype(np.int64)
+
+
+def whole_numbers(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which floats or decimals are whole, and no neighbours that one float stands for."""
+    if array.dtype.kind == "O":
+        return np.array([one.is_finite() and one == one.to_integral_value() for one in array.tolist()], dtype=np.bool_)
+    whole: NDArray[np.bool_] = (np.trunc(array) == array) & (np.abs(array) < _FLOAT_LIMIT)
+    return whole
 
 
 def _encode_integers(array: NDArray[np.int64]) -> Coded:
@@ -133,12 +143,16 @@ def _encode_integers(array: NDArray[np.int64]) -> Coded:
     return Coded(distinct, codes.reshape(-1).astype(np.int64, copy=False))
 
 
-def _encode_objects(entries: list[Any], name: str) -> Coded:
+def _encode_objects(entries: list[Any], name: str, rows: NDArray[np.int64] | None = None) -> Coded:
     types = set(map(type, entries))
     if all(issubclass(one, bytes) for one in types):
         return _encode_objects([entry.decode() for entry in entries], name) if types else _encode_text(entries, name)
     if all(issubclass(one, str) for one in types):
         return _encode_text(entries, name)
+    if all(issubclass(one, UUID) for one in types):
+        return _encode_text(list(map(str, entries)), name)
+    if all(issubclass(one, Decimal) for one in types):
+        return _encode_objects([_whole(entry, row, name) for row, entry in enumerate(entries)], name, rows)
     if all(issubclass(one, int | np.integer) and one is not bool for one in types):
         try:
             return _encode_integers(np.array([int(entry) for entry in entries], dtype=np.int64))
@@ -147,7 +161,14 @@ def _encode_objects(entries: list[Any], name: str) -> Coded:
     wanted = str if isinstance(entries[0], str) else int
     odd = (row for row, one in enumerate(entries) if not isinstance(one, wanted) or isinstance(one, bool))
     row = next(odd)
-    raise TypeError(f"{name} ids must be all integers or all strings; row {row} holds {entries[row]!r}")
+    place = row if rows is None else rows[row]
+    raise TypeError(f"{name} ids must be all integers or all strings; row {place} holds {entries[row]!r}")
+
+
+def _whole(number: Decimal, row: int, name: str) -> int:
+    if not number.is_finite() or number != number.to_integral_value():
+        raise ValueError(f"{name} ids must be integers or strings; row {row} holds {number}")
+    return int(number)
 
 
 def _encode_text(entries: list[str], name: str) -> Coded:

@@ -2,37 +2,65 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Any
+from decimal import Decimal
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from diffrec.data._columns import text_times
+from diffrec.data._times import in_seconds, times_of_text, unit_notes
 
 #: Of what values can be.
 _LARGEST = np.finfo(np.float32).max
 
 
 def times_of(timestamp: ArrayLike) -> NDArray[np.float64]:
-    """Return numbers as they are, and datetimes or ISO 8601 text as seconds since the epoch (UTC unless they say)."""
-    times = np.asarray(timestamp)
-    if times.ndim != 1:
-        raise ValueError(f"timestamp must be one-dimensional, not of shape {times.shape}")
+    """Return datetimes, text and numbers as seconds since the epoch (UTC unless they say), as :func:`read_times` does.
+
+    Raises
+    ------
+    ValueError
+        If one is no time or not finite.
+    """
+    return require_times(np.asarray(timestamp)).seconds
+
+
+class TimesRead(NamedTuple):
+    """Times in seconds since the epoch, NaN for what is none; what was done to them, and what one should be."""
+
+    seconds: NDArray[np.float64]
+    notes: list[str]
+    wanted: str = "time"
+
+
+def read_times(times: NDArray[Any], name: str, dayfirst: bool | None = None) -> TimesRead:
+    """Read a vector of datetimes, text or numbers.
+
+    Numbers are seconds where they may be, else milliseconds, microseconds or nanoseconds; see ``in_seconds``.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else, or nothing says whether day or month come first.
+    """
     if times.dtype.kind == "M":
         # Microseconds: nanoseconds since the epoch do not fit into a float64 exactly.
         seconds: NDArray[np.float64] = times.astype("datetime64[us]").astype(np.int64) / 1e6
         seconds[np.isnat(times)] = np.nan
-        made = seconds
-    elif times.dtype.kind == "U":
-        made = text_times(times.tolist(), lambda row: f"timestamp[{row}]")
-    elif times.dtype.kind == "O" and all(isinstance(one, date) for one in times):
-        made = np.array([_seconds(one) for one in times], dtype=np.float64)
-    elif times.dtype.kind in "iuf" or not len(times):
-        made = times.astype(np.float64)
-    else:
-        raise ValueError(f"timestamp must hold numbers, datetimes or ISO 8601 text, not {times.dtype}")
-    require_finite(made, "timestamp")
-    return made
+        return TimesRead(seconds, [])
+    if times.dtype.kind in "OUT":
+        entries = times.tolist()
+        if all(isinstance(one, str) for one in entries):
+            return TimesRead(*times_of_text(entries, dayfirst, name))
+        if all(isinstance(one, date) for one in entries):
+            return TimesRead(np.array([_seconds(one) for one in entries], dtype=np.float64), [])
+        if all(isinstance(one, Real | Decimal) and not isinstance(one, bool) for one in entries):
+            times = np.array([float(one) for one in entries], dtype=np.float64)
+    if times.dtype.kind in "iuf" or not len(times):
+        seconds, unit = in_seconds(times.astype(np.float64))
+        return TimesRead(seconds, unit_notes(name, unit), "finite number")
+    raise ValueError(f"{name} must hold numbers, datetimes or text that is a time, not {times.dtype}")
 
 
 def moment_of(name: str, moment: float | date | str) -> float:
@@ -53,12 +81,29 @@ def moment_of(name: str, moment: float | date | str) -> float:
         ) from None
 
 
-def values_of(value: ArrayLike, *, signed: bool = False) -> NDArray[np.float32]:
-    """Return values as float32; none may be not finite or, unless ``signed``, negative."""
+def require_times(times: NDArray[Any]) -> TimesRead:
+    """Read a vector of times as ``read_times`` does, or raise naming the first entry that is none."""
+    if times.ndim != 1:
+        raise ValueError(f"timestamp must be one-dimensional, not of shape {times.shape}")
+    read = read_times(times, "timestamp")
+    bad = ~np.isfinite(read.seconds)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"timestamp[{row}] is {times[row]!s}, no {read.wanted}: times must be finite")
+    return read
+
+
+def values_of(
+    value: ArrayLike, where: Callable[[int], str] | None = None, *, signed: bool = False
+) -> NDArray[np.float32]:
+    """Return values as float32; none may be not finite or, unless ``signed``, negative.
+
+    ``where(position)`` names one that is.
+    """
     given = np.asarray(value)
     if given.ndim != 1 or (given.dtype.kind not in "biuf" and len(given)):
         raise ValueError(f"value must be a vector of numbers, not {given.dtype} of shape {given.shape}")
-    return require_values(given, lambda row: f"value[{row}]", signed=signed)
+    return require_values(given, where or (lambda row: f"value[{row}]"), signed=signed)
 
 
 def require_values(values: NDArray[Any], where: Callable[[int], str], *, signed: bool = False) -> NDArray[np.float32]:

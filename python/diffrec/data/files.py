@@ -1,35 +1,34 @@
-"""Interactions out of files: .csv, .tsv, .inter, .parquet and .npz."""
+"""Interactions out of files: text, .parquet and .npz."""
 
-import csv
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.checks import nearest, one_of
-from diffrec.data._columns import Columns, as_floats, choose, is_number, looks_like_header, names_its_column, text_times
+from diffrec.data._cells import PACKED
+from diffrec.data._columns import Columns, choose
 from diffrec.data._csr import stored_entries
-from diffrec.data._encode import Coded, Coder, encode
-from diffrec.data.frames import frame_columns
+from diffrec.data._encode import Coded
+from diffrec.data._settle import Found, whole
+from diffrec.data._table import LOOKED_AT, table_of
+from diffrec.data.frames import read_table
+from diffrec.data.report import rows_named
+from diffrec.data.text import SUFFIXES as TEXT
+from diffrec.data.text import Asked, read_text, suffix_of
 
 PARTS = ("train", "valid", "test")
 
-_SUFFIXES = (".csv", ".tsv", ".inter", ".parquet", ".npz")
-
-#: What was asked for as user, item, timestamp and value; and the places found for them in a line of text.
-Asked: TypeAlias = tuple[str | int | None, str | int | None, str | int | None, str | int | None]
-Places: TypeAlias = tuple[int, int, int | None, int | None]
-
-#: Rows of text held as Python strings at a time; more at once is slower, since the garbage collector walks them.
-_CHUNK = 2_000
+_SUFFIXES = (*TEXT, ".parquet", ".npz")
+#: Arrays of a .npz file with an entry for each interaction.
+_NPZ = ("user", "item", "timestamp", "value")
 
 
 class SplitFile(NamedTuple):
@@ -39,21 +38,13 @@ class SplitFile(NamedTuple):
     parts: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]]
 
 
-def read_columns(
-    path: str | PathLike[str],
-    user: str | int | None = None,
-    item: str | int | None = None,
-    timestamp: str | int | None = None,
-    value: str | int | None = None,
-    part: str | None = None,
-) -> Columns:
+def read_file(path: str | PathLike[str], asked: Asked, part: str | None = None, dayfirst: bool | None = None) -> Found:
     """Read one entry per interaction; see :meth:`Interactions.read`."""
     file = _existing(path)
-    suffix = file.suffix.lower()
-    if suffix not in _SUFFIXES:
+    suffix = ".parquet" if file.is_dir() else suffix_of(file)
+    if suffix not in _SUFFIXES or (suffix not in TEXT and file.suffix.lower() in PACKED):
         known = ", ".join(_SUFFIXES)
         raise ValueError(f"{file}: unknown suffix {suffix!r}, not one of {known}{nearest(suffix, _SUFFIXES)}")
-    asked = (user, item, timestamp, value)
     if suffix == ".npz":
         named = [name for name in asked if name is not None]
         if named:
@@ -61,7 +52,7 @@ def read_columns(
         return _read_npz(file, part)
     if part is not None:
         raise ValueError(f"{file}: part={part!r} needs a .npz file that holds a split")
-    return _read_parquet(file, asked) if suffix == ".parquet" else _read_text(file, asked)
+    return _read_parquet(file, asked, dayfirst) if suffix == ".parquet" else read_text(file, asked, dayfirst)
 
 
 def read_split(path: str | PathLike[str]) -> SplitFile:
@@ -85,118 +76,51 @@ def holds_split(path: str | PathLike[str]) -> bool:
 
 def _existing(path: str | PathLike[str]) -> Path:
     file = Path(path)
-    if not file.is_file():
-        what = "is a folder, not a file" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{file} {what}")
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist")
+    if file.is_dir() and next(file.rglob("*.parquet"), None) is None:
+        raise FileNotFoundError(f"{file} is a folder without .parquet files: name a file in it")
     return file
-
-
-# Text
-
-
-def _read_text(file: Path, asked: Asked) -> Columns:
-    inter = file.suffix.lower() == ".inter"
-    delimiter = "," if file.suffix.lower() == ".csv" else "\t"
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            # RecBole writes no quotes, so one in an id is a character like any other.
-            reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if inter else csv.QUOTE_MINIMAL)
-            header = next(filter(None, reader), None)
-            if header is None:
-                raise ValueError(f"{file} is empty")
-            places, has_header = _places(file, header, asked)
-            names = [
-                header[place].strip() if has_header else f"column {place}" for place in places if place is not None
-            ]
-            return _read_rows(file, reader, None if has_header else header, len(header), places, names)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text: {error}") from None
-    except csv.Error as error:
-        raise ValueError(f"{file}, line {reader.line_num}: {error}") from None
-
-
-def _places(file: Path, header: list[str], asked: Asked) -> tuple[Places, bool]:
-    """Find where in a line each part stands, and whether the first line is a header."""
-    given = [one for one in asked if one is not None]
-    if any(isinstance(one, int) for one in given):
-        if not all(isinstance(one, int) and not isinstance(one, bool) for one in given) or None in asked[:2]:
-            raise TypeError(f"{file}: give user, item and the others all by position (no header) or all by name")
-        for place in given:
-            if not 0 <= int(place) < len(header):
-                raise ValueError(f"{file}: there is no column {place}, the first line has {len(header)}")
-        if len(set(given)) < len(given):
-            raise ValueError(f"{file}: one column cannot be two things: {given}")
-        user, item = (int(place) for place in asked[:2] if place is not None)
-        if names_its_column("user", header[user]) and names_its_column("item", header[item]):
-            raise ValueError(f"{file}: the first line {header} is a header; give columns by name instead of position")
-        return asked, False  # type: ignore[return-value]
-    columns = [cell.strip() for cell in header]
-    if not given and not looks_like_header(columns):
-        raise ValueError(
-            f"{file}: the first line {header} holds no known column name. Name the columns (user='...', "
-            "item='...') or, if the file has no header, give their positions (user=0, item=1)"
-        )
-    found = choose(columns, asked, str(file))
-    timestamp, value = (None if name is None else columns.index(name) for name in found[2:])
-    return (columns.index(found.user), columns.index(found.item), timestamp, value), True
-
-
-def _read_rows(
-    file: Path, reader: Any, first: list[str] | None, width: int, places: Places, names: list[str]
-) -> Columns:
-    users, items = Coder(), Coder()
-    times: list[NDArray[np.float64]] = []
-    values: list[NDArray[np.float64]] = []
-    numbers: bool | None = None  # whether times are; the first one decides for the whole file
-    done = 0
-    rows = [] if first is None else [first]
-    while rows := [*rows, *filter(None, islice(reader, _CHUNK))]:
-        if set(map(len, rows)) != {width}:
-            ragged = next(place for place, row in enumerate(rows) if len(row) != width)
-            raise ValueError(f"{file}: row {done + ragged} has {len(rows[ragged])} columns, the first line has {width}")
-        held = list(zip(*rows, strict=True))
-        taken = [held[place] for place in places if place is not None]
-        for name, entries in zip(names, taken, strict=True):
-            if "" in entries:
-                raise ValueError(f"{file}: {name} is empty in row {done + entries.index('')}")
-        users.add(taken[0])
-        items.add(taken[1])
-        if places[2] is not None:
-            numbers = is_number(held[places[2]][0]) if numbers is None else numbers
-            times.append(text_times(held[places[2]], _where(file, names[2], done), numbers))
-        if places[3] is not None:
-            values.append(as_floats(held[places[3]], float, _where(file, names[-1], done), "a number"))
-        done += len(rows)
-        rows = []
-    if not done:
-        raise ValueError(f"{file} holds no rows below its header")
-    return Columns(
-        users.finish("user"),
-        items.finish("item"),
-        np.concatenate(times) if times else None,
-        np.concatenate(values) if values else None,
-    )
-
-
-def _where(file: Path, name: str, done: int) -> Callable[[int], str]:
-    return lambda place: f"{file}: {name} in row {done + place}"
 
 
 # Parquet
 
 
-def _read_parquet(file: Path, asked: Asked) -> Columns:
+def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
     try:
-        from pyarrow import ArrowInvalid, parquet
+        import pyarrow as pa
+        from pyarrow import dataset
     except ImportError as error:
         raise ImportError('reading Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
     try:
-        columns = parquet.read_schema(file).names
-        names = choose(columns, asked, str(file))
-        table = parquet.read_table(file, columns=[name for name in names if name is not None])
-    except ArrowInvalid as error:
-        raise ValueError(f"{file} is not a Parquet file: {error}") from None
-    return frame_columns(table, *names, source=str(file))
+        # A folder's files in the order of their names; what is in names of folders (country=FR) are columns, too.
+        held = dataset.dataset(file, format="parquet", partitioning="hive" if file.is_dir() else None)
+        names = choose(held.schema.names, asked, str(file))
+        unused = names.unused(held.schema.names)
+        table = held.to_table(columns=list(names.used.values()))
+        looked = held.head(LOOKED_AT, columns=list(unused))
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        what = "a folder of Parquet files of the same columns" if file.is_dir() else "a Parquet file"
+        raise ValueError(f"{file} is not {what}: {error}") from None
+    found = read_table(table, names, str(file), lambda rows: _rows_of_files(held, rows), dayfirst)
+    looks = table_of(looked).looks_like_times
+    return found._replace(
+        origin=found.origin._replace(unused=unused, times=tuple(name for name in unused if looks(name)))
+    )
+
+
+def _rows_of_files(held: Any, rows: NDArray[np.int64]) -> list[str]:
+    """Name rows of the files of a folder, counted from 0 in each."""
+    files = list(held.get_fragments())
+    if len(files) == 1:
+        return rows_named(rows)
+    ends = np.cumsum([one.count_rows() for one in files])
+    which = np.searchsorted(ends, rows, side="right")
+    starts = np.concatenate([[0], ends])[which]
+    return [
+        f"{Path(files[place].path).name} row {row}"
+        for place, row in zip(which.tolist(), (rows - starts).tolist(), strict=True)
+    ]
 
 
 # NumPy
@@ -220,22 +144,20 @@ def _is_split(arrays: Any) -> bool:
     return all(name in arrays for name in ("shape", *PARTS))
 
 
-def _read_npz(file: Path, part: str | None) -> Columns:
+def _read_npz(file: Path, part: str | None) -> Found:
     if part is not None:
         one_of(PARTS)("part", part)
     with _opened(file) as arrays:
         if _is_split(arrays):
-            return _split_columns(_split_arrays(file, arrays), part)
+            return whole(_split_columns(_split_arrays(file, arrays), part), str(file))
         if part is not None:
             raise ValueError(f"{file} holds no split, so part={part!r} cannot be picked")
         if "format" in arrays:
-            return _matrix_columns(file)
+            return whole(_matrix_columns(file), str(file))
         if "user" in arrays and "item" in arrays:
-            held = {
-                name: _array(file, arrays, name) for name in ("user", "item", "timestamp", "value") if name in arrays
-            }
-            times = held.get("timestamp")
-            return Columns(encode(held["user"], "user"), encode(held["item"], "item"), times, held.get("value"))
+            held = {name: _array(file, arrays, name) for name in _NPZ if name in arrays}
+            asked = [name if name in held else None for name in _NPZ]
+            return read_table(held, asked, str(file))
         raise ValueError(
             f"{file} holds {', '.join(sorted(arrays))}: neither a SciPy matrix nor arrays user and item nor "
             "a split (shape, train, valid, test)"

@@ -1,20 +1,18 @@
 """Interactions out of data frames of any library, and columns into one, through narwhals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._columns import Columns, choose, text_times
-from diffrec.data._encode import Coded, encode
-from diffrec.data._entries import times_of
+from diffrec.data._columns import Columns, choose
+from diffrec.data._settle import Found
+from diffrec.data._table import as_narwhals, is_frame, is_table, table_of
+from diffrec.data.report import Origin, rows_named
 
-
-def is_frame(data: Any) -> bool:
-    """Whether ``data`` is a data frame of a library that narwhals knows, eager or lazy."""
-    return isinstance(nw.from_native(data, pass_through=True), nw.DataFrame | nw.LazyFrame)
+__all__ = ["is_frame", "is_table", "make_frame", "read_table"]
 
 
 def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = None) -> Any:
@@ -46,7 +44,7 @@ def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = 
     """
     if like is None:
         return nw.from_dict(dict(columns), backend=backend).to_native()
-    kind = _narwhals(like, "like")
+    kind = as_narwhals(like, "like")
     if isinstance(kind, nw.DataFrame):
         return nw.from_dict(dict(columns), backend=kind.implementation).to_native()
     if kind.implementation is nw.Implementation.POLARS:
@@ -69,83 +67,34 @@ def _relation(columns: Mapping[str, Any], like: Any) -> Any:
     return relation.set_alias("diffrec")
 
 
-def _narwhals(df: Any, argument: str) -> "nw.DataFrame[Any] | nw.LazyFrame[Any]":
-    try:
-        frame: nw.DataFrame[Any] | nw.LazyFrame[Any] = nw.from_native(df)
-    except TypeError:
-        raise TypeError(
-            f"{argument} must be a data frame (pandas, Polars, pyarrow, DuckDB or another that narwhals knows), "
-            f"not {type(df).__name__}"
-        ) from None
-    return frame
-
-
-def frame_columns(
+def read_table(
     df: Any,
-    user: str | None,
-    item: str | None,
-    timestamp: str | None,
-    value: str | None,
-    source: str = "the data frame",
-) -> Columns:
-    """Take the columns of interactions out of a pandas, Polars, pyarrow or DuckDB frame, eager or lazy."""
-    frame = _narwhals(df, "df")
-    names = choose(frame.collect_schema().names(), (user, item, timestamp, value), source)
-    wanted = frame.select([name for name in names if name is not None])
-    table = _collected(wanted) if isinstance(wanted, nw.LazyFrame) else wanted
-    return Columns(
-        _ids(table[names.user], "user"),
-        _ids(table[names.item], "item"),
-        None if names.timestamp is None else _times(table[names.timestamp]),
-        None if names.value is None else _values(table[names.value]),
-    )
+    asked: Sequence[object],
+    source: str | None = None,
+    where: Callable[[NDArray[np.int64]], list[str]] = rows_named,
+    dayfirst: bool | None = None,
+) -> Found:
+    """Take the columns of interactions out of a table, naming its rows by ``where``.
 
-
-def _collected(frame: "nw.LazyFrame[Any]") -> "nw.DataFrame[Any]":
-    try:
-        return frame.collect()
-    except ModuleNotFoundError as error:
-        raise ImportError(f'collecting this lazy frame needs {error.name}: pip install "diffrec[parquet]"') from error
-
-
-def _ids(column: "nw.Series[Any]", name: str) -> Coded:
-    _require_no_nulls(column)
-    if isinstance(column.dtype, nw.Categorical | nw.Enum):
-        column = column.cast(nw.String)
-    try:
-        return encode(column.to_numpy(), name)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"column {column.name!r}: {error}") from None
-
-
-def _times(column: "nw.Series[Any]") -> NDArray[np.float64]:
-    _require_no_nulls(column)
-    if isinstance(column.dtype, nw.Date):
-        column = column.cast(nw.Datetime("us"))
-    if isinstance(column.dtype, nw.Datetime):
-        # Microseconds: what a float64 of seconds since the epoch can still tell apart.
-        return column.dt.timestamp("us").to_numpy().astype(np.float64) / 1e6
-    if column.dtype.is_numeric():
-        return column.to_numpy().astype(np.float64)
-    if isinstance(column.dtype, nw.String):
-        return text_times(column.to_list(), lambda row: f"column {column.name!r} row {row}")
-    if isinstance(column.dtype, nw.Object):
-        try:
-            return times_of(column.to_numpy())
-        except ValueError as error:
-            raise ValueError(f"column {column.name!r}: {error}") from None
-    raise ValueError(f"column {column.name!r} must hold times or numbers, not {column.dtype}")
-
-
-def _values(column: "nw.Series[Any]") -> NDArray[Any]:
-    _require_no_nulls(column)
-    if not (column.dtype.is_numeric() or isinstance(column.dtype, nw.Boolean)):
-        raise ValueError(f"column {column.name!r} must hold numbers, not {column.dtype}")
-    return column.to_numpy().astype(np.float64)
-
-
-def _require_no_nulls(column: "nw.Series[Any]") -> None:
-    missing = column.is_null().to_numpy()
-    if missing.any():
-        raise ValueError(f"column {column.name!r} is null in row {int(np.argmax(missing))}")
+    Parameters
+    ----------
+    df
+        A pandas, Polars, pyarrow or DuckDB frame, eager or lazy, a Hugging Face data set, or a mapping of columns.
+    asked
+        Names of user, item, timestamp and value; None guesses.
+    """
+    table = table_of(df)
+    source = source or ("the columns" if isinstance(df, Mapping) else "the data frame")
+    names = choose(table.names, asked, source)
+    unused = names.unused(table.names)
+    held = table.take(list(names.used.values()))
+    lengths = {name: column.length for name, column in held.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of {source} differ in length: {lengths}")
+    user, bad = held[names.user].ids("user")
+    item, bad_items = held[names.item].ids("item")
+    times, bad_times, notes = (None, [], []) if names.timestamp is None else held[names.timestamp].times(dayfirst)
+    values, bad_values = (None, []) if names.value is None else held[names.value].numbers()
+    looks = tuple(name for name in unused if table.looks_like_times(name))
+    origin = Origin(source, len(user.codes), where, names.used, unused, tuple(notes), looks)
+    return Found(Columns(user, item, times, values), origin, [*bad, *bad_items, *bad_times, *bad_values])

@@ -1,7 +1,9 @@
 """The ids of users or items and the rows they stand for."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, overload
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +19,7 @@ class Ids:
     Parameters
     ----------
     ids
-        Distinct integer or string ids, in row order, shape (n,).
+        Distinct integer or string ids, in row order, shape (n,). UUIDs are kept as text, whole decimals as integers.
     name
         What one of them is called in messages: ``"user"``, ``"item"``.
 
@@ -119,7 +121,7 @@ class Ids:
     def _coded(self, ids: Any) -> Coded:
         if isinstance(ids, Ids):
             return Coded(ids._ids, np.arange(len(ids)))
-        if isinstance(ids, str | int | np.generic) or (isinstance(ids, np.ndarray) and ids.ndim == 0):
+        if isinstance(ids, str | int | np.generic | UUID | Decimal) or (isinstance(ids, np.ndarray) and ids.ndim == 0):
             ids = [ids]
         elif not (hasattr(ids, "__array__") or isinstance(ids, list | tuple)):
             ids = list(ids)
@@ -139,7 +141,7 @@ class Ids:
         return len(self._ids)
 
     def __contains__(self, single: object) -> bool:
-        if not isinstance(single, str | int | np.str_ | np.integer) or isinstance(single, bool):
+        if not isinstance(single, str | int | np.str_ | np.integer | UUID) or isinstance(single, bool):
             return False
         return bool(self.find([single])[0] >= 0)
 

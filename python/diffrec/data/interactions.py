@@ -11,16 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from diffrec.checks import one_of
+from diffrec.data._columns import Columns
 from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, stored_entries
 from diffrec.data._encode import Coded, encode
-from diffrec.data._entries import moment_of, require_finite, require_values, times_of, values_of
+from diffrec.data._entries import moment_of, require_finite, require_times, require_values, values_of
 from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, owners_of, pick_rows
+from diffrec.data._settle import Settled, settle, whole
 from diffrec.data._summary import one_line, summary
 from diffrec.data.events import Events
-from diffrec.data.files import read_columns
-from diffrec.data.frames import frame_columns
+from diffrec.data.files import read_file
+from diffrec.data.frames import read_table
 from diffrec.data.ids import Ids, catalogue
 from diffrec.data.negatives import NEGATIVES, Entries, NegativesReport, newest_words, settle_negatives
+from diffrec.data.report import ReadReport
 from diffrec.data.tables import table_file
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ class Interactions:
         Columns of facts about the items (titles, genres), each aligned with ``items``.
     negatives_ : NegativesReport or None
         What became of values below zero (``negatives=``) when these interactions were made; None where none was.
+    report_ : ReadReport or None
+        What became of the rows these were made of: how many were read, merged, dropped and why. None for what was made
+        of other interactions.
     now : float or None
         The moment that ages are counted from by the clock; None for each user's newest event. See :meth:`as_of`.
 
@@ -88,6 +94,7 @@ class Interactions:
         self._dislikes = dislikes
         self.negatives_: NegativesReport | None = None
         self.now: float | None = None
+        self.report_: ReadReport | None = None
 
     @classmethod
     def from_arrays(
@@ -109,8 +116,8 @@ class Interactions:
         user, item
             Ids, integers or strings, shape (n,). A pair that stands twice has two events and one cell.
         timestamp
-            Times, shape (n,): numbers (seconds where clock time matters), or datetimes or ISO 8601 text,
-            which become seconds since the epoch (UTC unless they say otherwise).
+            Times, shape (n,): numbers (seconds where clock time matters), or datetimes or text,
+            which become seconds since the epoch (UTC unless they say otherwise), as in :meth:`from_frame`.
         value
             Weights, shape (n,), ones by default; an entry of value 0 is no interaction.
         users, items
@@ -141,32 +148,35 @@ class Interactions:
         >>> bought.matrix.toarray()
         array([[1., 3.]], dtype=float32)
         """
-        coded_users, coded_items = encode(user, "user"), encode(item, "item")
-        return cls._from_coded(coded_users, coded_items, timestamp, value, users, items, item_info, negatives)
+        signed = one_of(NEGATIVES)("negatives", negatives) != "error"
+        times = None if timestamp is None else require_times(np.asarray(timestamp))
+        values = None if value is None else values_of(value, signed=signed)
+        columns = Columns(encode(user, "user"), encode(item, "item"), None if times is None else times.seconds, values)
+        notes = () if times is None else tuple(times.notes)
+        return cls._settled(settle(whole(columns, "the arrays", notes), "error"), users, items, item_info, negatives)
 
     @classmethod
-    def _from_coded(
+    def _settled(
         cls,
-        user: Coded,
-        item: Coded,
-        timestamp: Any,
-        value: Any,
-        users: Ids | ArrayLike | None = None,
-        items: Ids | ArrayLike | None = None,
+        settled: Settled,
+        users: Any,
+        items: Any,
         item_info: Mapping[str, ArrayLike] | None = None,
         negatives: str = "error",
     ) -> "Interactions":
+        user, item, times, given = settled.columns
         n = len(user.codes)
-        times = None if timestamp is None else times_of(timestamp)
         signed = one_of(NEGATIVES)("negatives", negatives) != "error"
-        values = np.ones(n, dtype=np.float32) if value is None else values_of(value, signed=signed)
+        values = np.ones(n, dtype=np.float32) if given is None else values_of(given, settled.name_value, signed=signed)
         for name, array in (("item", item.codes), ("timestamp", times), ("value", values)):
             if array is not None and len(array) != n:
                 raise ValueError(f"{name} has {len(array)} entries, user has {n}")
         user_rows, known_users = _rows(user, users, "user")
         item_rows, known_items = _rows(item, items, "item")
         entries = Entries(user_rows, item_rows, values, times)
-        return cls._checked(entries, known_users, known_items, item_info, negatives)
+        made = cls._checked(entries, known_users, known_items, item_info, negatives)
+        made.report_ = settled.report(made)
+        return made
 
     @classmethod
     def from_csr(
@@ -225,6 +235,8 @@ class Interactions:
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
         negatives: str = "error",
+        on_bad_row: str = "error",
+        dayfirst: bool | None = None,
     ) -> "Interactions":
         """Make from a data frame with a row per interaction.
 
@@ -232,22 +244,39 @@ class Interactions:
         ----------
         df
             A pandas, Polars (also lazy) or pyarrow table, a DuckDB relation, or another frame that narwhals
-            knows.
+            knows; a Hugging Face ``Dataset``; or a mapping of names to columns of the same length.
         user, item, timestamp
-            Column names; by default guessed from usual names (``user_id``, ``userId``, ``customer_id``;
-            ``item_id``, ``movieId``, ``sku``; ``timestamp``, ``date``). Dates and times become seconds since
-            the epoch (UTC where they do not say otherwise); numbers stay as they are.
+            Column names; by default guessed from usual names (``user_id``, ``customer``, ``Customer ID``;
+            ``item_id``, ``sku``, ``StockCode``; ``timestamp``, ``order_date``, ``InvoiceDate``). Dates, times and text
+            such as ``2025-01-31 08:26`` or ``31/01/2025`` become seconds since the epoch (UTC where they do not say
+            otherwise); so do numbers that can only be milliseconds, microseconds or nanoseconds. Other numbers stay as
+            they are.
         value
             Column of weights; never guessed, so a rating is used only if named.
         users, items, negatives
             As in :meth:`from_arrays`.
+        on_bad_row
+            What becomes of rows without user, item, time or value, or with one that is none: ``"error"`` names all
+            kinds of them, ``"drop"`` leaves them out and counts them in ``report_``.
+        dayfirst
+            Whether 01/02/2025 is in February; by default what the other dates allow alone.
+
+        Returns
+        -------
+        Interactions
+            ``report_`` says what became of the rows, and which columns were used.
 
         Raises
         ------
         TypeError
-            If ``df`` is no data frame.
+            If ``df`` is no table.
         ValueError
-            If a column is missing (the message lists those there are), cannot be guessed, or holds a null.
+            If a column is missing (the message lists those there are) or cannot be guessed, or a row cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If no times are used, though a column looks like some.
 
         Examples
         --------
@@ -256,8 +285,9 @@ class Interactions:
         >>> Interactions.from_frame(orders)
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        columns = frame_columns(df, user, item, timestamp, value)
-        return cls._from_coded(*columns, users, items, negatives=negatives)
+        settled = settle(read_table(df, (user, item, timestamp, value), dayfirst=dayfirst), on_bad_row)
+        settled.warn()
+        return cls._settled(settled, users, items, negatives=negatives)
 
     @classmethod
     def read(
@@ -272,24 +302,34 @@ class Interactions:
         users: Ids | ArrayLike | None = None,
         items: Ids | ArrayLike | None = None,
         negatives: str = "error",
+        on_bad_row: str = "error",
+        dayfirst: bool | None = None,
     ) -> "Interactions":
         r"""Read a file with a row per interaction.
 
         Parameters
         ----------
         path
-            ``.csv`` and ``.tsv`` (UTF-8, with a header), ``.inter`` (RecBole's atomic file), ``.parquet``
-            (needs pyarrow), or ``.npz``: a SciPy sparse matrix, arrays ``user``, ``item`` and perhaps
-            ``timestamp`` and ``value``, or a split (``shape``, and (n, 2) integers ``train``, ``valid``,
-            ``test``).
+            ``.csv`` and ``.tsv`` (UTF-8, with a header) and ``.inter`` (RecBole's atomic file), also packed (``.gz``;
+            ``.zst``, which needs pyarrow); ``.parquet`` or a folder of such files (needs pyarrow); or ``.npz``: a SciPy
+            sparse matrix, arrays ``user``, ``item`` and perhaps ``timestamp`` and ``value``, or a split (``shape``, and
+            (n, 2) integers ``train``, ``valid``, ``test``). Text is read by pyarrow where it is installed, which is
+            several times faster, and else by Python; both give the same.
         user, item, timestamp, value
             Column names, guessed as in :meth:`from_frame`; or, for text without a header, positions from 0.
-            Text ids are integers if all are; text times are numbers or ISO 8601.
+            Text ids are integers if all are.
         part
             ``"train"``, ``"valid"`` or ``"test"`` of a split; all three joined by default, the places in the
             file being the times where there are no others.
         users, items, negatives
             As in :meth:`from_arrays`.
+        on_bad_row, dayfirst
+            As in :meth:`from_frame`; rows of text are named by their lines in the file.
+
+        Returns
+        -------
+        Interactions
+            ``report_`` says what became of the rows, and which columns were used.
 
         Raises
         ------
@@ -298,7 +338,8 @@ class Interactions:
         ImportError
             If the format needs a package that is not installed.
         ValueError
-            If the suffix is unknown, or the file's content is not what it should be; the row is named.
+            If the suffix is unknown, or the file's content is not what it should be: all kinds of rows that cannot be
+            used are named.
 
         Examples
         --------
@@ -309,8 +350,9 @@ class Interactions:
         ...     Interactions.read(file, item="artistId")
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        columns = read_columns(path, user, item, timestamp, value, part)
-        return cls._from_coded(*columns, users, items, negatives=negatives)
+        settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row)
+        settled.warn()
+        return cls._settled(settled, users, items, negatives=negatives)
 
     def write(self, path: str | PathLike[str]) -> None:
         r"""Write a file with a row per interaction, which :meth:`read` reads back.

@@ -1,0 +1,271 @@
+"""Rows of .csv, .tsv and .inter files, a chunk at a time: by pyarrow where it is installed, else by the csv module.
+
+Both give the same cells of the same rows. What the cells mean is decided behind them, once; so is where a row stands.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data._times import numbers_of_text
+
+#: Rows of text held as Python strings at a time; more at once is slower, since the garbage collector walks them.
+_CHUNK = 2_000
+#: Bytes that pyarrow parses at a time.
+_BLOCK = 1 << 24
+#: Longest cell: more than that is a quote that is never closed.
+_LONGEST = 131_072
+#: Suffixes of files that are packed.
+PACKED = (".gz", ".zst")
+
+
+class Layout(NamedTuple):
+    """How a file of text is laid out."""
+
+    delimiter: str
+    quoted: bool
+    first: list[str]  # the cells of its first line
+    header: bool  # whether these are names
+
+
+class Cells(Protocol):
+    """A column of a chunk."""
+
+    def coded(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Distinct texts, and for each row the place of its own among them."""
+
+    def parted(self, place: int) -> tuple["Cells", "Cells"]:
+        """What stands before and after a place in every text."""
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Read numbers; NaN where a text is none."""
+
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """The texts of some rows."""
+
+
+class Ragged(NamedTuple):
+    """A row with another number of cells than the first line has."""
+
+    row: int
+    cells: int
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file for its bytes, unpacked where it is packed.
+
+    Raises
+    ------
+    ImportError
+        If a ``.zst`` file needs pyarrow, which is not installed.
+    ValueError
+        If it is not packed as its name says.
+    """
+    suffix = file.suffix.lower()
+    try:
+        if suffix == ".gz":
+            with gzip.open(file) as stream:
+                yield stream  # type: ignore[misc]
+        elif suffix == ".zst":
+            with _unpacked(file) as stream:
+                yield stream
+        else:
+            with file.open("rb") as stream:
+                yield stream
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{file} is not packed by gzip, or is damaged: {error}") from None
+    except OSError as error:
+        if suffix != ".zst" or "zstd" not in str(error).lower():
+            raise
+        raise ValueError(f"{file} is not packed by Zstandard, or is damaged: {error}") from None
+
+
+def _unpacked(file: Path) -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ImportError('reading .zst files needs pyarrow: pip install "diffrec[parquet]"') from error
+    return pa.input_stream(str(file), compression="zstd")
+
+
+def records(stream: IO[bytes], delimiter: str, quoted: bool) -> Any:
+    """Read rows of text by the csv module; empty lines are empty rows."""
+    # What is no UTF-8 is found where it is used: a comment in another encoding does no harm.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    # RecBole writes no quotes, so one in an id is a character like any other.
+    return csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+
+
+class Unlike(Exception):
+    """What pyarrow and the csv module might read in two ways: the latter has the word."""
+
+
+def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iterator[list[Cells]]]]:
+    """What yields the columns in some places of a chunk of rows after the other, the faster first.
+
+    Rows that are ragged are left out and put on a list. One that raises ``Unlike`` gives way to the next.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return [plain_chunks]
+    return [arrow_chunks, plain_chunks]
+
+
+def plain_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]) -> Iterator[list[Cells]]:
+    """Read by the csv module."""
+    width, done = len(layout.first), -int(layout.header)
+    with opened(file) as stream:
+        rows_of = records(stream, layout.delimiter, layout.quoted)
+        try:
+            held_back = filter(None, rows_of)
+            while rows := list(islice(held_back, _CHUNK)):
+                start, done = done, done + len(rows)
+                rows = rows[1:] if start < 0 else rows
+                start = max(start, 0)
+                if set(map(len, rows)) - {width}:
+                    ragged += [Ragged(start + n, len(row)) for n, row in enumerate(rows) if len(row) != width]
+                    rows = [row for row in rows if len(row) == width]
+                if rows:
+                    held = list(zip(*rows, strict=True))
+                    "".join(text for place in places for text in held[place]).encode()
+                    yield [PlainCells(held[place]) for place in places]
+        except csv.Error as error:
+            raise ValueError(f"{file}, line {rows_of.line_num}: {error}") from None
+        except UnicodeEncodeError:
+            raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from None
+
+
+class PlainCells:
+    """Texts as Python has them."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def coded(self) -> tuple[list[str], NDArray[np.int64]]:
+        """See ``Cells``."""
+        place = {text: code for code, text in enumerate(dict.fromkeys(self._texts))}
+        codes = np.fromiter(map(place.__getitem__, self._texts), dtype=np.int64, count=len(self._texts))
+        return list(place), codes
+
+    def parted(self, place: int) -> tuple[Cells, Cells]:
+        """See ``Cells``."""
+        return PlainCells([text[:place] for text in self._texts]), PlainCells([text[place:] for text in self._texts])
+
+    def numbers(self) -> NDArray[np.float64]:
+        """See ``Cells``."""
+        return numbers_of_text(self._texts)
+
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """See ``Cells``."""
+        return [self._texts[row] for row in rows.tolist()]
+
+
+def arrow_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]) -> Iterator[list[Cells]]:
+    """Read by pyarrow, in C++."""
+    import pyarrow as pa
+    from pyarrow import compute
+    from pyarrow import csv as arrow_csv
+
+    def leave_out(row: Any) -> str:
+        ragged.append(Ragged(row.number - 1 - int(layout.header), row.actual_columns))
+        return "skip"
+
+    # Names of our own: those in the file may stand twice. More threads would not know the numbers of rows.
+    names = [str(place) for place in range(len(layout.first))]
+    wanted = [names[place] for place in places]
+    header = layout.header
+    with opened(file) as stream:
+        try:
+            reader = arrow_csv.open_csv(
+                stream,
+                read_options=arrow_csv.ReadOptions(column_names=names, block_size=_BLOCK, use_threads=False),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=layout.delimiter,
+                    quote_char='"' if layout.quoted else False,
+                    newlines_in_values=layout.quoted,
+                    invalid_row_handler=leave_out,
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
+                ),
+            )
+            for batch in reader:
+                rows = batch.slice(1) if header and batch.num_rows else batch
+                header = header and not batch.num_rows
+                if rows.num_rows:
+                    if any(compute.max(compute.binary_length(column)).as_py() > _LONGEST for column in rows.columns):
+                        raise Unlike
+                    yield [ArrowCells(column) for column in rows.columns]
+        except pa.ArrowInvalid as error:
+            raise Unlike from error
+
+
+class ArrowCells:
+    """Texts as Arrow has them."""
+
+    def __init__(self, texts: Any) -> None:
+        self._texts = texts
+
+    def coded(self) -> tuple[list[str], NDArray[np.int64]]:
+        """See ``Cells``."""
+        coded = self._texts.dictionary_encode()
+        return coded.dictionary.to_pylist(), _held(coded.indices, np.int32).astype(np.int64)
+
+    def parted(self, place: int) -> tuple[Cells, Cells]:
+        """See ``Cells``."""
+        from pyarrow import compute
+
+        before = compute.utf8_slice_codeunits(self._texts, 0, place)
+        return ArrowCells(before), ArrowCells(compute.utf8_slice_codeunits(self._texts, place, None))
+
+    def numbers(self) -> NDArray[np.float64]:
+        """See ``Cells``."""
+        from pyarrow import ArrowInvalid
+
+        try:
+            return _held(self._texts.cast("float64"), np.float64)
+        except ArrowInvalid:
+            # Also what Python alone takes for a number, such as +5.
+            return numbers_of_text(self._texts.to_pylist())
+
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """See ``Cells``."""
+        texts: list[str] = self._texts.take(rows).to_pylist()
+        return texts
+
+
+def _held(array: Any, dtype: type) -> NDArray[Any]:
+    """Numbers without nulls as Arrow holds them; its own ``to_numpy`` imports pandas, which takes a second."""
+    return np.frombuffer(array.buffers()[1], dtype)[array.offset : array.offset + len(array)]
+
+
+def lines_of(file: Path, layout: Layout, rows: NDArray[np.int64]) -> list[str]:
+    """Name the lines in which rows begin, counted from 1 as editors do; rows are ascending."""
+    wanted: list[int] = rows.tolist()
+    found: list[str] = []
+    with opened(file) as stream:
+        reader = records(stream, layout.delimiter, layout.quoted)
+        row, before = -int(layout.header), 0
+        try:
+            for cells in reader:
+                if cells:
+                    if len(found) < len(wanted) and row == wanted[len(found)]:
+                        found.append(f"line {before + 1}")
+                    row += 1
+                if len(found) == len(wanted):
+                    break
+                before = reader.line_num
+        except csv.Error:
+            # A cell that is too long, in a column that nobody asked for: lines cannot be counted behind it.
+            pass
+    return found + [f"row {row}" for row in wanted[len(found) :]]
