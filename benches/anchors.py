@@ -35,11 +35,12 @@ EXACT: Mapping[str, Mapping[str, Any]] = {
     "exact, both damped more": {"anchor_damping": 0.4, "anchor_row_damping": 0.5},
 }
 APPROXIMATE: Mapping[str, Mapping[str, Any]] = {
+    "16 vectors, long histories weigh less": {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_rank": 16},
+    "32 vectors, long histories weigh less": {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_rank": 32},
     "64 vectors, long histories weigh less": {"anchor_damping": 0.35, "anchor_row_damping": 0.25, "anchor_rank": 64},
-    "64 vectors, long histories weigh least": {"anchor_damping": 0.35, "anchor_row_damping": 0.5, "anchor_rank": 64},
+    "16 vectors, long histories weigh least": {"anchor_damping": 0.35, "anchor_row_damping": 0.5, "anchor_rank": 16},
     "128 vectors, even users": {"anchor_damping": 0.25},
     "128 vectors, long histories weigh less": {"anchor_damping": 0.35, "anchor_row_damping": 0.25},
-    "128 vectors, long histories weigh least": {"anchor_damping": 0.35, "anchor_row_damping": 0.5},
 }
 # With an order: what follows is forecast. Half-lives and clock scales are shares of the time from first to last.
 FORECASTS: Mapping[str, Mapping[str, Any]] = {
