@@ -16,6 +16,10 @@ T = TypeVar("T")
 # Name and value of an argument -> the value to keep.
 Check = Callable[[str, Any], Any]
 
+# Items are numbered in 32 signed bits: there are not more of anything that is counted.
+_COUNT = 2**31 - 1
+# The widest layer and the most layers: more is a slip, or a file that means harm.
+_WIDEST, _DEEPEST = 2**20, 100
 _SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -55,8 +59,8 @@ def known(argument: str, name: str, table: Mapping[str, Any]) -> str:
     return name
 
 
-def whole(low: int, high: int | None = None) -> Check:
-    """Accept whole numbers from ``low`` to ``high``.
+def whole(low: int, high: int | None = None, *, most: int = _COUNT) -> Check:
+    """Accept whole numbers from ``low`` to ``high``, or up to ``most``, which nothing that is meant comes near.
 
     Examples
     --------
@@ -71,8 +75,9 @@ def whole(low: int, high: int | None = None) -> Check:
             raise TypeError(f"{name} must be a whole number, got {value!r}") from None
         if isinstance(value, bool):
             raise TypeError(f"{name} must be a whole number, got {value!r}")
-        if number < low or (high is not None and number > high):
-            reach = f"at least {low}" if high is None else f"from {low} to {high}"
+        if not low <= number <= (most if high is None else high):
+            alone = f"at least {low}" if number < low else f"at most {most}"
+            reach = alone if high is None else f"from {low} to {high}"
             raise ValueError(f"{name} must be {reach}, got {value!r}")
         return number
 
@@ -127,6 +132,16 @@ def one_of(options: Iterable[str | None]) -> Check:
     return check
 
 
+def width(name: str, value: Any) -> int:
+    """Accept the width of a layer."""
+    return cast(int, whole(1, most=_WIDEST)(name, value))
+
+
+def layers(name: str, value: Any) -> int:
+    """Accept a number of layers, one on top of the other."""
+    return cast(int, whole(1, most=_DEEPEST)(name, value))
+
+
 def widths(at_least_one: bool = True) -> Check:
     """Accept a sequence of layer widths, or one width; kept as a tuple."""
 
@@ -134,7 +149,9 @@ def widths(at_least_one: bool = True) -> Check:
         values = [value] if not isinstance(value, Iterable) or isinstance(value, str) else list(value)
         if at_least_one and not values:
             raise ValueError(f"{name} must name at least one width, got {value!r}")
-        checked = tuple(whole(1)(name, width) for width in values)
+        if len(values) > _DEEPEST:
+            raise ValueError(f"{name} must name at most {_DEEPEST} widths, got {len(values)}")
+        checked = tuple(width(name, one) for one in values)
         # A tuple is kept as it is: scikit-learn's clone() wants to see the object it passed.
         return value if isinstance(value, tuple) and value == checked else checked
 

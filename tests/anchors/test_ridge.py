@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import LinearMap, Ridge
+from diffrec.data.stored import Stored
 from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
 
 
@@ -97,7 +98,7 @@ def test_the_approximation_gets_better_with_rank() -> None:
 @pytest.mark.parametrize("rows", [60, 10])
 def test_a_map_survives_its_file(settings: dict[str, int], rows: int) -> None:
     solved = Ridge.of([(BEFORE[:rows], AFTER[:rows])], **settings).solve(1.0)
-    again = LinearMap.from_state(solved.state())
+    again = LinearMap.from_state(Stored.of_tensors(solved.state()), BEFORE.shape[1], AFTER.shape[1])
     np.testing.assert_array_equal(whole(again.scores(NEW)), whole(solved.scores(NEW)))
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffrec.data import Interactions, Timeline, hold_out, time_weights
-from diffrec.data.arrays import from_arrays_dict, holds_events, to_arrays
+from diffrec.data.arrays import from_stored, to_arrays
+from diffrec.data.stored import Stored
 from support.interactions import Row, any_rows, contents, events, same_bits
 
 #: Few users, items and moments: most rows repeat a pair or share their time with others.
@@ -173,11 +174,11 @@ def test_events_come_back_from_arrays(rows: list[Row], timed: bool) -> None:
     users, items, times, values = (list(column) for column in zip(*rows, strict=True))
     data = Interactions.from_arrays(users, items, times if timed else None, values)
     arrays = to_arrays(data)
-    assert any(name.startswith("events.") for name in arrays) == holds_events(data) == (len(data) < len(rows))
-    assert same_bits(from_arrays_dict(arrays, data.shape, []), data)
+    assert any(name.startswith("events.") for name in arrays) == (len(data) < len(rows))
+    assert same_bits(from_stored(Stored(arrays), data.shape, []), data)
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     arrays = to_arrays(Interactions.from_arrays([1, 1], [2, 2]))
     with pytest.raises(ValueError, match=r"`indices\[0\]` is 5"):
-        from_arrays_dict(arrays | {"events.items": np.array([5, 0], dtype=np.int32)}, (1, 1), [])
+        from_stored(Stored(arrays | {"events.items": np.array([5, 0], dtype=np.int32)}), (1, 1), [])

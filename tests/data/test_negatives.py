@@ -12,8 +12,9 @@ from scipy import sparse
 
 import diffrec
 from diffrec import Interactions
-from diffrec.data.arrays import from_arrays_dict, to_arrays
+from diffrec.data.arrays import from_stored, to_arrays
 from diffrec.data.negatives import NEGATIVES, net_values
+from diffrec.data.stored import Stored
 
 VALUES = st.lists(
     st.tuples(
@@ -223,7 +224,7 @@ def test_a_file_keeps_them(votes: Interactions, tmp_path: Path) -> None:
         )
         same_dislikes(votes, read)
         assert_array_equal(votes.matrix.toarray(), read.matrix.toarray())
-    same_dislikes(votes, from_arrays_dict(to_arrays(votes), votes.shape, []))
+    same_dislikes(votes, from_stored(Stored(to_arrays(votes)), votes.shape, []))
 
 
 @pytest.mark.parametrize("by", ["time", "leave-last", "global-time", "random", "users"])

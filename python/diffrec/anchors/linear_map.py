@@ -1,15 +1,14 @@
 """A matrix from features to items, kept as what it is cheapest to multiply by."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from diffrec.data import Csr, csr_arrays
+from diffrec.data.stored import Stored
 from diffrec.ranking import AddedScores, LinearScores, Scores, SparseItemScores, SparseScores
 
 _FACTORS, _PARTS = ("direct", "left", "right"), ("indptr", "indices", "data")
@@ -30,6 +29,7 @@ class LinearMap:
 
     Examples
     --------
+    >>> from scipy import sparse
     >>> one = np.ones((2, 1), dtype=np.float32)
     >>> rows = sparse.csr_array(np.array([[1, 2]], dtype=np.float32))
     >>> LinearMap(direct=np.eye(2, dtype=np.float32), left=one, right=one).scores(rows).block(0, 2)
@@ -84,13 +84,20 @@ class LinearMap:
         return state
 
     @classmethod
-    def from_state(cls, state: dict[str, Tensor]) -> "LinearMap":
-        """Read back what ``state`` gave."""
-        arrays = {name: tensor.numpy() for name, tensor in state.items()}
-        factors: dict[str, Any] = {name: arrays[name] for name in _FACTORS if name in arrays}
-        for name in _FACTORS:
-            if f"{name}.data" in arrays:
-                indptr, indices, data = (arrays[f"{name}.{part}"] for part in _PARTS)
-                shape = tuple(arrays[f"{name}.shape"].tolist())
-                factors[name] = sparse.csr_array((data, indices, indptr), shape=shape)
-        return cls(**factors)
+    def from_state(cls, state: Stored, features: int, items: int) -> "LinearMap":
+        """Read back what ``state`` gave: a map between so many features and items."""
+
+        def factor(name: str, rows: int, columns: int | None) -> "Csr | NDArray[np.float32] | None":
+            if f"{name}.shape" not in state:
+                return state.weights(name, (rows, columns)) if name in state else None
+            shape: tuple[int, int] = tuple(state.take(f"{name}.shape", (2,), np.int64, low=0).tolist())
+            if shape[0] != rows or columns not in (None, shape[1]):
+                raise ValueError(f"'{name}.shape' is {shape}, expected {(rows, columns)}")
+            return state.within(name).csr(shape)
+
+        left = state.weights("left", (features, None)) if "left" in state else None
+        right = None if left is None else factor("right", items, left.shape[1])
+        direct = factor("direct", features, items)
+        if direct is None and right is None:
+            raise ValueError("lacks 'direct', or 'left' and 'right'")
+        return cls(direct, left, right)

@@ -5,19 +5,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec import _core
-from diffrec.data._csr import Parts, canonical, summed
+from diffrec.data._csr import Parts, summed, without
 from diffrec.data.events import Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
+from diffrec.data.stored import Stored
 
 #: Arrays that a reader who knows no events would overlook.
-_EVENTS = "events."
-_DISLIKES = "dislikes."
+_EVENTS, _DISLIKES = "events", "dislikes"
+# No value of an interaction is below it.
+_LEAST = float(np.finfo(np.float32).smallest_subnormal)
+# Text is held at the width of the longest entry. A table that is this many times larger than its text is refused: a
+# small file could fill the memory by it.
+_SPREAD = 256
+_SMALL = 2**28
 
 
 def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
-    """Name the arrays that hold all of some interactions; :func:`from_arrays_dict` reads them back.
+    """Name the arrays that hold all of some interactions; :func:`from_stored` reads them back.
 
     Parameters
     ----------
@@ -30,6 +35,11 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
         ``indptr``, ``indices`` and ``data`` of the matrix, ``timestamps`` where there are any, the ids and the facts
         about the items (``users``, ``items``, ``item_info.NAME``; text as UTF-8 bytes and where each ends); where
         pairs repeat, the ``events``; and the ``dislikes`` where there are any.
+
+    Raises
+    ------
+    ValueError
+        If an id or a fact is so much longer than the others that no reader would make a table of them.
 
     Examples
     --------
@@ -46,21 +56,21 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
     disliked = data.dislike_parts
     if disliked is not None:
         arrays |= {
-            f"{_DISLIKES}indptr": disliked.matrix.indptr.astype(np.int64),
-            f"{_DISLIKES}items": disliked.matrix.indices.astype(np.int32),
-            f"{_DISLIKES}values": disliked.matrix.data,
+            f"{_DISLIKES}.indptr": disliked.matrix.indptr.astype(np.int64),
+            f"{_DISLIKES}.items": disliked.matrix.indices.astype(np.int32),
+            f"{_DISLIKES}.values": disliked.matrix.data,
         }
         if disliked.times is not None:
-            arrays[f"{_DISLIKES}times"] = disliked.times
+            arrays[f"{_DISLIKES}.times"] = disliked.times
     if data.n_events > len(data):
         events = data.events
         arrays |= {
-            f"{_EVENTS}indptr": events.indptr,
-            f"{_EVENTS}items": events.items,
-            f"{_EVENTS}values": events.values,
+            f"{_EVENTS}.indptr": events.indptr,
+            f"{_EVENTS}.items": events.items,
+            f"{_EVENTS}.values": events.values,
         }
         if events.times is not None:
-            arrays[f"{_EVENTS}times"] = events.times
+            arrays[f"{_EVENTS}.times"] = events.times
     columns: dict[str, NDArray[Any]] = {"users": data.users.ids, "items": data.items.ids}
     columns |= {f"item_info.{name}": np.asarray(values) for name, values in data.item_info.items()}
     for name, values in columns.items():
@@ -68,17 +78,12 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def holds_events(data: Interactions) -> bool:
-    """Whether matrix and timestamps do not say everything, so that a reader has to know of events or dislikes."""
-    return data.n_events > len(data) or data.n_dislikes > 0
-
-
-def from_arrays_dict(arrays: dict[str, NDArray[Any]], shape: tuple[int, int], item_info: list[str]) -> Interactions:
+def from_stored(stored: Stored, shape: tuple[int, int], item_info: list[str]) -> Interactions:
     """Make the interactions whose arrays these are.
 
     Parameters
     ----------
-    arrays
+    stored
         As :func:`to_arrays` names them; others are not looked at.
     shape
         Users and items.
@@ -87,42 +92,92 @@ def from_arrays_dict(arrays: dict[str, NDArray[Any]], shape: tuple[int, int], it
 
     Raises
     ------
-    KeyError
-        If an array is missing.
     ValueError
-        If the arrays are no such interactions.
+        If an array is missing, or they are no such interactions: the message names the array and what it holds.
     """
-    _core.check_csr(arrays["indptr"], arrays["indices"], arrays["data"], shape)
-    parts = Parts(canonical(arrays["indptr"], arrays["indices"], arrays["data"], shape), arrays.get("timestamps"))
-    if f"{_EVENTS}indptr" in arrays:
-        indptr, items, values = (arrays[f"{_EVENTS}{name}"] for name in ("indptr", "items", "values"))
-        _core.check_csr(indptr, items, values, shape)
-        parts = summed(Events(indptr, items, arrays.get(f"{_EVENTS}times"), values), shape)
-    dislikes = None
-    if f"{_DISLIKES}indptr" in arrays:
-        indptr, items, values = (arrays[f"{_DISLIKES}{name}"] for name in ("indptr", "items", "values"))
-        _core.check_csr(indptr, items, values, shape)
-        dislikes = Parts(canonical(indptr, items, values, shape), arrays.get(f"{_DISLIKES}times"))
+    users, items = shape
+    matrix = stored.csr(shape, low=_LEAST, high=None)
+    times = stored.take("timestamps", (matrix.nnz,), np.float64) if "timestamps" in stored else None
+    parts = Parts(matrix, times)
+    if f"{_EVENTS}.indptr" in stored:
+        parts = _with_events(parts, stored.within(_EVENTS))
+    dislikes = _dislikes(parts, stored.within(_DISLIKES)) if f"{_DISLIKES}.indptr" in stored else None
     return Interactions.of_parts(
         parts,
-        Ids(_column_from("users", arrays), "user"),
-        Ids(_column_from("items", arrays), "item"),
-        {name: _column_from(f"item_info.{name}", arrays) for name in item_info},
+        Ids(_column_from("users", stored, users, np.int64), "user"),
+        Ids(_column_from("items", stored, items, np.int64), "item"),
+        {name: _column_from(f"item_info.{name}", stored, items) for name in item_info},
         dislikes,
     )
+
+
+def _with_events(parts: Parts, stored: Stored) -> Parts:
+    """The parts with their events, which must be in order and sum to the matrix."""
+    matrix, times = parts.matrix, parts.times
+    indptr = stored.take("indptr", matrix.indptr.shape, np.int64)
+    items = stored.take("items", (None,), np.int32)
+    values = stored.take("values", items.shape, low=_LEAST)
+    stored.check_rows(indptr, items, matrix.shape[1])
+    events = Events(indptr, items, None if times is None else stored.take("times", items.shape, np.float64), values)
+    keys = (values, items) if events.times is None else (values, items, events.times)
+    order = np.lexsort((*keys, events.owners))
+    wrong = np.flatnonzero(order != np.arange(len(order)))
+    # A stable sort leaves what is sorted where it is.
+    if len(wrong):
+        raise ValueError(f"'events': event {wrong[0]} is not in the order of user, time, item and value")
+    found = summed(events, matrix.shape)
+    same = found.events is not None and all(
+        np.array_equal(getattr(found.matrix, name), getattr(matrix, name)) for name in ("indptr", "indices")
+    )
+    same = same and (times is None or np.array_equal(times, np.asarray(found.times)))
+    if not (same and np.allclose(found.matrix.data, matrix.data)):
+        raise ValueError("'events' are not those whose sums by pair the matrix holds")
+    return found
+
+
+def _dislikes(parts: Parts, stored: Stored) -> Parts:
+    """What is disliked, which shares no cell with the matrix."""
+    shape = parts.matrix.shape
+    matrix = stored.csr(shape, ("indptr", "items", "values"), low=_LEAST, high=None)
+    times = stored.take("times", (matrix.nnz,), np.float64) if "times" in stored else None
+    if without(matrix, parts.matrix).nnz < matrix.nnz:
+        raise ValueError("'dislikes' and the matrix share a pair")
+    return Parts(matrix, times)
 
 
 def _column_arrays(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Numbers as they are; strings as their UTF-8 bytes, one after the other, and where each ends."""
     if values.dtype.kind in "iufb":
         return {name: np.ascontiguousarray(values)}
-    encoded = [str(value).encode() for value in values]
+    texts = [str(value) for value in values]
+    encoded = [text.encode() for text in texts]
     ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
+    _require_even(name, len(texts), max(map(len, texts), default=0), sum(map(len, encoded)))
     return {f"{name}.utf8": np.frombuffer(b"".join(encoded), dtype=np.uint8).copy(), f"{name}.ends": ends}
 
 
-def _column_from(name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    if name in arrays:
-        return arrays[name]
-    text, ends = arrays[f"{name}.utf8"].tobytes(), arrays[f"{name}.ends"].tolist()
-    return np.array([text[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)], dtype=np.str_)
+def _column_from(name: str, stored: Stored, n: int, numbers: Any = None) -> NDArray[Any]:
+    if name in stored:
+        return stored.column(name, n) if numbers is None else stored.take(name, (n,), numbers)
+    text = stored.take(f"{name}.utf8", (None,), np.uint8).tobytes()
+    limits = stored.take(f"{name}.ends", (n,), np.int64, low=0, high=len(text))
+    ends = limits.tolist()
+    if np.any(limits[1:] < limits[:-1]) or (ends[-1] if ends else 0) != len(text):
+        raise ValueError(f"'{name}.ends' must never fall, and end at the {len(text)} bytes of '{name}.utf8'")
+    lengths = np.diff(limits, prepend=0)
+    _require_even(name, n, int(lengths.max(initial=0)), len(text))
+    try:
+        texts = [text[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"'{name}.utf8' is no UTF-8: {error}") from None
+    return np.array(texts, dtype=np.str_)
+
+
+def _require_even(name: str, n: int, longest: int, total: int) -> None:
+    """Refuse text whose longest entry makes a table out of all proportion to it."""
+    table, stored = 4 * n * longest, 8 * n + total
+    if table > max(_SMALL, _SPREAD * stored):
+        raise ValueError(
+            f"{name!r} has {n} entries of {total} bytes together, of which the longest has {longest}: "
+            f"a table of them would take {table:,} bytes"
+        )

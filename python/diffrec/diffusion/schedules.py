@@ -92,9 +92,10 @@ def noise_betas(
     >>> noise_betas("linear-var", 3, 0.1, 0.01, 0.1, fix_first=False)
     tensor([0.0010, 0.0045, 0.0045], dtype=torch.float64)
     """
-    if noise_scale == 0:
-        return torch.zeros(steps, dtype=torch.float64)
-    betas = _SCHEDULES[noise_schedule](steps, noise_scale * noise_min, noise_scale * noise_max)
+    with torch.device("cpu"):  # whatever the default is: the numbers are looked at
+        if noise_scale == 0:
+            return torch.zeros(steps, dtype=torch.float64)
+        betas = _SCHEDULES[noise_schedule](steps, noise_scale * noise_min, noise_scale * noise_max)
     if fix_first:
         betas[0] = FIRST_BETA
     outside = torch.nonzero((betas <= 0) | (betas > 1) | betas.isnan())

@@ -6,7 +6,7 @@ from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.diffrec.presets import PRESETS
 from diffrec.recommenders.explanation import Explanation
 from diffrec.recommenders.fit import fit
-from diffrec.recommenders.model_file import load
+from diffrec.recommenders.model_file import ModelFileError, load
 from diffrec.recommenders.registry import VARIANTS, make
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.rivals.cfgan import CFGAN
@@ -33,6 +33,7 @@ __all__ = [
     "Explanation",
     "ItemKNN",
     "LightGCN",
+    "ModelFileError",
     "MultiDAE",
     "MultiVAE",
     "Popularity",

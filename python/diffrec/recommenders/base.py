@@ -17,6 +17,7 @@ from torch import Tensor
 
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import Catalogue, Report, measure, parse_metric
 from diffrec.ranking import LinearScores, Scores, top_k
@@ -24,7 +25,7 @@ from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
 from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
 from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
-from diffrec.recommenders.model_file import Stored, write
+from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.training import TrainingReport
@@ -169,8 +170,8 @@ class Recommender(metaclass=ABCMeta):
         """Return the fitted state as named tensors."""
 
     @abstractmethod
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        """Take the fitted state back; ``settings`` and ``train_`` are set already."""
+    def _restore(self, state: Stored) -> None:
+        """Take the fitted state back, saying what each array must be; ``settings`` and ``train_`` are set already."""
 
     def _reading(self) -> Reading:
         """Say what the model reads of each item of a history."""
@@ -499,13 +500,18 @@ class Recommender(metaclass=ABCMeta):
         """
         self._fitted()
         settings = self.settings.values(saved_only=True)
-        write(Path(path), Stored(self.variant, settings, self.train_, self.training_, self._state()))
+        write(Path(path), self.variant, settings, self.train_, self.training_, self._state())
 
     @classmethod
-    def _from_stored(cls, stored: Stored, **transient: Any) -> Self:
-        model = cls(**stored.settings, **transient)
-        model.train_, model.training_ = stored.train, stored.training
-        model._restore(stored.state)
+    def _from_saved(cls, saved: Saved, **transient: Any) -> Self:
+        model = cls(**saved.settings, **transient)
+        if model.variant != saved.variant:
+            raise ValueError(f"its settings are those of {model.variant!r}, not of {saved.variant!r}")
+        model.train_, model.training_ = saved.train, saved.training
+        model._restore(saved.arrays.within("state"))
+        saved.arrays.refuse_others()
+        # Whatever is read of a history, such as timestamps, has to be there.
+        model._read(saved.train.take(np.flatnonzero(np.diff(saved.train.matrix.indptr))[:1]))
         return model
 
     # -- shared steps --------------------------------------------------------------------------------------------------

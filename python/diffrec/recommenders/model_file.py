@@ -1,100 +1,123 @@
 """A model in one safetensors file: settings, ids and training history as JSON beside the tensors; never pickle."""
 
 import datetime
+import hashlib
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from diffrec import _core
-from diffrec.checks import known
+from diffrec.checks import known, whole
 from diffrec.data import Interactions
 from diffrec.data._replace import replacing
-from diffrec.data.arrays import from_arrays_dict, holds_events, to_arrays
-from diffrec.training import TrainingReport
+from diffrec.data.arrays import from_stored, to_arrays
+from diffrec.data.stored import Stored
+from diffrec.recommenders.tensor_file import HEADER_LIMIT, checksum, parse_json, read_tensors
+from diffrec.training import TrainingReport, resolve_device
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
 
-# Raised whenever an older reader could misunderstand a file. Format 2 has events where pairs repeat; a file without
-# them is of format 1, which every version reads.
-FORMAT_VERSION = 2
+Field = TypeVar("Field", bool, int, str, list[Any], dict[str, Any])
+
+# Raised whenever an older reader could misunderstand a file. Format 2 brought events, where pairs repeat; format 3
+# checksums, and the epochs of the training as an array.
+FORMAT_VERSION = 3
 _HEADER = "diffrec"
+_EPOCHS = "training.epochs"
 # The class of each variant, which reads its files: filled by the registry, since every class writes by this module.
 KINDS: dict[str, "type[Recommender]"] = {}
 
 
+class ModelFileError(ValueError):
+    """A file that is no model, is damaged, or is of a newer version; the message names file, array and value."""
+
+
 @dataclass(frozen=True)
-class Stored:
-    """Everything a file holds."""
+class Saved:
+    """Everything a file holds; ``arrays`` those that the fitted state is in, too, as ``state.NAME``."""
 
     variant: str
     settings: dict[str, Any]
     train: Interactions
     training: TrainingReport
-    state: dict[str, Tensor]
+    arrays: Stored
 
 
-def write(path: Path, stored: Stored) -> None:
-    """Write beside ``path``, flush, and rename: the file is complete or what it was before."""
-    tensors = {f"state.{name}": tensor.detach().cpu().contiguous() for name, tensor in stored.state.items()}
-    tensors |= {f"train.{name}": _tensor(array) for name, array in to_arrays(stored.train).items()}
+def write(
+    path: Path,
+    variant: str,
+    settings: dict[str, Any],
+    train: Interactions,
+    training: TrainingReport,
+    state: dict[str, Tensor],
+) -> None:
+    """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before."""
+    report = training.to_dict()
+    tensors = {f"state.{name}": tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    tensors |= {f"train.{name}": _tensor(array) for name, array in to_arrays(train).items()}
+    tensors[_EPOCHS] = _tensor(_epochs(report.pop("epochs")))
     header = {
-        "format": FORMAT_VERSION if holds_events(stored.train) else 1,
+        "format": FORMAT_VERSION,
         "version": _core.__version__,
-        "variant": stored.variant,
-        "settings": {name: plain_setting(value) for name, value in stored.settings.items()},
-        "shape": stored.train.shape,
-        "item_info": list(stored.train.item_info),
-        "training": stored.training.to_dict(),
+        "variant": variant,
+        "settings": {name: plain_setting(value) for name, value in settings.items()},
+        "shape": train.shape,
+        "item_info": list(train.item_info),
+        "training": report,
+        "checksums": {name: checksum(tensor.numpy()) for name, tensor in tensors.items()},
     }
+    text = json.dumps(header | {"checksum": _checksum_of(header)}, allow_nan=False)
+    if 2 * len(text) > HEADER_LIMIT:
+        raise ValueError(f"settings and names of item_info take {len(text):,} bytes, more than a file may have of them")
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {_HEADER: json.dumps(header)})
+        save_file(tensors, temporary, {_HEADER: text})
 
 
-def read(path: Path) -> Stored:
-    """Read what ``write`` wrote.
+def read(path: Path) -> Saved:
+    """Read what ``write`` wrote, or an earlier version of it.
 
     Raises
     ------
     FileNotFoundError
         When there is no such file.
-    ValueError
+    ModelFileError
         When it is not a model's file, is damaged, or is of a newer format.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {str(path)!r}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if _HEADER not in metadata:
-                raise ValueError(f"{str(path)!r} is a safetensors file, but not a diffrec model")
-            header = json.loads(metadata[_HEADER])
-            if header["format"] > FORMAT_VERSION:
-                raise ValueError(
-                    f"{str(path)!r} has format {header['format']}, written by diffrec {header['version']}; "
-                    f"this version reads up to format {FORMAT_VERSION}"
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{str(path)!r} is not a diffrec model, or is damaged: {error}") from None
-    try:
-        arrays = {k.removeprefix("train."): v.numpy() for k, v in tensors.items() if k.startswith("train.")}
-        return Stored(
-            header["variant"],
-            {name: _setting_from(value) for name, value in header["settings"].items()},
-            from_arrays_dict(arrays, tuple(header["shape"]), header["item_info"]),
-            TrainingReport.from_dict(header["training"]),
-            {k.removeprefix("state."): v for k, v in tensors.items() if k.startswith("state.")},
+    with _blamed_on(path):
+        metadata, arrays = read_tensors(path)
+        if _HEADER not in metadata:
+            raise ValueError("it is a safetensors file without a model's header")
+        header = parse_json(metadata[_HEADER])
+        version = whole(1)("format", _field(header, "format", int))
+        if version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{str(path)!r} has format {version}, written by diffrec {_field(header, 'version', str)!r}; "
+                f"this version reads up to format {FORMAT_VERSION}"
+            )
+        if version >= 3:
+            _require_unchanged(header, arrays)
+        stored = Stored(arrays)
+        users, items = (whole(0)("shape", size) for size in _field(header, "shape", list))
+        return Saved(
+            _field(header, "variant", str),
+            {name: _setting_from(value) for name, value in _field(header, "settings", dict).items()},
+            from_stored(stored.within("train"), (users, items), _field(header, "item_info", list)),
+            _report_from(_field(header, "training", dict), stored if version >= 3 else None),
+            stored,
         )
-    except KeyError as error:
-        raise ValueError(f"{str(path)!r} is damaged: it lacks {error}") from None
 
 
 def load(path: str | Path, *, device: str = "auto") -> "Recommender":
@@ -116,8 +139,9 @@ def load(path: str | Path, *, device: str = "auto") -> "Recommender":
     ------
     FileNotFoundError
         When there is no such file.
-    ValueError
-        When it is not a model's file, is damaged, or was written by a newer version.
+    ModelFileError
+        When it is not a model's file, is damaged, or was written by a newer version. Every array, setting and id is
+        checked before it is used, and what was written since checksums came is held against them.
 
     Examples
     --------
@@ -130,8 +154,72 @@ def load(path: str | Path, *, device: str = "auto") -> "Recommender":
     ...     diffrec.load(Path(folder) / "popular.diffrec").score([0])
     array([[2., 1.]], dtype=float32)
     """
-    stored = read(Path(path))
-    return KINDS[known("variant", stored.variant, KINDS)]._from_stored(stored, device=device)
+    resolve_device(device)  # is the caller's, not the file's
+    saved = read(Path(path))
+    with _blamed_on(Path(path)):
+        return KINDS[known("variant", saved.variant, KINDS)]._from_saved(saved, device=device)
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """Say of what turns out to be wrong which file it came from."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ModelFileError(f"{str(path)!r} is not a diffrec model, or is damaged: {error}") from None
+
+
+def _field(header: Any, name: str, kind: type[Field]) -> Field:
+    """What the header says under a name."""
+    value = header.get(name) if isinstance(header, dict) else None
+    if type(value) is not kind:
+        raise ValueError(f"{name!r} of its header is {str(value)[:200]}, expected {kind.__name__}")
+    return value
+
+
+def _require_unchanged(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Raise unless header and arrays are those that were written, by their checksums."""
+    if _checksum_of(header) != _field(header, "checksum", str):
+        raise ValueError("its header is not the one that was written: the checksum differs")
+    sums = _field(header, "checksums", dict)
+    for name in sums.keys() | arrays.keys():
+        if name not in arrays or name not in sums:
+            raise ValueError(f"lacks {name!r}" if name not in arrays else f"{name!r} is not expected")
+        if checksum(arrays[name]) != sums[name]:
+            raise ValueError(f"{name!r} is not what was written: the checksum differs")
+
+
+def _checksum_of(header: dict[str, Any]) -> str:
+    rest = {name: value for name, value in header.items() if name != "checksum"}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _epochs(rows: list[Any]) -> NDArray[np.float64]:
+    """Number, loss, seconds and validation of each epoch, (epochs, 4); NaN for no validation."""
+    if not all(type(row) is list and len(row) == 4 for row in rows):
+        raise ValueError("the epochs of its header are not four numbers each")
+    return np.array([[math.nan if x is None else x for x in row] for row in rows], dtype=np.float64).reshape(-1, 4)
+
+
+def _report_from(values: dict[str, Any], stored: Stored | None) -> TrainingReport:
+    """Make the report, whose epochs are an array since format 3."""
+    if stored is None:
+        stored = Stored({_EPOCHS: _epochs(_field(values, "epochs", list))})
+    epochs = stored.take(_EPOCHS, (None, 4), np.float64, missing=True)
+    if not np.array_equal(epochs[:, 0], np.arange(1, len(epochs) + 1)) or np.isnan(epochs[:, :3]).any():
+        raise ValueError(f"{_EPOCHS!r} does not count epochs from 1, each with its loss and seconds")
+    whole(0, len(epochs))("best_epoch", _field(values, "best_epoch", int))
+    _field(values, "metric", str)
+    for name, fact in _field(values, "facts", dict).items():
+        if type(fact) not in (str, int, float):
+            raise ValueError(f"the training's fact {name!r} is {str(fact)[:200]}, expected a number or text")
+    rows = [
+        [int(epoch), loss, seconds, None if math.isnan(validation) else validation]
+        for epoch, loss, seconds, validation in epochs.tolist()
+    ]
+    return TrainingReport.from_dict(values | {"epochs": rows})
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
@@ -149,5 +237,7 @@ def plain_setting(value: Any) -> Any:
 def _setting_from(value: Any) -> Any:
     """Read back what ``plain_setting`` gave; JSON has lists for tuples, and no setting is a list."""
     if isinstance(value, dict):
+        if value.keys() != {"seconds"}:
+            raise ValueError(f"a setting of its header is {str(value)[:200]}, expected seconds")
         return datetime.timedelta(seconds=value["seconds"])
     return tuple(_setting_from(one) for one in value) if isinstance(value, list) else value

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffrec.anchors import LinearMap, Ridge
 from diffrec.data import Csr, Interactions, unit_rows
+from diffrec.data.stored import Stored
 from diffrec.ranking import Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
@@ -79,5 +80,6 @@ class Anchor(Recommender):
     def _state(self) -> dict[str, Tensor]:
         return self._map.state()
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._map = LinearMap.from_state(state)
+    def _restore(self, state: Stored) -> None:
+        items = self._n_items
+        self._map = LinearMap.from_state(state, (self._reading().views or 1) * items, items)

@@ -1,5 +1,6 @@
 """Forecasting: the forward process forgets the newest interactions, and the denoiser predicts them."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -73,7 +74,7 @@ class Forecast(nn.Module):
         self.log_anchor_scale = None
         if anchor is not None:
             start = _START[settings.likelihood] if settings.anchor_scale is None else settings.anchor_scale
-            log_scale = torch.tensor(max(start, 1e-30)).log()
+            log_scale = torch.tensor(math.log(max(start, 1e-30)))
             self.log_anchor_scale = nn.Parameter(log_scale, requires_grad=settings.anchor_scale is None)
 
     @classmethod

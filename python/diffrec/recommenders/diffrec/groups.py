@@ -75,6 +75,13 @@ def check_groups(groups: int, items: int) -> None:
         raise ValueError(f"groups must be at most the number of items, {items}, got {groups}")
 
 
+def require_used(group_of_item: Tensor, groups: int) -> None:
+    """Refuse a group without items; ``group_of_item`` is int64 (items,), each below ``groups``."""
+    sizes = torch.bincount(group_of_item, minlength=groups)
+    if not bool((sizes > 0).all()):
+        raise ValueError(f"group {int(sizes.argmin())} of the items has none")
+
+
 def group_items(
     data: Interactions, groups: int, item_embeddings: Any, *, balance: float | None = None, seed: int
 ) -> Tensor:

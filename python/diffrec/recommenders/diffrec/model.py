@@ -1,7 +1,9 @@
 """DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,13 @@ from diffrec.anchors import LinearMap
 from diffrec.checks import whole
 from diffrec.data import Csr, Interactions, empty_like, union
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import LARGEST_WEIGHT, Stored
 from diffrec.evaluation import measure, parse_metric
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
 from diffrec.recommenders.base import USER_BLOCK, GuidedScores
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
-from diffrec.recommenders.diffrec.groups import group_items
+from diffrec.recommenders.diffrec.groups import check_groups, group_items, require_used
 from diffrec.recommenders.diffrec.network import Network
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
@@ -500,13 +503,23 @@ class DiffRec(TrainedRecommender):
             state["anchor_scale"] = torch.tensor(self._anchor.scale)
         return state
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        held = {name.removeprefix("anchor."): tensor for name, tensor in state.items() if name.startswith("anchor.")}
-        self._anchor = HeldAnchor(LinearMap.from_state(held), float(state["anchor_scale"])) if held else None
-        groups = state.get("autoencoder.group_of_item")
-        network = self._fresh_network(self._n_items, groups, resolve_device(self.settings.device))
-        network.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("anchor")})
-        self._network = network.eval()
+    def _restore(self, state: Stored) -> None:
+        s, items = self.settings, self._n_items
+        if s.anchor:
+            held = LinearMap.from_state(state.within("anchor"), (self._reading().views or 1) * items, items)
+            self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
+        groups = None
+        if s.groups is not None:
+            check_groups(s.groups, items)
+            groups = torch.from_numpy(
+                state.take("autoencoder.group_of_item", (items,), np.int64, low=0, high=s.groups - 1)
+            )
+            require_used(groups, s.groups)
+        self._network = network = state.module(partial(self._fresh_network, items, groups), resolve_device(s.device))
+        if self._anchor is not None and network.anchor_scale is not None:
+            stored, learnt = self._anchor.scale, network.anchor_scale
+            if not math.isclose(stored, learnt, rel_tol=1e-3):
+                raise ValueError(f"'anchor_scale' is {stored}, and the network learnt {learnt}")
         self._weights_changed()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from diffrec.anchors.ridge import EXACT
-from diffrec.checks import age, flag, one_of, optional, real, span, whole, widths
+from diffrec.checks import age, flag, layers, one_of, optional, real, span, whole, width, widths
 from diffrec.data import Decay, TimeScale
 from diffrec.diffusion import LIKELIHOODS, NOISE_SCHEDULES, STEP_SAMPLINGS, noise_betas
 from diffrec.recommenders.diffrec.groups import embeddings
@@ -32,11 +32,11 @@ class DiffRecSettings(NetworkSettings):
 
     # The denoiser
     dims: tuple[int, ...] = setting((1000,), widths(), "hidden widths of the decoder, bottleneck first")
-    time_embedding: int = setting(10, whole(1), "width of the step embedding")
+    time_embedding: int = setting(10, width, "width of the step embedding")
     normalize: bool = setting(False, flag, "scale every noised history to unit length")
     dropout: float = setting(0.5, real(0, 1, open_high=True), "share of the input entries dropped in training")
     # The diffusion process
-    steps: int = setting(5, whole(1), "diffusion steps", symbol="T")
+    steps: int = setting(5, whole(1, most=10_000), "diffusion steps", symbol="T")
     noise_schedule: str = setting("linear-var", one_of(NOISE_SCHEDULES), "how the noise grows")
     noise_scale: float = setting(0.1, real(0), "scale of the noise; 0 for none", symbol="s")
     noise_min: float = setting(0.001, real(0, open_low=True), "noise of the first step", symbol="alpha_min")
@@ -78,10 +78,10 @@ class DiffRecSettings(NetworkSettings):
     likelihood: str = setting("softmax", one_of(LIKELIHOODS), "of the items that follow")
     hidden_dropout: float = setting(0.0, real(0, 1, open_high=True), "share of the last hidden layer dropped")
     encoder_length: int = setting(
-        0, whole(0), "last items that a transformer reads in their order; 0 for none", symbol="L"
+        0, whole(0, most=10_000), "last items that a transformer reads in their order; 0 for none", symbol="L"
     )
-    encoder_width: int = setting(64, whole(1), "its width")
-    encoder_layers: int = setting(2, whole(1), "its layers")
+    encoder_width: int = setting(64, width, "its width")
+    encoder_layers: int = setting(2, layers, "its layers")
 
     # The anchor: a linear map in closed form whose scores are added to the denoiser's
     anchor: bool = setting(False, flag, "add the scores of a ridge regression")

@@ -13,6 +13,7 @@ from torch.nn import functional
 from diffrec.checks import real, whole, widths
 from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import Stored
 from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons, gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
@@ -118,10 +119,10 @@ class CFGAN(TrainedRecommender):
     def _state(self) -> dict[str, Tensor]:
         return self._generator.state_dict()
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._generator = Generator(self._n_items, self.settings.dims)
-        self._generator.load_state_dict(state)
-        self._generator.to(resolve_device(self.settings.device)).eval()
+    def _restore(self, state: Stored) -> None:
+        self._generator = state.module(
+            lambda device: Generator(self._n_items, self.settings.dims).to(device), resolve_device(self.settings.device)
+        )
 
 
 class Generator(nn.Module):

@@ -13,8 +13,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from diffrec import _core
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import one_of, real, whole, width
 from diffrec.data import Csr, Interactions, csr_arrays
+from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -29,7 +30,7 @@ Factors = NDArray[np.float32]
 class IALSSettings(Settings):
     """Settings of iALS; symbols are those of the paper."""
 
-    factors: int = setting(64, whole(1), "length of the factors", symbol="f")
+    factors: int = setting(64, width, "length of the factors", symbol="f")
     l2: float = setting(10.0, real(0, open_low=True), "weight of the squared length of the factors", symbol="lambda")
     alpha: float = setting(10.0, real(0, open_low=True), "confidence in an interaction of value 1", symbol="alpha")
     iterations: int = setting(15, whole(1), "times that users and items are solved in turn")
@@ -123,8 +124,8 @@ class IALS(Recommender):
     def _state(self) -> dict[str, Tensor]:
         return {"item_factors": torch.from_numpy(self.item_factors_)}
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._use(state["item_factors"].numpy())
+    def _restore(self, state: Stored) -> None:
+        self._use(state.weights("item_factors", (self._n_items, self.settings.factors)))
 
 
 def alternate(matrix: Csr, items: Factors, settings: IALSSettings) -> Iterator[tuple[Factors, float]]:

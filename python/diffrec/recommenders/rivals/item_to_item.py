@@ -12,6 +12,7 @@ from torch import Tensor
 from diffrec import _core
 from diffrec.anchors import LinearMap
 from diffrec.data import Csr, Interactions, csr_arrays, unit_rows
+from diffrec.data.stored import Stored
 from diffrec.ranking import Scores, SparseScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons, linear_reasons
@@ -59,15 +60,9 @@ class ItemToItem(Recommender):
         names = ("indptr", "indices", "data")
         return {name: torch.from_numpy(a) for name, a in zip(names, csr_arrays(self.similarity_), strict=True)}
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
+    def _restore(self, state: Stored) -> None:
         shape = (self._n_items, self._n_items)
-        if "similarity" in state:
-            self.similarity_ = state["similarity"].numpy()
-            if self.similarity_.shape != shape:
-                raise ValueError(f"similarity has shape {self.similarity_.shape}, expected {shape}")
-            return
-        arrays = (state["data"].numpy(), state["indices"].numpy(), state["indptr"].numpy())
-        self.similarity_ = sparse.csr_array(arrays, shape=shape)
+        self.similarity_ = state.weights("similarity", shape) if "similarity" in state else state.csr(shape)
 
 
 def nearest_items(

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec import _core
-from diffrec.checks import real, whole
+from diffrec.checks import layers, real, whole, width
 from diffrec.data import Csr, Interactions
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.trained import TrainedRecommender, TrainedSettings
@@ -28,8 +29,8 @@ Pairs = tuple[Tensor, Tensor, Tensor]
 class LightGCNSettings(TrainedSettings):
     """Settings of LightGCN; symbols are those of the paper."""
 
-    factors: int = setting(64, whole(1), "length of the embeddings")
-    layers: int = setting(3, whole(1), "propagation steps", symbol="K")
+    factors: int = setting(64, width, "length of the embeddings")
+    layers: int = setting(3, layers, "propagation steps", symbol="K")
     l2: float = setting(
         1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss", symbol="lambda"
     )
@@ -138,11 +139,11 @@ class LightGCN(TrainedRecommender):
     def _state(self) -> dict[str, Tensor]:
         return self._embeddings.state_dict()
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        s = self.settings
-        self._embeddings = GraphEmbeddings(sum(self.train_.shape), s.factors, s.layers, s.l2)
-        self._embeddings.load_state_dict(state)
-        self._embeddings.to(resolve_device(s.device)).eval()
+    def _restore(self, state: Stored) -> None:
+        s, nodes = self.settings, sum(self.train_.shape)
+        self._embeddings = state.module(
+            lambda device: GraphEmbeddings(nodes, s.factors, s.layers, s.l2).to(device), resolve_device(s.device)
+        )
         self._use_graph(self.train_)
 
 

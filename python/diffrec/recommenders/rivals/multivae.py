@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffrec.checks import real, whole, widths
+from diffrec.checks import real, whole, width, widths
 from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import Stored
 from diffrec.latent import Encoded, multinomial_loss
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.explanation import Reasons, gradient_reasons
@@ -27,7 +28,7 @@ class MultiDAESettings(NetworkSettings):
     """Settings of the denoising autoencoder."""
 
     dims: tuple[int, ...] = setting((600,), widths(), "hidden widths of the decoder, the encoder's in reverse")
-    latent: int = setting(200, whole(1), "length of the latent", symbol="K")
+    latent: int = setting(200, width, "length of the latent", symbol="K")
     dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history dropped in training")
     batch_size: int = setting(500, whole(1), "users in a batch")
 
@@ -115,10 +116,10 @@ class MultiDAE(TrainedRecommender):
     def _state(self) -> dict[str, Tensor]:
         return self._network.state_dict()
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._network = self._new_network(self._n_items)
-        self._network.load_state_dict(state)
-        self._network.to(resolve_device(self.settings.device)).eval()
+    def _restore(self, state: Stored) -> None:
+        self._network = state.module(
+            lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
+        )
 
 
 class MultiVAE(MultiDAE):

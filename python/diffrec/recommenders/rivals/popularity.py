@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffrec.checks import age, optional
 from diffrec.data import Interactions, time_weights
+from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
@@ -97,5 +98,5 @@ class Popularity(Recommender):
     def _state(self) -> dict[str, Tensor]:
         return {"counts": self._counts}
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._counts = state["counts"]
+    def _restore(self, state: Stored) -> None:
+        self._counts = torch.from_numpy(state.take("counts", (self._n_items,), low=0))

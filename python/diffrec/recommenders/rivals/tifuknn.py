@@ -12,6 +12,7 @@ from torch import Tensor
 from diffrec.checks import real, whole
 from diffrec.data import Csr, Interactions, Takings, empty_matrix
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import Stored
 from diffrec.ranking import NO_ITEM, AddedScores, LinearScores, Scores, SparseScores, top_k
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -140,5 +141,5 @@ class TIFUKNN(Recommender):
     def _state(self) -> dict[str, Tensor]:
         return {}  # all that is learnt is in the training data, which a file has
 
-    def _restore(self, state: dict[str, Tensor]) -> None:  # noqa: ARG002 - there is none
+    def _restore(self, state: Stored) -> None:  # noqa: ARG002 - there is none
         self._prepare(self.train_)

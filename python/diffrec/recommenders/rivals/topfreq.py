@@ -13,6 +13,7 @@ from torch import Tensor
 from diffrec.checks import age, optional, real
 from diffrec.data import Csr, Interactions, Takings
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -106,5 +107,5 @@ class TopFreq(Recommender):
     def _state(self) -> dict[str, Tensor]:
         return {"shares": self._shares}
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
-        self._shares = state["shares"]
+    def _restore(self, state: Stored) -> None:
+        self._shares = torch.from_numpy(state.take("shares", (self._n_items,), low=0, high=1))

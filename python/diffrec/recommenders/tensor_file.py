@@ -1,0 +1,134 @@
+"""A safetensors file read with nothing taken on trust: arrays and metadata, or what is wrong with it.
+
+The format is a length of 8 bytes, a header of JSON, and the arrays one after the other (huggingface/safetensors). Its
+own reader maps the file into memory, takes the last of two entries of one name, and knows no checksums.
+"""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A header holds names, shapes and settings; parsing takes up to about 20 times its size.
+HEADER_LIMIT = 2**22
+_METADATA = "__metadata__"
+_TYPES = {
+    "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
+    "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
+}  # fmt: skip
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """Read the metadata and the arrays of a safetensors file.
+
+    Every claim of the header is held against the size of the file before anything of that size is allocated.
+
+    Raises
+    ------
+    ValueError
+        When it is no such file, or is cut short or damaged.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise ValueError(f"its first 8 bytes promise a header of {length:,} bytes, and it has {size:,}")
+        if length > HEADER_LIMIT:
+            raise ValueError(f"its header has {length:,} bytes, more than the {HEADER_LIMIT:,} that one may have")
+        header = parse_json(file.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        metadata = header.pop(_METADATA, {})
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("its metadata does not map names to text")
+        places = {name: _place(name, entry) for name, entry in header.items()}
+        _require_whole(places, size - 8 - length)
+        # In the order of the file; nothing lies between them.
+        ordered = sorted(places, key=lambda name: places[name][0])
+        return metadata, {name: _array(file, name, *places[name][1:]) for name in ordered}
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON without what Python allows beyond it: NaN, infinity, and the last of two values of one name.
+
+    Examples
+    --------
+    >>> parse_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: 'a' stands twice in its header
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_number)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"its header is no JSON: {error}") from None
+
+
+def checksum(array: NDArray[Any]) -> str:
+    """Sum up an array's type, shape and content in 32 hexadecimal digits (BLAKE2b).
+
+    Examples
+    --------
+    >>> checksum(np.zeros((2, 3))) == checksum(np.zeros((3, 2)))
+    False
+    """
+    digest = hashlib.blake2b(f"{array.dtype.str} {array.shape} ".encode(), digest_size=16)
+    digest.update(_bytes(array).data)
+    return digest.hexdigest()
+
+
+def _place(name: str, entry: Any) -> tuple[int, tuple[int, ...], type[np.generic], int]:
+    """Start, shape, type and end of an array."""
+    try:
+        dtype, shape, (start, end) = _TYPES[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"its header describes {name!r} as {str(entry)[:200]}") from None
+    counts = (*shape, start, end)
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts) or len(shape) > 8:
+        raise ValueError(f"its header describes {name!r} as {str(entry)[:200]}")
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    if needed != end - start:
+        raise ValueError(f"{name!r} of shape {shape} needs {needed} bytes, and has {end - start}")
+    return start, shape, dtype, end
+
+
+def _require_whole(places: dict[str, tuple[int, tuple[int, ...], type[np.generic], int]], size: int) -> None:
+    """Raise unless the arrays lie one after the other, and nothing is missing or left."""
+    reached = 0
+    for start, end, name in sorted((place[0], place[-1], name) for name, place in places.items()):
+        if start != reached:
+            raise ValueError(f"{name!r} begins at byte {start} of the arrays, and those before it end at {reached}")
+        reached = end
+    if reached != size:
+        raise ValueError(f"its arrays have {size:,} bytes, and its header describes {reached:,}")
+
+
+def _array(file: BinaryIO, name: str, shape: tuple[int, ...], dtype: type[np.generic], _end: int) -> NDArray[Any]:
+    array: NDArray[Any] = np.empty(shape, dtype)
+    into = _bytes(array)
+    if len(into) and file.readinto(into.data) != len(into):  # type: ignore[attr-defined]
+        raise ValueError(f"it ends within {name!r}")
+    if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+        raise ValueError(f"{name!r} holds truth values that are neither 0 nor 1")
+    return array
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return array.reshape(-1).view(np.uint8)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} stands twice in its header")
+        found[name] = value
+    return found
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"its header holds {constant}, which is no JSON")
