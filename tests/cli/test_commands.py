@@ -305,3 +305,43 @@ def test_what_becomes_of_values_below_zero_is_said(folder: Path) -> None:
     result = run(*fit, "--negatives", "net")
     assert "1 entry below 0 netted off" in result.stderr
     assert diffrec.load("m.diffrec").train_.matrix.sum() == 4
+
+
+ORDERS = """\
+customer,sku,ordered_at,note
+ann,tea,01/02/2026,x
+ann,cup,03/02/2026,x
+,tea,04/02/2026,x
+bob,tea,05/02/2026,x
+bob,pot,06/02/2026,x
+"""
+
+
+def test_bad_rows_are_errors_or_dropped(folder: Path) -> None:
+    (folder / "orders.csv").write_text(ORDERS)
+    (folder / "items.csv").write_text("sku,title,price\ntea,Green tea,2.5\npot,Pot,20\n")
+    fit = ["fit", "orders.csv", "--out", "orders.diffrec", "--variant", "itemknn"]
+    said = fail(1, *fit, "--dayfirst")
+    assert "orders.csv: 1 row of 5 cannot be used (--on-bad-row 'drop' leaves them out): customer is empty" in said
+    assert "say which with --dayfirst" in fail(1, *fit, "--on-bad-row", "drop")
+    assert "must be one of 'error', 'drop'" in fail(2, *fit, "--on-bad-row", "skip")
+    result = run(*fit, "--on-bad-row", "drop", "--dayfirst", "--items", "items.csv")
+    assert result.exit_code == 0
+    for line in (
+        "orders.csv: 5 rows read, 1 dropped, 4 events",
+        "columns: user is 'customer', item is 'sku', timestamp is 'ordered_at'; not used: 'note'",
+        "dropped: customer is empty in 1 row: line 4",
+        "items.csv: 'title', 'price' of 2 of 3 items",
+    ):
+        assert line in result.stderr
+    said = succeed("recommend", "orders.diffrec", "--users", "ann", "--k", "1", "--titles").splitlines()
+    assert said[0] == "user,item,title,rank,score"
+    assert said[1].startswith("ann,pot,Pot,1,")
+
+
+def test_times_that_are_not_used_are_said(folder: Path) -> None:
+    (folder / "orders.csv").write_text(
+        "customer,sku,shipped\nann,tea,2026-01-31\nbob,tea,2026-01-31\nbob,cup,2026-01-31\n"
+    )
+    result = run("fit", "orders.csv", "--out", "orders.diffrec", "--variant", "itemknn", "--quiet")
+    assert "warning: orders.csv: no times are used, though 'shipped' looks like some" in result.stderr

@@ -50,7 +50,11 @@ def test_results_and_notes_have_their_own_streams(folder: Path) -> None:
         cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0
-    assert done.stderr == "ratings.csv: 60 users x 40 items, 617 interactions\n"
+    assert done.stderr == (
+        "ratings.csv: 617 rows read, 617 events\n"
+        "columns: user is 'user', item is 'item', timestamp is 'timestamp'\n"
+        "ratings.csv: 60 users x 40 items, 617 interactions\n"
+    )
     assert done.stdout.startswith("variant ")
 
 

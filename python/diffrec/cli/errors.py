@@ -61,4 +61,8 @@ def in_options(message: str, options: Iterable[str]) -> str:
     "no column looks like the item: name it with --item; --user 'id' is there"
     """
     names = "|".join(map(re.escape, options))
-    return re.sub(rf"(?<![\w.])({names})=(?=(['\"\w])?)", lambda m: f"--{m[1]}{' ' if m[2] else ''}", message)
+    return re.sub(
+        rf"(?<![\w.])({names})=(?=(['\"\w])?)",
+        lambda m: f"--{m[1].replace('_', '-')}{' ' if m[2] else ''}",
+        message,
+    )

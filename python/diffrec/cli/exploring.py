@@ -33,6 +33,8 @@ def explore(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.
@@ -50,9 +52,18 @@ def explore(
     fitted = load_model(model, device)
     people = None
     if data is not None:
-        people, left_out = onto(
-            Source(data, user, item, timestamp, value, negatives=negatives).interactions(), fitted.train_.items
+        source = Source(
+            data,
+            user,
+            item,
+            timestamp,
+            value,
+            negatives=negatives,
+            on_bad_row=on_bad_row,
+            dayfirst=dayfirst,
+            quiet=quiet,
         )
+        people, left_out = onto(source.interactions(), fitted.train_.items)
         say_left_out(left_out, data, quiet=quiet)
     with Server(Explorer(fitted, people), port) as server:
         print(server.url, flush=True)

@@ -82,6 +82,9 @@ def fit(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
+    items: options.ItemFacts = None,
     part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -97,8 +100,24 @@ def fit(
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     if repeats != "exclude":
         arguments["repeats"] = repeats
-    require_place(out, file, valid)
-    train, held_out = _read(Source(file, user, item, timestamp, value, part, negatives=negatives), valid, quiet=quiet)
+    require_place(out, file, valid, items)
+    train, held_out = _read(
+        Source(
+            file,
+            user,
+            item,
+            timestamp,
+            value,
+            part,
+            negatives=negatives,
+            on_bad_row=on_bad_row,
+            dayfirst=dayfirst,
+            items=items,
+            quiet=quiet,
+        ),
+        valid,
+        quiet=quiet,
+    )
 
     started = time.perf_counter()
     callbacks = [] if quiet else [log_epoch]
@@ -119,8 +138,6 @@ def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interacti
     note(
         f"{source.file}: {train.shape[0]:,} users x {train.shape[1]:,} items, {len(train):,} interactions", quiet=quiet
     )
-    if train.negatives_ is not None:
-        note(f"{source.file}: {train.negatives_}", quiet=quiet)
     if isinstance(data, Split):
         note("learning from the train part of this split, stopping on its valid part", quiet=quiet)
     if valid is not None:

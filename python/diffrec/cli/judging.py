@@ -53,6 +53,8 @@ def evaluate(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
     part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -72,7 +74,10 @@ def evaluate(
         table_format(per_user)
         require_place(per_user, model, test, seen)
     fitted = load_model(model, device)
-    later, masked = read_test(Source(test, user, item, timestamp, value, part, negatives=negatives), seen)
+    later, masked = read_test(
+        Source(test, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst),
+        seen,
+    )
     relevant, left_out = known_part(later, fitted.train_, test)
     if masked is not None and len(masked):
         masked, unknown = known_part(masked, fitted.train_, seen or test)
@@ -134,6 +139,8 @@ def compare(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -153,7 +160,9 @@ def compare(
         table_format(out)
         require_place(out, file)
     where: dict[str, Any] = {} if device is None else {"device": device}
-    data = Source(file, user, item, timestamp, value, negatives=negatives).read()
+    data = Source(
+        file, user, item, timestamp, value, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet
+    ).read()
     where["exclude_seen"] = not include_seen
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
     columns = table.columns()

@@ -10,6 +10,7 @@ from diffrec.checks import one_of
 from diffrec.comparison import metric_cut
 from diffrec.data.files import PARTS
 from diffrec.data.negatives import NEGATIVES
+from diffrec.data.report import ON_BAD_ROW
 from diffrec.data.split import WAYS
 
 _COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
@@ -38,7 +39,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="Interactions, one on each row: .csv, .tsv, .inter, .parquet or .npz.",
+        help="Interactions, one on each row: .csv, .tsv, .inter (also .gz and .zst), .parquet (also a folder) or .npz.",
         show_default=False,
         readable=False,
     ),
@@ -82,6 +83,37 @@ Negatives = Annotated[
         help="What becomes of values below 0: error; drop (left out); net (returns, taken off what the user bought of "
         "the item before); dislike (never recommended, and less of what is like it).",
         rich_help_panel=_COLUMNS,
+    ),
+]
+OnBadRow = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        callback=_checked(lambda value: one_of(ON_BAD_ROW)("on_bad_row", value)),
+        help="What becomes of rows that cannot be used, such as those without a user: error, or drop (left out and "
+        "counted).",
+        rich_help_panel=_COLUMNS,
+    ),
+]
+DayFirst = Annotated[
+    bool | None,
+    typer.Option(
+        "--dayfirst/--monthfirst",
+        help="Whether 01/02/2026 is in February; by default what the other dates allow alone.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+    ),
+]
+ItemFacts = Annotated[
+    Path | None,
+    typer.Option(
+        "--items",
+        metavar="FILE",
+        help="Facts about the items, one on each row: a column of ids, named as in the other file, and others such as "
+        "title, category or price; .csv, .tsv or .parquet.",
+        rich_help_panel=_COLUMNS,
+        show_default=False,
+        readable=False,
     ),
 ]
 Part = Annotated[

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from diffrec.cli.options import ALL
 from diffrec.cli.output import note
 from diffrec.data._encode import IdArray
 from diffrec.data.files import holds_split
+from diffrec.data.text import is_text
 
 
 @dataclass(frozen=True)
@@ -31,27 +33,39 @@ class Source:
     negatives: str = "error"
     on_bad_row: str = "error"
     dayfirst: bool | None = None
+    items: Path | None = None
+    quiet: bool = False
 
     def beside(self, file: Path) -> "Source":
         """Another file with the same columns."""
-        return replace(self, file=file, part=None)
+        return replace(self, file=file, part=None, items=None)
 
     def read(self) -> Interactions | Split:
         """Read the file; a split is read as one unless a part of it is asked for."""
         if self.part is None and holds_split(self.file) and not any(self._columns().values()):
+            if self.items is not None:
+                raise ValueError(f"{self.file} is a split: items={self.items} goes with a file of interactions")
             return Split.read(self.file)
         return self.interactions()
 
     def interactions(self) -> Interactions:
-        """Read the file, or the part that is asked for."""
-        return Interactions.read(
-            self.file,
-            part=None if self.part == ALL else self.part,
-            negatives=self.negatives,
-            on_bad_row=self.on_bad_row,
-            dayfirst=self.dayfirst,
-            **self._columns(),
-        )
+        """Read the file, or the part that is asked for, and say what became of its rows."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            data = Interactions.read(
+                self.file,
+                part=None if self.part == ALL else self.part,
+                negatives=self.negatives,
+                on_bad_row=self.on_bad_row,
+                dayfirst=self.dayfirst,
+                items=None if self.items is None else str(self.items),
+                **self._columns(),
+            )
+        for line in data.report_.lines if data.report_ else ():
+            note(line, quiet=self.quiet)
+        for one in caught:
+            note(f"warning: {one.message}")
+        return data
 
     def _columns(self) -> dict[str, str | int | None]:
         names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}
@@ -59,8 +73,7 @@ class Source:
 
     def _place(self, name: str | None) -> str | int | None:
         # Only text can lack a header.
-        text = self.file.suffix.lower() in (".csv", ".tsv", ".inter")
-        return int(name) if text and name is not None and name.isdecimal() else name
+        return int(name) if name is not None and name.isdecimal() and is_text(self.file) else name
 
 
 def read_test(source: Source, seen: Path | None) -> tuple[Interactions, Interactions | None]:

@@ -76,6 +76,9 @@ def recommend(
             show_default=False,
         ),
     ] = None,
+    titles: Annotated[
+        bool, typer.Option("--titles", help="Write also what people call the items, where the model knows it.")
+    ] = False,
     steer: options.Steer = None,
     novelty: options.Novelty = 0.0,
     diversity: options.Diversity = 0.0,
@@ -85,6 +88,8 @@ def recommend(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object: with --out of what was written, else for each row.")
     ] = False,
@@ -113,9 +118,18 @@ def recommend(
     known = fitted.train_
     people: Interactions | IdArray
     if histories is not None:
-        people, left_out = onto(
-            Source(histories, user, item, timestamp, value, negatives=negatives).interactions(), known.items
+        source = Source(
+            histories,
+            user,
+            item,
+            timestamp,
+            value,
+            negatives=negatives,
+            on_bad_row=on_bad_row,
+            dayfirst=dayfirst,
+            quiet=quiet,
         )
+        people, left_out = onto(source.interactions(), known.items)
         say_left_out(left_out, histories, quiet=quiet)
     else:
         chosen = (picked if unknown == "error" else picked_with_strangers)(users, known.users)
@@ -134,7 +148,7 @@ def recommend(
     rows = 0
     with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=True if quiet else None) as bar:
         for top in blocks(fitted, people, k, **choice):
-            columns = top.columns()
+            columns = top.columns(titles=titles)
             append(columns)
             rows += len(columns["user"])
             bar.update(len(top))

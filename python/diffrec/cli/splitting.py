@@ -41,6 +41,8 @@ def split(
     timestamp: options.Timestamp = None,
     value: options.Value = None,
     negatives: options.Negatives = "error",
+    on_bad_row: options.OnBadRow = "error",
+    dayfirst: options.DayFirst = None,
     as_json: options.Json = False,
 ) -> None:
     """Part each user's history into train, valid and test, for `diffrec fit` and `diffrec evaluate`.
@@ -55,7 +57,9 @@ def split(
     for one in files.values():
         table_format(one)
         require_place(one, file)
-    data = Source(file, user, item, timestamp, value, negatives=negatives).read()
+    data = Source(
+        file, user, item, timestamp, value, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst
+    ).read()
     if isinstance(data, Split):
         raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")
     parts = data.split(by or ("random" if data.timestamps is None else "time"), valid, test, seed or 0)

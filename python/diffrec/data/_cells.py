@@ -109,7 +109,7 @@ class Unlike(Exception):
     """What pyarrow and the csv module might read in two ways: the latter has the word."""
 
 
-def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iterator[list[Cells]]]]:
+def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iterator[Sequence[Cells]]]]:
     """What yields the columns in some places of a chunk of rows after the other, the faster first.
 
     Rows that are ragged are left out and put on a list. One that raises ``Unlike`` gives way to the next.
@@ -121,7 +121,9 @@ def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iter
     return [arrow_chunks, plain_chunks]
 
 
-def plain_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]) -> Iterator[list[Cells]]:
+def plain_chunks(
+    file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]
+) -> Iterator[list["PlainCells"]]:
     """Read by the csv module."""
     width, done = len(layout.first), -int(layout.header)
     with opened(file) as stream:
@@ -151,6 +153,10 @@ class PlainCells:
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
 
+    def texts(self) -> Sequence[str]:
+        """All of them."""
+        return self._texts
+
     def coded(self) -> tuple[list[str], NDArray[np.int64]]:
         """See ``Cells``."""
         place = {text: code for code, text in enumerate(dict.fromkeys(self._texts))}
@@ -170,7 +176,7 @@ class PlainCells:
         return [self._texts[row] for row in rows.tolist()]
 
 
-def arrow_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]) -> Iterator[list[Cells]]:
+def arrow_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]) -> Iterator[Sequence[Cells]]:
     """Read by pyarrow, in C++."""
     import pyarrow as pa
     from pyarrow import compute

@@ -113,6 +113,11 @@ def guess(columns: Iterable[str], names: Iterable[str]) -> str | None:
     return next((folded[_folded(name)] for name in names if _folded(name) in folded), None)
 
 
+def item_names() -> tuple[str, ...]:
+    """Names that a column of items' ids goes by in a table of facts: there a title is none, and an id is one."""
+    return (*(name for name in _NAMES["item"] if name != "title"), "id")
+
+
 def looks_like_header(cells: Iterable[str]) -> bool:
     """Whether a line holds names that columns of users, items or times go by."""
     known = {_folded(name) for names in _NAMES.values() for name in names}

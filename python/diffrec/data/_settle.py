@@ -64,7 +64,7 @@ class Settled(NamedTuple):
                 stacklevel=3,
             )
 
-    def report(self, made: "Interactions") -> ReadReport:
+    def report(self, made: "Interactions", notes: tuple[str, ...] = ()) -> ReadReport:
         """Say what became of the rows once interactions are made of them: those of value 0 are none."""
         origin, values = self.origin, self.columns.value
         nothing = np.empty(0, dtype=np.int64) if values is None else np.flatnonzero(values == 0)
@@ -82,7 +82,7 @@ class Settled(NamedTuple):
             made.n_events - len(made),
             origin.used,
             origin.unused,
-            (*origin.notes, *below),
+            (*origin.notes, *below, *notes),
         )
 
 

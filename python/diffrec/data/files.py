@@ -87,26 +87,36 @@ def _existing(path: str | PathLike[str]) -> Path:
 
 
 def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
+    with _parquet(file) as held:
+        names = choose(held.schema.names, asked, str(file))
+        unused = names.unused(held.schema.names)
+        table = held.to_table(columns=list(names.used.values()))
+        looks = table_of(held.head(LOOKED_AT, columns=list(unused))).looks_like_times
+    found = read_table(table, names, str(file), lambda rows: _rows_of_files(held, rows), dayfirst)
+    return found._replace(
+        origin=found.origin._replace(unused=unused, times=tuple(name for name in unused if looks(name)))
+    )
+
+
+def parquet_table(file: Path) -> Any:
+    """Read all of a Parquet file, or of a folder of such files, as a pyarrow table."""
+    with _parquet(file) as held:
+        return held.to_table()
+
+
+@contextmanager
+def _parquet(file: Path) -> Iterator[Any]:
+    """Open a file, or a folder's files in the order of their names; what these say (country=FR) are columns, too."""
     try:
         import pyarrow as pa
         from pyarrow import dataset
     except ImportError as error:
         raise ImportError('reading Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
     try:
-        # A folder's files in the order of their names; what is in names of folders (country=FR) are columns, too.
-        held = dataset.dataset(file, format="parquet", partitioning="hive" if file.is_dir() else None)
-        names = choose(held.schema.names, asked, str(file))
-        unused = names.unused(held.schema.names)
-        table = held.to_table(columns=list(names.used.values()))
-        looked = held.head(LOOKED_AT, columns=list(unused))
+        yield dataset.dataset(file, format="parquet", partitioning="hive" if file.is_dir() else None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         what = "a folder of Parquet files of the same columns" if file.is_dir() else "a Parquet file"
         raise ValueError(f"{file} is not {what}: {error}") from None
-    found = read_table(table, names, str(file), lambda rows: _rows_of_files(held, rows), dayfirst)
-    looks = table_of(looked).looks_like_times
-    return found._replace(
-        origin=found.origin._replace(unused=unused, times=tuple(name for name in unused if looks(name)))
-    )
 
 
 def _rows_of_files(held: Any, rows: NDArray[np.int64]) -> list[str]:

@@ -19,6 +19,7 @@ from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, m
 from diffrec.data._settle import Settled, settle, whole
 from diffrec.data._summary import one_line, summary
 from diffrec.data.events import Events
+from diffrec.data.facts import facts_of, holds_facts, title_of
 from diffrec.data.files import read_file
 from diffrec.data.frames import read_table
 from diffrec.data.ids import Ids, catalogue
@@ -29,8 +30,6 @@ from diffrec.data.tables import table_file
 if TYPE_CHECKING:
     from diffrec.data.split import Split
 
-#: Columns of facts whose text stands for an item, if there is one.
-TITLES = ("title", "name")
 # Rows written at a time.
 _WRITTEN = 1 << 18
 
@@ -105,7 +104,7 @@ class Interactions:
         value: ArrayLike | None = None,
         *,
         users: Ids | ArrayLike | None = None,
-        items: Ids | ArrayLike | None = None,
+        items: Any = None,
         item_info: Mapping[str, ArrayLike] | None = None,
         negatives: str = "error",
     ) -> "Interactions":
@@ -121,8 +120,11 @@ class Interactions:
         value
             Weights, shape (n,), ones by default; an entry of value 0 is no interaction.
         users, items
-            Known ids in row order. They give rows also to ids without interactions; by default the rows are
-            the sorted distinct ids that occur.
+            Known ids in row order: an array or a sequence. They give rows also to ids without interactions; by default
+            the rows are the sorted distinct ids that occur. ``items`` may be a table of facts instead (a frame, a
+            mapping of columns, or the path of a ``.csv``, ``.tsv`` or ``.parquet`` file): its column of the items' name
+            holds ids, the others (title, category, price) become ``item_info`` of those that occur. Then ids come from
+            the interactions alone.
         item_info
             Facts about the items by name, each of shape (items,).
         negatives
@@ -172,10 +174,13 @@ class Interactions:
             if array is not None and len(array) != n:
                 raise ValueError(f"{name} has {len(array)} entries, user has {n}")
         user_rows, known_users = _rows(user, users, "user")
-        item_rows, known_items = _rows(item, items, "item")
+        table = items if holds_facts(items) else None
+        item_rows, known_items = _rows(item, None if table is not None else items, "item")
+        facts = None if table is None else facts_of(table, known_items, settled.origin.used.get("item"))
+        info = item_info if facts is None else {**(item_info or {}), **facts.info}
         entries = Entries(user_rows, item_rows, values, times)
-        made = cls._checked(entries, known_users, known_items, item_info, negatives)
-        made.report_ = settled.report(made)
+        made = cls._checked(entries, known_users, known_items, info, negatives)
+        made.report_ = settled.report(made, () if facts is None else (facts.note,))
         return made
 
     @classmethod
@@ -233,7 +238,7 @@ class Interactions:
         value: str | None = None,
         *,
         users: Ids | ArrayLike | None = None,
-        items: Ids | ArrayLike | None = None,
+        items: Any = None,
         negatives: str = "error",
         on_bad_row: str = "error",
         dayfirst: bool | None = None,
@@ -300,7 +305,7 @@ class Interactions:
         value: str | int | None = None,
         part: str | None = None,
         users: Ids | ArrayLike | None = None,
-        items: Ids | ArrayLike | None = None,
+        items: Any = None,
         negatives: str = "error",
         on_bad_row: str = "error",
         dayfirst: bool | None = None,
@@ -507,9 +512,16 @@ class Interactions:
         return len(self.users), len(self.items)
 
     @property
+    def titles(self) -> NDArray[Any] | None:
+        """The column of ``item_info`` that holds titles or names, (items,), empty where there is none; None without."""
+        title = title_of(self.item_info)
+        return None if title is None else self.item_info[title]
+
+    @property
     def item_labels(self) -> NDArray[Any]:
-        """What people call the items, (items,): ``item_info["title"]`` or ``["name"]`` where there is one, else ids."""
-        return next((self.item_info[name] for name in TITLES if name in self.item_info), self.items.ids)
+        """What people call the items, (items,): their titles or names, and ids where there are none."""
+        titles = self.titles
+        return self.items.ids if titles is None else np.where(titles == "", self.items.ids.astype(np.str_), titles)
 
     def __len__(self) -> int:
         # Distinct pairs: what ``matrix.data``, and so a mask for ``where``, has entries for.

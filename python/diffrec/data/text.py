@@ -1,7 +1,7 @@
 """Interactions out of .csv, .tsv and .inter files, packed or not: what stands where, and what the cells mean."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -59,6 +59,33 @@ def read_text(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
     raise AssertionError("the last reader has the word")
 
 
+def text_table(file: Path) -> dict[str, list[str]]:
+    """Read every column of a file with a header, as text.
+
+    Raises
+    ------
+    ValueError
+        If rows have another number of columns than the header.
+    """
+    suffix = suffix_of(file)
+    delimiter, quoted = "," if suffix == ".csv" else "\t", suffix != ".inter"
+    first, _ = _first_lines(file, delimiter, quoted)
+    layout = Layout(delimiter, quoted, first, header=True)
+    ragged: list[Ragged] = []
+    columns: list[list[str]] = [[] for _ in first]
+    # These tables are small, as items are few.
+    for chunk in _cells.plain_chunks(file, layout, range(len(first)), ragged):
+        for column, cells in zip(columns, chunk, strict=True):
+            column.extend(cells.texts())
+    if ragged:
+        where = lines_of(file, layout, np.array([ragged[0].row]))[0]
+        raise ValueError(f"{file}, {where}: {ragged[0].cells} columns where the first line has {len(first)}")
+    return {
+        name.strip().split(":")[0] if suffix == ".inter" else name.strip(): texts
+        for name, texts in zip(first, columns, strict=True)
+    }
+
+
 def _wanted(plan: _Plan) -> list[int]:
     return [place for place in plan.places if place is not None]
 
@@ -66,6 +93,24 @@ def _wanted(plan: _Plan) -> list[int]:
 def _planned(file: Path, asked: Asked) -> _Plan:
     suffix = suffix_of(file)
     delimiter, quoted = "," if suffix == ".csv" else "\t", suffix != ".inter"
+    first, rows = _first_lines(file, delimiter, quoted)
+    places, header = _places(file, first, asked)
+    seen = rows if header else []
+    names = [cell.strip() if header else f"column {place}" for place, cell in enumerate(first)]
+    parts = zip(("user", "item", "timestamp", "value"), places, strict=True)
+    used = {part: names[place] for part, place in parts if place is not None}
+    unused = [place for place in range(len(names)) if place not in places]
+    times = [
+        names[place]
+        for place in unused
+        if header and (names_a_time(names[place]) or any(looks_like_time(row[place]) for row in seen if row[place:]))
+    ]
+    layout = Layout(delimiter, quoted, first, header)
+    return _Plan(layout, places, used, tuple(names[place] for place in unused), tuple(times))
+
+
+def _first_lines(file: Path, delimiter: str, quoted: bool) -> tuple[list[str], list[list[str]]]:
+    """The cells of the first line, and of some that follow."""
     with opened(file) as stream:
         rows = filter(None, records(stream, delimiter, quoted))
         try:
@@ -78,21 +123,10 @@ def _planned(file: Path, asked: Asked) -> _Plan:
             "".join(first).encode()
         except UnicodeEncodeError:
             raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from None
-        places, header = _places(file, first, asked)
         seen: list[list[str]] = []
         with suppress(csv.Error):  # said where it is read, if that is in a column that is used
-            seen.extend(islice(rows, _LOOKED_AT if header else 0))
-    names = [cell.strip() if header else f"column {place}" for place, cell in enumerate(first)]
-    parts = zip(("user", "item", "timestamp", "value"), places, strict=True)
-    used = {part: names[place] for part, place in parts if place is not None}
-    unused = [place for place in range(len(names)) if place not in places]
-    times = [
-        names[place]
-        for place in unused
-        if header and (names_a_time(names[place]) or any(looks_like_time(row[place]) for row in seen if row[place:]))
-    ]
-    layout = Layout(delimiter, quoted, first, header)
-    return _Plan(layout, places, used, tuple(names[place] for place in unused), tuple(times))
+            seen.extend(islice(rows, _LOOKED_AT))
+    return first, seen
 
 
 def _places(file: Path, header: list[str], asked: Asked) -> tuple[Places, bool]:
@@ -121,7 +155,9 @@ def _places(file: Path, header: list[str], asked: Asked) -> tuple[Places, bool]:
     return (columns.index(found.user), columns.index(found.item), timestamp, value), True
 
 
-def _read(file: Path, plan: _Plan, chunks: Iterator[list[Cells]], ragged: list[Ragged], dayfirst: bool | None) -> Found:
+def _read(
+    file: Path, plan: _Plan, chunks: Iterator[Sequence[Cells]], ragged: list[Ragged], dayfirst: bool | None
+) -> Found:
     users, items = _Ids(), _Ids()
     times, values = _Times(dayfirst), _Numbers()
     done = 0

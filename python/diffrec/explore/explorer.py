@@ -9,7 +9,7 @@ from scipy import sparse
 
 from diffrec.checks import flag
 from diffrec.data import Csr, Ids, Interactions
-from diffrec.data.interactions import TITLES
+from diffrec.data.facts import title_of
 from diffrec.recommenders import DiffRec, Explanation, Recommender
 
 # Hits of a search, and past items named as reasons.
@@ -48,10 +48,11 @@ class Explorer:
         self.people = people
         facts = model.train_.item_info
         self._labels = [str(label) for label in model.train_.item_labels]
+        title = title_of(facts)
         self._facts = {
-            name: [str(value) for value in values]
+            name: [_said(value) for value in values.tolist()]
             for name, values in facts.items()
-            if name not in TITLES and values.dtype.kind in "Uib"
+            if name != title and values.dtype.kind in "Uibf"
         }
         self._found_by = {"users": _lowered(self._users.ids), "items": _lowered(self._labels)}
 
@@ -204,7 +205,7 @@ class Explorer:
             "row": row,
             "label": label,
             "id": None if name == label else name,
-            "facts": {fact: values[row] for fact, values in self._facts.items()},
+            "facts": {fact: values[row] for fact, values in self._facts.items() if values[row]},
         }
 
     def _rows(self, name: str, given: Any) -> NDArray[np.int64]:
@@ -225,6 +226,13 @@ def _whole(name: str, value: Any, low: int, end: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value < end:
         raise ValueError(f"{name} must be a whole number from {low} to {end - 1}, got {value!r}")
     return value
+
+
+def _said(fact: Any) -> str:
+    """A fact for people to read; nothing where there is none."""
+    if isinstance(fact, float):
+        return "" if fact != fact else f"{fact:.10g}"
+    return str(fact)
 
 
 def _lowered(names: Iterable[Any]) -> list[str]:

@@ -296,7 +296,7 @@ class Recommender(metaclass=ABCMeta):
         popular = self._popular(strange, limits.of_users(slice(strange)), k)
         known = self._ranked(histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance)
         items, values = (np.concatenate(parts) for parts in zip(popular, known, strict=True))
-        return Top.of(asked.ids, items[place], values[place], train.items)
+        return Top.of(asked.ids, items[place], values[place], train.items, train.titles)
 
     @overload
     def score(
@@ -392,7 +392,7 @@ class Recommender(metaclass=ABCMeta):
         k = whole(1)("k", k)
         rows = self._fitted().train_.items.rows(items)
         ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
-        return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items)
+        return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items, self.train_.titles)
 
     def explain(
         self,

@@ -26,6 +26,8 @@ class Top:
         float32, -inf where there is no item.
     item_rows : ndarray (n, k)
         int32, the items as columns of the matrix; -1 where there is no item.
+    titles : ndarray (items,), optional
+        What people call the model's items; empty where nothing is known.
 
     Examples
     --------
@@ -42,36 +44,59 @@ class Top:
     items: NDArray[Any]
     scores: NDArray[np.float32]
     item_rows: NDArray[np.int32]
+    titles: NDArray[Any] | None = None
 
     @classmethod
-    def of(cls, users: NDArray[Any], rows: NDArray[np.int32], scores: NDArray[np.float32], ids: Ids) -> "Top":
+    def of(
+        cls,
+        users: NDArray[Any],
+        rows: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        ids: Ids,
+        titles: NDArray[Any] | None = None,
+    ) -> "Top":
         """Name the item rows (n, k) by their ids."""
         missing = rows == NO_ITEM
         items = ids.ids[np.where(missing, 0, rows)]
         items[missing] = "" if items.dtype.kind == "U" else NO_ITEM
-        return cls(users, items, scores, rows)
+        return cls(users, items, scores, rows, titles)
 
     def __len__(self) -> int:
         return len(self.users)
 
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out."""
+    def columns(self, *, titles: bool = False) -> dict[str, NDArray[Any]]:
+        """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out.
+
+        With ``titles`` a column title follows the item: what people call it, or its id where nothing is known.
+        """
         n, k = self.items.shape
         filled = self.item_rows != NO_ITEM
         return {
             "user": np.repeat(self.users, k)[filled.ravel()],
             "item": self.items[filled],
+            **({"title": self._titled(filled)} if titles else {}),
             "rank": np.tile(np.arange(1, k + 1), n)[filled.ravel()],
             "score": self.scores[filled],
         }
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
+    def _titled(self, filled: NDArray[np.bool_]) -> NDArray[Any]:
+        ids = self.items[filled].astype(np.str_)
+        if self.titles is None:
+            return ids
+        titles = self.titles[self.item_rows[filled]]
+        return np.where(titles == "", ids, titles)
+
+    def to_frame(
+        self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None, titles: bool = False
+    ) -> Any:
         """Return ``columns`` as a data frame of an installed library.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}
             Which library's frame.
+        titles : bool
+            Name the items also as people do: by their titles in the data's ``item_info``.
         like : data frame, optional
             Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
             same connection).
@@ -90,7 +115,7 @@ class Top:
         >>> diffrec.fit(orders, variant="popularity").recommend(["Ann"], k=1).to_frame(like=orders).row(0)
         ('Ann', 'milk', 1, 1.0)
         """
-        return make_frame(self.columns(), backend, like)
+        return make_frame(self.columns(titles=titles), backend, like)
 
 
 @dataclass(frozen=True, eq=False)

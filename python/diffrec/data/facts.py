@@ -1,0 +1,165 @@
+"""What is known of items besides who took them: titles, categories, prices, from tables with a row per item."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data._columns import guess, item_names
+from diffrec.data._table import Column, Table, is_table, table_of
+from diffrec.data.ids import Ids
+from diffrec.data.report import counted
+from diffrec.data.text import is_text, text_table
+
+#: Facts in text that stand for an item, the likelier first.
+TITLES = (
+    "title", "name", "item_name", "item_title", "product_name", "product_title", "movie_title", "book_title",
+    "track_name", "description", "product_description", "item_description",
+)  # fmt: skip
+
+
+class Facts(NamedTuple):
+    """Columns of facts, an entry for each item, and what was not found."""
+
+    info: dict[str, NDArray[Any]]
+    note: str
+
+
+def holds_facts(items: Any) -> bool:
+    """Whether what was given as items is a table of facts, or the file of one, rather than ids."""
+    return isinstance(items, str | PathLike) or is_table(items)
+
+
+def title_of(info: Mapping[str, NDArray[Any]]) -> str | None:
+    """Name the column of facts that holds titles, or None."""
+    return guess([name for name, column in info.items() if column.dtype.kind == "U"], TITLES)
+
+
+def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
+    """Read facts about items.
+
+    Parameters
+    ----------
+    items
+        A table with a row per item, or the path of one in ``.csv``, ``.tsv`` (also packed) or ``.parquet``.
+    ids
+        The items there are; others are left out.
+    item
+        What the column of ids is called in the interactions: the one of that name holds them here, too, if there is
+        one, else one that usually does.
+
+    Returns
+    -------
+    Facts
+        Text, numbers or booleans. Where an item has none: an empty text, or NaN. Of items that stand twice the first
+        row counts. Lists become texts parted by ``|``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If no column holds ids, or the file is no such table.
+    """
+    source = str(items) if isinstance(items, str | PathLike) else "items"
+    table = _loaded(Path(items)) if isinstance(items, str | PathLike) else table_of(items, "items")
+    name = guess(table.names, [*([item] if item else []), *item_names()])
+    if name is None:
+        listed = ", ".join(map(repr, table.names))
+        raise ValueError(
+            f"no column of {source} looks like the ids of items: call it {item or 'item'!r}; it has {listed}"
+        )
+    columns = table.take(table.names)
+    coded, bad = columns[name].ids("item")
+    without = sum(len(one.rows) for one in bad)
+    # Written from the last row to the first, so that the first of an item stays.
+    first = np.full(len(coded.distinct), -1, dtype=np.int64)
+    named = np.flatnonzero(coded.codes >= 0)[::-1]
+    first[coded.codes[named]] = named
+    found = _find(Ids.trusted(coded.distinct, "item"), ids)
+    rows = np.where(found >= 0, first[found], -1) if len(first) else found
+    info = {one: _fact(column, rows) for one, column in columns.items() if one != name}
+    return Facts(info, _note(source, info, rows, len(coded.distinct), len(coded.codes) - without, without))
+
+
+def _note(source: str, info: Mapping[str, Any], rows: NDArray[np.int64], distinct: int, n: int, without: int) -> str:
+    known = int(np.sum(rows >= 0))
+    said = [f"{source}: {', '.join(map(repr, info)) or 'nothing'} of {known:,} of {counted(len(rows), 'item')}"]
+    for number, what in (
+        (distinct - known, "of items without interactions left out"),
+        (n - distinct, "left out that repeat an item"),
+        (without, "left out that name none"),
+    ):
+        said += [f"{counted(number, 'row')} {what}"] if number else []
+    return "; ".join(said)
+
+
+def _find(of: Ids, wanted: Ids) -> NDArray[np.int64]:
+    """Where the wanted ids stand among others; those of another kind are compared as they are written."""
+    if of.ids.dtype.kind != wanted.ids.dtype.kind:
+        texts, order = np.unique(of.ids.astype(np.str_), return_index=True)
+        found = Ids.trusted(texts, "item").find(wanted.ids.astype(np.str_))
+        return np.where(found >= 0, order[found], -1)
+    return of.find(wanted)
+
+
+def _loaded(file: Path) -> Table:
+    if not file.exists():
+        raise FileNotFoundError(f"{file} does not exist")
+    if is_text(file):
+        return table_of({name: _numbers(texts) for name, texts in text_table(file).items()})
+    if file.is_dir() or file.suffix.lower() == ".parquet":
+        from diffrec.data.files import parquet_table
+
+        return table_of(parquet_table(file))
+    raise ValueError(f"{file}: facts about items are read from .csv, .tsv, .inter and .parquet files")
+
+
+def _numbers(texts: list[str]) -> Any:
+    """Texts that are all numbers as such; what is empty is nothing."""
+    held = [text for text in texts if text]
+    for kind in (int, float):
+        try:
+            if held and (kind is float or all(str(int(text)) == text for text in held)):
+                return [kind(text) if text else None for text in texts]
+        except ValueError:
+            continue
+    return [text or None for text in texts]
+
+
+def _fact(column: Column, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """A column's entries in these rows; -1 for none."""
+    held, values = column.rows, column.values
+    if held is not None:
+        place = np.full(column.length, -1, dtype=np.int64)
+        place[held] = np.arange(len(held))
+        rows = np.where(rows >= 0, place[rows], -1) if column.length else rows
+    empty = rows < 0
+    if values.dtype.kind not in "iufb" or (values.dtype.kind == "b" and empty.any()):
+        values = _texts(values)
+    if not len(values):
+        return np.full(len(rows), "", dtype=np.str_)
+    made: NDArray[Any] = values[rows]
+    if not empty.any():
+        return made
+    if values.dtype.kind == "U":
+        made[empty] = ""
+        return made
+    made = made.astype(np.float64)
+    made[empty] = np.nan
+    return made
+
+
+def _texts(values: NDArray[Any]) -> NDArray[np.str_]:
+    if values.dtype.kind == "M":
+        days = values.astype("datetime64[D]")
+        return np.datetime_as_string(days if (days == values).all() else values.astype("datetime64[s]")).astype(np.str_)
+    return np.array([_text(one) for one in values.tolist()], dtype=np.str_)
+
+
+def _text(one: Any) -> str:
+    several = isinstance(one, list | tuple | set | np.ndarray)
+    return "|".join(map(str, one)) if several else str(one)
