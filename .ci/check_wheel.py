@@ -46,7 +46,7 @@ import numpy as np
 spec = importlib.util.spec_from_file_location("_core", sys.argv[1])
 core = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(core)
-core.check_csr(np.array([0, 1]), np.array([0], np.int32), np.ones(1, np.float32), (1, 1))
+core.check_csr((np.array([0, 1]), np.array([0], np.int32), np.ones(1, np.float32)), (1, 1))
 assert sys.argv[2] != "t" or not sys._is_gil_enabled(), "the module switched the GIL on"
 """
 

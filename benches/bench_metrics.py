@@ -33,10 +33,11 @@ def relevant() -> tuple[NDArray[np.int32], NDArray[np.int64]]:
 
 
 @functools.cache
-def rows() -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The relevant items as a CSR pattern."""
+def rows() -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """The relevant items as the arrays of a CSR matrix."""
     items, counts = relevant()
-    return np.concatenate([[0], counts.cumsum()]), items[np.arange(MOST_RELEVANT) < counts[:, None]]
+    kept = items[np.arange(MOST_RELEVANT) < counts[:, None]]
+    return np.concatenate([[0], counts.cumsum()]), kept, np.ones(len(kept), np.float32)
 
 
 @functools.cache
@@ -58,7 +59,7 @@ def for_ranx() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 
 def with_diffrec() -> NDArray[np.float64]:
-    return _core.ranking_metrics(ranked(), *rows(), list(CUTS))
+    return _core.ranking_metrics(ranked(), rows(), list(CUTS))
 
 
 def with_ranx() -> NDArray[np.float64]:
@@ -69,7 +70,7 @@ def with_ranx() -> NDArray[np.float64]:
 
 
 def with_numpy() -> NDArray[np.float64]:
-    indptr, indices = rows()
+    indptr, indices, _ = rows()
     counts, users = np.diff(indptr), np.arange(USERS)[:, None]
     # A pair of user and item as one number; those of the relevant items ascend.
     wanted = np.repeat(users[:, 0], counts) * ITEMS + indices

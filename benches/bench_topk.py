@@ -65,8 +65,7 @@ def output() -> torch.Tensor:
 
 def ranked_by_diffrec() -> Lists:
     items, values = np.full((USERS, K), -1, np.int32), np.full((USERS, K), -np.inf, np.float32)
-    indptr, indices, _ = csr_arrays(seen())
-    _core.top_k(scores(), 0, indptr, indices, np.arange(USERS), None, items, values)
+    _core.top_k(scores(), 0, csr_arrays(seen()), np.arange(USERS), None, items, values)
     return items, values
 
 

@@ -125,10 +125,77 @@ impl<'a> Pattern<'a> {
     }
 
     #[cold]
-    fn unsorted(&self, row: usize, columns: &[i32], unique: bool) -> Error {
+    pub(crate) fn unsorted(&self, row: usize, columns: &[i32], unique: bool) -> Error {
         let misplaced = columns.windows(2).find(|pair| pair[0] > pair[1] || unique && pair[0] == pair[1]);
         let (previous, next) = misplaced.map_or((0, 0), |pair| (pair[0], pair[1]));
         Error::Unsorted { argument: self.argument, row, previous, next, unique }
+    }
+}
+
+/// A CSR matrix whose rows are checked as they are used.
+#[derive(Debug, Clone, Copy)]
+pub struct Sparse<'a> {
+    pattern: Pattern<'a>,
+    data: &'a [f32],
+}
+
+impl<'a> Sparse<'a> {
+    /// View a row pointer, column indices and values; `arguments` are their names in errors.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if they do not go together.
+    pub fn new(
+        arguments: [&'static str; 3],
+        indptr: &'a [i64],
+        indices: &'a [i32],
+        data: &'a [f32],
+    ) -> Result<Self> {
+        let [indptr_name, indices_name, argument] = arguments;
+        if data.len() != indices.len() {
+            return Err(Error::Length { argument, got: data.len(), expected: indices.len() });
+        }
+        Ok(Self { pattern: Pattern::new([indptr_name, indices_name], indptr, indices)?, data })
+    }
+
+    /// Where each row's entries lie.
+    #[must_use]
+    pub fn indptr(&self) -> &Indptr<'a> {
+        &self.pattern.indptr
+    }
+
+    /// Which items each user has.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern<'a> {
+        &self.pattern
+    }
+
+    /// The columns and values of `row`.
+    ///
+    /// # Errors
+    /// [`Error::IndptrRow`].
+    #[inline]
+    pub fn row(&self, row: usize) -> Result<(&'a [i32], &'a [f32])> {
+        let range = self.pattern.indptr.range(row)?;
+        Ok((&self.pattern.indices[range.clone()], &self.data[range]))
+    }
+
+    /// The column, below `columns`, and the value of a stored entry.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for another column.
+    ///
+    /// # Panics
+    /// If there is no such entry.
+    #[inline]
+    pub fn entry(&self, entry: usize, columns: usize) -> Result<(usize, f32)> {
+        let value = self.pattern.indices[entry];
+        match usize::try_from(value) {
+            Ok(column) if column < columns => Ok((column, self.data[entry])),
+            _ => {
+                let (argument, high) = (self.pattern.argument, columns as i64);
+                Err(Error::Index { argument, position: entry, value: value.into(), low: 0, high })
+            }
+        }
     }
 }
 

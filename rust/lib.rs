@@ -5,7 +5,6 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`csr`] | borrowed views of a user x item matrix |
-//! | [`batch`] | gathers rows of it into a dense batch |
 //! | [`time_weight`] | weighs interactions by their age (T-DiffRec) |
 //! | [`timeline`] | cuts histories into past and future, for forecasting |
 //! | [`topk`] | merges blocks of scores into running top-K lists |
@@ -27,7 +26,6 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "results are promised to the bit"))]
 
 pub mod als;
-pub mod batch;
 pub mod csr;
 pub mod dense;
 pub mod error;

@@ -51,7 +51,7 @@ impl<'a> Walk<'a> {
         items: usize,
     ) -> Result<Self> {
         let stored = indices.len();
-        for (argument, values) in [("left", left), ("right", right)] {
+        for (argument, values) in [("data", left), ("right", right)] {
             if values.len() != stored {
                 return Err(Error::Length { argument, got: values.len(), expected: stored });
             }
@@ -266,7 +266,7 @@ mod tests {
             |left: &[f32], right: &[f32], items| Walk::new(&indptr, &indices, left, right, items).err();
         assert_eq!(call(&values, &values, 3), None);
         let short = |argument| Some(Error::Length { argument, got: 2, expected: 3 });
-        assert_eq!(call(&values[1..], &values, 3), short("left"));
+        assert_eq!(call(&values[1..], &values, 3), short("data"));
         assert_eq!(call(&values, &values[1..], 3), short("right"));
         let error = Error::Index { argument: "indices", position: 1, value: 2, low: 0, high: 2 };
         assert_eq!(call(&values, &values, 2), Some(error));

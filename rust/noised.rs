@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::batch::{Rows, add_row};
+use crate::csr::Sparse;
 use crate::error::{Error, Result};
 use crate::noise::{CHUNK, RowNoise};
 use crate::simd::{Level, PADDING, Vector, Work, with_vectors};
@@ -53,24 +53,32 @@ impl Cell for Bf16 {
     }
 }
 
-/// Write the noised rows into `out`, `(rows.len(), columns)` in C order.
+/// Write the rows of `matrix` that `rows` names, noised, into `out`, `(rows.len(), columns)` in C order.
 ///
-/// The noise of a cell depends on (seed, step, number of its row in the matrix, column) alone. After an error `out` may
-/// be partly written.
+/// A column stored twice in a row counts with the sum of its values. The noise of a cell depends on (seed, step, number
+/// of its row in the matrix, column) alone. After an error `out` may be partly written.
 ///
 /// # Errors
-/// As [`crate::batch::dense_rows`], and [`Error::Length`] for `signal` and `spread`, [`Error::Setting`] unless `dropout`
-/// lies in [0, 1), [`Error::Level`] as [`Level::current`].
+/// [`Error::Length`] if the arrays do not go together, [`Error::Index`] for a row or column that does not exist,
+/// [`Error::IndptrRow`] for a row that is no range of the stored entries, [`Error::Setting`] unless `dropout` lies in
+/// [0, 1), [`Error::Level`] as [`Level::current`].
 pub fn noised_rows<C: Cell>(
-    from: &Rows<'_>,
+    matrix: &Sparse<'_>,
+    rows: &[i64],
     noising: &Noising<'_>,
     out: &mut [C],
     columns: usize,
 ) -> Result<()> {
-    from.check(out.len(), columns)?;
+    if out.len() != rows.len() * columns {
+        return Err(Error::Length { argument: "out", got: out.len(), expected: rows.len() * columns });
+    }
+    let indptr = matrix.indptr();
+    for position in 0..rows.len() {
+        indptr.range(indptr.row(rows, position)?)?;
+    }
     for (argument, given) in [("signal", noising.signal), ("spread", noising.spread)] {
-        if given.len() != from.rows.len() {
-            return Err(Error::Length { argument, got: given.len(), expected: from.rows.len() });
+        if given.len() != rows.len() {
+            return Err(Error::Length { argument, got: given.len(), expected: rows.len() });
         }
     }
     if !(0.0..1.0).contains(&noising.dropout) {
@@ -81,10 +89,11 @@ pub fn noised_rows<C: Cell>(
     let fill = |scratch: &mut Vec<f32>, (position, out): (usize, &mut [C])| -> Option<Error> {
         // Whole chunks: the noise is made by chunks.
         scratch.resize(columns.next_multiple_of(CHUNK), 0.0);
-        let noise = RowNoise::new(noising.seed, noising.step, from.rows[position]);
+        let noise = RowNoise::new(noising.seed, noising.step, rows[position]);
         let x_t = scratch.as_chunks_mut().0;
         with_vectors(level, Spread { noise, factor: noising.spread[position], x_t });
-        if let Err(error) = add_row(from, position, noising.signal[position], &mut scratch[..columns]) {
+        if let Err(error) = add_row(matrix, rows[position], noising.signal[position], &mut scratch[..columns])
+        {
             return Some(error);
         }
         scratch[columns..].fill(0.0);
@@ -97,11 +106,20 @@ pub fn noised_rows<C: Cell>(
         None
     };
     let error = if columns == 0 {
-        (0..from.rows.len()).find_map(|position| fill(&mut Vec::new(), (position, &mut [])))
+        (0..rows.len()).find_map(|position| fill(&mut Vec::new(), (position, &mut [])))
     } else {
         out.par_chunks_mut(columns).enumerate().map_init(Vec::new, fill).find_map_first(|error| error)
     };
     error.map_or(Ok(()), Err)
+}
+
+/// Add `factor` times a row to a dense one.
+fn add_row(matrix: &Sparse<'_>, row: i64, factor: f32, out: &mut [f32]) -> Result<()> {
+    for entry in matrix.indptr().range(row as usize)? {
+        let (column, value) = matrix.entry(entry, out.len())?;
+        out[column] += factor * value;
+    }
+    Ok(())
 }
 
 /// Euclidean length of a row.
@@ -182,11 +200,11 @@ impl<C: Cell> Work for ThinOut<'_, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::csr::Indptr;
     use crate::noise::normal_rows;
 
     const INDPTR: [i64; 4] = [0, 2, 2, 4];
-    const INDICES: [i32; 4] = [2, 0, 1, 149];
+    // One is stored twice.
+    const INDICES: [i32; 4] = [2, 0, 149, 149];
     const DATA: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
     const COLUMNS: usize = 150;
     const PLAIN: Noising<'_> = Noising {
@@ -199,10 +217,9 @@ mod tests {
     };
 
     fn noised<C: Cell>(rows: &[i64], noising: &Noising<'_>, columns: usize) -> Result<Vec<C>> {
-        let indptr = Indptr::new("indptr", &INDPTR, INDICES.len())?;
+        let matrix = Sparse::new(["indptr", "indices", "data"], &INDPTR, &INDICES, &DATA)?;
         let mut out = vec![C::nearest(9.0); rows.len() * columns];
-        let from = Rows { indptr, indices: &INDICES, data: &DATA, rows, weights: None };
-        noised_rows(&from, noising, &mut out, columns).map(|()| out)
+        noised_rows(&matrix, rows, noising, &mut out, columns).map(|()| out)
     }
 
     /// The same in plain steps: gather, noise, scale.

@@ -2,36 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::csr::Indptr;
+use crate::csr::Sparse;
 use crate::error::{Error, Result};
-
-/// A sparse matrix whose rows are checked as they are used.
-#[derive(Debug, Clone, Copy)]
-pub struct Sparse<'a> {
-    indptr: Indptr<'a>,
-    indices: &'a [i32],
-    data: &'a [f32],
-    argument: &'static str,
-}
-
-impl<'a> Sparse<'a> {
-    /// View the arrays of a CSR matrix; `arguments` are their names in errors.
-    ///
-    /// # Errors
-    /// [`Error::Length`] if they do not go together.
-    pub fn new(
-        arguments: [&'static str; 3],
-        indptr: &'a [i64],
-        indices: &'a [i32],
-        data: &'a [f32],
-    ) -> Result<Self> {
-        let [indptr_name, argument, data_name] = arguments;
-        if data.len() != indices.len() {
-            return Err(Error::Length { argument: data_name, got: data.len(), expected: indices.len() });
-        }
-        Ok(Self { indptr: Indptr::new(indptr_name, indptr, indices.len())?, indices, data, argument })
-    }
-}
 
 /// A dense matrix in C order.
 #[derive(Debug, Clone, Copy)]
@@ -68,19 +40,17 @@ pub trait Rows: Sync {
 
 impl Rows for Sparse<'_> {
     fn rows(&self) -> usize {
-        self.indptr.rows()
+        self.indptr().rows()
     }
 
     #[inline]
     fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()> {
-        let entries = self.indptr.range(row)?;
-        let (columns, values) = (&self.indices[entries.clone()], &self.data[entries]);
+        let (columns, values) = self.row(row)?;
         let start = columns.partition_point(|&column| (column as usize) < first);
         let mut previous = -1;
         for (&column, value) in columns[start..].iter().zip(&values[start..]) {
             if column < previous || column < 0 {
-                let (argument, next) = (self.argument, column);
-                return Err(Error::Unsorted { argument, row, previous, next, unique: false });
+                return Err(self.pattern().unsorted(row, columns, false));
             }
             previous = column;
             match (column as usize).checked_sub(first).and_then(|at| out.get_mut(at)) {
@@ -128,7 +98,7 @@ pub fn multiply_block<R: Rows>(
     width: usize,
     out: &mut [f32],
 ) -> Result<()> {
-    let rows = left.indptr.rows();
+    let rows = left.indptr().rows();
     if out.len() != rows * width {
         return Err(Error::Length { argument: "out", got: out.len(), expected: rows * width });
     }
@@ -136,16 +106,12 @@ pub fn multiply_block<R: Rows>(
         return Ok(());
     }
     let multiply_row = |(row, out): (usize, &mut [f32])| -> Result<()> {
-        let entries = left.indptr.range(row)?;
+        let entries = left.indptr().range(row)?;
         for (tile, out) in out.chunks_mut(COLUMNS).enumerate() {
             out.fill(0.0);
             for entry in entries.clone() {
-                let column = left.indices[entry];
-                let Some(other) = usize::try_from(column).ok().filter(|&other| other < right.rows()) else {
-                    let (argument, value, high) = (left.argument, column.into(), right.rows() as i64);
-                    return Err(Error::Index { argument, position: entry, value, low: 0, high });
-                };
-                right.add_row(other, first + tile * COLUMNS, left.data[entry], out)?;
+                let (other, scale) = left.entry(entry, right.rows())?;
+                right.add_row(other, first + tile * COLUMNS, scale, out)?;
             }
         }
         Ok(())

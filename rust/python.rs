@@ -15,14 +15,16 @@ use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
 use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 
-use crate::csr::{CsrView, Pattern};
+use crate::csr::CsrView;
 use crate::error::Error;
 use crate::kmeans::{Points, Settings};
 use crate::ranking_metrics::{METRICS, Ranked};
 use crate::simd::Level;
 use crate::time_weight::TimeWeight;
 use crate::topk::Block;
-use arrays::{expect_shape, flags, matrix, matrix_mut, shape, vector};
+use arrays::{
+    Csr, MATRIX, RELEVANT, SEEN, expect_shape, flags, matrix, matrix_mut, parts, shape, vector, whole,
+};
 use signals::interruptible;
 
 /// An argument that is to be an array; [`arrays`] says what is wrong with it if it is not.
@@ -54,42 +56,31 @@ impl From<Error> for PyErr {
     }
 }
 
-/// A count or an offset.
-fn natural(value: i64, argument: &'static str) -> Result<usize, Error> {
-    let negative =
-        |_| Error::Setting { argument, got: value.to_string(), expected: "an integer of at least 0" };
-    usize::try_from(value).map_err(negative)
-}
-
 /// Raise unless the arrays form a CSR matrix of finite values that are not negative.
 #[pyfunction]
 #[pyo3(name = "check_csr")]
-fn check_csr_of_any_type(
-    py: Python<'_>,
-    indptr: Any<'_, '_>,
-    indices: Any<'_, '_>,
-    data: Any<'_, '_>,
-    shape: (i64, i64),
+fn check_csr_of_any_type<'py>(
+    py: Python<'py>,
+    matrix: Any<'_, 'py>,
+    shape: (Bound<'py, PyAny>, Bound<'py, PyAny>),
 ) -> PyResult<()> {
-    match (arrays::is::<i64>(indices), arrays::is::<f64>(data)) {
-        (false, false) => check_csr::<i32, f32>(py, indptr, indices, data, shape),
-        (false, true) => check_csr::<i32, f64>(py, indptr, indices, data, shape),
-        (true, false) => check_csr::<i64, f32>(py, indptr, indices, data, shape),
-        (true, true) => check_csr::<i64, f64>(py, indptr, indices, data, shape),
+    let shape = (whole(&shape.0, "shape[0]")?, whole(&shape.1, "shape[1]")?);
+    let [_, indices, data] = parts(matrix, "matrix")?;
+    match (arrays::is::<i64>(&indices), arrays::is::<f64>(&data)) {
+        (false, false) => check_csr::<i32, f32>(py, matrix, shape),
+        (false, true) => check_csr::<i32, f64>(py, matrix, shape),
+        (true, false) => check_csr::<i64, f32>(py, matrix, shape),
+        (true, true) => check_csr::<i64, f64>(py, matrix, shape),
     }
 }
 
 fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
     py: Python<'_>,
-    indptr: Any<'_, '_>,
-    indices: Any<'_, '_>,
-    data: Any<'_, '_>,
-    (rows, columns): (i64, i64),
+    matrix: Any<'_, '_>,
+    shape: (usize, usize),
 ) -> PyResult<()> {
-    let shape = (natural(rows, "shape[0]")?, natural(columns, "shape[1]")?);
-    let (indptr, indices) = (vector(indptr, "indptr")?, vector::<I>(indices, "indices")?);
-    let data = vector::<V>(data, "data")?;
-    let (indptr, indices, data) = (indptr.as_slice()?, indices.as_slice()?, data.as_slice()?);
+    let matrix = Csr::<I, V>::new(matrix, MATRIX)?;
+    let (indptr, indices, data) = matrix.slices()?;
     Ok(py.detach(|| CsrView::new(indptr, indices, data, shape).map(drop))?)
 }
 
@@ -118,17 +109,15 @@ fn time_weights<'py>(
 fn top_k(
     py: Python<'_>,
     scores: Any<'_, '_>,
-    first_item: i64,
-    seen_indptr: Any<'_, '_>,
-    seen_indices: Any<'_, '_>,
+    first_item: Any<'_, '_>,
+    seen: Any<'_, '_>,
     rows: Any<'_, '_>,
     denied: Option<Any<'_, '_>>,
     items: Any<'_, '_>,
     values: Any<'_, '_>,
 ) -> PyResult<()> {
     let (scores, rows) = (matrix(scores, "scores")?, vector(rows, "rows")?);
-    let indptr = vector(seen_indptr, "seen_indptr")?;
-    let indices = vector(seen_indices, "seen_indices")?;
+    let seen = Csr::new(seen, SEEN)?;
     let denied = denied.map(|denied| flags(denied, "denied")).transpose()?;
     let (mut items, mut values) = (matrix_mut(items, "items")?, matrix_mut(values, "values")?);
     let (users, width, k) = (rows.len()?, shape(&scores).1, shape(&items).1);
@@ -138,8 +127,8 @@ fn top_k(
     let block = Block {
         scores: scores.as_slice()?,
         width,
-        first_item: natural(first_item, "first_item")?,
-        seen: Pattern::new(["seen_indptr", "seen_indices"], indptr.as_slice()?, indices.as_slice()?)?,
+        first_item: whole(first_item, "first_item")?,
+        seen: seen.pattern()?,
         rows: rows.as_slice()?,
         denied: denied.as_ref().map(|denied| denied.as_slice()).transpose()?,
     };
@@ -151,17 +140,15 @@ fn top_k(
 #[pyfunction]
 fn negative_items<'py>(
     py: Python<'py>,
-    indptr: Any<'_, '_>,
-    indices: Any<'_, '_>,
-    n_items: i64,
+    matrix: Any<'_, '_>,
+    n_items: Any<'_, '_>,
     rows: Any<'_, '_>,
-    seed: u64,
-    epoch: u64,
+    seed: Any<'_, '_>,
+    epoch: Any<'_, '_>,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let (indptr, indices, rows) =
-        (vector(indptr, "indptr")?, vector(indices, "indices")?, vector(rows, "rows")?);
-    let histories = Pattern::new(["indptr", "indices"], indptr.as_slice()?, indices.as_slice()?)?;
-    let (n_items, rows) = (natural(n_items, "n_items")?, rows.as_slice()?);
+    let (matrix, rows) = (Csr::new(matrix, MATRIX)?, vector(rows, "rows")?);
+    let (histories, rows) = (matrix.pattern()?, rows.as_slice()?);
+    let (n_items, seed, epoch) = (whole(n_items, "n_items")?, whole(seed, "seed")?, whole(epoch, "epoch")?);
     let drawn =
         py.detach(|| crate::negative_sampling::negative_items(&histories, n_items, rows, seed, epoch))?;
     Ok(PyArray1::from_vec(py, drawn))
@@ -172,17 +159,13 @@ fn negative_items<'py>(
 fn ranking_metrics<'py>(
     py: Python<'py>,
     ranked: Any<'_, '_>,
-    relevant_indptr: Any<'_, '_>,
-    relevant_indices: Any<'_, '_>,
-    k: Vec<i64>,
+    relevant: Any<'_, '_>,
+    k: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray3<f64>>> {
-    let ranked = matrix(ranked, "ranked")?;
-    let indptr = vector(relevant_indptr, "relevant_indptr")?;
-    let indices = vector(relevant_indices, "relevant_indices")?;
+    let (ranked, relevant) = (matrix(ranked, "ranked")?, Csr::new(relevant, RELEVANT)?);
     let (users, _) = shape(&ranked);
-    let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
-    let relevant =
-        Pattern::new(["relevant_indptr", "relevant_indices"], indptr.as_slice()?, indices.as_slice()?)?;
+    let (ranked, relevant) = (Ranked::new(ranked.as_slice()?, shape(&ranked))?, relevant.pattern()?);
+    let k = cuts(&k)?;
     let metrics = py.detach(|| crate::ranking_metrics::ranking_metrics(&ranked, &relevant, &k))?;
     PyArray1::from_vec(py, metrics).reshape([METRICS, k.len(), users])
 }
@@ -192,14 +175,19 @@ fn ranking_metrics<'py>(
 fn coverage<'py>(
     py: Python<'py>,
     ranked: Any<'_, '_>,
-    n_items: i64,
-    k: Vec<i64>,
+    n_items: Any<'_, '_>,
+    k: Vec<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let ranked = matrix(ranked, "ranked")?;
     let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
-    let n_items = natural(n_items, "n_items")?;
+    let (n_items, k) = (whole(n_items, "n_items")?, cuts(&k)?);
     let shares = py.detach(|| crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
     Ok(PyArray1::from_vec(py, shares))
+}
+
+fn cuts(k: &[Bound<'_, PyAny>]) -> PyResult<Vec<i64>> {
+    // The kernel says which of them is out of its range; here it is whether each is an integer at all that fits.
+    k.iter().map(|k| k.extract().or_else(|_| whole::<usize>(k, "k").map(|k| k as i64))).collect()
 }
 
 type Groups<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<f32>>, f64, usize);
@@ -209,34 +197,28 @@ type Groups<'py> = (Bound<'py, PyArray1<i32>>, Bound<'py, PyArray2<f32>>, f64, u
 fn kmeans<'py>(
     py: Python<'py>,
     points: Any<'_, '_>,
-    k: i64,
-    n_init: i64,
-    max_iter: i64,
+    k: Any<'_, '_>,
+    n_init: Any<'_, '_>,
+    max_iter: Any<'_, '_>,
     tol: f64,
     balance: Option<f64>,
-    seed: u64,
+    seed: Any<'_, '_>,
     init: Option<Any<'_, '_>>,
 ) -> PyResult<Groups<'py>> {
-    let settings = Settings::new(natural(k, "k")?)?
-        .n_init(natural(n_init, "n_init")?)?
-        .stop(natural(max_iter, "max_iter")?, tol)?
-        .balance(balance)?
-        .seed(seed);
+    let (k, n_init, seed) = (whole(k, "k")?, whole(n_init, "n_init")?, whole(seed, "seed")?);
+    let settings = Settings { k, n_init, max_iter: whole(max_iter, "max_iter")?, tol, balance, seed };
     let points = matrix(points, "points")?;
     let init = init.map(|init| matrix(init, "init")).transpose()?;
     let points_shape = shape(&points);
     let points = points.as_slice()?;
-    let init = match &init {
-        Some(init) => Some((init.as_slice()?, shape(init))),
-        None => None,
-    };
+    let init = init.as_ref().map(|init| Ok::<_, PyErr>((init.as_slice()?, shape(init)))).transpose()?;
     let groups = interruptible(py, |should_stop| {
         let points = Points::new("points", points, points_shape)?;
         let init = init.map(|(init, shape)| Points::new("init", init, shape)).transpose()?;
-        crate::kmeans::kmeans(&points, init.as_ref(), &settings, should_stop)
+        crate::kmeans::kmeans(Level::current()?, &points, init.as_ref(), &settings, should_stop)
     })?;
     let labels = PyArray1::from_vec(py, groups.labels);
-    let centroids = PyArray1::from_vec(py, groups.centroids).reshape([settings.k(), points_shape.1])?;
+    let centroids = PyArray1::from_vec(py, groups.centroids).reshape([k, points_shape.1])?;
     Ok((labels, centroids, groups.inertia, groups.iterations))
 }
 
@@ -289,7 +271,7 @@ mod _core {
     use super::linear::{als_solve, als_whiten, nearest_items, sparse_dense_product, sparse_product};
 
     #[pymodule_export]
-    use super::batches::{dense_rows, noised_rows, normal_rows};
+    use super::batches::{noised_rows, normal_rows};
 
     #[pymodule_export]
     use super::timeline::{draw_cuts, last_items, next_items, prefix_rows};

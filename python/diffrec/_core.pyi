@@ -5,8 +5,9 @@ the GIL while it works and returns the same bits for any number of threads (``RA
 C-contiguous and of exactly the dtype stated (another is a ``TypeError``); one that is written in place shares memory
 with no other argument. What an error leaves in such an array is not defined.
 
-A sparse matrix is passed as its CSR arrays: ``indptr`` (int64), ``indices`` (int32, columns sorted within a row) and
-where needed ``data`` (float32).
+A sparse matrix is passed as the tuple of its CSR arrays: ``indptr`` (int64), ``indices`` (int32, columns sorted within
+a row) and ``data`` (float32). Errors name such an array by itself or, where a function takes several matrices, with its
+matrix: ``left.indices``.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,6 @@ __all__ = [
     "als_whiten",
     "check_csr",
     "coverage",
-    "dense_rows",
     "draw_cuts",
     "kmeans",
     "last_items",
@@ -44,6 +44,9 @@ __all__ = [
 
 __version__: str
 
+#: ``indptr``, ``indices`` and ``data``.
+_Csr = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+
 def simd_level() -> str:
     """Name of the instruction set in use: the fastest of ``simd_levels()``, or the one ``DIFFREC_SIMD`` names.
 
@@ -60,9 +63,7 @@ def threads() -> int:
     """Number of threads the kernels share: that of the processor's cores, or what ``RAYON_NUM_THREADS`` says."""
 
 def check_csr(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32] | NDArray[np.int64],
-    data: NDArray[np.float32] | NDArray[np.float64],
+    matrix: tuple[NDArray[np.int64], NDArray[np.int32] | NDArray[np.int64], NDArray[np.float32] | NDArray[np.float64]],
     shape: tuple[int, int],
 ) -> None:
     """Raise ``ValueError`` unless the arrays form a CSR matrix of non-negative finite values.
@@ -71,23 +72,8 @@ def check_csr(
     indices must lie in ``[0, columns)``. Columns may be unsorted or repeated here.
     """
 
-def dense_rows(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    out: NDArray[np.float32],
-    weights: NDArray[np.float32] | None = None,
-) -> None:
-    """Write ``weights[i] * X[rows[i]]`` into ``out[i]``.
-
-    ``out`` is (len(rows), columns); ``weights`` is (len(rows),), or None for ones. Repeated columns of a row add up.
-    """
-
 def noised_rows(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[np.float32],
+    matrix: _Csr,
     rows: NDArray[np.int64],
     signal: NDArray[np.float32],
     spread: NDArray[np.float32],
@@ -100,9 +86,9 @@ def noised_rows(
 ) -> None:
     """Write ``signal[i] * X[rows[i]] + spread[i] * noise`` into ``out[i]``, scaled to unit length if ``normalize``.
 
-    Then a share ``dropout`` of the entries is set to 0 and the others divided by ``1 - dropout``. The noise is
-    ``normal_rows(seed, step, rows, 0, ...)``. ``out`` is (len(rows), columns), float32, or uint16 for the bits of
-    bfloat16.
+    X is ``matrix``; repeated columns of a row add up. Then a share ``dropout`` of the entries is set to 0 and the
+    others divided by ``1 - dropout``. The noise is ``normal_rows(seed, step, rows, 0, ...)``. ``out`` is
+    (len(rows), columns), float32, or uint16 for the bits of bfloat16.
     """
 
 def normal_rows(seed: int, step: int, rows: NDArray[np.int64], first: int, out: NDArray[np.float32]) -> None:
@@ -198,8 +184,7 @@ def last_items(
 def top_k(
     scores: NDArray[np.float32],
     first_item: int,
-    seen_indptr: NDArray[np.int64],
-    seen_indices: NDArray[np.int32],
+    seen: _Csr,
     rows: NDArray[np.int64],
     denied: NDArray[np.bool_] | None,
     items: NDArray[np.int32],
@@ -211,13 +196,12 @@ def top_k(
     ``rows[i]`` of the seen matrix and every item with ``denied[item]``. ``items`` (n, k) and ``values`` (n, k) hold the
     best so far and are updated in place: score descending, then item ascending (-0.0 and 0.0 tie), whatever the
     blocks and their order; start them with -1 and -inf. Fewer than k candidates leave -1 and -inf at the end. A score
-    of -inf is never a candidate; NaN raises ``ValueError`` unless the item is seen or denied anyway. ``seen_indices``
-    ascend within a row; ``denied`` covers at least the items up to the end of the block.
+    of -inf is never a candidate; NaN raises ``ValueError`` unless the item is seen or denied anyway. Columns
+    of ``seen`` ascend within a row; ``denied`` covers at least the items up to the end of the block.
     """
 
 def negative_items(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
+    matrix: _Csr,
     n_items: int,
     rows: NDArray[np.int64],
     seed: int,
@@ -233,9 +217,7 @@ def multiplies_bfloat16() -> bool:
     """Whether this processor has instructions that multiply bfloat16 numbers, at twice the speed of float32 or more."""
 
 def nearest_items(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    left: NDArray[np.float32],
+    matrix: _Csr,
     right: NDArray[np.float32],
     n_items: int,
     k: int,
@@ -244,17 +226,13 @@ def nearest_items(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """The ``k`` greatest entries of each row of ``L.T @ R``, as ``indptr``, ``indices`` (sorted) and ``data``.
 
-    L and R are users x items with the pattern given by ``indptr`` and ``indices`` and the values ``left`` and
-    ``right``. Of equal entries the first are kept; entries of 0 are not, nor, without ``itself``, the diagonal.
+    L is ``matrix``, users x items, and R has the same pattern and the values ``right``. Of equal entries the first are
+    kept; entries of 0 are not, nor, without ``itself``, the diagonal.
     """
 
 def sparse_product(
-    left_indptr: NDArray[np.int64],
-    left_indices: NDArray[np.int32],
-    left_data: NDArray[np.float32],
-    right_indptr: NDArray[np.int64],
-    right_indices: NDArray[np.int32],
-    right_data: NDArray[np.float32],
+    left: _Csr,
+    right: _Csr,
     first_column: int,
     out: NDArray[np.float32],
 ) -> None:
@@ -264,9 +242,7 @@ def sparse_product(
     """
 
 def sparse_dense_product(
-    left_indptr: NDArray[np.int64],
-    left_indices: NDArray[np.int32],
-    left_data: NDArray[np.float32],
+    left: _Csr,
     right: NDArray[np.float32],
     first_column: int,
     out: NDArray[np.float32],
@@ -281,9 +257,7 @@ def als_whiten(factors: NDArray[np.float32], l2: float) -> tuple[NDArray[np.floa
     """
 
 def als_solve(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[np.float32],
+    matrix: _Csr,
     whitened: NDArray[np.float32],
     back: NDArray[np.float32],
     alpha: float,
@@ -316,16 +290,15 @@ def kmeans(
 
 def ranking_metrics(
     ranked: NDArray[np.int32],
-    relevant_indptr: NDArray[np.int64],
-    relevant_indices: NDArray[np.int32],
+    relevant: _Csr,
     k: Sequence[int],
 ) -> NDArray[np.float64]:
     """Per-user metrics (6, len(k), users) of ranked lists (users, length), -1 where a list is short.
 
     In order: precision = hits / k, recall = hits / |relevant|, recall_truncated = hits / min(k, |relevant|), ndcg with
     binary gains and the ideal list cut at k, mrr = 1 / rank of the first hit within k (0 without), hit rate. NaN for a
-    user without relevant items. ``k`` values lie in [1, length]; ``relevant_indices`` ascend strictly within a row; an
-    item that stands in a list twice counts twice.
+    user without relevant items. ``k`` values lie in [1, length]; columns of ``relevant`` ascend strictly within a
+    row; an item that stands in a list twice counts twice.
     """
 
 def coverage(ranked: NDArray[np.int32], n_items: int, k: Sequence[int]) -> NDArray[np.float64]:

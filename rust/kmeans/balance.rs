@@ -1,8 +1,10 @@
 //! Assignment to groups of limited size.
 
-use super::assign::{Assignment, Change};
-use super::centroids::Centroids;
-use super::points::{Panels, Space};
+use std::cmp::Ordering;
+
+use super::means::sizes;
+use super::nearest::nearest;
+use super::points::Space;
 use crate::error::Result;
 
 /// Rounds of price rises before the points still left over are moved one by one.
@@ -15,108 +17,78 @@ const FEW: usize = 500;
 /// compete for the same points do not creep up on one another; it bounds how much worse than optimal a point may sit.
 const MARGIN: f64 = 3e-3;
 
-/// Give every point a near centroid, with at most `cap` points to a group, and list who changed since `before`.
+/// Give every point one of the centroids at `places` that is near, with at most `cap` points to a group.
 ///
 /// An auction (Bertsekas 1988, "The auction algorithm: a distributed relaxation method for the assignment problem"):
-/// a group that is too large raises its price, which is added to all its scores, until as many of its points prefer
+/// a group that is too large raises its price, which is taken off all its scores, until as many of its points prefer
 /// their second choice. Only a full group ever has a price, so a point sits at its cheapest place, and the sum of
 /// squared distances is near the least that the sizes allow.
 ///
 /// # Errors
 /// [`Error::Interrupted`](crate::Error::Interrupted) once `should_stop` says so.
 pub(super) fn assign(
-    assignment: &mut Assignment<'_>,
     space: &Space<'_>,
-    centroids: &mut Centroids,
+    places: &[f32],
     cap: usize,
     should_stop: &dyn Fn() -> bool,
-) -> Result<Vec<Change>> {
-    let before = assignment.labels.clone();
-    for id in 0..centroids.len() {
-        centroids.moved[id] |= centroids.prices[id] > 0.0;
-        centroids.prices[id] = 0.0;
-    }
-    let margin = (MARGIN * space.points.variance() * space.frame.square() / 2.0) as f32;
-    for _ in 0..ROUNDS {
-        assignment.update(space, centroids, should_stop)?;
-        centroids.moved.fill(false);
-        let mut crowded = crowded(assignment, space.panels.rows, centroids.len(), cap);
-        let surplus: usize = crowded.iter().map(|(_, members)| members.len() - cap).sum();
-        if surplus * FEW <= space.panels.rows {
-            break;
+) -> Result<Vec<u32>> {
+    let (rows, dim) = (space.points.rows(), space.points.dim);
+    let mut prices = vec![0.0; places.len() / dim];
+    let margin = (MARGIN * space.variance / 2.0) as f32;
+    let mut rounds = 0;
+    let (mut labels, mut surplus) = loop {
+        let (labels, leads) = nearest(space, places, &prices, should_stop)?;
+        let crowded = crowded(&labels, &leads, prices.len(), cap);
+        rounds += 1;
+        let surplus: Vec<Leaver> = crowded.iter().flat_map(|(_, leaving)| leaving).copied().collect();
+        if rounds == ROUNDS || surplus.len() * FEW <= rows {
+            break (labels, surplus);
         }
-        for (id, members) in &mut crowded {
-            // So many must leave that `cap` remain: those that lose least by it.
-            let last = members.len() - cap - 1;
-            let (_, &mut (loss, _), _) = members.select_nth_unstable_by(last, by_loss);
-            centroids.prices[*id] += loss + margin;
-            centroids.moved[*id] = true;
+        for (id, leaving) in crowded {
+            prices[id] += leaving.last().map_or(0.0, |last| last.0) + margin;
+        }
+    };
+    // Those left over go to the cheapest groups with room, least loss first.
+    let mut sizes = sizes(&labels, prices.len());
+    surplus.sort_unstable_by(by_loss);
+    for (_, point) in surplus {
+        let cost = |id: usize| {
+            let pairs = space.moved(space.points.row(point)).zip(&places[id * dim..]);
+            pairs.map(|(x, c)| (x - c) * (x - c)).sum::<f32>() / 2.0 + prices[id]
+        };
+        let free = (0..sizes.len()).filter(|&id| sizes[id] < cap);
+        if let Some((_, id)) = free.map(|id| (cost(id), id)).min_by(by_loss) {
+            sizes[labels[point] as usize] -= 1;
+            sizes[id] += 1;
+            labels[point] = id as u32;
         }
     }
-    move_surplus(assignment, &space.panels, centroids, cap);
-    let pairs = before.iter().zip(&assignment.labels).enumerate().take(space.panels.rows);
-    Ok(pairs
-        .filter(|(_, (from, to))| from != to)
-        .map(|(point, (&from, &to))| Change { point, from, to })
-        .collect())
+    Ok(labels)
 }
 
-/// The members of a group: what each loses by its second choice, and its number.
-type Members = Vec<(f32, usize)>;
+/// What a point loses by its second choice, and its number; or a group's cost and number.
+type Leaver = (f32, usize);
 
-fn by_loss(a: &(f32, usize), b: &(f32, usize)) -> std::cmp::Ordering {
+fn by_loss(a: &Leaver, b: &Leaver) -> Ordering {
     a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))
 }
 
-/// The groups with more than `cap` points, in order.
-fn crowded(assignment: &Assignment<'_>, rows: usize, k: usize, cap: usize) -> Vec<(usize, Members)> {
-    let labels = &assignment.labels[..rows];
-    let mut counts = vec![0_usize; k];
-    for &label in labels {
-        counts[label as usize] += 1;
-    }
-    let mut groups: Vec<(usize, Members)> =
-        (0..k).filter(|&id| counts[id] > cap).map(|id| (id, Vec::with_capacity(counts[id]))).collect();
-    let mut slot = vec![None; k];
-    for (i, (id, _)) in groups.iter().enumerate() {
-        slot[*id] = Some(i);
-    }
-    for (point, &label) in labels.iter().enumerate() {
-        if let Some(i) = slot[label as usize] {
-            groups[i].1.push((assignment.second[point] - assignment.best[point], point));
+/// The groups with more than `cap` points, in order, and those of their points that lose least by leaving, the one
+/// that loses most of these last.
+fn crowded(labels: &[u32], losses: &[f32], k: usize, cap: usize) -> Vec<(usize, Vec<Leaver>)> {
+    let sizes = sizes(labels, k);
+    let mut members: Vec<Vec<Leaver>> = vec![Vec::new(); k];
+    for (point, (&label, &loss)) in labels.iter().zip(losses).enumerate() {
+        if sizes[label as usize] > cap {
+            members[label as usize].push((loss, point));
         }
     }
-    groups
-}
-
-/// Move the points that prices left over the cap to the cheapest groups with room, least loss first.
-fn move_surplus(assignment: &mut Assignment<'_>, panels: &Panels, centroids: &Centroids, cap: usize) {
-    let k = centroids.len();
-    let crowded = crowded(assignment, panels.rows, k, cap);
-    if crowded.is_empty() {
-        return;
-    }
-    let mut counts = vec![0_usize; k];
-    for &label in &assignment.labels[..panels.rows] {
-        counts[label as usize] += 1;
-    }
-    let mut surplus: Members = Vec::new();
-    for (_, mut members) in crowded {
-        members.sort_unstable_by(by_loss);
-        surplus.extend(&members[..members.len() - cap]);
-    }
-    surplus.sort_unstable_by(by_loss);
-    for (_, point) in surplus {
-        let mut best = (f32::INFINITY, assignment.labels[point] as usize);
-        for id in (0..k).filter(|&id| counts[id] < cap) {
-            let score = centroids.score(panels, point, id);
-            if score < best.0 {
-                best = (score, id);
-            }
-        }
-        counts[assignment.labels[point] as usize] -= 1;
-        counts[best.1] += 1;
-        assignment.labels[point] = best.1 as u32;
-        assignment.second[point] = f32::NEG_INFINITY;
-    }
+    let full = members.into_iter().enumerate().filter(|(_, members)| members.len() > cap);
+    full.map(|(id, mut members)| {
+        let surplus = members.len() - cap;
+        members.select_nth_unstable_by(surplus - 1, by_loss);
+        members.truncate(surplus);
+        (id, members)
+    })
+    .collect()
 }

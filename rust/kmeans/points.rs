@@ -1,30 +1,23 @@
-//! The points as the caller gives them, the frame they are computed in, and the panels the kernels read.
+//! The points as the caller gives them, and the coordinates they are computed in.
 
 use rayon::prelude::*;
 
-use super::simd::TILE;
 use crate::error::{Error, Result};
 use crate::simd::Level;
 
-/// Points handled as one task. Every sum over points is added up within chunks, then over chunks in order, so it does
-/// not depend on how many threads there are. A multiple of every panel width.
-pub(super) const CHUNK: usize = 1536;
+/// Points side by side in a panel, a lane each: a multiple of [`VECTORS`](super::tile::VECTORS) of every width.
+pub(super) const PANEL: usize = 48;
+
+/// Points handled as one task, whole panels. Sums are added up within chunks, then over chunks in order, so they do
+/// not depend on how many threads there are.
+pub(super) const CHUNK: usize = 32 * PANEL;
 
 /// Rows of finite coordinates, checked once when made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Points<'a> {
-    values: &'a [f32],
-    dim: usize,
-    mean: Vec<f64>,
-    variance: f64,
-    largest: f32,
-}
-
-/// What one pass over a chunk of rows finds; sums are taken relative to the first point to keep their digits.
-struct Moments {
-    sum: Vec<f64>,
-    squares: f64,
-    /// Infinite or NaN if any coordinate is.
+    pub(super) values: &'a [f32],
+    pub(super) dim: usize,
+    /// The largest absolute coordinate.
     largest: f32,
 }
 
@@ -42,205 +35,84 @@ impl<'a> Points<'a> {
         if values.len() != rows * dim {
             return Err(Error::Length { argument, got: values.len(), expected: rows * dim });
         }
-        let origin = &values[..dim];
-        let chunks: Vec<_> = values.par_chunks(CHUNK * dim).map(|rows| Moments::of(rows, origin)).collect();
-        if chunks.iter().any(|chunk| !chunk.largest.is_finite()) {
-            let at = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+        // Without the sign bit, floats are ordered like their bits, with infinity and then NaN above all others.
+        let bits = values.par_chunks(CHUNK).map(|values| {
+            values.iter().fold(0, |largest: u32, value| largest.max(value.to_bits() << 1 >> 1))
+        });
+        let largest = f32::from_bits(bits.max().unwrap_or(0));
+        if let Some(at) = values.iter().position(|value| !largest.is_finite() && !value.is_finite()) {
             return Err(Error::Coordinate { argument, row: at / dim, column: at % dim, value: values[at] });
         }
-        let count = rows as f64;
-        let mut offset = vec![0.0; dim];
-        for chunk in &chunks {
-            offset.iter_mut().zip(&chunk.sum).for_each(|(offset, sum)| *offset += sum / count);
-        }
-        let squares: f64 = chunks.iter().map(|chunk| chunk.squares).sum();
-        let variance = (squares / count - offset.iter().map(|offset| offset * offset).sum::<f64>()).max(0.0);
-        let mean = offset.iter().zip(origin).map(|(offset, &origin)| offset + f64::from(origin)).collect();
-        let largest = chunks.iter().fold(0.0, |largest, chunk| f32::max(largest, chunk.largest));
-        Ok(Self { values, dim, mean, variance, largest })
+        Ok(Self { values, dim, largest })
     }
 
-    /// Number of points.
-    #[must_use]
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.values.len() / self.dim
     }
 
-    /// Number of coordinates.
-    #[must_use]
-    pub fn dim(&self) -> usize {
-        self.dim
-    }
-
-    /// The coordinates of a point.
     pub(super) fn row(&self, row: usize) -> &'a [f32] {
         &self.values[row * self.dim..(row + 1) * self.dim]
     }
-
-    pub(super) fn values(&self) -> &'a [f32] {
-        self.values
-    }
-
-    /// The largest absolute coordinate.
-    pub(super) fn largest(&self) -> f32 {
-        self.largest
-    }
-
-    /// Mean squared distance from the mean.
-    pub(super) fn variance(&self) -> f64 {
-        self.variance
-    }
 }
 
-impl Moments {
-    fn of(rows: &[f32], origin: &[f32]) -> Self {
-        // Without the sign bit, floats are ordered like their bits, with infinity and then NaN above all others.
-        let largest = rows.iter().fold(0, |largest, value| largest.max(value.to_bits() << 1 >> 1));
-        let mut sum = vec![0.0; origin.len()];
-        let mut squares = vec![0.0; origin.len()];
-        for row in rows.chunks_exact(origin.len()) {
-            for (((&value, &origin), sum), squares) in row.iter().zip(origin).zip(&mut sum).zip(&mut squares)
-            {
-                let offset = f64::from(value) - f64::from(origin);
-                *sum += offset;
-                *squares += offset * offset;
-            }
-        }
-        Self { sum, squares: squares.iter().sum(), largest: f32::from_bits(largest) }
-    }
-}
-
-/// The coordinates k-means computes in: `x * scale - shift`.
+/// The points and the coordinates k-means computes in: `x * scale - shift`.
 ///
 /// The mean moves to the origin, because the products `x.c` of points far from it would leave no digits for their
 /// differences, and a power of two (which rounds nothing) brings the largest coordinate near 1, so that no square
 /// overflows.
-#[derive(Debug)]
-pub(super) struct Frame {
-    scale: f32,
-    shift: Vec<f32>,
-}
-
-impl Frame {
-    /// A frame for the points and for start centroids whose largest coordinate is `reach` (0 without any).
-    fn new(points: &Points<'_>, reach: f32) -> Self {
-        let exponent = (points.largest.max(reach).to_bits() >> 23) as i32 - 127;
-        let scale = f32::from_bits(((127 - exponent.clamp(-126, 126)) as u32) << 23);
-        let shift = points.mean.iter().map(|mean| (mean * f64::from(scale)) as f32).collect();
-        Self { scale, shift }
-    }
-
-    /// Squared lengths are this much longer in the frame.
-    pub(super) fn square(&self) -> f64 {
-        f64::from(self.scale) * f64::from(self.scale)
-    }
-
-    pub(super) fn point<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-        row.iter().zip(&self.shift).map(|(&x, &shift)| x * self.scale - shift)
-    }
-
-    pub(super) fn centroid<'a>(&'a self, row: &'a [f64]) -> impl Iterator<Item = f32> + 'a {
-        row.iter().zip(&self.shift).map(|(&c, &shift)| (c * f64::from(self.scale) - f64::from(shift)) as f32)
-    }
-}
-
-/// All points in the frame, laid out for the kernels.
-pub(super) struct Panels {
-    pub(super) level: Level,
-    pub(super) rows: usize,
-    pub(super) dim: usize,
-    /// panels x dim x width; lanes past the last point hold the origin.
-    values: Vec<f32>,
-}
-
-impl Panels {
-    fn new(level: Level, points: &Points<'_>, frame: &Frame) -> Self {
-        let (rows, dim, width) = (points.rows(), points.dim(), level.width());
-        let mut values = vec![0.0; rows.div_ceil(width) * width * dim];
-        let panels = values.par_chunks_mut(width * dim).zip(points.values.par_chunks(width * dim));
-        panels.for_each(|(panel, rows)| {
-            for (lane, row) in rows.chunks_exact(dim).enumerate() {
-                write_lane(panel, lane, width, frame.point(row));
-            }
-        });
-        Self { level, rows, dim, values }
-    }
-
-    pub(super) fn width(&self) -> usize {
-        self.level.width()
-    }
-
-    /// Number of points with the padding of the last panel.
-    pub(super) fn lanes(&self) -> usize {
-        self.values.len() / self.dim
-    }
-
-    /// Panels of [`CHUNK`] points each, the last perhaps fewer.
-    pub(super) fn chunks(&self) -> rayon::slice::Chunks<'_, f32> {
-        self.values.par_chunks(CHUNK * self.dim)
-    }
-
-    /// The panels of the chunk of points from `first` on, each with the one after it or nothing.
-    pub(super) fn chunk(&self, first: usize) -> impl Iterator<Item = (&[f32], &[f32])> {
-        let size = self.dim * self.width();
-        let rest = self.values[first * self.dim..].chunks_exact(size);
-        let next = rest.clone().skip(1).chain([&[][..]]);
-        rest.zip(next).take(CHUNK / self.width())
-    }
-
-    /// One coordinate of a point.
-    #[inline]
-    pub(super) fn coordinate(&self, point: usize, column: usize) -> f32 {
-        let width = self.width();
-        self.values[(point / width * self.dim + column) * width + point % width]
-    }
-}
-
-/// The points, in all the forms they are needed in.
 pub(super) struct Space<'a> {
+    pub(super) level: Level,
     pub(super) points: &'a Points<'a>,
-    pub(super) frame: Frame,
-    pub(super) panels: Panels,
+    pub(super) scale: f32,
+    pub(super) shift: Vec<f32>,
+    /// panels x dim x [`PANEL`]: the points so moved; past the last one there is the origin.
+    pub(super) panels: Vec<f32>,
+    /// Mean squared length of the points so moved.
+    pub(super) variance: f64,
 }
 
 impl<'a> Space<'a> {
-    /// Lay out the points for a level; start centroids lie within `reach` of the origin in every coordinate.
-    pub(super) fn new(level: Level, points: &'a Points<'a>, reach: f32) -> Self {
-        let frame = Frame::new(points, reach);
-        let panels = Panels::new(level, points, &frame);
-        Self { points, frame, panels }
+    /// Move the points, and leave room for start centroids.
+    pub(super) fn new(level: Level, points: &'a Points<'a>, init: Option<&Points<'_>>) -> Self {
+        let (rows, dim) = (points.rows(), points.dim);
+        let largest = init.map_or(0.0, |init| init.largest).max(points.largest);
+        let exponent = (largest.to_bits() >> 23) as i32 - 127;
+        let scale = f32::from_bits(((127 - exponent.clamp(-126, 126)) as u32) << 23);
+        let sums: Vec<Vec<f64>> = points
+            .values
+            .par_chunks(CHUNK * dim)
+            .map(|chunk| {
+                let mut sums = vec![0.0; dim];
+                for row in chunk.chunks_exact(dim) {
+                    sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+                }
+                sums
+            })
+            .collect();
+        let mean = |j: usize| sums.iter().map(|sums| sums[j]).sum::<f64>() / rows as f64;
+        let shift = (0..dim).map(|j| (mean(j) * f64::from(scale)) as f32).collect();
+        let mut space = Self { level, points, scale, shift, panels: Vec::new(), variance: 0.0 };
+        let mut panels = vec![0.0; rows.div_ceil(PANEL) * PANEL * dim];
+        let chunks = panels.par_chunks_mut(CHUNK * dim).zip(points.values.par_chunks(CHUNK * dim));
+        let move_chunk = |(panels, rows): (&mut [f32], &[f32])| {
+            for (at, row) in rows.chunks_exact(dim).enumerate() {
+                let lane = &mut panels[at / PANEL * PANEL * dim + at % PANEL..];
+                lane.iter_mut().step_by(PANEL).zip(space.moved(row)).for_each(|(out, x)| *out = x);
+            }
+            let mut squares = [0.0; PANEL];
+            for x in panels.as_chunks::<PANEL>().0 {
+                squares.iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x) * f64::from(x));
+            }
+            squares.iter().sum::<f64>()
+        };
+        let squares: Vec<f64> = chunks.map(move_chunk).collect();
+        space.panels = panels;
+        space.variance = squares.iter().sum::<f64>() / rows as f64;
+        space
     }
-}
 
-/// Put a point into a lane of a panel.
-pub(super) fn write_lane(panel: &mut [f32], lane: usize, width: usize, point: impl Iterator<Item = f32>) {
-    for (out, x) in panel[lane..].iter_mut().step_by(width).zip(point) {
-        *out = x;
-    }
-}
-
-/// Some of the centroids, laid out for the kernels.
-pub(super) struct Tiles {
-    /// tiles x dim x [`TILE`].
-    pub(super) values: Vec<f32>,
-    /// Half the squared norm of each, plus its price if it has one; infinite for padding, which so never wins.
-    pub(super) bias: Vec<f32>,
-    /// Which centroid stands at each position; ascending, so that the first of equal scores is the lowest.
-    pub(super) ids: Vec<u32>,
-}
-
-impl Tiles {
-    /// Lay out the rows of `places` (k x dim) that `ids` names, in ascending order.
-    pub(super) fn new(dim: usize, places: &[f32], bias: &[f32], ids: Vec<u32>) -> Self {
-        let padded = ids.len().div_ceil(TILE) * TILE;
-        let mut values = vec![0.0; padded * dim];
-        let mut biases = vec![f32::INFINITY; padded];
-        for (position, &id) in ids.iter().enumerate() {
-            let (id, tile) = (id as usize, position / TILE);
-            let row = places[id * dim..(id + 1) * dim].iter().copied();
-            write_lane(&mut values[tile * dim * TILE..(tile + 1) * dim * TILE], position % TILE, TILE, row);
-            biases[position] = bias[id];
-        }
-        Self { values, bias: biases, ids }
+    /// A point or centroid, moved.
+    pub(super) fn moved<'b>(&'b self, row: &'b [f32]) -> impl Iterator<Item = f32> + 'b {
+        row.iter().zip(&self.shift).map(|(&x, &shift)| x * self.scale - shift)
     }
 }

@@ -1,4 +1,4 @@
-//! NumPy arrays as arguments: each is C-contiguous and of one dtype, and a refusal names the argument.
+//! Arguments: NumPy arrays, each C-contiguous and of one dtype, CSR matrices, integers; a refusal names the argument.
 //!
 //! A wrong type is a `TypeError`, a wrong form a `ValueError`. While an array is held its memory is borrowed as in
 //! Rust: one that is written can be no other argument, here or in a call on another thread.
@@ -8,10 +8,117 @@ use numpy::{
     BorrowError, Element, Ix1, Ix2, PyArray, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
     PyReadonlyArray2, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods, dtype,
 };
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::csr::{Pattern, Sparse};
 use crate::error::Error;
+
+/// An integer that an argument may be.
+pub trait Whole: TryFrom<u64> {
+    /// The largest one allowed.
+    const MOST: u64;
+    /// Those allowed, in words.
+    const RANGE: &'static str;
+}
+
+/// A count or an offset, which fits the offsets of a matrix.
+impl Whole for usize {
+    const MOST: u64 = i64::MAX as u64;
+    const RANGE: &'static str = "an integer from 0 to 2^63 - 1";
+}
+
+impl Whole for u64 {
+    const MOST: u64 = u64::MAX;
+    const RANGE: &'static str = "an integer from 0 to 2^64 - 1";
+}
+
+impl Whole for u32 {
+    const MOST: u64 = u32::MAX as u64;
+    const RANGE: &'static str = "an integer from 0 to 2^32 - 1";
+}
+
+/// An integer.
+pub fn whole<T: Whole>(value: &Bound<'_, PyAny>, argument: &'static str) -> PyResult<T> {
+    let number = match value.extract::<u64>() {
+        Ok(number) => Some(number),
+        // Negative, or too large.
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => None,
+        Err(_) => {
+            let kind = value.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("`{argument}` is of type {kind}, expected an integer")));
+        }
+    };
+    match number.filter(|&number| number <= T::MOST).and_then(|number| T::try_from(number).ok()) {
+        Some(number) => Ok(number),
+        None => Err(Error::Setting { argument, got: value.str()?.to_string(), expected: T::RANGE }.into()),
+    }
+}
+
+/// What a matrix and its three arrays are called.
+pub struct Names(&'static str, [&'static str; 3]);
+
+/// The names of a matrix and its arrays, from the name of the matrix.
+macro_rules! names {
+    ($name:literal) => {
+        Names($name, [concat!($name, ".indptr"), concat!($name, ".indices"), concat!($name, ".data")])
+    };
+}
+
+/// The matrices that functions take.
+pub const MATRIX: Names = Names("matrix", ["indptr", "indices", "data"]);
+pub const LEFT: Names = names!("left");
+pub const RIGHT: Names = names!("right");
+pub const SEEN: Names = names!("seen");
+pub const RELEVANT: Names = names!("relevant");
+
+/// A CSR matrix as an argument: the tuple of its `indptr`, `indices` and `data`.
+pub struct Csr<'py, I: Element = i32, V: Element = f32> {
+    names: [&'static str; 3],
+    indptr: PyReadonlyArray1<'py, i64>,
+    indices: PyReadonlyArray1<'py, I>,
+    data: PyReadonlyArray1<'py, V>,
+}
+
+impl<'py, I: Element, V: Element> Csr<'py, I, V> {
+    /// Borrow the arrays.
+    pub fn new(matrix: &Bound<'py, PyAny>, names: Names) -> PyResult<Self> {
+        let Names(name, names) = names;
+        let [indptr, indices, data] = parts(matrix, name)?;
+        Ok(Self {
+            names,
+            indptr: vector(&indptr, names[0])?,
+            indices: vector(&indices, names[1])?,
+            data: vector(&data, names[2])?,
+        })
+    }
+
+    /// The slices of its arrays.
+    pub fn slices(&self) -> PyResult<(&[i64], &[I], &[V])> {
+        Ok((self.indptr.as_slice()?, self.indices.as_slice()?, self.data.as_slice()?))
+    }
+}
+
+/// The three arrays of a CSR matrix.
+pub fn parts<'py>(matrix: &Bound<'py, PyAny>, name: &str) -> PyResult<[Bound<'py, PyAny>; 3]> {
+    let arrays = matrix.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>)>();
+    arrays.map(|(indptr, indices, data)| [indptr, indices, data]).map_err(|_| {
+        PyTypeError::new_err(format!("`{name}` is no tuple of three arrays: indptr, indices and data"))
+    })
+}
+
+impl Csr<'_> {
+    /// As a matrix whose rows are checked when they are used.
+    pub fn sparse(&self) -> PyResult<Sparse<'_>> {
+        let (indptr, indices, data) = self.slices()?;
+        Ok(Sparse::new(self.names, indptr, indices, data)?)
+    }
+
+    /// Without its values.
+    pub fn pattern(&self) -> PyResult<Pattern<'_>> {
+        Ok(*self.sparse()?.pattern())
+    }
+}
 
 /// A vector to read.
 pub fn vector<'py, T: Element>(array: &Bound<'py, PyAny>, name: &str) -> PyResult<PyReadonlyArray1<'py, T>> {

@@ -3,8 +3,8 @@
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
 
-use super::arrays::vector;
-use super::{Any, natural};
+use super::Any;
+use super::arrays::{vector, whole};
 use crate::error::Error;
 use crate::timeline::{Scale, Timeline};
 
@@ -21,14 +21,14 @@ struct Cut<'py> {
 }
 
 impl<'py> Cut<'py> {
-    fn new([indptr, items, baskets, rows, cuts]: [Any<'_, 'py>; 5], n_items: i64) -> PyResult<Self> {
+    fn new([indptr, items, baskets, rows, cuts]: [Any<'_, 'py>; 5], n_items: Any<'_, 'py>) -> PyResult<Self> {
         Ok(Self {
             indptr: vector(indptr, "indptr")?,
             items: vector(items, "items")?,
             baskets: vector(baskets, "baskets")?,
             rows: vector(rows, "rows")?,
             cuts: vector(cuts, "cuts")?,
-            n_items: natural(n_items, "n_items")?,
+            n_items: whole(n_items, "n_items")?,
         })
     }
 
@@ -43,11 +43,11 @@ pub fn draw_cuts<'py>(
     indptr: Any<'_, '_>,
     baskets: Any<'_, '_>,
     rows: Any<'_, '_>,
-    seed: u64,
-    step: u64,
+    seed: Any<'_, '_>,
+    step: Any<'_, '_>,
 ) -> PyResult<Vector<'py, i64>> {
     let (indptr, baskets) = (vector(indptr, "indptr")?, vector(baskets, "baskets")?);
-    let rows = vector(rows, "rows")?;
+    let (rows, seed, step) = (vector(rows, "rows")?, whole(seed, "seed")?, whole(step, "step")?);
     let (indptr, baskets, rows) = (indptr.as_slice()?, baskets.as_slice()?, rows.as_slice()?);
     let cuts = py.detach(|| crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
     Ok(PyArray1::from_vec(py, cuts))
@@ -61,7 +61,7 @@ pub fn prefix_rows<'py>(
     items: Any<'_, '_>,
     baskets: Any<'_, '_>,
     times: Any<'_, '_>,
-    n_items: i64,
+    n_items: Any<'_, '_>,
     rows: Any<'_, '_>,
     cuts: Any<'_, '_>,
     scales: Vec<(String, f64)>,
@@ -88,15 +88,15 @@ pub fn next_items<'py>(
     indptr: Any<'_, '_>,
     items: Any<'_, '_>,
     baskets: Any<'_, '_>,
-    n_items: i64,
+    n_items: Any<'_, '_>,
     rows: Any<'_, '_>,
     cuts: Any<'_, '_>,
-    horizon: i64,
+    horizon: Any<'_, '_>,
     repeats: bool,
     fresh: bool,
 ) -> PyResult<(Vector<'py, i64>, Vector<'py, i32>)> {
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
-    let (timeline, horizon) = (cut.timeline()?.with_repeats(repeats), natural(horizon, "horizon")?);
+    let (timeline, horizon) = (cut.timeline()?.with_repeats(repeats), whole(horizon, "horizon")?);
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
     let found = py.detach(|| timeline.after(cut.n_items, rows, cuts, horizon, fresh))?;
     Ok((PyArray1::from_vec(py, found.indptr), PyArray1::from_vec(py, found.indices)))
@@ -108,13 +108,13 @@ pub fn last_items<'py>(
     indptr: Any<'_, '_>,
     items: Any<'_, '_>,
     baskets: Any<'_, '_>,
-    n_items: i64,
+    n_items: Any<'_, '_>,
     rows: Any<'_, '_>,
     cuts: Any<'_, '_>,
-    length: i64,
+    length: Any<'_, '_>,
 ) -> PyResult<Bound<'py, PyArray2<i64>>> {
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
-    let (timeline, length) = (cut.timeline()?, natural(length, "length")?);
+    let (timeline, length) = (cut.timeline()?, whole(length, "length")?);
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
     let found = py.detach(|| timeline.last(cut.n_items, rows, cuts, length))?;
     PyArray1::from_vec(py, found).reshape([rows.len(), length])

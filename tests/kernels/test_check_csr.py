@@ -11,12 +11,12 @@ DATA = np.array([1, 0, 2.5], np.float32)
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("value", [np.float32, np.float64])
 def test_sound_matrices_pass(index: type, value: type) -> None:
-    _core.check_csr(INDPTR, INDICES.astype(index), DATA.astype(value), (3, 4))
-    _core.check_csr(np.array([0]), np.empty(0, index), np.empty(0, value), (0, 0))
+    _core.check_csr((INDPTR, INDICES.astype(index), DATA.astype(value)), (3, 4))
+    _core.check_csr((np.array([0]), np.empty(0, index), np.empty(0, value)), (0, 0))
 
 
 def test_columns_may_be_unsorted_or_repeat() -> None:
-    _core.check_csr(np.array([0, 3]), np.array([3, 1, 1], np.int32), DATA, (1, 4))
+    _core.check_csr((np.array([0, 3]), np.array([3, 1, 1], np.int32), DATA), (1, 4))
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_columns_may_be_unsorted_or_repeat() -> None:
 def test_each_broken_promise_is_named(indptr, indices, data, shape, message) -> None:
     arrays = np.array(indptr, np.int64), np.array(indices, np.int32), np.array(data, np.float32)
     with pytest.raises(ValueError, match=message):
-        _core.check_csr(*arrays, shape)
+        _core.check_csr(arrays, shape)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from diffrec import _core
-from kernels.test_arrays import CALLS
+from kernels.test_arrays import CALLS, with_part
 from support.sparse import csr_arrays
 
 ITEMS = 9
@@ -23,7 +23,7 @@ def test_nearest_items_keeps_the_best_of_the_product(csr, k: int, itself: bool, 
     indptr, indices, left = csr
     right = np.random.default_rng(seed).integers(-3, 4, len(left)).astype(np.float32)
     product = dense((indptr, indices, left)).T @ dense((indptr, indices, right))
-    found = _core.nearest_items(indptr, indices, left, right, ITEMS, k, itself=itself)
+    found = _core.nearest_items(csr, right, ITEMS, k, itself=itself)
     assert [array.dtype for array in found] == [np.int64, np.int32, np.float32]
     found = dense(found)
     if not itself:
@@ -41,10 +41,10 @@ def test_products_are_the_block_of_the_product(left, right, first: int, data: st
     width = data.draw(st.integers(0, ITEMS - first))
     expected = (dense(left, 5) @ dense(right))[:, first : first + width]
     out = np.full(expected.shape, 7, np.float32)
-    _core.sparse_product(*left, *right, first, out)
+    _core.sparse_product(left, right, first, out)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-30)
     out[:] = 7
-    _core.sparse_dense_product(*left, dense(right).astype(np.float32), first, out)
+    _core.sparse_dense_product(left, dense(right).astype(np.float32), first, out)
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-30)
 
 
@@ -54,7 +54,7 @@ def test_wide_products() -> None:
     right = rng.random((20, 10_000), dtype=np.float32)
     out = np.empty((3, 9_990), np.float32)
     arrays = left.indptr.astype(np.int64), left.indices.astype(np.int32), left.data
-    _core.sparse_dense_product(*arrays, right, 10, out)
+    _core.sparse_dense_product(arrays, right, 10, out)
     np.testing.assert_allclose(out, (left @ right)[:, 10:], rtol=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
     y = rng.normal(size=(ITEMS, width)).astype(np.float32)
     # Some entries are dislikes.
     csr = (*csr[:2], csr[2] * rng.choice(np.float32([1, 1, -1]), len(csr[2])))
-    solved, loss = _core.als_solve(*csr, *_core.als_whiten(y, l2), alpha)
+    solved, loss = _core.als_solve(csr, *_core.als_whiten(y, l2), alpha)
     assert solved.shape == (len(csr[0]) - 1, width)
     expected, total = [], 0.0
     for row, stored in zip(dense(csr), dense((csr[0], csr[1], np.ones_like(csr[2]))) > 0, strict=True):
@@ -78,7 +78,7 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
     if expected:
         np.testing.assert_allclose(solved @ y.T, np.stack(expected) @ y.T, atol=1e-4)
     assert loss == pytest.approx(total, rel=1e-3, abs=1e-3)
-    close, _ = _core.als_solve(*csr, *_core.als_whiten(y, l2), alpha, 30)
+    close, _ = _core.als_solve(csr, *_core.als_whiten(y, l2), alpha, 30)
     np.testing.assert_allclose(close @ y.T, solved @ y.T, atol=1e-3)
 
 
@@ -88,13 +88,21 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
         ("nearest_items", {"k": 0}, "`k` is 0"),
         ("nearest_items", {"n_items": 2}, r"`indices\[3\]` is 2, expected a value in \[0, 2\)"),
         ("nearest_items", {"n_items": 2**40}, "`n_items` is 1099511627776"),
-        ("nearest_items", {"left": np.ones(3, np.float32)}, "`left` has 3 entries, expected 4"),
+        (
+            "nearest_items",
+            {"matrix": with_part("nearest_items", "matrix", 2, np.ones(3, np.float32))},
+            "`data` has 3 entries, expected 4",
+        ),
         ("nearest_items", {"right": np.array([1, 1, np.nan, 1], np.float32)}, r"`right\[2\]` is NaN"),
-        ("sparse_product", {"left_indices": np.array([0, 1, 1, 3], np.int32)}, r"`left_indices\[3\]` is 3"),
         (
             "sparse_product",
-            {"right_indices": np.array([1, 0, 1, 2], np.int32), "first_column": 0},
-            "`right_indices` has",
+            {"left": with_part("sparse_product", "left", 1, np.array([0, 1, 1, 3], np.int32))},
+            r"`left.indices\[3\]` is 3",
+        ),
+        (
+            "sparse_product",
+            {"right": with_part("sparse_product", "right", 1, np.array([1, 0, 1, 2], np.int32)), "first_column": 0},
+            "`right.indices` has",
         ),
         ("sparse_product", {"out": np.zeros((3, 2), np.float32)}, r"`out` has shape \(3, 2\), expected \(2, 2\)"),
         ("sparse_dense_product", {"first_column": 3}, "`out` has 5 entries, expected 4"),
@@ -104,7 +112,11 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
         ("als_whiten", {"factors": np.ones((3, 0), np.float32)}, "`factors` is 0 wide"),
         ("als_solve", {"alpha": 0.0}, "`alpha` is 0"),
         ("als_solve", {"cg_steps": -1}, "`cg_steps` is -1"),
-        ("als_solve", {"data": np.array([1, 1, np.nan, 1], np.float32)}, r"`data\[2\]` is NaN"),
+        (
+            "als_solve",
+            {"matrix": with_part("als_solve", "matrix", 2, np.array([1, 1, np.nan, 1], np.float32))},
+            r"`data\[2\]` is NaN",
+        ),
         ("als_solve", {"whitened": np.ones((3, 2), np.float32)}, r"`whitened` has shape \(3, 2\), expected \(3, 16\)"),
         ("als_solve", {"back": np.ones((3, 2), np.float32)}, r"`back` has shape \(3, 2\), expected \(3, 3\)"),
     ],

@@ -17,15 +17,15 @@ def noise(rows: np.ndarray, columns: int, seed: int = 3, step: int = 4) -> np.nd
 
 @given(st.data(), st.integers(0, 70), st.booleans())
 def test_same_as_the_twin(data: st.DataObject, columns: int, normalize: bool) -> None:
-    indptr, indices, values = data.draw(csr_arrays(columns))
-    users = len(indptr) - 1
+    matrix = data.draw(csr_arrays(columns))
+    users = len(matrix[0]) - 1
     rows = np.array(data.draw(st.lists(st.integers(0, users - 1), max_size=8)) if users else [], np.int64)
     signal = np.linspace(-1, 2, len(rows), dtype=np.float32)
     spread = np.linspace(0, 3, len(rows), dtype=np.float32)
     out = np.full((len(rows), columns), np.nan, np.float32)
     settings = {"normalize": normalize, "dropout": 0.0, "seed": 3, "step": 4}
-    _core.noised_rows(indptr, indices, values, rows, signal, spread, out, **settings)
-    dense = twins.dense_rows(indptr, indices, values, rows, columns)
+    _core.noised_rows(matrix, rows, signal, spread, out, **settings)
+    dense = twins.dense_rows(*matrix, rows, columns)
     expected = signal[:, None] * dense + spread[:, None] * noise(rows, columns)
     if normalize:
         expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
@@ -34,8 +34,8 @@ def test_same_as_the_twin(data: st.DataObject, columns: int, normalize: bool) ->
 
 def test_bfloat16_is_what_torch_rounds_to() -> None:
     rows = np.arange(50)
-    indptr, nothing = np.zeros(51, np.int64), np.empty(0, np.int32)
-    arguments = indptr, nothing, nothing.astype(np.float32), rows, np.ones(50, np.float32), np.ones(50, np.float32)
+    empty = np.zeros(51, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+    arguments = empty, rows, np.ones(50, np.float32), np.ones(50, np.float32)
     settings = {"normalize": False, "dropout": 0.5, "seed": 3, "step": 4}
     wide, narrow = np.empty((50, 777), np.float32), torch.empty(50, 777, dtype=torch.bfloat16)
     _core.noised_rows(*arguments, wide, **settings)
@@ -66,6 +66,18 @@ def test_noise_depends_on_its_place_only() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"matrix": (np.array([0, 2, 5]), np.array([0, 1, 1, 2], np.int32), np.ones(4, np.float32))},
+            "`indptr` gives row 1",
+        ),
+        (
+            {"matrix": (np.array([0, 2, 4]), np.array([0, 1, -1, 2], np.int32), np.ones(4, np.float32))},
+            r"`indices\[2\]` is -1",
+        ),
+        (
+            {"matrix": (np.array([0, 2, 4]), np.array([0, 1, 1, 2], np.int32), np.ones(3, np.float32))},
+            "`data` has 3 entries",
+        ),
         ({"rows": np.array([0, 2])}, r"`rows\[1\]` is 2, expected a value in \[0, 2\)"),
         ({"signal": np.ones(1, np.float32)}, "`signal` has 1 entries, expected 2"),
         ({"spread": np.ones(3, np.float32)}, "`spread` has 3 entries, expected 2"),

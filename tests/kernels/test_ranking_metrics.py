@@ -23,7 +23,7 @@ def test_same_as_the_twins(data: st.DataObject, users: int, length: int, items: 
     ranked = data.draw(ranked_lists(users, length, items))
     relevant = data.draw(csr_arrays(items, min_rows=users, max_rows=users))
     k = data.draw(st.lists(st.integers(1, length), max_size=4))
-    metrics = _core.ranking_metrics(ranked, relevant[0], relevant[1], k)
+    metrics = _core.ranking_metrics(ranked, relevant, k)
     assert metrics.shape == (6, len(k), users)
     np.testing.assert_allclose(metrics, twins.ranking_metrics(ranked, row_sets(relevant), k), rtol=1e-12)
     np.testing.assert_array_equal(_core.coverage(ranked, items, k), twins.coverage(ranked, items, k))
@@ -34,13 +34,13 @@ def test_an_ideal_list_scores_one_and_a_list_of_misses_zero(n_relevant: int) -> 
     wanted = dict.fromkeys(range(n_relevant), 1.0)
     ranked = np.arange(20, dtype=np.int32)[None]
     for lists, expected in [(ranked, 1), (ranked + 100, 0)]:
-        metrics = _core.ranking_metrics(lists, *csr_of([wanted])[:2], [1, 10, 20])
+        metrics = _core.ranking_metrics(lists, csr_of([wanted]), [1, 10, 20])
         np.testing.assert_allclose(metrics[[RECALL_TRUNCATED, NDCG, MRR, HIT_RATE]], expected, rtol=1e-12)
 
 
 def test_one_list_worked_out_by_hand() -> None:
     ranked = np.array([[7, 1, 8, 3, -1]], np.int32)
-    metrics = _core.ranking_metrics(ranked, *csr_of([{1: 1.0, 3: 1.0, 9: 1.0}])[:2], [2, 5])[:, :, 0]
+    metrics = _core.ranking_metrics(ranked, csr_of([{1: 1.0, 3: 1.0, 9: 1.0}]), [2, 5])[:, :, 0]
     np.testing.assert_allclose(metrics[PRECISION], [1 / 2, 2 / 5])
     np.testing.assert_allclose(metrics[RECALL], [1 / 3, 2 / 3])
     np.testing.assert_allclose(metrics[RECALL_TRUNCATED], [1 / 2, 2 / 3])
@@ -52,7 +52,9 @@ def test_one_list_worked_out_by_hand() -> None:
 
 def test_empty_places_hit_nothing() -> None:
     ranked = np.full((1, 3), -1, np.int32)
-    metrics = _core.ranking_metrics(ranked, np.array([0, 2]), np.array([-1, 0], np.int32), [3])
+    metrics = _core.ranking_metrics(
+        ranked, (np.array([0, 2]), np.array([-1, 0], np.int32), np.ones(2, np.float32)), [3]
+    )
     np.testing.assert_array_equal(metrics, 0)
     assert _core.coverage(ranked, 5, [3]) == 0
 
@@ -62,7 +64,8 @@ def test_authors_numbers(golden: Path) -> None:
     indptr, items = arrays["relevant_indptr"], arrays["relevant_items"].astype(np.int32)
     users = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     items = items[np.lexsort((items, users))]
-    metrics = _core.ranking_metrics(arrays["predicted"].astype(np.int32), indptr, items, [1, 5, 10, 20])
+    relevant = indptr, items, np.ones(len(items), np.float32)
+    metrics = _core.ranking_metrics(arrays["predicted"].astype(np.int32), relevant, [1, 5, 10, 20])
     # There the mean runs over all users, and one with nothing relevant counts 0.
     means = np.nan_to_num(metrics).mean(axis=2)
     for which, name in [(PRECISION, "precision"), (RECALL, "recall"), (NDCG, "ndcg"), (MRR, "mrr")]:
@@ -78,15 +81,16 @@ RANKED = np.array([[0, 1], [2, 3]], np.int32)
         ([0, 1, 2], [0, 1], [1, 3], r"`k\[1\]` is 3, expected a value in \[1, 3\)"),
         ([0, 1, 2], [0, 1], [0], r"`k\[0\]` is 0"),
         ([0, 1, 2], [0, 1], [-1], r"`k\[0\]` is -1"),
-        ([0, 1], [0], [1], "`relevant_indptr` has 2 entries, expected 3"),
-        ([0, 1, 5], [0, 1], [1], "`relevant_indptr` gives row 1 the entries 1..5"),
-        ([0, 0, 2], [3, 1], [1], "`relevant_indices` has 1 after 3 in row 1"),
-        ([0, 0, 2], [3, 3], [1], "`relevant_indices` has 3 after 3 in row 1, expected ascending columns without"),
+        ([0, 1], [0], [1], "`relevant.indptr` has 2 entries, expected 3"),
+        ([0, 1, 5], [0, 1], [1], "`relevant.indptr` gives row 1 the entries 1..5"),
+        ([0, 0, 2], [3, 1], [1], "`relevant.indices` has 1 after 3 in row 1"),
+        ([0, 0, 2], [3, 3], [1], "`relevant.indices` has 3 after 3 in row 1, expected ascending columns without"),
     ],
 )
 def test_each_broken_promise_is_named(indptr, indices, k, message) -> None:
+    relevant = np.array(indptr), np.array(indices, np.int32), np.ones(len(indices), np.float32)
     with pytest.raises(ValueError, match=message):
-        _core.ranking_metrics(RANKED, np.array(indptr), np.array(indices, np.int32), k)
+        _core.ranking_metrics(RANKED, relevant, k)
 
 
 def test_coverage_names_what_is_wrong() -> None:

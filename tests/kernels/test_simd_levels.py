@@ -17,13 +17,13 @@ from support.sparse import csr_of
 
 rng = np.random.default_rng(0)
 scores = rng.integers(0, 3000, (5, 5003)).astype(np.float32)
-indptr, indices, data = csr_of([dict.fromkeys(rng.integers(0, 5003, 50).tolist(), 1.0) for _ in range(5)])
+matrix = csr_of([dict.fromkeys(rng.integers(0, 5003, 50).tolist(), 1.0) for _ in range(5)])
 items, values = np.full((5, 20), -1, np.int32), np.full((5, 20), -np.inf, np.float32)
-_core.top_k(scores, 0, indptr, indices, np.arange(5), None, items, values)
+_core.top_k(scores, 0, matrix, np.arange(5), None, items, values)
 points = rng.standard_normal((2000, 19), dtype=np.float32) + 9 * np.eye(30, 19, dtype=np.float32)[np.arange(2000) % 30]
 labels, centroids, _, _ = _core.kmeans(points, 30, 1, 20, 0.0, None, 3, points[:30].copy())
 whitened, back = _core.als_whiten(rng.standard_normal((5003, 20), dtype=np.float32), 1.0)
-factors, _ = _core.als_solve(indptr, indices, data, whitened, back, 3.0)
+factors, _ = _core.als_solve(matrix, whitened, back, 3.0)
 np.savez(sys.argv[1], level=_core.simd_level(), items=items, values=values, labels=labels, centroids=centroids,
          factors=factors)
 """

@@ -21,7 +21,7 @@ def rank(scores, k, seen=None, rows=None, denied=None, borders=(), order=None):
     """Lists over ``scores`` (users, items), cut at ``borders`` into blocks that are merged in ``order``."""
     scores = np.asarray(scores, np.float32)
     users, width = scores.shape
-    indptr, indices, _ = seen or csr_of([{}] * users)
+    seen = seen or csr_of([{}] * users)
     rows = np.arange(users) if rows is None else rows
     lists = start(users, k)
     cuts = [0, *sorted(borders), width]
@@ -29,7 +29,7 @@ def rank(scores, k, seen=None, rows=None, denied=None, borders=(), order=None):
     for which in range(len(blocks)) if order is None else order:
         low, high = blocks[which]
         block = np.ascontiguousarray(scores[:, low:high])
-        _core.top_k(block, low, indptr, indices, rows, denied, *lists)
+        _core.top_k(block, low, seen, rows, denied, *lists)
     return lists
 
 
@@ -111,11 +111,11 @@ def test_any_nonzero_byte_of_a_bool_denies() -> None:
         ({"rows": np.array([1])}, r"`rows\[0\]` is 1, expected a value in \[0, 1\)"),
         ({"rows": np.array([-1])}, r"`rows\[0\]` is -1"),
         ({"rows": np.array([0, 0])}, r"`scores` has shape \(1, 4\), expected \(2, 4\)"),
-        ({"seen_indptr": np.array([0, 1])}, "`seen_indptr` gives row 0 the entries 0..1"),
-        ({"seen_indptr": np.empty(0, np.int64)}, "`seen_indptr` has 0 entries"),
+        ({"seen": (np.array([0, 1]), *NOTHING[1:])}, "`seen.indptr` gives row 0 the entries 0..1"),
+        ({"seen": (np.empty(0, np.int64), *NOTHING[1:])}, "`seen.indptr` has 0 entries"),
         (
-            {"seen_indptr": np.array([0, 2]), "seen_indices": np.array([3, 1], np.int32)},
-            "`seen_indices` has 1 after 3 in row 0, expected ascending columns",
+            {"seen": (np.array([0, 2]), np.array([3, 1], np.int32), np.ones(2, np.float32))},
+            "`seen.indices` has 1 after 3 in row 0, expected ascending columns",
         ),
         ({"denied": np.zeros(3, bool)}, "`denied` has 3 entries, expected 4"),
         ({"first_item": -1}, "`first_item` is -1"),
@@ -132,8 +132,7 @@ def test_each_broken_promise_is_named(change, message) -> None:
     arguments = {
         "scores": np.ones((1, 4), np.float32),
         "first_item": 0,
-        "seen_indptr": NOTHING[0],
-        "seen_indices": NOTHING[1],
+        "seen": NOTHING,
         "rows": np.array([0]),
         "denied": None,
         "items": items,

@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def dense_rows(indptr, indices, data, rows, columns, weights=None) -> NDArray[np.float32]:
+def dense_rows(indptr, indices, data, rows, columns) -> NDArray[np.float32]:
     out = np.zeros((len(rows), columns), np.float32)
     for i, row in enumerate(rows):
-        weight = np.float32(1) if weights is None else weights[i]
         for entry in range(indptr[row], indptr[row + 1]):
-            out[i, indices[entry]] += weight * data[entry]
+            out[i, indices[entry]] += data[entry]
     return out
 
 

@@ -250,8 +250,8 @@ def _largest_products(before: Csr, after: Csr, keep: int) -> Csr:
     both = sparse.csr_array(sparse.hstack([before, after]))
     is_feature = both.indices < features
     indptr, indices, data = csr_arrays(both)
-    left, right = np.where(is_feature, data, 0), np.where(is_feature, 0, data)
-    starts, columns, values = _core.nearest_items(indptr, indices, left, right, features + items, keep, itself=True)
+    matrix, right = (indptr, indices, np.where(is_feature, data, 0)), np.where(is_feature, 0, data)
+    starts, columns, values = _core.nearest_items(matrix, right, features + items, keep, itself=True)
     end = starts[features]
     columns = columns[:end] - features
     return sparse.csr_array((values[:end], columns, starts[: features + 1]), shape=(features, items))

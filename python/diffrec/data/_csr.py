@@ -211,7 +211,7 @@ def _check_structure(
     indptr, indices = np.ascontiguousarray(indptr, dtype=np.int64), np.ascontiguousarray(indices)
     try:
         # The values are looked at later, with their cell named: ones stand in for them here.
-        _core.check_csr(indptr, indices, np.ones(len(matrix.data), dtype=np.float32), shape)
+        _core.check_csr((indptr, indices, np.ones(len(matrix.data), dtype=np.float32)), shape)
     except ValueError as error:
         raise ValueError(f"{argument}: {error}") from None
     return indptr, indices

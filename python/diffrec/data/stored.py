@@ -145,7 +145,8 @@ class Stored:
         """Raise unless the entries are shared out to rows in order and lie in these columns."""
         try:
             # The values have been looked at: ones stand in for them.
-            _core.check_csr(indptr, indices, np.ones(len(indices), dtype=np.float32), (len(indptr) - 1, columns))
+            ones = np.ones(len(indices), dtype=np.float32)
+            _core.check_csr((indptr, indices, ones), (len(indptr) - 1, columns))
         except ValueError as error:
             raise ValueError(f"{self._prefix.removesuffix('.') or 'matrix'!r}: {error}") from None
 

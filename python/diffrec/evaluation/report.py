@@ -186,12 +186,11 @@ def measure(
     gini                 0.7500   0.5000
     mean over 1 users
     """
-    indptr, indices, _ = csr_arrays(relevant)
-    values = _core.ranking_metrics(ranked, indptr, indices, list(k))
+    values = _core.ranking_metrics(ranked, csr_arrays(relevant), list(k))
     per_user = {f"{m}@{cut}": values[i, j] for i, m in enumerate(_OF_KERNEL) for j, cut in enumerate(k)}
     hits = hits_of(ranked, relevant)
     for cut in k:
-        per_user[f"map@{cut}"] = average_precision(hits[:, :cut], np.diff(indptr))
+        per_user[f"map@{cut}"] = average_precision(hits[:, :cut], np.diff(relevant.indptr))
         if catalogue is not None:
             listed = ranked[:, :cut]
             per_user[f"novelty@{cut}"] = novelty_of(listed, surprise(catalogue.owners, catalogue.users))

@@ -61,9 +61,9 @@ def top_k(
     n, n_items = scores.n_users, scores.n_items
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
-    (indptr, indices, _), rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
+    left_out, rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
     width = max(1, min(n_items, block_entries // max(n, 1)))
     for first in range(0, n_items, width):
         block = scores.block(first, min(first + width, n_items))
-        _core.top_k(block.cpu().numpy(), first, indptr, indices, rows, denied, items, values)
+        _core.top_k(block.cpu().numpy(), first, left_out, rows, denied, items, values)
     return items, values

@@ -123,9 +123,9 @@ class SparseScores:
         histories = csr_arrays(self.histories)
         block = torch.empty(self.n_users, stop - first)
         if isinstance(self.similarity, np.ndarray):
-            _core.sparse_dense_product(*histories, self.similarity, first, block.numpy())
+            _core.sparse_dense_product(histories, self.similarity, first, block.numpy())
         else:
-            _core.sparse_product(*histories, *csr_arrays(self.similarity), first, block.numpy())
+            _core.sparse_product(histories, csr_arrays(self.similarity), first, block.numpy())
         if self.missing != 0:
             block[block == 0] = self.missing
         return block
@@ -168,7 +168,7 @@ class SparseItemScores:
         # An item's row adds vectors over the users: these lie in a row, too.
         by_item = torch.empty(stop - first, self.n_users)
         rows = csr_arrays(self.items[first:stop])
-        _core.sparse_dense_product(*rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
+        _core.sparse_dense_product(rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
         return by_item.T.contiguous()
 
 

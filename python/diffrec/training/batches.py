@@ -127,7 +127,7 @@ class NoisedBatches(SparseBatches):
         x_t = self._buffers[dtype][: n * columns].view(n, columns)
         # NumPy knows no bfloat16; the kernel writes its bits.
         bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
-        _core.noised_rows(*self._arrays, rows, out=bits.numpy(), seed=self.seed, step=number, **noising)
+        _core.noised_rows(self._arrays, rows, out=bits.numpy(), seed=self.seed, step=number, **noising)
         return x_t
 
 

@@ -98,7 +98,7 @@ class IALS(Recommender):
 
     def user_factors(self, histories: Csr) -> Factors:
         """Factors (n, factors) that fit histories (n, items) exactly; what is disliked has values below 0."""
-        return _core.als_solve(*csr_arrays(histories), *self._whitened, self.settings.alpha)[0]
+        return _core.als_solve(csr_arrays(histories), *self._whitened, self.settings.alpha)[0]
 
     def _reading(self) -> Reading:
         return VALUES
@@ -150,6 +150,6 @@ def alternate(matrix: Csr, items: Factors, settings: IALSSettings) -> Iterator[t
     l2, alpha = settings.l2, settings.alpha
     steps = settings.cg_steps if settings.solver == "cg" else None
     for _ in range(settings.iterations):
-        users, _ = _core.als_solve(*by_user, *_core.als_whiten(items, l2), alpha, steps)
-        items, error = _core.als_solve(*by_item, *_core.als_whiten(users, l2), alpha, steps)
+        users, _ = _core.als_solve(by_user, *_core.als_whiten(items, l2), alpha, steps)
+        items, error = _core.als_solve(by_item, *_core.als_whiten(users, l2), alpha, steps)
         yield items, (error + l2 * float(np.square(users, dtype=np.float64).sum())) / max(matrix.nnz, 1)

@@ -98,7 +98,7 @@ def nearest_items(
     kept = np.minimum(reach, min(neighbors, items)).sum()
     # Beside the result, in 8 bytes per entry, stand pieces of it that are being put together.
     require_memory(int(kept) * 16, f"keeping {neighbors} neighbors for each of {items:,} items", "keep fewer neighbors")
-    starts, columns, values = _core.nearest_items(indptr, indices, left, right, items, neighbors, itself=itself)
+    starts, columns, values = _core.nearest_items((indptr, indices, left), right, items, neighbors, itself=itself)
     similarity: Csr = sparse.csr_array((values, columns, starts), shape=(items, items))
     if itself:
         similarity = off_diagonal(similarity)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from diffrec import _core
 from diffrec.checks import layers, real, whole, width
-from diffrec.data import Csr, Interactions
+from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
@@ -281,8 +281,7 @@ def drawn_pairs(
     if len(entries) == 0:
         raise ValueError("every user has every item: there is nothing to learn to rank")
     users, positives = owners[entries], matrix.indices[entries].astype(np.int64)
-    indptr, indices = matrix.indptr.astype(np.int64, copy=False), matrix.indices.astype(np.int32, copy=False)
-    negatives = _core.negative_items(indptr, indices, n_items, users, seed, epoch)
+    negatives = _core.negative_items(csr_arrays(matrix), n_items, users, seed, epoch)
     nodes = (users, positives + n_users, negatives + n_users)
     parts = [torch.from_numpy(part).to(device).split(batch_size) for part in nodes]
     return zip(*parts, strict=True)
