@@ -86,7 +86,10 @@ def test_rows_of_no_value_are_counted() -> None:
     assert data.report_ is not None
     assert data.report_.reasons == {"n is 0": (1, ("row 0",))}
     assert (data.report_.dropped, data.report_.events) == (1, 2)
-    assert Interactions.from_arrays([1, 1], [1, 1]).report_.merged == 1  # type: ignore[union-attr]
+    assert str(Interactions.from_arrays([1, 1], [1, 1]).report_) == (
+        "the arrays: 2 rows read, 2 events; 1 of them repeats a pair of user and item"
+    )
+    assert str(Interactions.from_csr(np.array([[1, 0], [0, 2]])).report_) == "the matrix: 2 rows read, 2 events"
 
 
 # The reader by pyarrow and the one by Python

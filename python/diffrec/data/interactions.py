@@ -226,7 +226,10 @@ class Interactions:
             require_finite(times, "timestamps")
         users, items = Ids.numbered(shape[0], "user"), Ids.numbered(shape[1], "item")
         entries = Entries(rows, columns, values, times)
-        return cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
+        made = cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
+        coded = Columns(Coded(users.ids, rows), Coded(items.ids, columns), times, values)
+        made.report_ = settle(whole(coded, "the matrix"), "error").report(made)
+        return made
 
     @classmethod
     def from_frame(
