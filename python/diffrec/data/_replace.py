@@ -1,33 +1,33 @@
 """Files that are complete or what they were before."""
 
+import contextlib
+import fcntl
 import os
-import tempfile
+import re
+import secrets
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# Names may have 255 bytes; what is added to one has 18.
+_KEPT = 200
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a new file beside ``path`` that takes its place when the block ends; folders are made.
 
-    When the block raises, or is interrupted, nothing is left of the new file.
+    When the block raises, or is interrupted, nothing is left of the new file. What a process that is killed leaves is
+    taken away by whoever writes ``path`` next. A symbolic link stays one, and the file it leads to is replaced; who may
+    read and write a file that is replaced may do so afterwards. The block writes into the file that is there: one that
+    it put in its place would not be known to be in use.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    path = _target(path)
+    with _fresh(path, folder=False) as temporary:
         yield temporary
-        _flush(temporary)
-        # mkstemp makes files only their owner may read; this one is to be an ordinary file.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        _put(temporary, path)
 
 
 @contextmanager
@@ -36,16 +36,94 @@ def replacing_with_companions(path: Path) -> Iterator[Path]:
 
     What else the block leaves in the folder of the new file is put beside ``path`` before it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder, path.name)
+    path = _target(path)
+    with _fresh(path, folder=True) as folder:
+        temporary = folder / path.name
         yield temporary
         # The file itself comes last: whoever finds it finds the others.
-        for written in sorted(Path(folder).iterdir(), key=lambda file: file == temporary):
-            _flush(written)
-            written.replace(path.with_name(written.name))
+        for written in sorted(folder.iterdir(), key=lambda file: file == temporary):
+            _put(written, path.with_name(written.name))
+
+
+def _target(path: Path) -> Path:
+    """What is to be replaced: the file itself where a link leads to it. Its folder is made."""
+    path = path.resolve() if path.is_symlink() else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def _fresh(path: Path, *, folder: bool) -> Iterator[Path]:
+    """A file or a folder of a new name beside ``path``; nothing of that name is left when the block ends."""
+    _sweep(path)
+    handle, temporary = _locked(path, folder=folder)
+    try:
+        yield temporary
+    finally:
+        os.close(handle)
+        _remove(temporary)
+
+
+def _locked(path: Path, *, folder: bool) -> tuple[int, Path]:
+    """Make and lock it: as long as it is locked somebody is writing it, and the lock ends with the process."""
+    while True:
+        temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.writing")
+        if folder:
+            temporary.mkdir(mode=0o700)
+            handle = os.open(temporary, os.O_RDONLY)
+        else:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks: what is killed is then left
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):  # swept before it was locked
+            if os.path.samestat(os.fstat(handle), temporary.stat()):
+                return handle, temporary
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    """Take away what writers of ``path`` left that were killed."""
+    ours = re.compile(re.escape(_prefix(path)) + r"[0-9a-f]{8}\.writing")
+    for left in path.parent.iterdir():
+        if ours.fullmatch(left.name):
+            with contextlib.suppress(OSError):  # somebody is writing it, or it is gone
+                handle = os.open(left, os.O_RDONLY)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(left)
+                finally:
+                    os.close(handle)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name.encode()[:_KEPT].decode(errors='ignore')}."
+
+
+def _put(written: Path, path: Path) -> None:
+    """Put a written file in its place: flushed, and with the permissions of what was there."""
+    with contextlib.suppress(FileNotFoundError):
+        before = path.stat()
+        if stat.S_ISREG(before.st_mode):
+            with contextlib.suppress(PermissionError):  # files of others can be replaced, but not be given to them
+                os.chown(written, before.st_uid, before.st_gid)
+            written.chmod(stat.S_IMODE(before.st_mode))
+    _flush(written)
+    written.replace(path)
+    _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):  # gone with its folder
+            path.unlink()

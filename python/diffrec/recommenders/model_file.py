@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from diffrec import _core
@@ -22,7 +20,7 @@ from diffrec.data import Interactions
 from diffrec.data._replace import replacing
 from diffrec.data.arrays import from_stored, to_arrays
 from diffrec.data.stored import Stored
-from diffrec.recommenders.tensor_file import HEADER_LIMIT, checksum, parse_json, read_tensors
+from diffrec.recommenders.tensor_file import HEADER_LIMIT, checksum, parse_json, read_tensors, write_tensors
 from diffrec.training import TrainingReport, resolve_device
 
 if TYPE_CHECKING:
@@ -64,9 +62,9 @@ def write(
 ) -> None:
     """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before."""
     report = training.to_dict()
-    tensors = {f"state.{name}": tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    tensors |= {f"train.{name}": _tensor(array) for name, array in to_arrays(train).items()}
-    tensors[_EPOCHS] = _tensor(_epochs(report.pop("epochs")))
+    arrays = {f"state.{name}": tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+    arrays |= {f"train.{name}": array for name, array in to_arrays(train).items()}
+    arrays[_EPOCHS] = _epochs(report.pop("epochs"))
     header = {
         "format": FORMAT_VERSION,
         "version": _core.__version__,
@@ -75,13 +73,13 @@ def write(
         "shape": train.shape,
         "item_info": list(train.item_info),
         "training": report,
-        "checksums": {name: checksum(tensor.numpy()) for name, tensor in tensors.items()},
+        "checksums": {name: checksum(array) for name, array in arrays.items()},
     }
     text = json.dumps(header | {"checksum": _checksum_of(header)}, allow_nan=False)
     if 2 * len(text) > HEADER_LIMIT:
         raise ValueError(f"settings and names of item_info take {len(text):,} bytes, more than a file may have of them")
     with replacing(path) as temporary:
-        save_file(tensors, temporary, {_HEADER: text})
+        write_tensors(temporary, arrays, {_HEADER: text})
 
 
 def read(path: Path) -> Saved:
@@ -220,11 +218,6 @@ def _report_from(values: dict[str, Any], stored: Stored | None) -> TrainingRepor
         for epoch, loss, seconds, validation in epochs.tolist()
     ]
     return TrainingReport.from_dict(values | {"epochs": rows})
-
-
-def _tensor(array: NDArray[Any]) -> Tensor:
-    """The array's numbers as a tensor; torch warns of what it could write to and must not."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 def plain_setting(value: Any) -> Any:

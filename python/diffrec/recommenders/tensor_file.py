@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -21,6 +22,7 @@ _TYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
     "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
 }  # fmt: skip
+_NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
@@ -51,6 +53,23 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         # In the order of the file; nothing lies between them.
         ordered = sorted(places, key=lambda name: places[name][0])
         return metadata, {name: _array(file, name, *places[name][1:]) for name in ordered}
+
+
+def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write arrays one after the other: into the file that is there, and without a copy of them."""
+    header: dict[str, Any] = {_METADATA: metadata}
+    end = 0
+    # The widest types first, as the format asks for, so that every array is aligned.
+    ordered = sorted(arrays.items(), key=lambda one: (-one[1].itemsize, one[0]))
+    for name, array in ordered:
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": _NAMES[array.dtype.type], "shape": array.shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in ordered:
+            file.write(_bytes(array).data)
 
 
 def parse_json(text: str | bytes) -> Any:
