@@ -30,6 +30,26 @@ pub enum Scale {
     Seconds(f64),
     /// `1 / sqrt(n)` for each of n events: without repeats, a history of unit length.
     Even,
+    /// 1 for an item that was ever taken.
+    Had,
+    /// `ln(1 + n)` for an item in n baskets: how often it was taken.
+    Often,
+    /// `1 / (1 + age)` of the newest basket with an item, the age being the number of newer baskets: how long ago.
+    Ago,
+    /// `r / (1 + r)`, r being the time since an item was last taken as a multiple of its mean time between baskets: 1/2
+    /// where it is due, 0 where it was in one basket only.
+    Due,
+}
+
+/// When an item of a history was taken.
+#[derive(Debug, Clone, Copy)]
+struct Takings {
+    baskets: u32,
+    /// Number of the newest basket with it, and of the one that was counted last.
+    newest: i32,
+    counted: i32,
+    last: f64,
+    first: f64,
 }
 
 impl Scale {
@@ -50,20 +70,45 @@ impl Scale {
             "interactions" => checked(Self::Interactions),
             "seconds" => checked(Self::Seconds),
             "even" => Ok(Self::Even),
+            "had" => Ok(Self::Had),
+            "often" => Ok(Self::Often),
+            "ago" => Ok(Self::Ago),
+            "due" => Ok(Self::Due),
             _ => Err(Error::Setting {
                 argument: "scales",
                 got: format!("{kind:?}"),
-                expected: "\"interactions\", \"seconds\" or \"even\"",
+                expected: "\"interactions\", \"seconds\", \"even\", \"had\", \"often\", \"ago\" or \"due\"",
             }),
         }
     }
 
-    fn weight(self, newer: i32, passed: f64, length: usize) -> f64 {
+    /// The weight of one event, whose sum over an item's events the view shows; None where it is of the item as a whole.
+    fn of_event(self, newer: i32, passed: f64, length: usize) -> Option<f64> {
         match self {
-            Self::Interactions(tau) => (-f64::from(newer) / tau).exp(),
-            Self::Seconds(tau) => (-passed / tau).exp(),
-            Self::Even => (length as f64).sqrt().recip(),
+            Self::Interactions(tau) => Some((-f64::from(newer) / tau).exp()),
+            Self::Seconds(tau) => Some((-passed / tau).exp()),
+            Self::Even => Some((length as f64).sqrt().recip()),
+            Self::Had | Self::Often | Self::Ago | Self::Due => None,
         }
+    }
+
+    /// The weight of an item that was taken so, seen from a basket and a moment; of a view of events it is 0.
+    fn of_item(self, item: &Takings, basket: i32, moment: f64) -> f64 {
+        match self {
+            Self::Had => 1.0,
+            Self::Often => f64::from(item.baskets).ln_1p(),
+            Self::Ago => f64::from(1 + basket - item.newest).recip(),
+            Self::Due if item.baskets > 1 => {
+                let usual = (item.last - item.first) / f64::from(item.baskets - 1);
+                let since = moment - item.last;
+                since / (since + usual)
+            }
+            Self::Due | Self::Interactions(_) | Self::Seconds(_) | Self::Even => 0.0,
+        }
+    }
+
+    fn is_of_items(self) -> bool {
+        matches!(self, Self::Had | Self::Often | Self::Ago | Self::Due)
     }
 }
 
@@ -118,7 +163,7 @@ impl<'a> Timeline<'a> {
     /// What came before the cut of each row, seen on each of the scales: scale s has the columns from `s * n_items`.
     ///
     /// Within a row and scale the newest comes first; the weights of a repeated item are summed. `times` has the time
-    /// of each event.
+    /// of each event; ages by it are counted from `now`, or from the newest event before the cut.
     ///
     /// # Errors
     /// [`Error::Length`] unless every row has a cut and every event a time; [`Error::Index`] for a row, cut, basket or
@@ -131,6 +176,7 @@ impl<'a> Timeline<'a> {
         rows: &[i64],
         cuts: &[i64],
         scales: &[Scale],
+        now: Option<f64>,
     ) -> Result<Ragged> {
         if times.len() != self.items.len() {
             return Err(Error::Length { argument: "times", got: times.len(), expected: self.items.len() });
@@ -142,7 +188,7 @@ impl<'a> Timeline<'a> {
         let weighed = (0..rows.len())
             .into_par_iter()
             .with_min_len(16)
-            .map(|position| self.weigh(times, n_items, self.prefix(rows, cuts, position)?, scales))
+            .map(|position| self.weigh(times, n_items, self.prefix(rows, cuts, position)?, scales, now))
             .collect::<Result<Vec<_>>>()?;
         let mut out = Ragged::with_offsets(weighed.iter().map(Vec::len));
         out.indices = weighed.iter().flatten().map(|&(column, _)| column).collect();
@@ -254,26 +300,39 @@ impl<'a> Timeline<'a> {
         n_items: usize,
         prefix: Range<usize>,
         scales: &[Scale],
+        now: Option<f64>,
     ) -> Result<Vec<(i32, f64)>> {
         let items = self.checked_items(n_items, prefix.clone())?;
         let (baskets, times) = (&self.baskets[prefix.clone()], &times[prefix.clone()]);
         if let Some(place) = times.windows(2).position(|pair| pair[0] > pair[1] || pair[1].is_nan()) {
             return Err(Error::Unordered { argument: "times", position: prefix.start + place + 1 });
         }
-        let last = items.len().saturating_sub(1);
+        let (Some(&basket), Some(&newest)) = (baskets.last(), times.last()) else {
+            return Ok(Vec::new());
+        };
+        let moment = now.unwrap_or(newest);
         let mut out: Vec<(i32, f64)> = Vec::with_capacity(items.len() * scales.len());
+        let takings = if scales.iter().any(|scale| scale.is_of_items()) {
+            takings(items, baskets, times)
+        } else {
+            Vec::new()
+        };
         // Where the columns of this row stand in `out`, which only repeats have to look up.
         let mut places: HashMap<i32, usize> = HashMap::new();
         for (number, &scale) in scales.iter().enumerate() {
+            // Below 2^31: `before` has seen to it.
+            let first = (number * n_items) as i32;
+            if scale.is_of_items() {
+                let weighed =
+                    takings.iter().map(|(item, taken)| (first + item, scale.of_item(taken, basket, moment)));
+                out.extend(weighed.filter(|&(_, weight)| weight >= NEGLIGIBLE));
+                continue;
+            }
             for place in (0..items.len()).rev() {
-                let weight =
-                    scale.weight(baskets[last] - baskets[place], times[last] - times[place], items.len());
+                let weight = scale.of_event(basket - baskets[place], moment - times[place], items.len());
                 // Weights fall with age: all that follow are negligible, too.
-                if weight < NEGLIGIBLE {
-                    break;
-                }
-                // Below 2^31: `before` has seen to it.
-                let column = (number * n_items) as i32 + items[place];
+                let Some(weight) = weight.filter(|&weight| weight >= NEGLIGIBLE) else { break };
+                let column = first + items[place];
                 if self.repeats {
                     let earlier = *places.entry(column).or_insert(out.len());
                     if earlier < out.len() {
@@ -286,6 +345,24 @@ impl<'a> Timeline<'a> {
         }
         Ok(out)
     }
+}
+
+/// When each item of a history was taken, the one that was taken last first.
+fn takings(items: &[i32], baskets: &[i32], times: &[f64]) -> Vec<(i32, Takings)> {
+    let mut out: Vec<(i32, Takings)> = Vec::new();
+    let mut places: HashMap<i32, usize> = HashMap::with_capacity(items.len());
+    for ((&item, &basket), &time) in items.iter().zip(baskets).zip(times).rev() {
+        let place = *places.entry(item).or_insert(out.len());
+        if let Some((_, taken)) = out.get_mut(place) {
+            taken.baskets += u32::from(basket != taken.counted);
+            taken.counted = basket;
+            taken.first = time;
+        } else {
+            let taken = Takings { baskets: 1, newest: basket, counted: basket, last: time, first: time };
+            out.push((item, taken));
+        }
+    }
+    out
 }
 
 /// One cut for each of `rows`: so many of its events come before it. Drawn uniformly among the places between two
@@ -354,7 +431,7 @@ mod tests {
     #[test]
     fn sees_the_past_on_each_scale() -> Result<()> {
         let scales = [Scale::Interactions(1.0), Scale::Seconds(2.0), Scale::Even];
-        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &scales)?;
+        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &scales, None)?;
         assert_eq!(seen.indices, [3, 1, 0, 2, 7, 5, 4, 6, 11, 9, 8, 10]);
         // Items 0 and 1 came in one basket: both are as old.
         let e = |x: f64| x.exp() as f32;
@@ -365,7 +442,7 @@ mod tests {
 
     #[test]
     fn leaves_out_what_has_faded() -> Result<()> {
-        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &[Scale::Interactions(0.1)])?;
+        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &[Scale::Interactions(0.1)], None)?;
         assert_eq!((seen.indices, seen.data), (vec![3], vec![1.0]));
         Ok(())
     }
@@ -375,13 +452,33 @@ mod tests {
         let (items, baskets, times) =
             ([1, 0, 1, 0, 2, 2], [0, 1, 1, 2, 2, 3], [1.0, 2.0, 2.0, 3.0, 3.0, 4.0]);
         let bought = Timeline::new(&[0, 6], &items, &baskets)?.with_repeats(true);
-        let seen = bought.before(&times, 3, &[0], &[3], &[Scale::Interactions(1.0), Scale::Even])?;
+        let seen = bought.before(&times, 3, &[0], &[3], &[Scale::Interactions(1.0), Scale::Even], None)?;
         let even = 1.0 / 3.0_f64.sqrt();
         assert_eq!(seen.indices, [1, 0, 4, 3]);
         assert_eq!(seen.data, [(1.0 + (-1.0_f64).exp()) as f32, 1.0, (even + even) as f32, even as f32]);
         assert_eq!(bought.after(3, &[0], &[3], 2, false)?.indices, [0, 2]);
         assert_eq!(bought.after(3, &[0], &[3], 9, false)?.indices, [0, 2]);
         assert_eq!(bought.after(3, &[0], &[3], 9, true)?.indices, [2]);
+        Ok(())
+    }
+
+    #[test]
+    fn counts_repeats_item_by_item() -> Result<()> {
+        // Item 1 in three baskets at 1, 2 and 4, twice in the last of them; item 0 in one at 2; item 2 in two, at 4 and 9.
+        let (items, baskets, times) =
+            ([1, 0, 1, 1, 1, 2, 2], [0, 1, 1, 2, 2, 2, 3], [1.0, 2.0, 2.0, 4.0, 4.0, 4.0, 9.0]);
+        let bought = Timeline::new(&[0, 7], &items, &baskets)?.with_repeats(true);
+        let views = [Scale::Had, Scale::Often, Scale::Ago, Scale::Due];
+        let seen = bought.before(&times, 3, &[0], &[7], &views, None)?;
+        // What is not due at all is left out.
+        assert_eq!(seen.indices, [2, 1, 0, 5, 4, 3, 8, 7, 6, 10]);
+        let ln = |count: f64| count.ln_1p() as f32;
+        let due = (5.0 / (5.0 + 1.5)) as f32;
+        assert_eq!(seen.data, [1.0, 1.0, 1.0, ln(2.0), ln(3.0), ln(1.0), 1.0, 0.5, 1.0 / 3.0, due]);
+        let later = bought.before(&times, 3, &[0], &[7], &[Scale::Due, Scale::Seconds(1.0)], Some(10.0))?;
+        assert_eq!((later.indices, later.data[0]), (vec![2, 1, 5, 4, 3], (1.0 / 6.0) as f32));
+        assert_eq!(later.data[2], ((-1.0_f64).exp() + (-6.0_f64).exp()) as f32);
+        assert!(bought.before(&times, 3, &[0], &[0], &views, None)?.indices.is_empty());
         Ok(())
     }
 
@@ -408,7 +505,7 @@ mod tests {
     #[test]
     fn refuses_what_does_not_exist() -> Result<()> {
         let before = |n_items, rows: &[i64], cuts: &[i64]| {
-            timeline()?.before(&TIMES, n_items, rows, cuts, &[Scale::Even]).map(|_| ())
+            timeline()?.before(&TIMES, n_items, rows, cuts, &[Scale::Even], None).map(|_| ())
         };
         let index =
             |argument, position, value, high| Error::Index { argument, position, value, low: 0, high };
@@ -422,12 +519,12 @@ mod tests {
         let length = |argument, got, expected| Error::Length { argument, got, expected };
         assert_eq!(before(4, &[0], &[]), Err(length("cuts", 0, 1)));
         assert_eq!(Timeline::new(&INDPTR, &ITEMS, &BASKETS[1..]).err(), Some(length("baskets", 4, 5)));
-        let few = timeline()?.before(&TIMES[1..], 4, &[0], &[4], &[Scale::Even]);
+        let few = timeline()?.before(&TIMES[1..], 4, &[0], &[4], &[Scale::Even], None);
         assert_eq!(few, Err(length("times", 4, 5)));
         let backwards = [1.0, 2.0, 1.0, 5.0, 9.0];
-        let unordered = timeline()?.before(&backwards, 4, &[0], &[4], &[Scale::Even]);
+        let unordered = timeline()?.before(&backwards, 4, &[0], &[4], &[Scale::Even], None);
         assert_eq!(unordered, Err(Error::Unordered { argument: "times", position: 2 }));
-        assert!(timeline()?.before(&TIMES, 1 << 30, &[0], &[4], &[Scale::Even; 2]).is_err());
+        assert!(timeline()?.before(&TIMES, 1 << 30, &[0], &[4], &[Scale::Even; 2], None).is_err());
         for (kind, tau) in [("interactions", 0.0), ("seconds", f64::INFINITY), ("minutes", 1.0)] {
             assert!(Scale::new(kind, tau).is_err());
         }
@@ -450,7 +547,7 @@ mod tests {
             let indptr = [0, items.len() as i64];
             let timeline = Timeline::new(&indptr, &items, &baskets)?;
             let cuts = draw_cuts(&indptr, &baskets, &[0], seed, 0)?;
-            let mut whole = timeline.before(&times, 50, &[0], &cuts, &[Scale::Even])?.indices;
+            let mut whole = timeline.before(&times, 50, &[0], &cuts, &[Scale::Even], None)?.indices;
             whole.reverse();
             whole.extend(timeline.after(50, &[0], &cuts, usize::MAX, false)?.indices);
             prop_assert_eq!(whole, items);

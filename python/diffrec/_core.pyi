@@ -136,17 +136,22 @@ def prefix_rows(
     n_items: int,
     rows: NDArray[np.int64],
     cuts: NDArray[np.int64],
-    scales: Sequence[tuple[Literal["interactions", "seconds", "even"], float]],
+    scales: Sequence[tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due"], float]],
     *,
     repeats: bool = False,
+    now: float | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """The first ``cuts[i]`` events of row ``rows[i]`` on each scale: ``indptr``, ``indices`` and ``data``.
 
     ``items``, ``baskets`` (numbered from 0 in each row) and ``times`` are in the order of time within a row; a cut lies
     between two baskets. Scale s has the columns from ``s * n_items``; its values are ``exp(-age / length)`` where age
-    is the number of newer baskets or the time to the newest event, or 1 / sqrt(cut) if ``"even"``, whose length is
-    ignored. Values below 1e-4 are left out; within a row and scale the newest comes first. With ``repeats`` an item may
-    stand in a row more than once, and its values are summed.
+    is the number of newer baskets or the time to ``now`` (the newest event before the cut by default), or 1 / sqrt(cut)
+    if ``"even"``. With ``repeats`` an item may stand in a row more than once, and these values are summed.
+
+    The other kinds are of an item as a whole: ``"had"`` is 1, ``"often"`` ln(1 + baskets with it), ``"ago"``
+    1 / (1 + baskets newer than its newest), and ``"due"`` r / (1 + r), r being the time since its newest as a multiple
+    of the mean time between its baskets, or 0 where there is one. They and ``"even"`` ignore the length. Values below
+    1e-4 are left out; within a row and scale the newest comes first.
     """
 
 def next_items(

@@ -54,7 +54,7 @@ pub fn draw_cuts<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (indptr, items, baskets, times, n_items, rows, cuts, scales, *, repeats=false))]
+#[pyo3(signature = (indptr, items, baskets, times, n_items, rows, cuts, scales, *, repeats=false, now=None))]
 pub fn prefix_rows<'py>(
     py: Python<'py>,
     indptr: Any<'_, '_>,
@@ -66,6 +66,7 @@ pub fn prefix_rows<'py>(
     cuts: Any<'_, '_>,
     scales: Vec<(String, f64)>,
     repeats: bool,
+    now: Option<f64>,
 ) -> PyResult<(Vector<'py, i64>, Vector<'py, i32>, Vector<'py, f32>)> {
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
     let times = vector(times, "times")?;
@@ -73,7 +74,7 @@ pub fn prefix_rows<'py>(
     let scales =
         scales.iter().map(|(kind, tau)| Scale::new(kind, *tau)).collect::<Result<Vec<_>, Error>>()?;
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
-    let found = py.detach(|| timeline.before(times, cut.n_items, rows, cuts, &scales))?;
+    let found = py.detach(|| timeline.before(times, cut.n_items, rows, cuts, &scales, now))?;
     Ok((
         PyArray1::from_vec(py, found.indptr),
         PyArray1::from_vec(py, found.indices),

@@ -1,5 +1,8 @@
 """The loss of forecasts, with its hand-made gradients, against autograd."""
 
+from dataclasses import replace
+from itertools import compress
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,8 +17,13 @@ TARGETS = (torch.rand(6, 9, generator=GENERATOR) < 0.3) * torch.rand(6, 9, gener
 TARGETS[2] = 0  # a history that nothing follows
 
 
-def plain(h: Tensor, items: Tensor, bias: Tensor, added: Tensor, log_scale: Tensor, likelihood: str) -> Tensor:
-    scores = h @ items.T + bias + log_scale.exp() * added
+OWN = (torch.rand(6, 9, generator=GENERATOR) < 0.3) * torch.rand(6, 9, generator=GENERATOR)
+
+
+def plain(
+    h: Tensor, items: Tensor, bias: Tensor, added: Tensor, log_scale: Tensor, likelihood: str, own: Tensor
+) -> Tensor:
+    scores = h @ items.T + bias + log_scale.exp() * added + own
     if likelihood == "softmax":
         return -(TARGETS * functional.log_softmax(scores, dim=1)).sum(dim=1).mean()
     return (scores - TARGETS).square().sum(dim=1).mean()
@@ -23,17 +31,21 @@ def plain(h: Tensor, items: Tensor, bias: Tensor, added: Tensor, log_scale: Tens
 
 @pytest.mark.parametrize("likelihood", ["softmax", "squared"])
 @pytest.mark.parametrize("anchored", [False, True])
-def test_loss_and_gradients_are_autograds(likelihood: str, anchored: bool) -> None:
-    added = ADDED if anchored else torch.zeros_like(ADDED)
-    mine, theirs = ([x.clone().requires_grad_() for x in (H, ITEMS, BIAS, torch.tensor(0.7))] for _ in range(2))
-    expected = plain(theirs[0], theirs[1], theirs[2], added, theirs[3], likelihood)
+@pytest.mark.parametrize("own", [False, True])
+def test_loss_and_gradients_are_autograds(likelihood: str, anchored: bool, own: bool) -> None:
+    added, weight = ADDED if anchored else torch.zeros_like(ADDED), torch.tensor(2.0 if own else 0.0)
+    mine, theirs = ([x.clone().requires_grad_() for x in (H, ITEMS, BIAS, torch.tensor(0.7), weight)] for _ in range(2))
+    expected = plain(theirs[0], theirs[1], theirs[2], added, theirs[3], likelihood, theirs[4] * OWN)
     (3 * expected).backward()
-    *layer, log_scale = mine
+    *layer, log_scale, weight = mine
     given = (ADDED, log_scale) if anchored else (None, None)
-    loss = forecast_loss(*layer, SparseRows.from_dense(TARGETS), likelihood, *given)
+    rows = SparseRows.from_dense(OWN)
+    weighted = replace(rows, values=rows.values * weight) if own else None
+    loss = forecast_loss(*layer, SparseRows.from_dense(TARGETS), likelihood, *given, weighted)
     (3 * loss).backward()
     torch.testing.assert_close(loss, expected)
-    for one, other in zip(mine[: 4 if anchored else 3], theirs, strict=False):
+    learnt = [True, True, True, anchored, own]
+    for one, other in zip(compress(mine, learnt), compress(theirs, learnt), strict=True):
         torch.testing.assert_close(one.grad, other.grad)
 
 

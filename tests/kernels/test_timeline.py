@@ -11,6 +11,7 @@ from diffrec import _core
 from support import twins
 
 SCALES: list[Any] = [("interactions", 2.0), ("seconds", 7.5), ("even", 0.0)]
+REPEATS: list[Any] = [(kind, 0.0) for kind in ("had", "often", "ago", "due")]
 INDPTR = np.array([0, 3, 3, 4], dtype=np.int64)
 ITEMS = np.array([2, 0, 1, 2], dtype=np.int32)
 TIMES = np.array([1.0, 2.0, 2.0, 5.0])
@@ -52,11 +53,15 @@ def cut_histories(draw: st.DrawFn) -> Histories:
     )
 
 
-@given(cut_histories())
-def test_prefixes_are_those_of_the_twin(case: Histories) -> None:
+@given(
+    cut_histories(), st.sampled_from([SCALES, REPEATS, [*REPEATS, *SCALES, *REPEATS]]), st.sampled_from([None, 21.5])
+)
+def test_prefixes_are_those_of_the_twin(case: Histories, views: list[Any], now: float | None) -> None:
     indptr, items, baskets, times, rows, cuts, repeats = case
-    starts, columns, values = _core.prefix_rows(indptr, items, baskets, times, 15, rows, cuts, SCALES, repeats=repeats)
-    expected = twins.prefix_rows(indptr, items, times, 15, rows, cuts, SCALES)
+    starts, columns, values = _core.prefix_rows(
+        indptr, items, baskets, times, 15, rows, cuts, views, repeats=repeats, now=now
+    )
+    expected = twins.prefix_rows(indptr, items, times, 15, rows, cuts, views, now)
     assert starts.tolist() == np.concatenate([[0], np.cumsum([len(row) for row in expected])]).tolist()
     assert columns.tolist() == [column for row in expected for column, _ in row]
     np.testing.assert_allclose(values, [value for row in expected for _, value in row], rtol=1e-6)

@@ -159,3 +159,89 @@ def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
 def test_impossible_settings(settings: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         diffrec.fit(DATA, variant="t-diffrec", **settings)
+
+
+def shoppers(users: int = 60, visits: int = 10, seed: int = 0) -> Interactions:
+    """People who take one of their own three items at every visit, besides one that is anybody's."""
+    rng = np.random.default_rng(seed)
+    habits = rng.integers(ITEMS, size=(users, 3))
+    user, visit = np.divmod(np.arange(users * visits), visits)
+    own = habits[user, rng.integers(3, size=len(user))]
+    item = np.concatenate([own, rng.integers(ITEMS, size=len(user))])
+    return Interactions.from_arrays(
+        np.tile(user, 2), item, timestamp=np.tile(86400.0 * visit, 2), items=np.arange(ITEMS)
+    )
+
+
+SHOP = shoppers()
+FEW: dict[str, Any] = SMALL | {"epochs": 20, "anchor": False, "repeats": "include"}
+
+
+def test_what_was_taken_before_counts_where_it_may_be_taken_again() -> None:
+    train, _, test = SHOP.split(by="leave-last", valid=0)
+    without = diffrec.fit(train, variant="t-diffrec", **FEW, own_views=())
+    model = diffrec.fit(train, variant="t-diffrec", **FEW)
+    assert isinstance(model, DiffRec)
+    assert len(model.settings.own_terms) == 6
+    found, before = (one.evaluate(test, exclude_seen=False, k=3)["recall@3"] for one in (model, without))
+    assert found > 0.35
+    assert found > before
+    # Asked for what is new, nothing is learnt of what is old.
+    assert diffrec.DiffRec(objective="forecast").settings.own_terms == ()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"anchor": True}, {"own_views": ("due", 2.0, timedelta(days=3), None)}, {"likelihood": "squared"}]
+)
+def test_own_views_survive_a_file_and_are_explained(settings: dict[str, Any], tmp_path: Path) -> None:
+    model = diffrec.fit(SHOP, variant="t-diffrec", **(FEW | {"epochs": 3} | settings))
+    model.save(tmp_path / "model")
+    again = diffrec.load(tmp_path / "model")
+    assert again.settings.values(saved_only=True) == model.settings.values(saved_only=True)
+    np.testing.assert_array_equal(again.score(), model.score())
+    own = int(SHOP.matrix[[4]].indices[0])
+    why = model.explain(4, own, points=32)
+    total = why.contributions.sum() + why.baseline
+    assert total == pytest.approx(why.score, abs=0.02 * float(model.score([4]).std()) + 1e-4)
+
+
+def test_an_anchor_alone_reads_none_of_them(tmp_path: Path) -> None:
+    model = diffrec.fit(SHOP, variant="anchor", objective="forecast", repeats="include")
+    plain = diffrec.fit(SHOP, variant="anchor", objective="forecast")
+    np.testing.assert_array_equal(model.score(), plain.score())
+    np.testing.assert_array_equal(model.similar_items([3], k=4).items, plain.similar_items([3], k=4).items)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(diffrec.load(tmp_path / "model").score(), plain.score())
+
+
+def test_own_views_are_a_diagonal_besides_the_denoiser() -> None:
+    """Scores are the denoiser's of its own views, and for each item the weighted views of that item."""
+    model = diffrec.fit(SHOP, variant="t-diffrec", **(FEW | {"epochs": 3, "own_views": ("had", "often", 2.0)}))
+    assert isinstance(model, DiffRec)
+    network = model._network
+    assert isinstance(network, Forecast)
+    assert network.own is not None
+    weights = network.own.detach().numpy().copy()
+    assert np.all(weights != 0)
+    timeline = Timeline(SHOP)
+    rows = np.arange(60)
+    views = timeline.before(rows, timeline.lengths, ("had", "often", 2.0)).toarray().reshape(60, 3, ITEMS)
+    with_own = model.score()
+    with torch.no_grad():
+        network.own.zero_()
+    np.testing.assert_allclose(with_own - model.score(), np.einsum("v,uvi->ui", weights, views), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"own_views": ("had", "oftn")}, ValueError, "own_views must be one of .*did you mean 'often'"),
+        ({"own_views": "had"}, TypeError, "own_views must be a sequence of"),
+        ({"own_views": (0,)}, ValueError, "own_views must be above 0"),
+        ({"own_views": ("had",), "objective": "reconstruct"}, ValueError, "own_views is for objective='forecast'"),
+        ({"own_views": ("had",), "groups": 2}, ValueError, "own_views is for .* without groups"),
+    ],
+)
+def test_impossible_own_views(settings: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        DiffRec(**({"objective": "forecast"} | settings))

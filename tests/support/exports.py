@@ -57,6 +57,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "forecast": ("t-diffrec", _DENOISER | {"time_scales": (1.0, timedelta(days=90), None)}),
     "forecast, approximate anchor": ("t-diffrec", _DENOISER | _APPROXIMATE),
+    "forecast of repeats": ("t-diffrec", _DENOISER | {"repeats": "include", "time_scales": (2.0,)}),
     "forecast, encoder": ("t-diffrec", _DENOISER | {"anchor": False, "encoder_length": 4, "encoder_width": 8}),
     "latent": ("l-diffrec", _LATENT),
     "latent, decoders, eps": ("l-diffrec", _LATENT | _WIDE | {"predict": "eps", "normalize": True}),

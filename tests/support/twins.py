@@ -80,7 +80,7 @@ def coverage(ranked, n_items, k: Sequence[int]) -> NDArray[np.float64]:
     return np.array([len(set(ranked[:, :cut].ravel().tolist()) - {-1}) / n_items for cut in k])
 
 
-def prefix_rows(indptr, items, times, n_items, rows, cuts, scales) -> list[list[tuple[int, float]]]:
+def prefix_rows(indptr, items, times, n_items, rows, cuts, scales, now=None) -> list[list[tuple[int, float]]]:
     """Column and weight of each entry, a list per row; scale by scale, the newest first, repeats summed."""
     out = []
     for row, cut in zip(rows, cuts, strict=True):
@@ -88,15 +88,37 @@ def prefix_rows(indptr, items, times, n_items, rows, cuts, scales) -> list[list[
         moments = times[indptr[row] : indptr[row] + cut].tolist()
         entries: dict[int, float] = {}
         for number, (kind, length) in enumerate(scales):
+            if kind in ("had", "often", "ago", "due"):
+                for item in dict.fromkeys(history[::-1]):
+                    weight = repeated(kind, history, moments, item, now)
+                    if weight >= 1e-4:
+                        entries[number * n_items + item] = weight
+                continue
             for item, moment in zip(history[::-1], moments[::-1], strict=True):
                 age = len({newer for newer in moments if newer > moment})
-                passed = age if kind == "interactions" else moments[-1] - moment
+                passed = age if kind == "interactions" else (moments[-1] if now is None else now) - moment
                 weight = 1 / np.sqrt(cut) if kind == "even" else np.exp(-passed / length)
                 if weight >= 1e-4:
                     column = number * n_items + item
                     entries[column] = entries.get(column, 0) + weight
         out.append(list(entries.items()))
     return out
+
+
+def repeated(kind, history, moments, item, now) -> float:
+    """What a view of how an item was taken before says of it."""
+    taken = sorted({moment for own, moment in zip(history, moments, strict=True) if own == item})
+    if kind == "had":
+        return 1.0
+    if kind == "often":
+        return float(np.log(1 + len(taken)))
+    if kind == "ago":
+        return 1 / (1 + len({moment for moment in moments if moment > taken[-1]}))
+    if len(taken) == 1:
+        return 0.0
+    since = (moments[-1] if now is None else now) - taken[-1]
+    due = since / np.diff(taken).mean()
+    return float(due / (1 + due))
 
 
 def next_items(indptr, items, times, row, cut, horizon, fresh) -> list[int]:

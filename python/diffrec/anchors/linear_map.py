@@ -41,7 +41,12 @@ class LinearMap:
     right: "Csr | NDArray[np.float32] | None" = None
 
     def scores(self, rows: Csr) -> Scores:
-        """``rows @ B`` for float32 (n, features) rows, a block of items at a time."""
+        """``rows @ B`` for float32 (n, features) rows, a block of items at a time.
+
+        What rows have in columns beyond the features is for others.
+        """
+        if rows.shape[1] > self.n_features:
+            rows = rows[:, : self.n_features]
         direct = None if self.direct is None else SparseScores(rows, self.direct)
         if self.left is None or self.right is None:
             assert direct is not None
@@ -60,14 +65,22 @@ class LinearMap:
         assert part is not None
         return int(part.shape[1])
 
+    @property
+    def n_features(self) -> int:
+        """Number of features it maps from."""
+        part = self.direct if self.left is None else self.left
+        assert part is not None
+        return int(part.shape[0])
+
     def between(self, features: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """The weights from some features to some items, (features, items)."""
+        """The weights from some features to some items, (features, items); 0 from columns beyond the features."""
         weights = np.zeros((len(features), len(items)), dtype=np.float32)
+        own = features < self.n_features
         if self.direct is not None:
-            direct = self.direct[features][:, items]
-            weights += direct if isinstance(direct, np.ndarray) else direct.toarray()
+            direct = self.direct[features[own]][:, items]
+            weights[own] += direct if isinstance(direct, np.ndarray) else direct.toarray()
         if self.left is not None and self.right is not None:
-            weights += (self.right[items] @ self.left[features].T).T
+            weights[own] += (self.right[items] @ self.left[features[own]].T).T
         return weights
 
     def state(self) -> dict[str, Tensor]:

@@ -18,15 +18,17 @@ from diffrec.data.interactions import Interactions
 from diffrec.data.split import Split, has_order, hold_out
 from diffrec.data.takings import Takings
 from diffrec.data.time_weights import Decay, time_weights
-from diffrec.data.timeline import Timeline, TimeScale
+from diffrec.data.timeline import REPEAT_VIEWS, RepeatView, Timeline, TimeScale
 
 __all__ = [
+    "REPEAT_VIEWS",
     "Baskets",
     "Csr",
     "Decay",
     "Events",
     "Ids",
     "Interactions",
+    "RepeatView",
     "Split",
     "Takings",
     "TimeScale",

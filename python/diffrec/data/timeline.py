@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from diffrec.data._csr import Csr
 from diffrec.data.interactions import Interactions
 from diffrec.data.time_weights import require_past
 
-# A weight below it is left out of a view, as the kernel does.
-_LEAST = 1e-4
 # Time constant of one view of a history: baskets, clock time, or None for one that does not fade.
 TimeScale = float | timedelta | None
+# Views of how an item was taken before, once or again: whether, how often, how long ago, and how long since as compared
+# with its usual interval.
+RepeatView = Literal["had", "often", "ago", "due"]
+REPEAT_VIEWS: tuple[RepeatView, ...] = get_args(RepeatView)
 
 
 class Timeline:
@@ -81,7 +83,7 @@ class Timeline:
         """
         return _core.draw_cuts(self._indptr, self._baskets, rows, seed, step)
 
-    def before(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], scales: Sequence[TimeScale]) -> Csr:
+    def before(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], scales: Sequence[TimeScale | RepeatView]) -> Csr:
         """What came before the cuts, seen on several time scales side by side.
 
         Parameters
@@ -90,7 +92,10 @@ class Timeline:
             int64 (n,): users, and how many of their events come before.
         scales
             Of each view, the time constant tau of weights ``exp(-age / tau)``: a number of baskets, a ``timedelta`` of
-            clock time, or None for even weights of 1 / sqrt(cut).
+            clock time, or None for even weights of 1 / sqrt(cut). Or what the view says of an item as a whole:
+            ``"had"``, 1; ``"often"``, ln(1 + baskets with it); ``"ago"``, 1 / (1 + baskets newer than its newest);
+            ``"due"``, r / (1 + r), r being the time since its newest basket as a multiple of the mean time between its
+            baskets: 1/2 where it is due, and 0 where it was in one basket only.
 
         Returns
         -------
@@ -110,33 +115,9 @@ class Timeline:
             cuts,
             named,
             repeats=self._repeats,
+            now=self._now,
         )
-        seen = sparse.csr_array((weights, indices, indptr), shape=(len(rows), len(named) * self.n_items))
-        return seen if self._now is None else self._faded(seen, rows, cuts, named)
-
-    def _faded(
-        self,
-        seen: Csr,
-        rows: NDArray[np.int64],
-        cuts: NDArray[np.int64],
-        scales: Sequence[tuple[Literal["interactions", "seconds", "even"], float]],
-    ) -> Csr:
-        """Count ages by the clock from now: every weight falls by what has passed since the newest event."""
-        assert self._now is not None
-        newest = np.full(len(rows), self._now)
-        some = cuts > 0
-        newest[some] = self._times[self._indptr[rows[some]] + cuts[some] - 1]
-        passed = self._now - newest
-        factors = np.ones((len(rows), len(scales)), dtype=np.float32)
-        for view, (kind, length) in enumerate(scales):
-            if kind == "seconds":
-                factors[:, view] = np.exp(-passed / length)
-        owners = np.repeat(np.arange(len(rows)), np.diff(seen.indptr))
-        fell = factors[owners, seen.indices // self.n_items]
-        weights = seen.data * fell
-        kept = (fell == 1) | (weights >= _LEAST)
-        ends = np.concatenate([[0], np.cumsum(kept)])
-        return sparse.csr_array((weights[kept], seen.indices[kept], ends[seen.indptr]), shape=seen.shape)
+        return sparse.csr_array((weights, indices, indptr), shape=(len(rows), len(named) * self.n_items))
 
     def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, *, repeats: bool = True) -> Csr:
         """The items that came after the cuts, as ones: float32 (n, items).
@@ -189,9 +170,13 @@ class Timeline:
         return _core.last_items(self._indptr, self._items, self._baskets, self.n_items, rows, cuts, length)
 
 
-def _named(scale: TimeScale) -> tuple[Literal["interactions", "seconds", "even"], float]:
+def _named(
+    scale: TimeScale | RepeatView,
+) -> tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due"], float]:
     if scale is None:
         return "even", 0.0
+    if isinstance(scale, str):
+        return scale, 0.0
     if isinstance(scale, timedelta):
         return "seconds", scale.total_seconds()
     return "interactions", float(scale)

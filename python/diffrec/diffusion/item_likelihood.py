@@ -1,5 +1,6 @@
 """The last layer and the loss of a forecast in one step, with the gradients made on the way."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ def forecast_loss(
     likelihood: str = "softmax",
     added: Tensor | None = None,
     log_scale: Tensor | None = None,
+    own: SparseRows | None = None,
 ) -> Tensor:
-    """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added``.
+    """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added + own``.
 
     One array of n x items is made, and overwritten by its own gradient.
 
@@ -41,6 +43,8 @@ def forecast_loss(
         float32 (n, items), scores from elsewhere; no gradient flows to them.
     log_scale : Tensor, optional
         Scalar, the logarithm of their weight.
+    own : SparseRows, optional
+        n rows over the items; gradients flow to its values.
 
     Returns
     -------
@@ -56,7 +60,10 @@ def forecast_loss(
     dtype = compute_dtype(h.device)
     if added is None or log_scale is None:
         added, log_scale = None, h.new_zeros(())
-    loss: Tensor = _ForecastLoss.apply(h, items_out, bias_out, log_scale, targets, likelihood, added, dtype)
+    values = None if own is None else own.values
+    loss: Tensor = _ForecastLoss.apply(
+        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype
+    )
     return loss
 
 
@@ -68,9 +75,11 @@ class _ForecastLoss(torch.autograd.Function):
         items_out: Tensor,
         bias_out: Tensor,
         log_scale: Tensor,
+        values: Tensor | None,
         targets: SparseRows,
         likelihood: str,
         added: Tensor | None,
+        own: SparseRows | None,
         dtype: torch.dtype,
     ) -> Tensor:
         n, narrow, layer = len(h), h.to(dtype), items_out.to(dtype)
@@ -79,9 +88,12 @@ class _ForecastLoss(torch.autograd.Function):
             z += bias_out
             if added is not None:
                 z.addcmul_(added, log_scale.exp())
+            if own is not None and values is not None:
+                replace(own, values=values).add_to(z, 0, 1.0)
             loss = (_softmax if likelihood == "softmax" else _squared)(z, targets)
             # From here on z is the loss's gradient by the scores.
             ctx.grad_bias = z.sum(dim=0)
+            ctx.grad_own = None if own is None else z[own.row_of_entry(), own.indices]
             ctx.grad_log_scale = None if added is None else torch.vdot(z.flatten(), added.flatten()) * log_scale.exp()
             z = z.to(dtype)
             ctx.grad_items = linear(z.T, narrow.T).float()
@@ -91,9 +103,9 @@ class _ForecastLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale)
-        ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = None
-        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), None, None, None, None
+        kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale, ctx.grad_own)
+        ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = ctx.grad_own = None
+        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 5
 
 
 def _softmax(z: Tensor, targets: SparseRows) -> Tensor:

@@ -123,7 +123,10 @@ def _(model: DiffRec) -> GraphScores:
     def scores(rows: PaddedRows, items: Tensor) -> Tensor:
         last = last_items(items, s.encoder_length) if s.encoder_length else None
         own = network.noiseless_scores(rows, last).block(0, n_items)
-        return own if held is None or anchor is None else own + held.scale * anchor(rows)
+        if held is None or anchor is None:
+            return own
+        # What rows have beyond the anchor's features is for the network.
+        return own + held.scale * anchor(rows.columns(0, held.map.n_features))
 
     return scores
 

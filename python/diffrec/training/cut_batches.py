@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffrec.data import Csr, Timeline, TimeScale
+from diffrec.data import Csr, RepeatView, Timeline, TimeScale
 from diffrec.data.sparse_rows import SparseRows
 
 
@@ -72,7 +72,7 @@ class CutBatches:
     def __init__(
         self,
         timeline: Timeline,
-        scales: Sequence[TimeScale],
+        scales: Sequence[TimeScale | RepeatView],
         *,
         horizon: int,
         cuts: int,

@@ -75,11 +75,11 @@ class Anchor(Recommender):
         return linear_reasons(self._objective.views(one).signed, self._map, past_items(one), items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
-        return self._map.scores(unit_rows(rows, (self._reading().views or 1) * self._n_items))
+        return self._map.scores(unit_rows(rows, self.settings.n_seen * self._n_items))
 
     def _state(self) -> dict[str, Tensor]:
         return self._map.state()
 
     def _restore(self, state: Stored) -> None:
         items = self._n_items
-        self._map = LinearMap.from_state(state, (self._reading().views or 1) * items, items)
+        self._map = LinearMap.from_state(state, self.settings.n_seen * items, items)

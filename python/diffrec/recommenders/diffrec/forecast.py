@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -30,6 +31,8 @@ from diffrec.training import CutBatch, CutBatches
 _START = {"softmax": 20.0, "squared": 1.0}
 # Independent noise vectors of a batch, which its rows mix.
 _NOISES = 32
+# How much faster the few weights of a user's own history are learnt.
+_OWN_RATE = 30.0
 
 
 class Forecast(nn.Module):
@@ -71,6 +74,8 @@ class Forecast(nn.Module):
         self.anchor = anchor
         self.settings = settings
         self.sampler = UniformSteps(process.steps, denoiser.bias_out.device)
+        # What each view of how a user took an item before adds to that item's score.
+        self.own = nn.Parameter(torch.zeros(len(settings.own_terms))) if settings.own_terms else None
         self.log_anchor_scale = None
         if anchor is not None:
             start = _START[settings.likelihood] if settings.anchor_scale is None else settings.anchor_scale
@@ -102,11 +107,15 @@ class Forecast(nn.Module):
     def parameter_groups(self) -> list[dict[str, object]]:
         """The optimizer's parameter groups."""
         s = self.settings
-        scale = [] if self.log_anchor_scale is None else [self.log_anchor_scale]
-        rest = [p for p in self.parameters() if p is not self.log_anchor_scale]
+        # Decay would draw the anchor's weight towards 1. The few own weights are sure, and have a long way to go.
+        apart = [
+            (parameter, rate)
+            for parameter, rate in ((self.log_anchor_scale, 1.0), (self.own, _OWN_RATE))
+            if parameter is not None
+        ]
+        rest = [p for p in self.parameters() if all(p is not one for one, _ in apart)]
         groups: list[dict[str, object]] = [{"params": rest, "lr": s.lr, "weight_decay": s.weight_decay}]
-        # Decay would draw the anchor's weight towards 1.
-        return [*groups, {"params": scale, "lr": s.lr, "weight_decay": 0.0}] if scale else groups
+        return groups + [{"params": [one], "lr": rate * s.lr, "weight_decay": 0.0} for one, rate in apart]
 
     def start_epoch(self, epoch: int) -> None:
         """Every epoch is like the first."""
@@ -120,8 +129,8 @@ class Forecast(nn.Module):
         s, denoiser = self.settings, self.denoiser
         t, _ = self.sampler.sample(len(batch))
         signal, spread = self.process.forward_coefficients(t)
-        values = functional.dropout(batch.x.values, s.dropout, self.training)
-        kept = SparseRows(batch.x.offsets, batch.x.indices, values)
+        seen, own = self._parted(batch.x)
+        kept = replace(seen, values=functional.dropout(seen.values, s.dropout, self.training))
         projected = signal[:, None] * (kept @ denoiser.items_in)
         if self.process.noisy:
             projected = projected + spread[:, None] * self._noise(len(batch))
@@ -136,6 +145,7 @@ class Forecast(nn.Module):
             s.likelihood,
             None if added is None else added.to(self.device),
             self.log_anchor_scale,
+            own,
         )
 
     def noiseless_scores(
@@ -154,8 +164,9 @@ class Forecast(nn.Module):
         """
         denoiser = self.denoiser
         t = torch.zeros(1, dtype=torch.int64, device=self.device)
-        h = self._hidden(rows @ denoiser.items_in.detach(), t, last, presence)
-        return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+        seen, own = self._parted(rows)
+        h = self._hidden(seen @ denoiser.items_in.detach(), t, last, presence)
+        return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
     @property
     def run(self) -> Run:
@@ -214,9 +225,10 @@ class Forecast(nn.Module):
             on_step: Callable[[Scores], None] | None = None,
         ) -> Scores:
             drawn = fresh.normal(torch.empty(len(rows), basis.rank, device=self.device))
-            projected = signal * (rows @ denoiser.items_in) + spread * (drawn @ basis.images[0])
+            seen, own = self._parted(rows)
+            projected = signal * (seen @ denoiser.items_in) + spread * (drawn @ basis.images[0])
             h = self._hidden(projected, t.expand(len(rows)), last)
-            scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach())
+            scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
             if on_step is not None:
                 on_step(scores)
             return scores
@@ -229,6 +241,15 @@ class Forecast(nn.Module):
 
     def changed(self) -> None:
         """Forget what was prepared from the weights: nothing is."""
+
+    def _parted(self, rows: SparseRows) -> tuple[SparseRows, SparseRows | None]:
+        """Part rows into what the denoiser sees and what items score by the views of themselves, (n, items)."""
+        if self.own is None:
+            return rows, None
+        features, items = len(self.denoiser.items_in), len(self.denoiser.items_out)
+        views = rows.columns(features, features + len(self.own) * items)
+        added = views.values * self.own[views.indices // items]
+        return rows.columns(0, features), replace(views, indices=views.indices % items, values=added)
 
     def _hidden(self, projected: Tensor, t: Tensor, last: Tensor | None, presence: Tensor | None = None) -> Tensor:
         if self.encoder is not None and last is not None:

@@ -140,7 +140,7 @@ class DiffRec(TrainedRecommender):
         inputs = objective.inputs(train)
         items = train.shape[1]
         if s.anchor:
-            self._anchor = HeldAnchor(_blank_anchor(s, (objective.reading.views or 1) * items, items), 0.0)
+            self._anchor = HeldAnchor(_blank_anchor(s, s.n_seen * items, items), 0.0)
         groups = None if s.groups is None else torch.arange(items) * s.groups // items
         self._network = network = self._fresh_network(items, groups, device)
         network.train()
@@ -506,7 +506,7 @@ class DiffRec(TrainedRecommender):
     def _restore(self, state: Stored) -> None:
         s, items = self.settings, self._n_items
         if s.anchor:
-            held = LinearMap.from_state(state.within("anchor"), (self._reading().views or 1) * items, items)
+            held = LinearMap.from_state(state.within("anchor"), self.settings.n_seen * items, items)
             self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
         groups = None
         if s.groups is not None:

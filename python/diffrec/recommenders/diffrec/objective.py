@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, Timeline, TimeScale, binary, row_keys, rows_times
+from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, row_keys, rows_times
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
@@ -123,13 +123,18 @@ class Forecasting:
     @property
     def reading(self) -> Reading:
         """A weight for each item on every time scale."""
-        scales = self._settings.time_scales
+        scales = self._scales
         views = "; ".join(map(_meaning, scales))
         return Reading(
             f"{len(scales)} for each item, its age being the number of newer baskets: {views}",
             views=len(scales),
-            by_clock=any(isinstance(scale, timedelta) for scale in scales),
+            by_clock=any(isinstance(scale, timedelta) or scale == "due" for scale in scales),
         )
+
+    @property
+    def _scales(self) -> tuple[TimeScale | RepeatView, ...]:
+        """The views of network and anchor, and those of an item for itself."""
+        return self._settings.time_scales + self._settings.own_terms
 
     def inputs(self, histories: Interactions) -> Timeline:
         """Put histories in the order of time."""
@@ -146,7 +151,7 @@ class Forecasting:
         s = self._settings
         return CutBatches(
             inputs,
-            s.time_scales,
+            self._scales,
             horizon=s.horizon,
             cuts=s.cuts,
             length=s.encoder_length,
@@ -186,9 +191,9 @@ class Forecasting:
         s, timeline = self._settings, self._timeline(block)
         rows, length = np.arange(len(timeline.lengths)), s.encoder_length
         last = timeline.last(rows, timeline.lengths, length) if length else None
-        before = timeline.before(rows, timeline.lengths, s.time_scales)
+        before = timeline.before(rows, timeline.lengths, self._scales)
         even = 1 / np.sqrt(timeline.lengths.clip(1))
-        newest = [even if scale is None else 1.0 for scale in s.time_scales]
+        newest = [even if scale is None else 1.0 for scale in s.time_scales] + [0.0 for _ in s.own_terms]
         return Views(before, last, row_keys(block.matrix), _disliked(block, newest))
 
     @staticmethod
@@ -233,8 +238,18 @@ def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]]) -> Ridge:
     )
 
 
-def _meaning(scale: TimeScale) -> str:
-    """What weighs an item on a time scale, in words."""
+_MEANINGS = {
+    "had": "1",
+    "often": "ln(1 + baskets with the item)",
+    "ago": "1 / (1 + baskets newer than the newest with it)",
+    "due": "r / (1 + r), r being the time since that as a multiple of the mean time between baskets with it",
+}
+
+
+def _meaning(scale: TimeScale | RepeatView) -> str:
+    """What weighs an item in a view, in words."""
+    if isinstance(scale, str):
+        return _MEANINGS[scale]
     if scale is None:
         return "1 / sqrt(number of items)"
     if isinstance(scale, timedelta):

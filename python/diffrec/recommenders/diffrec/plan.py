@@ -47,7 +47,7 @@ def memory_plan(
     """
     users, items = shape
     n = min(s.batch_size, users)
-    views = len(s.time_scales) if s.objective == "forecast" else 1
+    views = s.n_seen
     features = views * items
     forecasting = s.objective == "forecast" and s.groups is None
     with torch.device("meta"):  # shapes without memory

@@ -7,13 +7,16 @@ from typing import Any, get_args
 
 from diffrec.anchors.ridge import EXACT
 from diffrec.checks import age, flag, layers, one_of, optional, real, span, whole, width, widths
-from diffrec.data import Decay, TimeScale
+from diffrec.data import REPEAT_VIEWS, Decay, RepeatView, TimeScale
 from diffrec.diffusion import LIKELIHOODS, NOISE_SCHEDULES, STEP_SAMPLINGS, noise_betas
 from diffrec.recommenders.diffrec.groups import embeddings
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.trained import NetworkSettings
 
 OBJECTIVES = ("reconstruct", "forecast")
+# What a forecast that may repeat knows of an item by default, if a history has it: chosen on the last basket but one of
+# each customer of Online Retail.
+OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "due", 3.0, datetime.timedelta(days=60))
 
 
 def time_scales(name: str, value: Any) -> tuple[TimeScale, ...]:
@@ -24,6 +27,17 @@ def time_scales(name: str, value: Any) -> tuple[TimeScale, ...]:
     if not scales:
         raise ValueError(f"{name} must name at least one time constant, got {value!r}")
     return value if isinstance(value, tuple) and value == scales else scales
+
+
+def own_views(name: str, value: Any) -> tuple[TimeScale | RepeatView, ...]:
+    """Accept any number of time constants and of the views of how an item was taken before."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(
+            f"{name} must be a sequence of {', '.join(REPEAT_VIEWS)}, numbers and timedeltas, got {value!r}"
+        )
+    view, scale = one_of(REPEAT_VIEWS), optional(age)
+    views = tuple(view(name, one) if isinstance(one, str) else scale(name, one) for one in value)
+    return value if isinstance(value, tuple) and value == views else views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +86,12 @@ class DiffRecSettings(NetworkSettings):
         (1.0, 5.0, None),
         time_scales,
         "views of a history, by the time constants of their weights: interactions, timedeltas, or None for even ones",
+    )
+    own_views: tuple[TimeScale | RepeatView, ...] | None = setting(
+        None,
+        optional(own_views),
+        "how a user took an item before, each with a learnt weight in that item's score: 'had', 'often', 'ago', 'due', "
+        "or time scales; None for all that help next baskets where repeats='include', and for none elsewhere",
     )
     horizon: int = setting(5, whole(1), "items after the cut that are forecast")
     cuts: int = setting(4, whole(1), "cuts of each history in an epoch")
@@ -130,6 +150,20 @@ class DiffRecSettings(NetworkSettings):
     diffusion_weight_min: float = setting(0.005, real(0), "weight it falls to")
     diffusion_anneal_epochs: int = setting(500, whole(0), "epochs in which it would fall to 0; 0 for a constant weight")
 
+    @property
+    def n_seen(self) -> int:
+        """Number of views of a history that network and anchor see."""
+        return len(self.time_scales) if self.objective == "forecast" else 1
+
+    @property
+    def own_terms(self) -> tuple[TimeScale | RepeatView, ...]:
+        """The views whose weights a forecast learns for the item they are of."""
+        if self.objective != "forecast" or self.groups is not None:
+            return ()
+        if self.own_views is not None:
+            return self.own_views
+        return OWN_VIEWS if self.repeats == "include" else ()
+
     def check_together(self) -> None:
         """Refuse combinations that no data could make possible."""
         if self.noise_min > self.noise_max:
@@ -148,4 +182,9 @@ class DiffRecSettings(NetworkSettings):
                     raise ValueError(f"{name} must be {only!r} with objective='forecast', got {getattr(self, name)!r}")
         elif self.anchor_half_life is not None:
             raise ValueError(f"anchor_half_life needs objective='forecast', got {self.anchor_half_life!r}")
+        if self.own_views and not self.own_terms:
+            raise ValueError(
+                "own_views is for objective='forecast' without groups, which alone has weights for them, got "
+                f"{self.own_views!r}"
+            )
         noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
