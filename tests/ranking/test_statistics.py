@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from diffrec.ranking import LinearScores, MeanScores, deviations, ranks_at, scores_at, statistics, top_k
+from diffrec.ranking import LinearScores, WeightedScores, deviations, ranks_at, scores_at, statistics, top_k
 
 
 @pytest.fixture(params=[7, 10_000])
@@ -46,6 +46,6 @@ def test_ranks_are_places_in_the_order_of_top_k(scores: LinearScores) -> None:
 
 def test_means_are_means(scores: LinearScores) -> None:
     other = LinearScores(scores.users * 2, scores.items)
-    both = MeanScores([scores, other])
+    both = WeightedScores.mean([scores, other])
     torch.testing.assert_close(both.block(3, 20), (scores.block(3, 20) + other.block(3, 20)) / 2)
     assert (both.n_users, both.n_items) == (6, 31)

@@ -8,12 +8,25 @@ from torch import nn
 
 from diffrec import _core
 from diffrec.diffusion import GaussianProcess, noise_betas
-from diffrec.training import EpochRecord, NoisedBatches, TrainingReport, autocast, product_dtype, resolve_device, train
+from diffrec.training import (
+    EpochRecord,
+    NoisedBatches,
+    Pace,
+    TrainingReport,
+    autocast,
+    loop,
+    product_dtype,
+    resolve_device,
+    run_batches,
+    train,
+)
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
-def counting(validations: list[float], **settings: object) -> tuple[TrainingReport, int, list[EpochRecord]]:
+def counting(
+    validations: list[float], epochs: int, **settings: object
+) -> tuple[TrainingReport, int, list[EpochRecord]]:
     """Train a module whose only weight is the number of the epoch; validation gives the listed values."""
     module = nn.Linear(1, 1, bias=False)
     values, records = iter(validations), []
@@ -30,6 +43,7 @@ def counting(validations: list[float], **settings: object) -> tuple[TrainingRepo
     report = train(
         module,
         run_epoch,
+        pace=Pace(epochs),
         validate=validate if validations else None,
         metric="recall@20",
         progress=False,
@@ -66,6 +80,52 @@ def test_without_validation_it_runs_to_the_end() -> None:
     assert (len(report.epochs), report.best_epoch, weight, report.best_validation) == (3, 3, 3, None)
 
 
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
+
+
+def test_training_ends_within_an_epoch_when_its_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    weight = nn.Parameter(torch.tensor(1.0))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    module = nn.Module()
+    module.register_parameter("weight", weight)
+    pace, rates, validated = Pace(10, 7.5, cosine=True), [], []
+
+    def loss(batch: float) -> torch.Tensor:
+        rates.append(optimizer.param_groups[0]["lr"])
+        clock.now += 1
+        return batch * weight
+
+    report = train(
+        module,
+        lambda _: run_batches(loss, [1.0] * 3, optimizer, pace=pace),
+        pace=pace,
+        validate=lambda: validated.append(clock.now) or 0.5,  # type: ignore[func-returns-value]
+        metric="recall@20",
+        validate_every=2,
+        progress=False,
+    )
+    assert len(report.epochs) == 3
+    assert clock.now == 8  # two steps of the third epoch, the second of which was over time
+    assert validated == [6, 8]
+    # By the clock from 0 on, for 10 epochs would take 30 s.
+    np.testing.assert_allclose(rates, [0.05 * (1 + np.cos(np.pi * second / 7.5)) for second in range(8)])
+
+
+def test_without_a_limit_the_rate_falls_by_epochs() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2), 4)
+    pace = Pace(4, cosine=True)
+    for pace.epoch in range(1, 5):
+        pace.set_rate(optimizer)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(reference.get_last_lr()[0])
+        reference.optimizer.step()
+        reference.step()
+
+
 def test_a_report_survives_a_file() -> None:
     report, _, _ = counting([0.5, 0.6], epochs=7)
     assert TrainingReport.from_dict(report.to_dict()) == report
@@ -73,7 +133,7 @@ def test_a_report_survives_a_file() -> None:
 
 def test_an_infinite_loss_stops_at_once() -> None:
     with pytest.raises(FloatingPointError, match="loss became nan in epoch 1"):
-        train(nn.Linear(1, 1), lambda _: float("nan"), epochs=5, progress=False)
+        train(nn.Linear(1, 1), lambda _: float("nan"), pace=Pace(5), progress=False)
 
 
 def test_every_row_comes_once_an_epoch_in_a_new_order() -> None:

@@ -11,7 +11,18 @@ from torch.nn import functional
 from diffrec.anchors import LinearMap
 from diffrec.diffusion import PaddedRows
 from diffrec.export.maps import GraphMap
-from diffrec.recommenders import CFGAN, IALS, Anchor, DiffRec, MultiDAE, Popularity, Recommender, RP3beta, TopFreq
+from diffrec.recommenders import (
+    CFGAN,
+    IALS,
+    Anchor,
+    DiffRec,
+    MultiDAE,
+    Popularity,
+    Recommender,
+    RP3beta,
+    Stack,
+    TopFreq,
+)
 from diffrec.recommenders.rivals.item_to_item import ItemToItem
 
 # Newton's steps: the first ones as many as the condition number has bits, then the correct digits double.
@@ -108,6 +119,29 @@ def _(model: IALS) -> GraphScores:
 def _(model: Anchor) -> GraphScores:
     anchor = GraphMap(model._map)
     return lambda rows, _: anchor(rows)
+
+
+@scorer_of.register
+def _(model: Stack) -> GraphScores:
+    n_items, shares, parts, first = model._n_items, model._shares.tolist(), [], 0
+    for part in model.parts_:
+        stop = first + (part._reading().views or 1) * n_items
+        parts.append((scorer_of(part), first, stop))
+        first = stop
+
+    def scores(rows: PaddedRows, items: Tensor) -> Tensor:
+        unseen = torch.ones(rows.rows, n_items + 1, device=items.device)
+        unseen = unseen.scatter(1, torch.where(items < 0, n_items, items), 0.0)[:, :n_items]
+        count = unseen.sum(dim=1, keepdim=True).clamp(min=1)
+        total = torch.zeros_like(unseen)
+        for (own, first, stop), share in zip(parts, shares, strict=True):
+            scored = own(rows.columns(first, stop), items)
+            mean = (scored * unseen).sum(dim=1, keepdim=True) / count
+            spread = (((scored - mean) * unseen).square().sum(dim=1, keepdim=True) / count).sqrt()
+            total = total + torch.where(spread > 0, share / spread, 0.0) * scored
+        return total
+
+    return scores
 
 
 @scorer_of.register

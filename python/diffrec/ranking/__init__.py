@@ -5,11 +5,11 @@ from diffrec.ranking.scores import (
     AddedScores,
     DenseScores,
     LinearScores,
-    MeanScores,
     NoisyScores,
     Scores,
     SparseItemScores,
     SparseScores,
+    WeightedScores,
 )
 from diffrec.ranking.statistics import deviations, ranks_at, scores_at, top_k_among
 
@@ -18,11 +18,11 @@ __all__ = [
     "AddedScores",
     "DenseScores",
     "LinearScores",
-    "MeanScores",
     "NoisyScores",
     "Scores",
     "SparseItemScores",
     "SparseScores",
+    "WeightedScores",
     "deviations",
     "ranks_at",
     "scores_at",

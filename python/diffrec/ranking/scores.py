@@ -237,22 +237,30 @@ class AddedScores:
 
 
 @dataclass(frozen=True)
-class MeanScores:
-    """The mean of several scores of the same users and items.
+class WeightedScores:
+    """A weighted sum of several scores of the same users and items, each user with weights of their own.
 
     Parameters
     ----------
     parts : sequence of Scores
-        At least one.
+        At least one; on whatever devices, the sum is on that of the first.
+    weights : Tensor
+        float32 (parts, n): of each part for each user.
 
     Examples
     --------
     >>> one = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0]]))
-    >>> MeanScores([one, LinearScores(torch.tensor([[3.0]]), one.items)]).block(0, 2)
-    tensor([[2., 6.]])
+    >>> WeightedScores([one, LinearScores(torch.tensor([[3.0]]), one.items)], torch.tensor([[1.0], [2.0]])).block(0, 2)
+    tensor([[ 7., 21.]])
     """
 
     parts: Sequence[Scores]
+    weights: Tensor
+
+    @classmethod
+    def mean(cls, parts: Sequence[Scores]) -> "WeightedScores":
+        """Return the mean of the parts."""
+        return cls(parts, torch.full((len(parts), parts[0].n_users), 1 / len(parts)))
 
     @property
     def n_users(self) -> int:
@@ -267,9 +275,11 @@ class MeanScores:
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         block = self.parts[0].block(first, stop)
-        for part in self.parts[1:]:
-            block += part.block(first, stop)
-        return block.div_(len(self.parts))
+        weights = self.weights.to(block.device)[:, :, None]
+        block *= weights[0]
+        for part, weight in zip(self.parts[1:], weights[1:], strict=True):
+            block.addcmul_(part.block(first, stop).to(block.device), weight)
+        return block
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from diffrec.recommenders.rivals.rp3beta import RP3beta
 from diffrec.recommenders.rivals.tifuknn import TIFUKNN
 from diffrec.recommenders.rivals.topfreq import TopFreq
 from diffrec.recommenders.scorer import Scorer
+from diffrec.recommenders.stack import Stack
 
 __all__ = [
     "CFGAN",
@@ -40,6 +41,7 @@ __all__ = [
     "RP3beta",
     "Recommender",
     "Scorer",
+    "Stack",
     "Top",
     "TopFreq",
     "Uncertainty",

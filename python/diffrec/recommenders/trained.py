@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import duration, one_of, optional, real, whole
 from diffrec.data import Interactions
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import PRECISIONS, PeakMemory, Plan, resolve_device, train
+from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, resolve_device, train
 
 # What training stops on; the DiffRec paper stops on it, too.
 VALIDATION_METRIC = "recall@20"
@@ -26,6 +26,9 @@ class TrainedSettings(Settings):
     """Settings of every recommender that is trained by epochs."""
 
     lr: float = setting(1e-3, real(0, open_low=True), "learning rate")
+    lr_schedule: str = setting(
+        "constant", one_of(("constant", "cosine")), "how the learning rate goes: 'cosine' falls to 0 over all `epochs`"
+    )
     batch_size: int = setting(400, whole(1), "users in a batch")
     epochs: int = setting(1000, whole(1), "passes over the data, at most")
     patience: int = setting(20, whole(1), "epochs without a better validation after which training stops")
@@ -36,6 +39,13 @@ class TrainedSettings(Settings):
         "share of each history held out to stop on when fit gets no valid: the newest with time_weights, else at "
         "random; 0 trains for exactly `epochs`",
     )
+    time_limit: float | None = setting(
+        None,
+        optional(duration),
+        "wall-clock time that training may take, as '5min' or in seconds: epochs end when it is spent, and a cosine "
+        "schedule falls to 0 by then; None for no limit",
+        saved=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +53,6 @@ class NetworkSettings(TrainedSettings):
     """Settings of those whose weights are mostly a network's."""
 
     weight_decay: float = setting(0.0, real(0), "weight decay of AdamW")
-    lr_schedule: str = setting(
-        "constant", one_of(("constant", "cosine")), "how the learning rate goes: 'cosine' falls to 0 over all `epochs`"
-    )
     precision: str = setting(
         "auto",
         one_of(PRECISIONS),
@@ -62,6 +69,8 @@ class TrainedRecommender(Recommender):
 
     settings_type = TrainedSettings
     settings: TrainedSettings
+    # Of the fit that goes on: what trains an epoch hands it to every run over batches.
+    _pace: Pace
 
     @abstractmethod
     def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
@@ -83,6 +92,7 @@ class TrainedRecommender(Recommender):
             _log.info("planned on %s: %s", device, plan)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(s.seed)
+            self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
             network, run_epoch = self._prepare(learn, device)
 
             def run_and_forget(epoch: int) -> float:
@@ -94,7 +104,7 @@ class TrainedRecommender(Recommender):
                 self.training_ = train(
                     network,
                     run_and_forget,
-                    epochs=s.epochs,
+                    pace=pace,
                     validate=None if valid is None else lambda: self._validation(learn, valid, VALIDATION_METRIC),
                     metric=VALIDATION_METRIC,
                     validate_every=s.validate_every,

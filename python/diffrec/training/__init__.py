@@ -2,7 +2,7 @@
 
 from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
 from diffrec.training.cut_batches import CutBatch, CutBatches
-from diffrec.training.loop import Callback, EpochRecord, TrainingReport, run_batches, train
+from diffrec.training.loop import Callback, EpochRecord, Pace, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.peak_memory import PeakMemory
 from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
@@ -17,6 +17,7 @@ __all__ = [
     "EpochRecord",
     "NoisedBatch",
     "NoisedBatches",
+    "Pace",
     "PeakMemory",
     "Plan",
     "SparseBatches",

@@ -47,6 +47,53 @@ class EpochRecord:
 Callback = Callable[[EpochRecord], object]
 
 
+class Pace:
+    """How long a training goes on, and how its learning rate falls meanwhile.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data, at most.
+    seconds : float, optional
+        Wall-clock time from now on after which training ends, within an epoch if need be; None for no limit.
+    cosine : bool
+        Whether the learning rate falls to 0 as half a cosine over what there is of both: by epochs, and where time is
+        limited and will be spent first, from batch to batch by the clock.
+
+    Examples
+    --------
+    >>> pace = Pace(4)
+    >>> pace.epoch = 3
+    >>> pace.progress, pace.over
+    (0.5, False)
+    """
+
+    def __init__(self, epochs: int, seconds: float | None = None, *, cosine: bool = False) -> None:
+        self.epochs = epochs
+        self.epoch = 1
+        self._seconds = math.inf if seconds is None else seconds
+        self._cosine = cosine
+        self._started = time.perf_counter()
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is over, 0 to 1: of the epochs before this one, or of the time if that is more."""
+        by_epochs = (self.epoch - 1) / self.epochs
+        return min(max(by_epochs, (time.perf_counter() - self._started) / self._seconds), 1.0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is spent."""
+        return time.perf_counter() - self._started >= self._seconds
+
+    def set_rate(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate of the next step."""
+        if self._cosine:
+            share = (1 + math.cos(math.pi * self.progress)) / 2
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
+
+
 @dataclass
 class TrainingReport:
     """What happened in training.
@@ -97,7 +144,7 @@ def train(
     module: nn.Module,
     run_epoch: Callable[[int], float],
     *,
-    epochs: int,
+    pace: Pace,
     validate: Callable[[], float] | None = None,
     metric: str = "",
     validate_every: int = 5,
@@ -106,14 +153,16 @@ def train(
     description: str = "training",
     callbacks: Sequence[Callback] = (),
 ) -> TrainingReport:
-    """Train until ``epochs``, or until validation has not improved for ``patience`` epochs; keep the best weights.
+    """Train until the pace's end, or until validation has not improved for ``patience`` epochs; keep the best weights.
 
     Parameters
     ----------
     module : nn.Module
         Whose weights are trained; it ends in evaluation mode, with the best weights if there is validation.
     run_epoch : callable
-        epoch -> mean loss; takes the optimizer steps.
+        epoch -> mean loss; takes the optimizer steps, by ``pace``.
+    pace : Pace
+        Epochs and time, at most. What of an epoch was done when the time was spent counts as one.
     validate : callable, optional
         () -> metric, higher is better. Called every ``validate_every`` epochs, with the module in evaluation mode.
     metric : str
@@ -133,11 +182,12 @@ def train(
         When the loss is no longer finite.
     """
     report = TrainingReport(metric=metric if validate else "")
-    best, best_state = -math.inf, None
+    best, best_state, epochs = -math.inf, None, pace.epochs
     shown: dict[str, str] = {}
     with tqdm(total=epochs, desc=description, unit="epoch", disable=None if progress else True, leave=True) as bar:
         for epoch in range(1, epochs + 1):
             module.train()
+            pace.epoch = epoch
             started = time.perf_counter()
             loss = run_epoch(epoch)
             seconds = time.perf_counter() - started
@@ -145,7 +195,7 @@ def train(
                 raise FloatingPointError(f"the training loss became {loss} in epoch {epoch}; try a smaller lr")
             module.eval()
             value = None
-            if validate is not None and (epoch % validate_every == 0 or epoch == epochs):
+            if validate is not None and (epoch % validate_every == 0 or epoch == epochs or pace.over):
                 value = validate()
                 if value > best:
                     best, report.best_epoch = value, epoch
@@ -156,6 +206,9 @@ def train(
             for callback in callbacks:
                 callback(report.epochs[-1])
             bar.update()
+            if pace.over:
+                _log.info("stopped in epoch %d of %d: the time is spent", epoch, epochs)
+                break
             if best_state is not None and epoch - report.best_epoch >= patience:
                 _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
                 break
@@ -174,8 +227,9 @@ def run_batches(
     batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     dtype: torch.dtype = torch.float32,
+    pace: Pace | None = None,
 ) -> float:
-    """Take one optimizer step per batch; return the mean loss.
+    """Take one optimizer step per batch, while there is time; return the mean loss.
 
     Parameters
     ----------
@@ -187,6 +241,8 @@ def run_batches(
         Holds the weights, all on one device.
     dtype : torch.dtype
         float32 or bfloat16; see ``product_dtype``.
+    pace : Pace, optional
+        Sets the learning rate, and ends the epoch where the time is spent; at least one step is taken.
 
     Examples
     --------
@@ -199,6 +255,8 @@ def run_batches(
     total = torch.zeros((), dtype=torch.float64, device=device)
     count = 0
     for batch in batches:
+        if pace is not None:
+            pace.set_rate(optimizer)
         optimizer.zero_grad()
         with autocast(dtype, device):
             loss = loss_of(batch)
@@ -206,4 +264,6 @@ def run_batches(
         optimizer.step()
         total += loss.detach()
         count += 1
+        if pace is not None and pace.over:
+            break
     return float(total) / count

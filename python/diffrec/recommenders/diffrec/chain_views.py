@@ -15,8 +15,8 @@ from diffrec.diffusion import RowNoise
 from diffrec.ranking import (
     NO_ITEM,
     AddedScores,
-    MeanScores,
     Scores,
+    WeightedScores,
     deviations,
     ranks_at,
     scores_at,
@@ -169,7 +169,7 @@ def spreads(
         Item rows int32 (n, k), then float32 (n, k): scores and ranks, each mean before deviation.
     """
     if items is None:
-        ranked = top_k(MeanScores(parts), k, seen, denied)[0]
+        ranked = top_k(WeightedScores.mean(parts), k, seen, denied)[0]
     else:
         ranked = np.tile(items.astype(np.int32), (parts[0].n_users, 1))
     found: list[NDArray[Any]] = [ranked]

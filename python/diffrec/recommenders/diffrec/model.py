@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from diffrec.anchors import LinearMap
 from diffrec.checks import whole
@@ -167,15 +166,11 @@ class DiffRec(TrainedRecommender):
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
-        schedule = CosineAnnealingLR(optimizer, s.epochs) if s.lr_schedule == "cosine" else None
         batches, dtype = objective.batches(inputs, device), self._dtype(device)
 
         def run_epoch(epoch: int) -> float:
             network.start_epoch(epoch)
-            mean = run_batches(network.loss, network.epoch_of(batches), optimizer, dtype)
-            if schedule is not None:
-                schedule.step()
-            return mean
+            return run_batches(network.loss, network.epoch_of(batches), optimizer, dtype, self._pace)
 
         return network, run_epoch
 

@@ -94,9 +94,10 @@ class CFGAN(TrainedRecommender):
 
         def run_epoch(_epoch: int) -> float:
             for _ in range(s.discriminator_epochs):
-                run_batches(game.discriminator_loss, batches, optimizers[0], dtype)
+                run_batches(game.discriminator_loss, batches, optimizers[0], dtype, self._pace)
             losses = [
-                run_batches(game.generator_loss, batches, optimizers[1], dtype) for _ in range(s.generator_epochs)
+                run_batches(game.generator_loss, batches, optimizers[1], dtype, self._pace)
+                for _ in range(s.generator_epochs)
             ]
             return losses[-1]
 

@@ -93,7 +93,7 @@ class LightGCN(TrainedRecommender):
 
         def run_epoch(epoch: int) -> float:
             pairs = drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch)
-            return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer)
+            return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer, pace=self._pace)
 
         return self._embeddings, run_epoch
 

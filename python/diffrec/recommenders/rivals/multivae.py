@@ -95,7 +95,7 @@ class MultiDAE(TrainedRecommender):
             seen += 1
             return self._network.loss(rows, self._kl_weight(seen))
 
-        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype)
+        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype, self._pace)
 
     def _scores(self, block: Interactions) -> Scores:
         return self._network.scores(SparseRows.from_matrix(binary(block.matrix), self._network.device))

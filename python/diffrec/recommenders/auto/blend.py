@@ -1,0 +1,183 @@
+"""Which of several rankings go together, and with what weights: found greedily on validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.data import Csr, Interactions
+from diffrec.ranking import DenseScores, deviations, top_k
+from diffrec.recommenders.base import USER_BLOCK, Recommender
+
+# Length of the lists that are judged, and of those that are kept of each candidate to blend them.
+CUT, KEPT = 20, 200
+# Of each candidate's list, how many items are ranked together in a blend.
+_POOLED = 60
+# Score of no item: below every real one, and finite, so that sums stay numbers.
+_NOTHING = -1e9
+# Parts of a blend at most, the best candidates that may become one, and the shares a new part is tried with.
+MOST_PARTS, _CANDIDATES, _SHARES = 4, 12, (0.15, 0.3, 0.5, 0.7)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The best items of n users by one candidate, with scores on a scale that candidates share.
+
+    Attributes
+    ----------
+    items : int32 (n, kept)
+        Best first, -1 where there are fewer.
+    scores : float32 (n, kept)
+        In standard deviations of the user's scores of what is not in the history; -inf where there is no item.
+    """
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, model: Recommender, histories: Interactions, rows: NDArray[np.int64], hidden: Csr) -> "Lists":
+        """Rank for the histories in ``rows``; what is in ``hidden`` (n, items) is not ranked."""
+        kept = min(KEPT, histories.shape[1])
+        items = np.empty((len(rows), kept), dtype=np.int32)
+        scores = np.empty(items.shape, dtype=np.float32)
+        for start in range(0, len(rows), USER_BLOCK):
+            part = slice(start, start + USER_BLOCK)
+            block = histories.take(rows[part])
+            scored = DenseScores.of(model._scores(block))
+            spread = deviations(scored, block.matrix).cpu().numpy()[:, None]
+            items[part], values = top_k(scored, kept, hidden[part])
+            scores[part] = np.divide(values, spread, out=np.full_like(values, -np.inf), where=np.isfinite(values))
+            # All alike: no opinion, but a list all the same.
+            scores[part] = np.where((spread > 0) | (items[part] < 0), scores[part], 0.0)
+        return cls(items, scores)
+
+
+def ndcg(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """NDCG at ``CUT`` of each user: hits (n, CUT) in ranked order, and the number of relevant items (n,), above 0."""
+    gains = 1 / np.log2(np.arange(CUT) + 2)
+    ideal = np.cumsum(gains)[np.minimum(relevant, CUT) - 1]
+    found: NDArray[np.float64] = hits[:, :CUT] @ gains[: hits.shape[1]] / ideal
+    return found
+
+
+def hits_of(lists: NDArray[np.int32], relevant: Csr) -> NDArray[np.bool_]:
+    """Which items of lists (n, k) are relevant, of n rows in the order of ``relevant`` (n, items)."""
+    n, n_items = relevant.shape
+    cells = np.repeat(np.arange(n), np.diff(relevant.indptr)) * n_items + relevant.indices
+    return np.isin(np.arange(n)[:, None] * n_items + lists, cells) & (lists >= 0)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A weighted sum of candidates.
+
+    Attributes
+    ----------
+    places : list of int
+        Which candidates, the first the best one alone.
+    weights : list of float
+        Of each; they sum to 1.
+    value : float
+        Mean NDCG on validation.
+    """
+
+    places: list[int]
+    weights: list[float]
+    value: float
+
+
+def best_blend(candidates: Sequence[Lists], relevant: Csr) -> Blend:
+    """Find the candidates that rank best together (greedy ensemble selection, Caruana et al., ICML 2004).
+
+    It begins with the best one. In each round the candidate and share with the largest gain are mixed in, as long as
+    the mean gain over the users is larger than its standard error, which is what a bootstrap over the users would give.
+
+    Parameters
+    ----------
+    candidates : sequence of Lists
+        Of the same n users.
+    relevant : scipy.sparse CSR
+        (n, items), what they took, at least one item each.
+
+    Returns
+    -------
+    Blend
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> one = Lists(np.array([[0, 1, 2]], dtype=np.int32), np.array([[3.0, 2.0, 1.0]], dtype=np.float32))
+    >>> other = Lists(one.items[:, ::-1].copy(), one.scores)
+    >>> best_blend([other, one], sparse.csr_array(np.array([[1, 0, 0]])))
+    Blend(places=[1], weights=[1.0], value=1.0)
+    """
+    counts = np.diff(relevant.indptr).astype(np.int64)
+    alone = [ndcg(hits_of(one.items[:, :CUT], relevant), counts) for one in candidates]
+    order = np.argsort([-found.mean() for found in alone], kind="stable")[:_CANDIDATES].tolist()
+    pool = _Pool([candidates[place] for place in order], relevant, counts)
+    places, weights = [0], [1.0]
+    mixed, current = pool.scores[0], pool.judge(pool.scores[0])
+    while len(places) < min(MOST_PARTS, len(order)):
+        found = [
+            (pool.judge(torch.lerp(mixed, pool.scores[place], share)), place, share)
+            for place in range(len(order))
+            if place not in places
+            for share in _SHARES
+        ]
+        judged, place, share = max(found, key=lambda one: float(one[0].mean()))
+        gain = judged - current
+        if gain.mean() <= gain.std() / np.sqrt(len(gain)):
+            break
+        mixed, current = torch.lerp(mixed, pool.scores[place], share), judged
+        places, weights = [*places, place], [*(weight * (1 - share) for weight in weights), share]
+    return Blend([order[place] for place in places], weights, float(current.mean()))
+
+
+class _Pool:
+    """The items that any of several candidates lists high, for each user side by side.
+
+    Attributes
+    ----------
+    scores : list of Tensor
+        Each candidate's scores of them, float32 (n, width). An item that is not in its list is scored as the last one
+        that is; where a user has fewer items than others stands a number below all.
+    """
+
+    def __init__(self, candidates: Sequence[Lists], relevant: Csr, counts: NDArray[np.int64]) -> None:
+        items = np.sort(np.concatenate([one.items[:, :_POOLED] for one in candidates], axis=1), axis=1)
+        first = items >= 0
+        first[:, 1:] &= items[:, 1:] != items[:, :-1]
+        width = int(first.sum(axis=1).max(initial=1))
+        # What is taken once moves to the front, in rising order.
+        pooled = np.take_along_axis(np.where(first, items, -1), np.argsort(~first, axis=1, kind="stable"), axis=1)
+        pooled = pooled[:, :width]
+        self._relevant = torch.from_numpy(hits_of(pooled, relevant))
+        self._counts = counts
+        self.scores = [torch.from_numpy(_looked_up(one, pooled, relevant.shape[1])) for one in candidates]
+
+    def judge(self, scores: Tensor) -> NDArray[np.float64]:
+        """NDCG of each user when the pool is ranked by ``scores``."""
+        best = scores.topk(min(CUT, scores.shape[1]), dim=1).indices
+        return ndcg(self._relevant.gather(1, best).numpy(), self._counts)
+
+
+def _looked_up(lists: Lists, items: NDArray[np.int32], n_items: int) -> NDArray[np.float32]:
+    """Scores of some items (n, width) by their place in lists; that of the last one where they are not in it."""
+    n = len(items)
+    row = np.arange(n)[:, None] * (n_items + 1)
+    cells = (row + lists.items + 1).ravel()
+    order = np.argsort(cells, kind="stable")
+    wanted = row + items + 1
+    place = np.searchsorted(cells[order], wanted.ravel()).clip(max=cells.size - 1)
+    at = order[place]
+    found = np.where((cells[at] == wanted.ravel()), lists.scores.ravel()[at], np.nan).reshape(items.shape)
+    listed = np.isfinite(lists.scores)
+    last = np.where(listed, lists.scores, np.inf).min(axis=1, keepdims=True)
+    last = np.where(np.isfinite(last), last, 0.0)
+    out: NDArray[np.float32] = np.where(np.isnan(found), last, found).astype(np.float32)
+    out[items < 0] = _NOTHING
+    return out

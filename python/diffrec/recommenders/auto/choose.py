@@ -1,0 +1,179 @@
+"""The choice itself: hold out, judge, blend what ranks best together, and fit that on everything."""
+
+import copy
+import logging
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from diffrec.data import Interactions, has_order, hold_out
+from diffrec.recommenders.auto.blend import Blend
+from diffrec.recommenders.auto.candidates import closed_form, denoisers, quick
+from diffrec.recommenders.auto.search import METRIC, REFIT, Search, Trial
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.registry import make
+from diffrec.recommenders.stack import Stack, StackSettings
+
+_LOG = logging.getLogger("diffrec")
+
+# Share of each history that is held out while searching: enough that what pays only for the very next interaction does
+# not win.
+_HOLDOUT = 0.2
+# A search on fewer held-out interactions would choose by luck.
+_FEWEST = 30
+# Of the time left, what is not planned with: scoring and judging take some, too.
+_SLACK = 0.9
+
+
+def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any]) -> Recommender:
+    """Choose a recommender for the data and fit it.
+
+    The newest baskets of every history are held out. Quick rivals, maps in closed form and denoisers are judged on
+    them, and what is handed out is the best of the table, or the stack of up to four of them that ranks better than it
+    by more than luck.
+
+    Parameters
+    ----------
+    data, valid
+        As for ``fit``.
+    budget : float
+        Seconds for all of it; infinite for a list of candidates that does not depend on the machine.
+    named : mapping
+        ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
+
+    Returns
+    -------
+    Recommender
+        Fitted on all of ``data``; in ``training_.facts`` ``"chosen"`` says what was chosen and why, ``"candidates"``
+        how every candidate did, and ``"skipped"`` what was left out, and why.
+    """
+    deadline = time.perf_counter() + budget
+    train = as_interactions(data, "data")
+    if valid is None:
+        learn, held = hold_out(train, _HOLDOUT, named["seed"])
+    else:
+        learn, held = train, align(valid, train, "valid")[0]
+    search = Search(learn, held, named, deadline)
+    if search.judged < _FEWEST:
+        model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
+        return _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
+    for candidate in quick(learn, repeats=named["repeats"] == "include"):
+        search.try_out(candidate)
+    for candidate in closed_form(learn):
+        # Half of the time is for the denoisers.
+        if budget == math.inf or search.left > budget / 2:
+            search.try_out(candidate)
+        else:
+            search.skipped[str(candidate)] = "no time left"
+    _train_denoisers(search)
+    chosen, blend = search.blend()
+    models = _fitted(search, chosen, train, final=valid is not None)
+    for model in models:
+        model.set_params(progress=named["progress"], callbacks=named["callbacks"])
+    model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
+    model.training_.facts["candidates"] = "\n".join(
+        f"{trial.candidate}: {METRIC} {trial.value:.4f}, {trial.seconds:.1f} s"
+        for trial in sorted(search.trials, key=lambda trial: -trial.value)
+    )
+    if search.skipped:
+        model.training_.facts["skipped"] = "\n".join(f"{name}: {why}" for name, why in search.skipped.items())
+    return _told(model, _reason(search, chosen, blend, train), named)
+
+
+def _train_denoisers(search: Search) -> None:
+    """Train a denoiser beside the best anchor of each objective, each for its share of the time left."""
+    anchors: dict[str, Trial] = {}
+    for trial in search.trials:
+        if trial.candidate.variant == "anchor":
+            objective = str(trial.candidate.settings.get("objective", "reconstruct"))
+            if objective not in anchors or trial.value > anchors[objective].value:
+                anchors[objective] = trial
+    candidates = list(denoisers(search.learn, {name: trial.candidate.settings for name, trial in anchors.items()}))
+    for place, candidate in enumerate(candidates):
+        if search.left == math.inf:
+            search.train(candidate, None)
+            continue
+        # Each may be handed out, and is then trained on everything for as long again; its anchor is solved both times.
+        anchor = anchors[str(candidate.settings.get("objective", "reconstruct"))].seconds
+        seconds = (_SLACK * search.left - search.reserve) / ((1 + REFIT) * (len(candidates) - place)) - anchor
+        if seconds <= anchor:
+            search.skipped[str(candidate)] = "no time left"
+        else:
+            search.train(candidate, seconds)
+
+
+def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: bool) -> list[Recommender]:
+    """Fit what was chosen on everything; ``final`` says that the search has done so already.
+
+    What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
+    """
+    models: dict[int, Recommender] = {}
+    # What takes least first: the rest gets the time it leaves.
+    for place in sorted(range(len(chosen)), key=lambda place: chosen[place].seconds):
+        trial = chosen[place]
+        candidate, settings = trial.candidate, dict(trial.candidate.settings)
+        search.say(f"fits {candidate} on everything")
+        if trial.model is not None:
+            waiting = sum(1 for other in chosen if other.model is not None) - len(models.keys() & _trained(chosen))
+            seconds = _SLACK * search.left / waiting
+            if final or seconds < 0.5 * trial.seconds:
+                models[place] = _knowing(trial.model, train)
+                continue
+            if search.left < math.inf:
+                settings["time_limit"] = seconds
+        models[place] = make(candidate.variant, **settings, **search.named).fit(train)
+    return [models[place] for place in range(len(chosen))]
+
+
+def _trained(chosen: list[Trial]) -> set[int]:
+    return {place for place, trial in enumerate(chosen) if trial.model is not None}
+
+
+def _knowing(model: Recommender, train: Interactions) -> Recommender:
+    """The same model, which knows the users by their whole histories."""
+    other = copy.copy(model)
+    other.train_ = train
+    return other
+
+
+def _stacked(chosen: list[Trial], blend: Blend, models: list[Recommender], named: Mapping[str, Any]) -> Recommender:
+    parts = [(trial.candidate.variant, trial.candidate.settings) for trial in chosen]
+    return Stack.of(models, StackSettings.of({**named, "parts": parts, "weights": blend.weights}))
+
+
+def _reason(search: Search, chosen: list[Trial], blend: Blend, train: Interactions) -> str:
+    """Say what was chosen, what it was chosen over, and on what data."""
+    best = chosen[0]
+    if len(chosen) > 1:
+        parts = " + ".join(
+            f"{weight:.2f} {trial.candidate}" for trial, weight in zip(chosen, blend.weights, strict=True)
+        )
+        text = f"stack of {parts}: {METRIC} {blend.value:.4f}, the best of them alone {best.value:.4f}"
+    else:
+        text = f"{best.candidate}: {METRIC} {best.value:.4f}"
+    rest = sorted((t for t in search.trials if t not in chosen), key=lambda trial: -trial.value)
+    seen = {trial.candidate.variant for trial in chosen}
+    others = []
+    for trial in rest:
+        if trial.candidate.variant not in seen:
+            seen.add(trial.candidate.variant)
+            others.append(f"{trial.candidate} {trial.value:.4f}")
+    density = len(train) / (train.shape[0] * train.shape[1])
+    return (
+        text + (f"; the best others: {', '.join(others[:3])}" if others else "") + ". "
+        f"{train.shape[0]:,} users x {train.shape[1]:,} items, density {density:.2g}; "
+        f"{'the order is used' if any(trial.uses_order for trial in chosen) else 'the order is not used'}; "
+        f"{len(search.trials)} candidates tried on {search.judged:,} held-out interactions"
+    )
+
+
+def _told(model: Recommender, text: str, named: Mapping[str, Any]) -> Recommender:
+    """Note in the model what was chosen, and say so where someone is watching."""
+    model.training_.facts["chosen"] = text
+    _LOG.info("chose %s", text)
+    if named["progress"] and sys.stderr.isatty():
+        print(f"diffrec chose {text}", file=sys.stderr)
+    return model

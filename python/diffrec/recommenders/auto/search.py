@@ -1,0 +1,200 @@
+"""Candidates fitted and judged on the same held-out interactions, while the time lasts."""
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data import Interactions, empty_like, without
+from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, hits_of, ndcg
+from diffrec.recommenders.auto.candidates import Candidate
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.diffrec.anchor import Anchor
+from diffrec.recommenders.registry import make
+
+_LOG = logging.getLogger("diffrec")
+
+# The metric that candidates are judged by, and how many users at most it is taken over.
+METRIC = f"ndcg@{CUT}"
+_JUDGED = 4_000
+# A fit on everything takes longer than one without what is held out, and its time is not known exactly.
+REFIT = 1.3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate and how it did.
+
+    Attributes
+    ----------
+    candidate : Candidate
+        With the settings of a fit on everything.
+    value : float
+        The validation metric.
+    seconds : float
+        Time to fit and judge it.
+    lists : Lists
+        What it ranks for the users that are judged.
+    model : Recommender or None
+        Fitted to what was not held out, where that took long.
+    """
+
+    candidate: Candidate
+    value: float
+    seconds: float
+    lists: Lists
+    model: Recommender | None = None
+
+    @property
+    def uses_order(self) -> bool:
+        """Whether it reads when, or in which order, things happened."""
+        settings = self.candidate.settings
+        ageing = {"half_life", "time_weights"} & settings.keys()
+        return settings.get("objective") == "forecast" or bool(ageing) or self.candidate.variant in _OF_ORDER
+
+
+_OF_ORDER = frozenset({"topfreq", "tifuknn", "sasrec"})
+
+
+class Search:
+    """A table of candidates, judged on the same users.
+
+    Parameters
+    ----------
+    learn, valid : Interactions
+        What candidates are fitted to, and what they are to find.
+    named : mapping
+        Settings of all: ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
+    deadline : float
+        When the search and the fit on everything are to be over, by ``time.perf_counter``.
+    """
+
+    def __init__(
+        self, learn: Interactions, valid: Interactions, named: Mapping[str, Any], deadline: float = math.inf
+    ) -> None:
+        self.learn, self.valid, self.deadline = learn, valid, deadline
+        self.named = {**named, "progress": False, "callbacks": ()}
+        self.trials: list[Trial] = []
+        self.skipped: dict[str, str] = {}
+        self._watched = bool(named["progress"]) and sys.stderr.isatty()
+        self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
+        relevant = without(valid.matrix, self._hidden)
+        self._rows = _some(np.flatnonzero(np.diff(relevant.indptr)), int(named["seed"]))
+        self._relevant = relevant[self._rows]
+
+    @property
+    def judged(self) -> int:
+        """How many held-out interactions candidates are judged on."""
+        return int(self._relevant.nnz)
+
+    @property
+    def left(self) -> float:
+        """Seconds until the search and the fit on everything are to be over."""
+        return self.deadline - time.perf_counter()
+
+    @property
+    def best(self) -> Trial:
+        """The best candidate so far, the first of equal ones."""
+        return max(self.trials, key=lambda trial: trial.value)
+
+    @property
+    def reserve(self) -> float:
+        """Seconds to keep for the fit on everything: of the most costly candidates that might be handed out."""
+        best = sorted(self.trials, key=lambda trial: -trial.value)[:4]
+        return REFIT * sum(trial.seconds for trial in best if trial.model is None)
+
+    def try_out(self, candidate: Candidate) -> None:
+        """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
+        guess = self._guess(candidate)
+        if self.left < guess * (1 + REFIT) + self.reserve:
+            self.skipped[str(candidate)] = "no time left"
+            return
+        try:
+            if candidate.strengths:
+                self._anchors(candidate)
+            else:
+                started = time.perf_counter()
+                model = make(candidate.variant, **candidate.settings, **self.named).fit(self.learn)
+                self._judge(candidate, model, started)
+        except (ValueError, MemoryError, FloatingPointError) as error:
+            self._leave_out(candidate, error)
+
+    def train(self, candidate: Candidate, seconds: float | None) -> None:
+        """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept."""
+        started = time.perf_counter()
+        settings = {"validate_every": 2, **candidate.settings, "time_limit": seconds}
+        try:
+            model = make(candidate.variant, **settings, **self.named).fit(self.learn, self._valid_judged())
+        except (ValueError, MemoryError, FloatingPointError) as error:
+            self._leave_out(candidate, error)
+            return
+        report = model.training_
+        final: dict[str, Any] = {**candidate.settings, "epochs": max(report.best_epoch, 1), "holdout": 0.0}
+        if candidate.settings.get("objective") != "forecast":
+            # No validation is left to learn it from.
+            final["anchor_scale"] = report.facts["anchor_scale"]
+        self._judge(Candidate(candidate.variant, final), model, started, keep=True)
+
+    def blend(self) -> tuple[list[Trial], Blend]:
+        """Return what ranks best together, the best one alone first."""
+        found = best_blend([trial.lists for trial in self.trials], self._relevant)
+        return [self.trials[place] for place in found.places], found
+
+    def _anchors(self, candidate: Candidate) -> None:
+        """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
+        started = time.perf_counter()
+        settings, strengths = candidate.settings, candidate.strengths
+        model = Anchor(**settings, anchor_l2=strengths[0], **self.named).fit(self.learn)
+        before, prepared = -math.inf, time.perf_counter() - started
+        for strength in strengths:
+            one = Candidate(candidate.variant, {**settings, "anchor_l2": strength})
+            trial = self._judge(one, model.resolved(strength), started)
+            # The equations are prepared once here, and again in a fit on everything.
+            if trial.value < before or self.left < trial.seconds + self.reserve:
+                break
+            before, started = trial.value, time.perf_counter() - prepared
+
+    def _judge(self, candidate: Candidate, model: Recommender, started: float, *, keep: bool = False) -> Trial:
+        hidden = self._hidden[self._rows]
+        lists = Lists.of(model, self.learn, self._rows, hidden)
+        counts = np.diff(self._relevant.indptr).astype(np.int64)
+        value = float(ndcg(hits_of(lists.items[:, :CUT], self._relevant), counts).mean())
+        trial = Trial(candidate, value, time.perf_counter() - started, lists, model if keep else None)
+        self.trials.append(trial)
+        _LOG.info("tried %s: %s %.4f in %.1f s", candidate, METRIC, value, trial.seconds)
+        self.say(f"tried {candidate}: {METRIC} {value:.4f} in {trial.seconds:.1f} s")
+        return trial
+
+    def say(self, text: str) -> None:
+        """Tell who is watching."""
+        if self._watched:
+            left = "" if self.left == math.inf else f" ({max(self.left, 0):.0f} s left)"
+            print(f"diffrec {text}{left}", file=sys.stderr)
+
+    def _leave_out(self, candidate: Candidate, error: Exception) -> None:
+        _LOG.info("left out %s: %s", candidate, error)
+        self.skipped[str(candidate)] = str(error)
+
+    def _guess(self, candidate: Candidate) -> float:
+        """Seconds that a candidate may take: as many as others of its variant that were tried, else as the slowest."""
+        alike = [trial.seconds for trial in self.trials if trial.candidate.variant == candidate.variant]
+        return max(alike or [trial.seconds for trial in self.trials], default=0.0)
+
+    def _valid_judged(self) -> Interactions:
+        """The held-out interactions of the users that are judged."""
+        chosen = np.zeros(self.valid.shape[0], dtype=np.bool_)
+        chosen[self._rows] = True
+        return self.valid.where(np.repeat(chosen, np.diff(self.valid.matrix.indptr)))
+
+
+def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """At most so many rows as are judged, drawn where there are more."""
+    if len(rows) <= _JUDGED:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, _JUDGED, replace=False))

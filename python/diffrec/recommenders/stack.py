@@ -1,0 +1,224 @@
+"""Several recommenders that rank together: a weighted sum of their scores, each on its own scale."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from diffrec.checks import real
+from diffrec.data import Csr, Interactions
+from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, WeightedScores, deviations
+from diffrec.recommenders.base import GuidedScores, Recommender
+from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.guidance import Guidance, Guide
+from diffrec.recommenders.histories import Reading
+from diffrec.recommenders.registry import make, register
+from diffrec.recommenders.settings import Settings, setting
+from diffrec.training import TrainingReport
+
+# Scores of a block that are written out once rather than computed twice, for their spread and for the ranking.
+_WRITTEN_OUT = 1 << 24
+_NAME = "stack"
+# A variant, and what it sets otherwise, by name.
+Part = tuple[str, tuple[tuple[str, Any], ...]]
+
+
+def _parts(name: str, value: Any) -> tuple[Part, ...]:
+    """Accept variants, each by its name or beside a mapping of its settings; kept as pairs of names and values."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of variants, got {value!r}")
+    found: list[Part] = []
+    for one in value:
+        variant, settings = (one, {}) if isinstance(one, str) else one
+        if variant == _NAME:
+            raise ValueError(f"{name} must not hold another stack, got {one!r}")
+        pairs = tuple(settings.items() if isinstance(settings, Mapping) else settings)
+        make(variant, **dict(pairs))
+        found.append((variant, pairs))
+    if not found:
+        raise ValueError(f"{name} must name at least one variant, got {value!r}")
+    parts = tuple(found)
+    return value if value == parts and isinstance(value, tuple) else parts
+
+
+def _weights(name: str, value: Any) -> tuple[float, ...] | None:
+    """Accept None, or numbers of at least 0 that are not all 0."""
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}")
+    weights = tuple(real(0)(name, weight) for weight in value)
+    if not any(weights):
+        raise ValueError(f"{name} must hold a number above 0, got {value!r}")
+    return value if value == weights and isinstance(value, tuple) else weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings(Settings):
+    """Settings of a stack."""
+
+    parts: tuple[Part, ...] = setting(
+        (("itemknn", ()), ("popularity", ())),
+        _parts,
+        "variants that score together: names, or pairs of a name and a mapping of its settings",
+    )
+    weights: tuple[float, ...] | None = setting(
+        None, _weights, "weight of each part's standardised scores; None for equal ones"
+    )
+
+    def check_together(self) -> None:
+        """Refuse weights that are not as many as the parts."""
+        if self.weights is not None and len(self.weights) != len(self.parts):
+            raise ValueError(f"weights must be as many as parts, {len(self.parts)}, got {self.weights!r}")
+
+
+class Stack(Recommender):
+    """Ranks by a weighted sum of several recommenders' scores, each divided by its spread for the user.
+
+    The score of an item is ``sum_p w_p s_p / sd_p``, with ``sd_p`` the standard deviation of part p's scores over the
+    items that are not in the user's history (stacked generalisation, Wolpert 1992, with weights of at least 0). Parts
+    that err in different ways rank better together than any of them does. ``diffrec.fit(data)`` chooses parts and
+    weights by validation.
+
+    Attributes
+    ----------
+    parts_ : list of Recommender
+        The fitted parts, in the order of ``parts``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+    >>> stack = diffrec.Stack(parts=["popularity", ("ease", {"l2": 50.0})], weights=[1, 3], progress=False).fit(data)
+    >>> stack.recommend(k=3).items.shape, [part.variant for part in stack.parts_]
+    ((60, 3), ['popularity', 'ease'])
+    """
+
+    variant: ClassVar[str] = _NAME
+    settings_type = StackSettings
+    settings: StackSettings
+    parts_: list[Recommender]
+
+    def _unfitted(self) -> list[Recommender]:
+        """Make the parts anew, with what is set for all of them."""
+        s = self.settings
+        own = {name: getattr(s, name) for name in ("seed", "device", "progress", "callbacks", "repeats")}
+        return [make(variant, **(own | dict(settings))) for variant, settings in s.parts]
+
+    def _fit(self, train: Interactions, valid: Interactions | None) -> None:
+        self._take([part.fit(train, valid) for part in self._unfitted()])
+
+    @classmethod
+    def of(cls, parts: list[Recommender], settings: StackSettings) -> "Stack":
+        """Put together parts that were fitted on the same data."""
+        stack = cls(**settings.values())
+        stack.train_ = parts[0].train_
+        stack._take(parts)
+        return stack
+
+    def _take(self, parts: list[Recommender]) -> None:
+        self.parts_ = parts
+        self.training_ = TrainingReport()
+
+    @property
+    def _shares(self) -> NDArray[np.float64]:
+        """Weights of the parts, which sum to 1: (parts,)."""
+        weights = self.settings.weights
+        shares = np.ones(len(self.settings.parts)) if weights is None else np.array(weights, dtype=np.float64)
+        shares /= shares.sum()
+        return shares
+
+    # -- scores --------------------------------------------------------------------------------------------------------
+
+    def _reading(self) -> Reading:
+        """What each part reads, side by side."""
+        own = [part._reading() for part in self.parts_]
+        meaning = "; ".join(
+            f"{part.variant}: {reading.meaning}" for part, reading in zip(self.parts_, own, strict=True)
+        )
+        return Reading(
+            meaning,
+            values=any(reading.values for reading in own),
+            views=sum(reading.views or 1 for reading in own),
+            by_clock=any(reading.by_clock for reading in own),
+        )
+
+    def _read(self, block: Interactions) -> Csr:
+        read = sparse.hstack([part._read(block) for part in self.parts_], format="csr")
+        return sparse.csr_array(read)
+
+    def _scores(self, block: Interactions) -> Scores:
+        scores, weights = self._weighed(block)
+        return WeightedScores(scores, weights)
+
+    def _weighed(self, block: Interactions) -> tuple[list[Scores], Tensor]:
+        """Score by every part; return that and the weights of the sum, (parts, n)."""
+        scores = [part._scores(block) for part in self.parts_]
+        if block.shape[0] * block.shape[1] <= _WRITTEN_OUT:
+            scores = [DenseScores.of(part) for part in scores]
+        spreads = torch.stack([deviations(part, block.matrix).cpu() for part in scores])
+        shares = torch.from_numpy(self._shares.astype(np.float32))[:, None]
+        # Who has no history gets the same score for all items from most parts: these have no say.
+        return scores, torch.where(spreads > 0, shares / spreads, 0.0)
+
+    def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
+        _, weights = self._weighed(one)
+        reasons = Reasons(np.zeros((len(items), len(one))), np.zeros(len(items)), exact=True)
+        for part, weight in zip(self.parts_, weights[:, 0].tolist(), strict=True):
+            reasons = reasons.plus(part._reasons(one, items, points), weight)
+        return reasons
+
+    def _guide(self, guidance: Guidance) -> GuidedScores:
+        guide = Guide(guidance, self._item_vectors(), 1)
+
+        def guided(block: Interactions, best: Any) -> Scores:
+            scores = self._scores(block)
+            ask = guide.start(deviations(scores, block.matrix), best)
+            return AddedScores(scores, LinearScores(ask(scores), guide.directions))
+
+        return guided
+
+    def _by_weight(self) -> list[Recommender]:
+        """Return the parts, the one that weighs most first."""
+        return [self.parts_[place] for place in np.argsort(-self._shares, kind="stable")]
+
+    def _item_vectors(self) -> Tensor:
+        for part in self._by_weight():
+            try:
+                return part._item_vectors().cpu()
+            except TypeError:
+                continue
+        return super()._item_vectors()
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        for part in self._by_weight():
+            try:
+                return part._alike(rows)
+            except TypeError:
+                continue
+        return super()._alike(rows)
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Tensor]:
+        return {
+            f"{place}.{name}": tensor
+            for place, part in enumerate(self.parts_)
+            for name, tensor in part._state().items()
+        }
+
+    def _restore(self, state: dict[str, Tensor]) -> None:
+        parts = self._unfitted()
+        for place, part in enumerate(parts):
+            first = f"{place}."
+            part.train_, part.training_ = self.train_, TrainingReport()
+            part._restore({name.removeprefix(first): t for name, t in state.items() if name.startswith(first)})
+        self.parts_ = parts
+
+
+register(_NAME, Stack)
