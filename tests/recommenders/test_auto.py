@@ -3,13 +3,18 @@
 import datetime
 import logging
 import re
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 import diffrec
-from diffrec import DiffRec, Interactions
+from diffrec import DiffRec, Interactions, Recommender, Stack
+from diffrec.data import hold_out
+from diffrec.recommenders.auto import choose
+from diffrec.recommenders.auto.candidates import Candidate
+from diffrec.recommenders.auto.search import Search
 
 
 def walks(users: int = 150, length: int = 12, items: int = 40, seed: int = 0) -> Interactions:
@@ -37,19 +42,81 @@ def test_it_does_without_an_order() -> None:
     assert "the order is not used" in str(model.training_.facts["chosen"])
 
 
+def candidates(model: Recommender) -> dict[str, float]:
+    """Validation by candidate, the best first."""
+    lines = str(model.training_.facts["candidates"]).splitlines()
+    return {name: float(value) for name, value in (re.match(r"(.*): ndcg@20 (\S+),", line).groups() for line in lines)}  # type: ignore[union-attr]
+
+
 def test_nothing_is_handed_out_that_validated_worse_than_another() -> None:
-    model = diffrec.fit(walks(), progress=False, budget="20s")
-    best, *others = str(model.training_.facts["candidates"]).splitlines()
-    values = [float(re.search(r"ndcg@20 (\S+),", line)[1]) for line in (best, *others)]  # type: ignore[index]
-    assert values == sorted(values, reverse=True)
-    assert best.split(":")[0] in str(model.training_.facts["chosen"])
+    model = diffrec.fit(walks(), progress=False, budget=None)
+    found, chosen = candidates(model), str(model.training_.facts["chosen"])
+    assert len(found) > 20
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    best, value = next(iter(found.items()))
+    assert best in chosen
+    handed_out = float(re.search(r"ndcg@20 (\d\.\d+)", chosen)[1])  # type: ignore[index]
+    assert handed_out >= value
+    if isinstance(model, Stack):
+        assert 1 < len(model.parts_) <= 4
+        assert sum(model.settings.weights or ()) == pytest.approx(1)
+
+
+def test_every_family_is_on_the_table() -> None:
+    found = candidates(diffrec.fit(walks(), progress=False, budget=None))
+    families = {name.partition("(")[0] for name in found}
+    assert families >= {"popularity", "itemknn", "rp3beta", "ials", "ease", "anchor", "t-diffrec", "diffrec"}
+    objectives = [name for name in found if name.startswith("anchor") and "forecast" in name]
+    assert objectives
+    assert len(objectives) < sum(name.startswith("anchor") for name in found)
+
+
+def test_the_next_basket_has_rivals_of_its_own() -> None:
+    found = candidates(diffrec.fit(walks(), progress=False, budget="10s", repeats="include"))
+    assert {name.partition("(")[0] for name in found} >= {"topfreq", "tifuknn"}
+
+
+def test_what_there_is_no_time_for_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def slow(clock: list[float] = now) -> float:
+        clock[0] += 0.5
+        return clock[0]
+
+    monkeypatch.setattr("diffrec.recommenders.auto.search.time.perf_counter", slow)
+    model = diffrec.fit(walks(), progress=False, budget="40s")
+    skipped = str(model.training_.facts["skipped"])
+    assert "no time left" in skipped
+    assert len(candidates(model)) > 3
+
+
+def test_a_candidate_that_cannot_be_fitted_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: diffrec.EASE, matrix: Any) -> Any:
+        raise MemoryError("no room for the map")
+
+    monkeypatch.setattr(diffrec.EASE, "_similarity", refuse)
+    model = diffrec.fit(walks(), progress=False, budget=None)
+    assert "ease(): no room for the map" in str(model.training_.facts["skipped"])
+    assert not any(name.startswith("ease") for name in candidates(model))
+
+
+def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> None:
+    data = walks()
+    learn, held = hold_out(data, 0.2, 0)
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(learn, held, named, deadline=time.perf_counter() + 1000)
+    search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 2}), 60.0)
+    search.deadline = 0.0
+    (model,) = choose._fitted(search, search.trials, data, final=False)
+    assert model.train_ is data
+    np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
 
 def test_given_validation_is_what_it_chooses_on() -> None:
     train, valid, _ = walks().split(by="time", valid=0.2, test=0.0)
     model = diffrec.fit(train, valid=valid, progress=False, budget="20s")
     assert model.train_ is train
-    assert f"on {len(valid):,} held-out" in str(model.training_.facts["chosen"])
+    assert "held-out interactions" in str(model.training_.facts["chosen"])
 
 
 def test_too_little_to_choose_by() -> None:

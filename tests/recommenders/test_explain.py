@@ -27,6 +27,7 @@ EXACT: dict[str, tuple[str, dict[str, Any]]] = {
     "anchor": ("anchor", {}),
     "anchor of forecasts": ("anchor", {"objective": "forecast"}),
     "anchor of low rank": ("anchor", {"anchor_exact": 0, "anchor_rank": 6, "anchor_neighbors": 5}),
+    "stack": ("stack", {"parts": ["popularity", ("ease", {"l2": 5.0})], "weights": [1, 2]}),
 }
 BENT: dict[str, tuple[str, dict[str, Any]]] = {
     "diffrec": ("diffrec", TRAINED),
@@ -41,6 +42,7 @@ BENT: dict[str, tuple[str, dict[str, Any]]] = {
     "multidae": ("multidae", TRAINED | {"latent": 4}),
     "cfgan": ("cfgan", TRAINED),
     "tifuknn": ("tifuknn", {"neighbors": 10}),
+    "stack with a forecast": ("stack", {"parts": ["itemknn", ("t-diffrec", TRAINED)]}),
 }
 
 

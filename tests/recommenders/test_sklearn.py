@@ -160,6 +160,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "multivae": {"latent": [1, 4]},
     "multidae": {"latent": [1, 4]},
     "cfgan": {"epochs": [1, 2]},
+    "stack": {"weights": [None, (1.0, 3.0)]},
 }
 
 

@@ -73,6 +73,14 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "rp3beta, values": ("rp3beta", {"neighbors": 5, "binarize": False}),
     "ease": ("ease", {"l2": 10.0}),
     "ease, values": ("ease", {"l2": 10.0, "binarize": False}),
+    "stack": (
+        "stack",
+        {"parts": [("ease", {"l2": 10.0}), ("itemknn", {"neighbors": 5}), "popularity"], "weights": [3, 2, 1]},
+    ),
+    "stack with a forecast": (
+        "stack",
+        {"parts": [("t-diffrec", _DENOISER | {"time_scales": (1.0, None)}), ("ease", {"half_life": 4.0})]},
+    ),
     "ials": ("ials", {"factors": 8, "alpha": 0.4, "l2": 1.0, "progress": False}),
     "multivae": ("multivae", _QUICK | {"dims": (8,), "latent": 4}),
     "multidae": ("multidae", _QUICK | {"dims": (8,), "latent": 4}),

@@ -1,0 +1,98 @@
+"""Blending: greedy, on lists of the best items, and only for gains that are more than luck."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import diffrec
+from diffrec.data import hold_out
+from diffrec.recommenders.auto.blend import KEPT, Lists, best_blend, hits_of, ndcg
+from diffrec.recommenders.stack import Stack
+
+N, ITEMS = 300, 60
+
+
+def lists_of(scores: np.ndarray) -> Lists:
+    order = np.argsort(-scores, axis=1, kind="stable").astype(np.int32)
+    ranked = np.take_along_axis(scores, order, axis=1).astype(np.float32)
+    return Lists(order, ranked / scores.std(axis=1, keepdims=True).astype(np.float32))
+
+
+def world(seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What users want, and three views of it: two with noise of their own, and one of noise alone."""
+    rng = np.random.default_rng(seed)
+    wanted = rng.normal(size=(N, ITEMS))
+    relevant = np.zeros((N, ITEMS))
+    np.put_along_axis(relevant, np.argsort(-wanted, axis=1)[:, :4], 1, axis=1)
+    return relevant, [
+        wanted + rng.normal(size=wanted.shape),
+        wanted + rng.normal(size=wanted.shape),
+        rng.normal(size=wanted.shape),
+    ]
+
+
+def plain_ndcg(scores: np.ndarray, relevant: np.ndarray) -> float:
+    found = []
+    for row, wanted in zip(scores, relevant, strict=True):
+        gains = [1 / np.log2(place + 2) for place in range(20)]
+        top = np.argsort(-row, kind="stable")[:20]
+        ideal = sum(gains[: int(min(wanted.sum(), 20))])
+        found.append(sum(gain for gain, item in zip(gains, top, strict=True) if wanted[item]) / ideal)
+    return float(np.mean(found))
+
+
+def test_it_blends_what_errs_in_different_ways_and_leaves_noise_out() -> None:
+    relevant, views = world()
+    blend = best_blend([lists_of(view) for view in views], sparse.csr_array(relevant))
+    assert set(blend.places) == {0, 1}
+    assert sum(blend.weights) == pytest.approx(1)
+    alone = [plain_ndcg(view, relevant) for view in views]
+    assert alone[blend.places[0]] == max(alone)
+    assert blend.value > max(alone) + 0.03
+    mixed = sum(
+        w * views[p] / views[p].std(axis=1, keepdims=True) for p, w in zip(blend.places, blend.weights, strict=True)
+    )
+    assert blend.value == pytest.approx(plain_ndcg(mixed, relevant), abs=2e-3)
+
+
+def test_luck_is_no_reason() -> None:
+    relevant, (one, _, noise) = world(1)
+    rng = np.random.default_rng(2)
+    others = [rng.normal(size=one.shape) for _ in range(3)]
+    blend = best_blend([lists_of(view) for view in (one, noise, *others)], sparse.csr_array(relevant))
+    assert blend.places == [0]
+    assert blend.weights == [1.0]
+    assert blend.value == pytest.approx(plain_ndcg(one, relevant))
+
+
+def test_ndcg_is_that_of_reports() -> None:
+    data = diffrec.datasets.synthetic(users=80, items=50, seed=2)
+    learn, held = hold_out(data, 0.2, 0)
+    model = diffrec.fit(learn, variant="ease")
+    rows = np.flatnonzero(np.diff(held.matrix.indptr))
+    lists = Lists.of(model, learn, rows, learn.matrix[rows])
+    assert lists.items.shape[1] == min(KEPT, 50)
+    relevant = held.matrix[rows]
+    value = ndcg(hits_of(lists.items[:, :20], relevant), np.diff(relevant.indptr).astype(np.int64)).mean()
+    assert value == pytest.approx(model.evaluate(held, k=20)["ndcg@20"])
+
+
+def test_the_value_of_a_blend_is_that_of_its_stack() -> None:
+    data = diffrec.datasets.synthetic(users=200, items=60, seed=2)
+    learn, held = hold_out(data, 0.2, 0)
+    parts = ["popularity", "itemknn", ("ease", {"l2": 20.0}), ("anchor", {"anchor_l2": 5.0})]
+    models = [Stack(parts=[part]).fit(learn).parts_[0] for part in parts]
+    rows = np.flatnonzero(np.diff(held.matrix.indptr))
+    blend = best_blend([Lists.of(model, learn, rows, learn.matrix[rows]) for model in models], held.matrix[rows])
+    stack = Stack(parts=[parts[place] for place in blend.places], weights=blend.weights).fit(learn)
+    assert stack.evaluate(held, k=20)["ndcg@20"] == pytest.approx(blend.value, abs=1e-3)
+
+
+def test_users_with_few_items_to_rank() -> None:
+    items = np.array([[0, 1, -1], [2, -1, -1]], dtype=np.int32)
+    scores = np.array([[2.0, 1.0, -np.inf], [1.0, -np.inf, -np.inf]], dtype=np.float32)
+    other = np.array([[1, 0, -1], [2, -1, -1]], dtype=np.int32)
+    relevant = sparse.csr_array(np.array([[0, 1, 0], [0, 0, 1]]))
+    blend = best_blend([Lists(items, scores), Lists(other, scores)], relevant)
+    assert blend.places == [1]
+    assert blend.value == 1.0
