@@ -31,6 +31,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "multivae": {"dims": (5,), "latent": 3},
     "multidae": {"dims": (5,), "latent": 3},
     "cfgan": {"dims": (5,)},
+    "stack": {"parts": (("ease", (("l2", 3.0),)),), "weights": (2.0,)},
 }
 
 
