@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffrec.checks import real
 from diffrec.data import Csr, Interactions
+from diffrec.data.stored import Stored
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, WeightedScores, deviations
 from diffrec.recommenders.base import GuidedScores, Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -212,12 +213,11 @@ class Stack(Recommender):
             for name, tensor in part._state().items()
         }
 
-    def _restore(self, state: dict[str, Tensor]) -> None:
+    def _restore(self, state: Stored) -> None:
         parts = self._unfitted()
         for place, part in enumerate(parts):
-            first = f"{place}."
             part.train_, part.training_ = self.train_, TrainingReport()
-            part._restore({name.removeprefix(first): t for name, t in state.items() if name.startswith(first)})
+            part._restore(state.within(str(place)))
         self.parts_ = parts
 
 
