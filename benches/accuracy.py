@@ -3,10 +3,13 @@
     python benches/accuracy.py ml-1m_clean diffrec preset=paper/ml-1m_clean
     python benches/accuracy.py lastfm ease l2=300 --seeds 0
     python benches/accuracy.py gowalla auto --blind --joined
+    python benches/accuracy.py movietweetings t-diffrec denoiser=sequence --held-out --seeds 0
 
 Fits on the train part of ``$DIFFREC_DATA/NAME.npz``, stops on its valid part, and ranks all items in neither for the
 test part. ``name=value`` are settings of ``diffrec.fit``; ``item_embeddings=FILE.npy`` reads an array of that folder.
-``auto`` is given neither settings nor the valid part, which only keeps its items from being ranked.
+``auto`` is given neither settings nor the valid part, which only keeps its items from being ranked; with ``--alone`` no
+variant is. ``--held-out`` looks at neither valid nor test: it fits on train without the newest tenth of
+each history, and ranks for that tenth.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import diffrec
+from diffrec.data import hold_out
 
 METRICS = ("recall@10", "recall@20", "ndcg@10", "ndcg@20")
 
@@ -33,6 +37,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--blind", action="store_true", help="leave the times out")
     parser.add_argument("--joined", action="store_true", help="learn from train and valid together")
+    parser.add_argument("--alone", action="store_true", help="do not stop on the valid part")
+    parser.add_argument("--held-out", action="store_true", help="choose settings: judge by the newest tenth of train")
     parser.add_argument("--verbose", action="store_true", help="say what auto tries")
     arguments = parser.parse_args()
     if arguments.verbose:
@@ -42,7 +48,10 @@ def main() -> None:
     learn = train.merge(valid) if arguments.joined else train
     if arguments.blind:
         learn = diffrec.Interactions(learn.matrix, None, learn.users, learn.items)
-    stop_on = None if arguments.joined or arguments.variant == "auto" else valid
+    stop_on = None if arguments.joined or arguments.alone or arguments.variant == "auto" else valid
+    if arguments.held_out:
+        learn, test = hold_out(learn, 0.1)
+        stop_on, valid = None, learn
     settings = dict(parsed(text, folder) for text in arguments.settings)
 
     rows = []
@@ -54,15 +63,22 @@ def main() -> None:
         rows.append([report[name] for name in METRICS])
         figures = "  ".join(f"{name} {value:.4f}" for name, value in zip(METRICS, rows[-1], strict=True))
         training = model.training_
+        judged = not (arguments.joined or arguments.held_out)
+        beside = f"  valid ndcg@20 {model.evaluate(valid)['ndcg@20']:.4f}" if judged else ""
         print(
             f"seed {seed}: {figures}  (best epoch {training.best_epoch} of {len(training.epochs)}, validation "
-            f"{training.best_validation or float('nan'):.4f}, {seconds:.0f} s, {training.facts})"
-            + ("" if arguments.joined else f"  valid ndcg@20 {model.evaluate(valid)['ndcg@20']:.4f}"),
+            f"{training.best_validation or float('nan'):.4f}, {seconds:.0f} s, {training.facts})" + beside,
             flush=True,
         )
     means, spread = np.mean(rows, axis=0), np.std(rows, axis=0)
     cells = " | ".join(f"{m:.4f} ± {s:.4f}" for m, s in zip(means, spread, strict=True))
-    flags = "".join(f" --{name}" for name in ("blind", "joined") if getattr(arguments, name))
+    named = {
+        "blind": arguments.blind,
+        "joined": arguments.joined,
+        "alone": arguments.alone,
+        "held-out": arguments.held_out,
+    }
+    flags = "".join(f" --{name}" for name, is_set in named.items() if is_set)
     print(f"| `{arguments.data}` | {' '.join([arguments.variant, *arguments.settings])}{flags} | {cells} |")
 
 

@@ -274,7 +274,7 @@ mod _core {
     use super::batches::{noised_rows, normal_rows};
 
     #[pymodule_export]
-    use super::timeline::{draw_cuts, last_items, next_items, prefix_rows};
+    use super::timeline::{draw_cuts, next_items, prefix_rows};
 
     #[pymodule_export]
     use super::{

@@ -15,9 +15,6 @@ use crate::csr::Indptr;
 use crate::error::{Error, Result};
 use crate::random::Random;
 
-/// Stands where a history is shorter than the length that was asked for.
-pub const NO_ITEM: i64 = -1;
-
 /// A weight below this is left out: together with all older ones it is a small part of the newest one's.
 const NEGLIGIBLE: f64 = 1e-4;
 
@@ -241,24 +238,6 @@ impl<'a> Timeline<'a> {
         items
     }
 
-    /// The last `length` items before the cut of each row, newest last, with [`NO_ITEM`] before the first.
-    ///
-    /// # Errors
-    /// As [`before`](Self::before).
-    pub fn last(&self, n_items: usize, rows: &[i64], cuts: &[i64], length: usize) -> Result<Vec<i64>> {
-        let mut out = vec![NO_ITEM; rows.len() * length];
-        for position in 0..rows.len() {
-            let prefix = self.prefix(rows, cuts, position)?;
-            let kept = prefix.start.max(prefix.end.saturating_sub(length))..prefix.end;
-            let items = self.checked_items(n_items, kept)?;
-            let end = (position + 1) * length;
-            for (slot, &item) in out[end - items.len()..end].iter_mut().zip(items) {
-                *slot = i64::from(item);
-            }
-        }
-        Ok(out)
-    }
-
     /// Where the events before the cut of a row stand.
     fn prefix(&self, rows: &[i64], cuts: &[i64], position: usize) -> Result<Range<usize>> {
         if cuts.len() != rows.len() {
@@ -424,7 +403,6 @@ mod tests {
         // The second basket is taken whole, although one item of it would have been enough.
         assert_eq!((after.indptr, after.indices), (vec![0, 1, 4, 4, 4], vec![3, 2, 0, 1]));
         assert!(timeline()?.after(4, &[0], &[0], 0, false)?.indices.is_empty());
-        assert_eq!(timeline()?.last(4, &rows, &cuts, 2), Ok(vec![0, 1, -1, -1, -1, -1, -1, 2]));
         Ok(())
     }
 
@@ -515,7 +493,7 @@ mod tests {
             Error::Setting { argument: "cuts", got: "2".into(), expected: "a place between two baskets" };
         assert_eq!(before(4, &[0], &[2]), Err(parted));
         assert_eq!(timeline()?.after(3, &[0], &[1], 9, false), Err(index("items", 3, 3, 3)));
-        assert_eq!(timeline()?.last(4, &[0], &[-1], 9), Err(index("cuts", 0, -1, 5)));
+        assert_eq!(before(4, &[0], &[-1]), Err(index("cuts", 0, -1, 5)));
         let length = |argument, got, expected| Error::Length { argument, got, expected };
         assert_eq!(before(4, &[0], &[]), Err(length("cuts", 0, 1)));
         assert_eq!(Timeline::new(&INDPTR, &ITEMS, &BASKETS[1..]).err(), Some(length("baskets", 4, 5)));

@@ -24,7 +24,6 @@ __all__ = [
     "coverage",
     "draw_cuts",
     "kmeans",
-    "last_items",
     "multiplies_bfloat16",
     "nearest_items",
     "negative_items",
@@ -170,20 +169,6 @@ def next_items(
 
     Whole baskets are taken, the next one first, until there are at least ``horizon`` items. With ``repeats`` an item
     may stand in a row more than once: it counts once and, with ``fresh``, only where it did not come before the cut.
-    """
-
-def last_items(
-    indptr: NDArray[np.int64],
-    items: NDArray[np.int32],
-    baskets: NDArray[np.int32],
-    n_items: int,
-    rows: NDArray[np.int64],
-    cuts: NDArray[np.int64],
-    length: int,
-) -> NDArray[np.int64]:
-    """The last ``length`` of the first ``cuts[i]`` items of row ``rows[i]``, newest last, -1 before the first.
-
-    Returns (len(rows), length).
     """
 
 def top_k(

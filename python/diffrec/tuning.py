@@ -222,7 +222,6 @@ def _forecast(trial: "optuna.Trial") -> dict[str, Any]:
         "horizon": trial.suggest_int("horizon", 1, 30, log=True),
         "noise_scale": trial.suggest_float("noise_scale", 1e-4, 0.1, log=True),
         "epochs": trial.suggest_int("epochs", 10, 60),
-        "encoder_length": trial.suggest_categorical("encoder_length", [0, 20, 50]),
         "anchor_l2": trial.suggest_float("anchor_l2", 1.0, 100.0, log=True),
     }
 
@@ -247,6 +246,15 @@ SPACES: dict[str, Space] = {
     "topfreq": lambda trial: {
         "half_life": trial.suggest_float("half_life", 0.5, 200.0, log=True),
         "popularity": trial.suggest_float("popularity", 0.01, 30.0, log=True),
+    },
+    "sasrec": lambda trial: {
+        "lr": trial.suggest_float("lr", 3e-4, 1e-2, log=True),
+        "width": trial.suggest_categorical("width", [32, 64, 128]),
+        "layers": trial.suggest_int("layers", 1, 3),
+        "length": trial.suggest_categorical("length", [50, 100, 200]),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+        "loss": trial.suggest_categorical("loss", ["softmax", "gbce"]),
+        "epochs": trial.suggest_int("epochs", 5, 40, log=True),
     },
     "tifuknn": lambda trial: {
         "neighbors": trial.suggest_int("neighbors", 20, 1500, log=True),

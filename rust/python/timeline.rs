@@ -1,6 +1,6 @@
 //! The kernels that cut histories into past and future.
 
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
+use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 
 use super::Any;
@@ -101,22 +101,4 @@ pub fn next_items<'py>(
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
     let found = py.detach(|| timeline.after(cut.n_items, rows, cuts, horizon, fresh))?;
     Ok((PyArray1::from_vec(py, found.indptr), PyArray1::from_vec(py, found.indices)))
-}
-
-#[pyfunction]
-pub fn last_items<'py>(
-    py: Python<'py>,
-    indptr: Any<'_, '_>,
-    items: Any<'_, '_>,
-    baskets: Any<'_, '_>,
-    n_items: Any<'_, '_>,
-    rows: Any<'_, '_>,
-    cuts: Any<'_, '_>,
-    length: Any<'_, '_>,
-) -> PyResult<Bound<'py, PyArray2<i64>>> {
-    let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
-    let (timeline, length) = (cut.timeline()?, whole(length, "length")?);
-    let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
-    let found = py.detach(|| timeline.last(cut.n_items, rows, cuts, length))?;
-    PyArray1::from_vec(py, found).reshape([rows.len(), length])
 }

@@ -63,7 +63,7 @@ def test_the_order_of_rows_changes_no_bit(rows: list[Row], random: Any, seed: in
         cuts = timeline.draw_cuts(rows_, seed, 0)
         before = timeline.before(rows_, cuts, [1.0, timedelta(seconds=3), None])
         after = [timeline.after(rows_, cuts, 2, repeats=repeats) for repeats in (True, False)]
-        arrays = [cuts, timeline.last(rows_, cuts, 4)]
+        arrays = [cuts, *timeline.sequences(rows_, cuts, 4), *timeline.following(rows_, cuts, 2, 0.5)]
         arrays += [part for found in (before, *after) for part in (found.indptr, found.indices, found.data)]
         looks.append([array.tobytes() for array in arrays])
     assert looks[0] == looks[1]
@@ -164,7 +164,7 @@ def test_a_timeline_sees_baskets() -> None:
     np.testing.assert_allclose(weights, [0, np.exp(-1), 1, 1 + np.exp(-1)], rtol=1e-6)
     assert timeline.after(user, cut, 1).toarray().tolist() == [[1, 1, 0, 0]]
     assert timeline.after(user, cut, 1, repeats=False).toarray().tolist() == [[1, 0, 0, 0]]
-    assert timeline.last(user, cut, 5).tolist() == [[-1, 1, 3, 2, 3]]
+    assert timeline.sequences(user, cut, 5)[0].tolist() == [[-1, 1, 3, 2, 3]]
     with pytest.raises(ValueError, match="`cuts` is 3, expected a place between two baskets"):
         timeline.before(user, np.array([3]), [None])
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import HistoryEncoder, forecast_loss
+from diffrec.diffusion import forecast_loss
 
 GENERATOR = torch.Generator().manual_seed(0)
 H, ITEMS, BIAS, ADDED = (torch.randn(*shape, generator=GENERATOR) for shape in ((6, 4), (9, 4), (9,), (6, 9)))
@@ -53,13 +53,3 @@ def test_scores_far_from_zero_do_not_overflow() -> None:
     one = SparseRows.from_dense(torch.tensor([[0.0, 1.0]]))
     loss = forecast_loss(torch.tensor([[300.0]]), torch.tensor([[1.0], [2.0]]), torch.zeros(2), one)
     assert float(loss) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_the_encoder_reads_the_order_and_nothing_beyond_its_length() -> None:
-    torch.manual_seed(0)
-    encoder = HistoryEncoder(items=6, length=3, width=8, layers=2, out=5).eval()
-    encoded = encoder(torch.tensor([[0, 1, 2], [1, 0, 2], [-1, -1, 2], [-1, -1, -1]]))
-    assert torch.isfinite(encoded).all()
-    assert not torch.allclose(encoded[0], encoded[1])
-    alone = encoder(torch.tensor([[-1, -1, 2]]))
-    torch.testing.assert_close(encoded[2:3], alone)

@@ -81,7 +81,6 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "repeats": True,
         "fresh": True,
     },
-    "last_items": lambda: {**events("indptr", "items", "baskets", "rows", "cuts"), "n_items": 3, "length": 2},
     "top_k": lambda: {
         "scores": np.ones((2, 3), np.float32),
         "first_item": 0,

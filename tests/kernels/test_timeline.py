@@ -68,17 +68,12 @@ def test_prefixes_are_those_of_the_twin(case: Histories, views: list[Any], now: 
 
 
 @given(cut_histories(), st.integers(0, 5), st.booleans())
-def test_what_follows_and_what_came_last(case: Histories, length: int, fresh: bool) -> None:
+def test_what_follows(case: Histories, length: int, fresh: bool) -> None:
     indptr, items, baskets, times, rows, cuts, repeats = case
     starts, found = _core.next_items(indptr, items, baskets, 15, rows, cuts, length, repeats=repeats, fresh=fresh)
-    last = _core.last_items(indptr, items, baskets, 15, rows, cuts, length)
-    assert last.shape == (len(rows), length)
     for i, (row, cut) in enumerate(zip(rows, cuts, strict=True)):
         expected = twins.next_items(indptr, items, times, row, cut, length, fresh)
         assert found[starts[i] : starts[i + 1]].tolist() == expected
-        history = items[indptr[row] : indptr[row + 1]].tolist()
-        kept = history[max(0, cut - length) : cut]
-        assert last[i].tolist() == [-1] * (length - len(kept)) + kept
 
 
 @given(cut_histories(), st.integers(0, 9))

@@ -23,7 +23,7 @@ SECONDS = timedelta(seconds=2)
 # Every variant that looks at time, and each way to an age.
 TIMED: dict[str, tuple[str, dict[str, Any]]] = {
     "forecast": ("t-diffrec", TINY | {"time_scales": (1.0, SECONDS, None), "anchor_cuts": 3}),
-    "forecast, encoder": ("t-diffrec", TINY | {"anchor": False, "encoder_length": 3, "encoder_width": 4}),
+    "sequence": ("t-diffrec", TINY | {"denoiser": "sequence", "sequence_length": 3, "sequence_width": 4}),
     "forecast over latents": ("lt-diffrec", TINY | {"latent_dims": (4,)}),
     "by value": ("t-diffrec", TINY | {"binarize": False}),
     "linear": ("t-diffrec", TINY | {"time_weights": "linear"}),

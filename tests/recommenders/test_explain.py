@@ -14,6 +14,7 @@ from diffrec.recommenders.histories import Reading
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
 TRAINED = {"dims": (8,), "epochs": 8, "batch_size": 30, "holdout": 0, "lr": 0.01, "progress": False}
 LATENT = TRAINED | {"latent_dims": (8,)}
+SEQUENTIAL = {"width": 8, "length": 5, "epochs": 8, "lr": 0.01, "progress": False}
 
 # A name, its variant, and settings; the first ones are linear in the history.
 EXACT: dict[str, tuple[str, dict[str, Any]]] = {
@@ -35,12 +36,13 @@ BENT: dict[str, tuple[str, dict[str, Any]]] = {
     "diffrec with an anchor": ("diffrec", TRAINED | {"anchor": True, "anchor_scale": 3.0}),
     "diffrec by the paper": ("t-diffrec", TRAINED | {"objective": "reconstruct"}),
     "forecast": ("t-diffrec", TRAINED),
-    "forecast with an encoder": ("t-diffrec", TRAINED | {"encoder_length": 5, "encoder_width": 8}),
+    "sequence": ("t-diffrec", TRAINED | {"denoiser": "sequence", "sequence_width": 8, "sequence_length": 5}),
     "l-diffrec": ("l-diffrec", LATENT),
     "lt-diffrec": ("lt-diffrec", LATENT),
     "multivae": ("multivae", TRAINED | {"latent": 4}),
     "multidae": ("multidae", TRAINED | {"latent": 4}),
     "cfgan": ("cfgan", TRAINED),
+    "sasrec": ("sasrec", SEQUENTIAL),
     "tifuknn": ("tifuknn", {"neighbors": 10}),
     "stack with a forecast": ("stack", {"parts": ["itemknn", ("t-diffrec", TRAINED)]}),
 }

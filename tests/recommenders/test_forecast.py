@@ -1,4 +1,4 @@
-"""Forecasting: denoiser, encoder and anchor over cut histories."""
+"""Forecasting: denoiser and anchor over cut histories."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,6 @@ def share_of_next(model: diffrec.Recommender) -> float:
         {"anchor": False, "likelihood": "squared"},
         {"likelihood": "squared"},
         {"time_scales": (timedelta(minutes=1),)},
-        {"time_scales": (None,), "encoder_length": 3, "encoder_width": 8, "anchor": False},
         {"noise_scale": 0.0, "lr_schedule": "constant"},
         {"anchor_exact": 0, "anchor_rank": 20},
     ],
@@ -82,7 +81,7 @@ def test_the_latent_form_forecasts_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(diffrec.load(tmp_path / "model").score(), model.score())
 
 
-@pytest.mark.parametrize("settings", [{}, {"anchor_exact": 0, "anchor_rank": 5}, {"encoder_length": 2}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"anchor_exact": 0, "anchor_rank": 5}], ids=str)
 def test_it_survives_its_file(settings: dict[str, Any], tmp_path: Path) -> None:
     model = diffrec.fit(DATA, variant="t-diffrec", **(SMALL | {"epochs": 2} | settings))
     model.save(tmp_path / "model")
@@ -131,7 +130,7 @@ def test_a_plan_is_near_the_parameters_of_the_fit() -> None:
 
 def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
     timeline = Timeline(Interactions.from_arrays([0, 0, 1, 2, 2, 2], [0, 1, 0, 0, 1, 2], timestamp=range(6)))
-    batches = CutBatches(timeline, [None], horizon=9, cuts=2, length=0, batch_size=100, device="cpu", seed=0)
+    batches = CutBatches(timeline, [None], horizon=9, cuts=2, batch_size=100, device="cpu", seed=0)
     (batch,) = batches
     assert len(batch) == 1 + 0 + 2
     torch.testing.assert_close(batch.after.to_dense(3).sum(dim=1), torch.ones(3))

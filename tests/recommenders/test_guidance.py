@@ -21,7 +21,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "items with noise": {"variant": "diffrec", "dims": (16,), "forward_steps": 2, "sampling_noise": True},
     "items and an anchor": {"variant": "diffrec", "dims": (16,), "anchor": True, "anchor_scale": 2.0},
     "forecast": {"variant": "t-diffrec", "dims": (16,)},
-    "forecast with an encoder": {"variant": "t-diffrec", "dims": (16,), "encoder_length": 4, "encoder_width": 8},
+    "sequence": {"variant": "t-diffrec", "denoiser": "sequence", "sequence_width": 16},
     "latents": {"variant": "l-diffrec", "dims": (16,), "latent_dims": (16,)},
     "latents, deep decoder": {"variant": "l-diffrec", "dims": (16,), "latent_dims": (16,), "decoder_dims": (20,)},
     "latents, forecast": {"variant": "lt-diffrec", "dims": (16,), "latent_dims": (16,)},
@@ -100,7 +100,7 @@ def test_small_weights_change_little(model: DiffRec) -> None:
         np.testing.assert_allclose(model.recommend(k=6, **tiny).scores, expected.scores, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", ["forecast", "forecast with an encoder"])
+@pytest.mark.parametrize("form", ["forecast", "sequence"])
 def test_a_weight_is_a_standard_deviation_of_the_users_scores(form: str) -> None:
     """In one step an item's score rises by exactly that; where there are more, the next test looks at the others."""
     model, weight, row = diffrec.fit(DATA, **QUICK | FORMS[form]), 1.5, 7

@@ -25,6 +25,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "multidae": {"dims": (16,), "latent": 8, "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.02},
     "cfgan": {"dims": (4,), "discriminator_dims": (16,), "epochs": 60, "batch_size": 16, "holdout": 0, "lr": 0.005}
     | {"discriminator_lr": 0.01, "zero_weight": 0.3},
+    "sasrec": {"width": 16, "epochs": 40, "batch_size": 64, "lr": 0.01},
 }
 USERS, ITEMS = 40, 12
 EMPTY_USER, UNTOUCHED_ITEM = 39, 11

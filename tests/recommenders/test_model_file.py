@@ -263,7 +263,7 @@ def test_other_readers_of_safetensors_read_the_files(files: dict[str, Path]) -> 
 
 
 def test_settings_that_nobody_means_are_refused_when_set() -> None:
-    for name in ("batch_size", "epochs", "encoder_length", "time_embedding"):
+    for name in ("batch_size", "epochs", "sequence_length", "time_embedding"):
         with pytest.raises(ValueError, match=f"{name} must be at most"):
             diffrec.DiffRec(**{name: 10**12})
 

@@ -16,7 +16,7 @@ QUICK: dict[str, Any] = {"epochs": 1, "holdout": 0.0, "progress": False}
 # What would change scores, or could not be read back, if a fitted model heeded it.
 CHANGES: dict[str, dict[str, Any]] = {
     "diffrec": {"dims": (5,), "steps": 9, "normalize": True},
-    "t-diffrec": {"time_scales": (2.0,), "dims": (5,), "encoder_length": 3},
+    "t-diffrec": {"time_scales": (2.0,), "dims": (5,), "denoiser": "sequence"},
     "l-diffrec": {"groups": 3, "latent_dims": (7,)},
     "lt-diffrec": {"time_scales": (2.0,), "objective": "reconstruct"},
     "anchor": {"objective": "forecast"},
@@ -32,6 +32,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "multidae": {"dims": (5,), "latent": 3},
     "cfgan": {"dims": (5,)},
     "stack": {"parts": (("ease", (("l2", 3.0),)),), "weights": (2.0,)},
+    "sasrec": {"width": 4},
 }
 
 

@@ -28,6 +28,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "multivae": {"dims": (4,), "latent": 2, "epochs": 2},
     "multidae": {"dims": (4,), "latent": 2, "epochs": 2},
     "cfgan": {"dims": (4,), "discriminator_dims": (4,), "epochs": 2},
+    "sasrec": {"width": 4, "epochs": 2},
 }
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
 assert DATA.timestamps is not None
@@ -62,8 +63,8 @@ EXCEPTIONS = {
     "check_estimators_empty_data_messages": WORDS,
     "check_estimators_nan_inf": WORDS,
 }
-# The first two need timestamps, which a matrix has none of; the others are made as one that is checked.
-UNCHECKED = {"t-diffrec", "lt-diffrec", "multidae", "rp3beta"}
+# The first three need timestamps, which a matrix has none of; the others are made as one that is checked.
+UNCHECKED = {"t-diffrec", "lt-diffrec", "sasrec", "multidae", "rp3beta"}
 # Where there must be more than one item to learn anything.
 TWO_ITEMS = {"l-diffrec", "lightgcn"}
 
@@ -161,6 +162,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "multidae": {"latent": [1, 4]},
     "cfgan": {"epochs": [1, 2]},
     "stack": {"weights": [None, (1.0, 3.0)]},
+    "sasrec": {"loss": ["softmax", "gbce"]},
 }
 
 

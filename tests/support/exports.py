@@ -37,6 +37,7 @@ DATA = ratings()
 
 _QUICK: dict[str, Any] = {"epochs": 3, "progress": False, "holdout": 0, "batch_size": 16, "lr": 0.01}
 _DENOISER = _QUICK | {"dims": (8,)}
+_SEQUENCE = _QUICK | {"denoiser": "sequence", "sequence_width": 8, "sequence_length": 4}
 _LATENT = _DENOISER | {"latent_dims": (8,), "groups": 2, "autoencoder_lr": 0.01}
 _APPROXIMATE = {"anchor_exact": 0, "anchor_rank": 4, "anchor_neighbors": 5}
 _WIDE = {"latent_dims": (8, 12), "decoder_dims": (8,)}
@@ -58,7 +59,11 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "forecast": ("t-diffrec", _DENOISER | {"time_scales": (1.0, timedelta(days=90), None)}),
     "forecast, approximate anchor": ("t-diffrec", _DENOISER | _APPROXIMATE),
     "forecast of repeats": ("t-diffrec", _DENOISER | {"repeats": "include", "time_scales": (2.0,)}),
-    "forecast, encoder": ("t-diffrec", _DENOISER | {"anchor": False, "encoder_length": 4, "encoder_width": 8}),
+    "sequence": ("t-diffrec", _SEQUENCE),
+    "sequence by the clock, anchor": (
+        "t-diffrec",
+        _SEQUENCE | {"sequence_length": 40, "sequence_clock": True, "anchor": True, "anchor_scale": 2.0},
+    ),
     "latent": ("l-diffrec", _LATENT),
     "latent, decoders, eps": ("l-diffrec", _LATENT | _WIDE | {"predict": "eps", "normalize": True}),
     "latent forecast, anchor": ("lt-diffrec", _LATENT | {"anchor": True, "anchor_damping": 0.0}),
@@ -84,6 +89,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ials": ("ials", {"factors": 8, "alpha": 0.4, "l2": 1.0, "progress": False}),
     "multivae": ("multivae", _QUICK | {"dims": (8,), "latent": 4}),
     "multidae": ("multidae", _QUICK | {"dims": (8,), "latent": 4}),
+    "sasrec": ("sasrec", _QUICK | {"width": 8, "length": 6, "clock": True}),
     "cfgan": ("cfgan", _QUICK | {"dims": (8,), "discriminator_dims": (8,)}),
 }
 

@@ -51,7 +51,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "anchor": ("anchor", {}),
     "anchor, approximate": ("anchor", {"anchor_exact": 0, "anchor_rank": 2, "anchor_neighbors": 2}),
     "diffrec": ("diffrec", _DENOISER | {"anchor": True, "anchor_scale": 1.0}),
-    "t-diffrec": ("t-diffrec", _DENOISER | {"encoder_length": 2, "encoder_width": 2, "encoder_layers": 1}),
+    "t-diffrec": ("t-diffrec", _DENOISER | {"denoiser": "sequence", "sequence_width": 2, "sequence_layers": 1}),
     "t-diffrec, weights": ("t-diffrec", _DENOISER | {"time_weights": "linear"}),
     "l-diffrec": ("l-diffrec", _LATENT),
     "lt-diffrec": ("lt-diffrec", _LATENT | {"decoder_dims": (2,)}),

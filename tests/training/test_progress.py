@@ -17,6 +17,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "lightgcn": {"factors": 4},
     "multivae": {"dims": (4,), "latent": 2},
     "cfgan": {"dims": (4,), "discriminator_dims": (4,)},
+    "sasrec": {"width": 4, "holdout": 0.1},
 }
 # The modules that draw one.
 BARS = ("diffrec.training.loop", "diffrec.recommenders.rivals.ials", "diffrec.comparison")

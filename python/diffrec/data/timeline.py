@@ -74,6 +74,7 @@ class Timeline:
         # The number of each event's basket among those of its user.
         numbers = np.arange(len(baskets.sizes)) - np.repeat(baskets.indptr[:-1], baskets.counts)
         self._baskets = np.repeat(numbers.astype(np.int32), baskets.sizes)
+        self._basket_ends = np.repeat(baskets.starts[1:], baskets.sizes)
 
     def draw_cuts(self, rows: NDArray[np.int64], seed: int, step: int) -> NDArray[np.int64]:
         """Draw a cut for each of ``rows``, uniformly from those that leave something on both sides.
@@ -162,12 +163,96 @@ class Timeline:
         ages: NDArray[np.float64] = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
         return ages
 
-    def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """The last items before the cuts, newest last, -1 before the first: int64 (n, length).
+    def first_kept(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Where the last ``length`` events before the cuts begin, int64 (n,), counted as a cut is.
 
-        Within a basket they stand by their numbers, so that there is one such list for a history.
+        The oldest of them is a whole basket: one that would be parted is left out, unless it is the only one.
         """
-        return _core.last_items(self._indptr, self._items, self._baskets, self.n_items, rows, cuts, length)
+        start = self._indptr[rows]
+        first = start + np.maximum(cuts - length, 0)
+        at = np.minimum(first, max(len(self._items) - 1, 0))
+        if len(self._items) == 0:
+            return first - start
+        parted = (first > start) & (self._baskets[at] == self._baskets[np.maximum(at - 1, 0)])
+        end = self._basket_ends[at] - start
+        return np.where(parted & (end < cuts), end, first - start)
+
+    def basket_end(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the basket ends that holds a user's event at each place, (n,), counted as a cut is."""
+        ends: NDArray[np.int64] = self._basket_ends[self._indptr[rows] + places] - self._indptr[rows]
+        return ends
+
+    def sequences(
+        self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """The last events before the cuts, oldest first, with what tells how far apart they are.
+
+        Within a basket they stand by their items' numbers, so that there is one such list for a history.
+
+        Parameters
+        ----------
+        rows, cuts
+            int64 (n,): users, and how many of their events come before.
+        length
+            How many events at most; see ``first_kept``.
+
+        Returns
+        -------
+        items : int64 (n, length)
+            -1 before the first.
+        ages : int64 (n, length)
+            Baskets between each event's and the newest.
+        elapsed : float32 (n, length)
+            Time between each event and the newest.
+
+        Examples
+        --------
+        >>> from diffrec.data import Interactions
+        >>> timeline = Timeline(Interactions.from_arrays([0] * 4, [0, 1, 2, 3], timestamp=[10, 10, 20, 50]))
+        >>> [values.tolist() for values in timeline.sequences(np.array([0]), np.array([4]), 3)]
+        [[[-1, 2, 3]], [[0, 1, 0]], [[0.0, 30.0, 0.0]]]
+        """
+        end = self._indptr[rows] + cuts
+        first = self._indptr[rows] + self.first_kept(rows, cuts, length)
+        at = end[:, None] - length + np.arange(length)
+        there = at >= first[:, None]
+        if not there.any():
+            return np.full(at.shape, -1), np.zeros(at.shape, np.int64), np.zeros(at.shape, np.float32)
+        at, newest = np.where(there, at, 0), np.maximum(end - 1, 0)[:, None]
+        return (
+            np.where(there, self._items[at], -1).astype(np.int64),
+            np.where(there, self._baskets[newest].astype(np.int64) - self._baskets[at], 0),
+            np.where(there, self._times[newest] - self._times[at], 0).astype(np.float32),
+        )
+
+    def following(
+        self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, decay: float, *, by_value: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """The events after the cuts, whole baskets until there are ``horizon``, as a CSR's arrays.
+
+        Returns
+        -------
+        indptr : int64 (n + 1,)
+            Where each row's events lie.
+        items : int64 (nnz,)
+            Columns; one may recur in a row.
+        weights : float32 (nnz,)
+            In proportion to ``decay`` to the power of the baskets between, and to the pairs' values where asked; a
+            row's sum to 1.
+        """
+        first, stop = self._indptr[rows] + cuts, self._indptr[rows + 1]
+        last = np.minimum(first + horizon, stop) - 1
+        # Up to the end of the basket that the last one lies in.
+        counts = np.where(first < stop, self._basket_ends[np.maximum(last, 0)] - first, 0)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        at = np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], counts)
+        away = self._baskets[at] - np.repeat(self._baskets[np.where(counts > 0, first, 0)], counts)
+        weights = np.power(decay, away, dtype=np.float64)
+        if by_value:
+            shape = (len(rows), self.n_items)
+            weights *= self.values(rows, sparse.csr_array((weights, self._items[at], indptr), shape=shape))
+        sums = np.bincount(np.repeat(np.arange(len(rows)), counts), weights, minlength=len(rows))
+        return indptr, self._items[at].astype(np.int64), (weights / np.repeat(sums, counts)).astype(np.float32)
 
 
 def _named(

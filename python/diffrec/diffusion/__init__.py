@@ -6,7 +6,6 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState, StateGuide
 from diffrec.diffusion.hidden_noise import ItemNoise
-from diffrec.diffusion.history_encoder import HistoryEncoder
 from diffrec.diffusion.item_likelihood import LIKELIHOODS, forecast_loss
 from diffrec.diffusion.item_products import (
     compute_dtype,
@@ -19,7 +18,15 @@ from diffrec.diffusion.linear import linear
 from diffrec.diffusion.padded import PaddedRows
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.row_noise import RowNoise
+from diffrec.diffusion.sampled_likelihood import gbce_loss, sampled_softmax_loss
 from diffrec.diffusion.schedules import NOISE_SCHEDULES, noise_betas
+from diffrec.diffusion.sequence import (
+    SequenceEncoder,
+    Sequences,
+    newest_in_blocks,
+    softmax_loss_in_blocks,
+    states_of_baskets,
+)
 from diffrec.diffusion.step_sampling import STEP_SAMPLINGS, ImportanceSteps, StepSampler, UniformSteps
 
 __all__ = [
@@ -30,21 +37,27 @@ __all__ = [
     "GaussianProcess",
     "HiddenChain",
     "HiddenState",
-    "HistoryEncoder",
     "ImportanceSteps",
     "ItemNoise",
     "PaddedRows",
     "RowNoise",
+    "SequenceEncoder",
+    "Sequences",
     "StateGuide",
     "StepSampler",
     "UniformSteps",
     "compute_dtype",
     "forecast_loss",
+    "gbce_loss",
     "gram_pays",
     "gram_squared_error",
     "linear",
+    "newest_in_blocks",
     "noise_betas",
     "project",
+    "sampled_softmax_loss",
+    "softmax_loss_in_blocks",
     "squared_error",
+    "states_of_baskets",
     "step_embedding",
 ]

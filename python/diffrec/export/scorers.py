@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffrec.anchors import LinearMap
-from diffrec.diffusion import PaddedRows
+from diffrec.diffusion import PaddedRows, Sequences
 from diffrec.export.maps import GraphMap
+from diffrec.ranking import LinearScores
 from diffrec.recommenders import (
     CFGAN,
     IALS,
@@ -20,6 +21,7 @@ from diffrec.recommenders import (
     Popularity,
     Recommender,
     RP3beta,
+    SASRec,
     Stack,
     TopFreq,
 )
@@ -122,6 +124,17 @@ def _(model: Anchor) -> GraphScores:
 
 
 @scorer_of.register
+def _(model: SASRec) -> GraphScores:
+    s, network, n_items = model.settings, model._network, model._n_items
+
+    def scores(rows: PaddedRows, items: Tensor) -> Tensor:
+        last = _last(rows, items, 0, n_items, s.length, clock=s.clock)
+        return LinearScores(network.newest(last), network.items, network.bias).block(0, n_items)
+
+    return scores
+
+
+@scorer_of.register
 def _(model: Stack) -> GraphScores:
     n_items, shares, parts, first = model._n_items, model._shares.tolist(), [], 0
     for part in model.parts_:
@@ -155,7 +168,10 @@ def _(model: DiffRec) -> GraphScores:
     anchor = None if held is None or held.scale == 0 else GraphMap(held.map)
 
     def scores(rows: PaddedRows, items: Tensor) -> Tensor:
-        last = last_items(items, s.encoder_length) if s.encoder_length else None
+        last = None
+        if s.denoiser == "sequence":
+            # An anchor reads the views before those that say where in its history an item stands.
+            last = _last(rows, items, s.n_seen if s.anchor else 0, n_items, s.sequence_length, clock=s.sequence_clock)
         own = network.noiseless_scores(rows, last).block(0, n_items)
         if held is None or anchor is None:
             return own
@@ -165,33 +181,51 @@ def _(model: DiffRec) -> GraphScores:
     return scores
 
 
-def last_items(items: Tensor, length: int) -> Tensor:
-    """The last items of histories.
+def _last(rows: PaddedRows, items: Tensor, first: int, n_items: int, length: int, *, clock: bool) -> Sequences:
+    """The last events of histories, from the views ``first`` and after it that say where each item stands."""
+
+    def standing(view: int) -> Tensor:
+        # Every item has one entry in a view; those of others, and of other models beside this one, become 0.
+        own = rows.columns(view * n_items, (view + 1) * n_items).padded_values
+        return own.view(*items.shape, -1).sum(dim=2) - 1
+
+    return last_events(items, standing(first), standing(first + 1) if clock else None, length)
+
+
+def last_events(items: Tensor, ages: Tensor, elapsed: Tensor | None, length: int) -> Sequences:
+    """The last events of histories, as ``Timeline.sequences`` gives them.
 
     Parameters
     ----------
     items : Tensor
         int64 (n, any), oldest first, with -1 anywhere between.
+    ages, elapsed : Tensor
+        float32 of the same shape: how many baskets came after each, and how much time; elapsed may be None.
     length : int
-        How many.
-
-    Returns
-    -------
-    Tensor
-        int64 (n, length), newest last, -1 before the first.
+        How many; what would part the oldest basket is left out, unless that is the newest, too.
 
     Examples
     --------
-    >>> last_items(torch.tensor([[5, 6, 7, -1], [-1, 8, -1, -1]]), 2)
+    >>> history = torch.tensor([[5, 6, 7, -1], [-1, 8, -1, -1]])
+    >>> last_events(history, torch.tensor([[2.0, 1.0, 0.0, 0.0], [0.0] * 4]), None, 2).items
     tensor([[ 6,  7],
             [-1,  8]])
     """
     there = (items >= 0).long()
     newer = there.sum(dim=1, keepdim=True) - there.cumsum(dim=1)
-    # What is too old, or nothing, goes to a place beyond the end.
-    place = torch.where((there > 0) & (newer < length), length - 1 - newer, length)
-    out = torch.full((items.shape[0], length + 1), -1, dtype=items.dtype, device=items.device)
-    return out.scatter(1, place, items)[:, :length]
+    # The age of what just did not fit, beyond all ages where everything did.
+    parted = torch.where((there > 0) & (newer == length), ages, -1.0).amax(dim=1, keepdim=True)
+    kept = (there > 0) & (newer < length) & ((ages != parted) | (ages == 0))
+    # The rest goes to a place beyond the end.
+    place = torch.where(kept, length - 1 - newer, length)
+
+    def gathered(values: Tensor, nothing: int) -> Tensor:
+        out = torch.full((items.shape[0], length + 1), nothing, dtype=values.dtype, device=values.device)
+        return out.scatter(1, place, values)[:, :length]
+
+    return Sequences(
+        gathered(items, -1), gathered(ages.round().long(), 0), None if elapsed is None else gathered(elapsed, 0)
+    )
 
 
 def _inverse(matrices: Tensor, identity: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from diffrec.recommenders.rivals.lightgcn import LightGCN
 from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
 from diffrec.recommenders.rivals.popularity import Popularity
 from diffrec.recommenders.rivals.rp3beta import RP3beta
+from diffrec.recommenders.rivals.sasrec import SASRec
 from diffrec.recommenders.rivals.tifuknn import TIFUKNN
 from diffrec.recommenders.rivals.topfreq import TopFreq
 from diffrec.recommenders.scorer import Scorer
@@ -40,6 +41,7 @@ __all__ = [
     "Popularity",
     "RP3beta",
     "Recommender",
+    "SASRec",
     "Scorer",
     "Stack",
     "Top",

@@ -43,7 +43,8 @@ def fit(
 
         A form of DiffRec (``"diffrec"``, ``"t-diffrec"``, ``"l-diffrec"``, ``"lt-diffrec"``), the closed-form part of
         one (``"anchor"``), or a rival (``"popularity"``, ``"topfreq"``, ``"tifuknn"``, ``"itemknn"``, ``"rp3beta"``,
-        ``"ease"``, ``"ials"``, ``"lightgcn"``, ``"multivae"``, ``"multidae"``, ``"cfgan"``).
+        ``"ease"``, ``"ials"``, ``"lightgcn"``, ``"multivae"``, ``"multidae"``, ``"cfgan"``,
+        ``"sasrec"``).
     valid : the same kinds, optional
         Later interactions on which ``"auto"`` chooses and training stops early. Without it ``"auto"`` holds out a
         tenth of the data while it searches, and models that train by epochs hold out a share of each history

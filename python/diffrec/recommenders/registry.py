@@ -16,6 +16,7 @@ from diffrec.recommenders.rivals.lightgcn import LightGCN
 from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
 from diffrec.recommenders.rivals.popularity import Popularity
 from diffrec.recommenders.rivals.rp3beta import RP3beta
+from diffrec.recommenders.rivals.sasrec import SASRec
 from diffrec.recommenders.rivals.tifuknn import TIFUKNN
 from diffrec.recommenders.rivals.topfreq import TopFreq
 
@@ -33,6 +34,13 @@ _FORECAST: dict[str, Any] = {
     "anchor_damping": 0.0,
     # The newest interactions say most about what comes next: none is held out to stop on.
     "holdout": 0.0,
+}
+# Beyond these what a transformer needs that is trained at every place of a history; none of it on one set alone.
+_SEQUENCE: dict[str, Any] = {
+    "batch_size": 2048,
+    "lr": 2e-3,
+    "weight_decay": 0.01,
+    "horizon": 1,
 }
 _LATENT: dict[str, Any] = {"groups": 2, "dims": (300,)}
 
@@ -81,6 +89,7 @@ for _name, _kind, _settings in (
     ("multivae", MultiVAE, {}),
     ("multidae", MultiDAE, {}),
     ("cfgan", CFGAN, {}),
+    ("sasrec", SASRec, {}),
 ):
     register(_name, _kind, **_settings)
 
@@ -115,4 +124,6 @@ def make(variant: str, preset: str | None = None, **settings: Any) -> Recommende
         as_published = preset is not None or _OF_TIME_WEIGHTS & settings.keys()
         if settings.get("objective", "reconstruct" if as_published else "forecast") == "reconstruct":
             fixed = _WEIGHTED[variant]
+    if settings.get("denoiser") == "sequence":
+        fixed = fixed | _SEQUENCE
     return kind(**(fixed | preset_settings(preset, variant) | settings))

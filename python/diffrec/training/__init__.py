@@ -7,6 +7,7 @@ from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.peak_memory import PeakMemory
 from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
 from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
+from diffrec.training.window_batches import WindowBatch, WindowBatches
 
 __all__ = [
     "BYTES_PER_PARAMETER",
@@ -22,6 +23,8 @@ __all__ = [
     "Plan",
     "SparseBatches",
     "TrainingReport",
+    "WindowBatch",
+    "WindowBatches",
     "autocast",
     "available_memory",
     "product_dtype",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from diffrec.data import Csr, RepeatView, Timeline, TimeScale
 from diffrec.data.sparse_rows import SparseRows
@@ -23,14 +22,11 @@ class CutBatch:
         The same on the device.
     after : SparseRows
         n rows over the items that followed, on the device; each row sums to 1.
-    last : Tensor or None
-        int64 (n, length), the last items before the cut, -1 before the first; None where they are not wanted.
     """
 
     before: Csr
     x: SparseRows
     after: SparseRows
-    last: Tensor | None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -49,8 +45,6 @@ class CutBatches:
         How many of the following items are to be forecast.
     cuts : int
         Of each history in an epoch; fewer where it cannot be cut at so many places.
-    length : int
-        How many of the last items an encoder reads; 0 for none.
     batch_size : int
         Cuts in a batch.
     device : torch.device
@@ -64,7 +58,7 @@ class CutBatches:
     --------
     >>> from diffrec.data import Interactions
     >>> timeline = Timeline(Interactions.from_arrays([0, 0, 1], [0, 1, 1], timestamp=[1, 2, 3]))
-    >>> batches = CutBatches(timeline, [None], horizon=5, cuts=3, length=0, batch_size=2, device="cpu", seed=0)
+    >>> batches = CutBatches(timeline, [None], horizon=5, cuts=3, batch_size=2, device="cpu", seed=0)
     >>> [len(batch) for batch in batches]
     [1]
     """
@@ -76,7 +70,6 @@ class CutBatches:
         *,
         horizon: int,
         cuts: int,
-        length: int,
         batch_size: int,
         device: torch.device | str,
         seed: int,
@@ -85,7 +78,6 @@ class CutBatches:
         self._timeline = timeline
         self._scales = scales
         self._horizon = horizon
-        self._length = length
         self._batch_size = batch_size
         self._device = device
         self._seed = seed
@@ -109,10 +101,8 @@ class CutBatches:
             weights = self._timeline.values(rows, after) if self._by_value else after.data
             owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
             shares = weights / np.bincount(owners, weights)[owners]
-            last = self._timeline.last(rows, cuts, self._length) if self._length else None
             yield CutBatch(
                 before,
                 SparseRows.from_csr(before.indptr, before.indices, before.data, 0, len(rows), self._device),
                 SparseRows.from_csr(after.indptr, after.indices, shares, 0, len(rows), self._device),
-                None if last is None else torch.from_numpy(last).to(self._device),
             )

@@ -54,7 +54,8 @@ class Anchor(Recommender):
 
     @property
     def _objective(self) -> Objective:
-        return objective_of(self.settings)
+        # Whatever denoiser it is to stand beside, it reads the views of a cut history.
+        return objective_of(self.settings.replaced({"denoiser": "mlp"}))
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         objective = self._objective

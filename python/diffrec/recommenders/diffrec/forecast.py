@@ -14,8 +14,8 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
-    HistoryEncoder,
     RowNoise,
+    Sequences,
     UniformSteps,
     forecast_loss,
     noise_betas,
@@ -28,7 +28,7 @@ from diffrec.training import CutBatch, CutBatches
 
 # Where the anchor's weight begins: it estimates shares of the items that follow, which squared error asks for, too;
 # a softmax asks for their logarithms.
-_START = {"softmax": 20.0, "squared": 1.0}
+LIKELIHOOD_SCALE = {"softmax": 20.0, "squared": 1.0}
 # Independent noise vectors of a batch, which its rows mix.
 _NOISES = 32
 # How much faster the few weights of a user's own history are learnt.
@@ -48,8 +48,6 @@ class Forecast(nn.Module):
         From the views of a history side by side to the items.
     process : GaussianProcess
         Its noise.
-    encoder : HistoryEncoder, optional
-        Of the last items, in order; what it says is added to the denoiser's first layer.
     anchor : LinearMap, optional
         From the same views to the items; added to the denoiser's scores with a learnt weight.
     settings : DiffRecSettings
@@ -58,19 +56,18 @@ class Forecast(nn.Module):
 
     has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = False
+    anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
 
     def __init__(
         self,
         denoiser: Denoiser,
         process: GaussianProcess,
-        encoder: HistoryEncoder | None,
         anchor: LinearMap | None,
         settings: DiffRecSettings,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.process = process
-        self.encoder = encoder
         self.anchor = anchor
         self.settings = settings
         self.sampler = UniformSteps(process.steps, denoiser.bias_out.device)
@@ -78,7 +75,7 @@ class Forecast(nn.Module):
         self.own = nn.Parameter(torch.zeros(len(settings.own_terms))) if settings.own_terms else None
         self.log_anchor_scale = None
         if anchor is not None:
-            start = _START[settings.likelihood] if settings.anchor_scale is None else settings.anchor_scale
+            start = LIKELIHOOD_SCALE[settings.likelihood] if settings.anchor_scale is None else settings.anchor_scale
             log_scale = torch.tensor(math.log(max(start, 1e-30)))
             self.log_anchor_scale = nn.Parameter(log_scale, requires_grad=settings.anchor_scale is None)
 
@@ -86,13 +83,8 @@ class Forecast(nn.Module):
     def of(cls, s: DiffRecSettings, items: int, anchor: LinearMap | None, device: torch.device) -> "Forecast":
         """Build as the settings say, with fresh weights."""
         denoiser = Denoiser(items, s.dims, s.time_embedding, features=items * len(s.time_scales))
-        encoder = (
-            HistoryEncoder(items, s.encoder_length, s.encoder_width, s.encoder_layers, s.dims[-1])
-            if s.encoder_length
-            else None
-        )
         betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
-        return cls(denoiser, GaussianProcess(betas, "x0", device), encoder, anchor, s).to(device)
+        return cls(denoiser, GaussianProcess(betas, "x0", device), anchor, s).to(device)
 
     @property
     def device(self) -> torch.device:
@@ -134,7 +126,7 @@ class Forecast(nn.Module):
         projected = signal[:, None] * (kept @ denoiser.items_in)
         if self.process.noisy:
             projected = projected + spread[:, None] * self._noise(len(batch))
-        h = self._hidden(projected, t, batch.last)
+        h = denoiser.hidden(projected, t)
         h = functional.dropout(h, s.hidden_dropout, self.training)
         added = None if self.anchor is None else self.anchor.scores(batch.before).block(0, len(denoiser.items_out))
         return forecast_loss(
@@ -149,23 +141,19 @@ class Forecast(nn.Module):
         )
 
     def noiseless_scores(
-        self, rows: SparseRows, last: Tensor | None = None, presence: Tensor | None = None
+        self,
+        rows: SparseRows,
+        last: Sequences | None = None,  # noqa: ARG002 - only a transformer reads it
+        presence: Tensor | None = None,  # noqa: ARG002
     ) -> LinearScores:
-        """Scores of what will follow histories, without the anchor's; gradients flow to values and presence.
+        """Scores of what will follow histories, n rows of views side by side, without the anchor's.
 
-        Parameters
-        ----------
-        rows : SparseRows
-            n rows of views side by side.
-        last : Tensor or None
-            int64 (n, length), their last items; None without an encoder.
-        presence : Tensor, optional
-            (n, length), how much each of these is there.
+        Gradients flow to the rows' values.
         """
         denoiser = self.denoiser
         t = torch.zeros(1, dtype=torch.int64, device=self.device)
         seen, own = self._parted(rows)
-        h = self._hidden(seen @ denoiser.items_in.detach(), t, last, presence)
+        h = denoiser.hidden(seen @ denoiser.items_in.detach(), t)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
     @property
@@ -176,13 +164,13 @@ class Forecast(nn.Module):
     def _run(
         self,
         rows: SparseRows,
-        last: Tensor | None,
+        _last: Sequences | None,
         _fresh: RowNoise,
         *,
         guide: StepGuide | None = None,  # noqa: ARG002 - only steps along directions have one
         on_step: Callable[[Scores], None] | None = None,
     ) -> Scores:
-        scores = self.noiseless_scores(rows, last)
+        scores = self.noiseless_scores(rows)
         if on_step is not None:
             on_step(scores)
         return scores
@@ -192,13 +180,13 @@ class Forecast(nn.Module):
 
         def run(
             rows: SparseRows,
-            last: Tensor | None,
+            _last: Sequences | None,
             _fresh: RowNoise,
             *,
             guide: StepGuide | None = None,
             on_step: Callable[[Scores], None] | None = None,
         ) -> Scores:
-            scores: Scores = self.noiseless_scores(rows, last)
+            scores: Scores = self.noiseless_scores(rows)
             if guide is not None:
                 scores = AddedScores(scores, LinearScores(guide(scores), directions))
             if on_step is not None:
@@ -218,7 +206,7 @@ class Forecast(nn.Module):
         @torch.no_grad()
         def run(
             rows: SparseRows,
-            last: Tensor | None,
+            _last: Sequences | None,
             fresh: RowNoise,
             *,
             guide: StepGuide | None = None,  # noqa: ARG001
@@ -227,7 +215,7 @@ class Forecast(nn.Module):
             drawn = fresh.normal(torch.empty(len(rows), basis.rank, device=self.device))
             seen, own = self._parted(rows)
             projected = signal * (seen @ denoiser.items_in) + spread * (drawn @ basis.images[0])
-            h = self._hidden(projected, t.expand(len(rows)), last)
+            h = denoiser.hidden(projected, t.expand(len(rows)))
             scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
             if on_step is not None:
                 on_step(scores)
@@ -250,11 +238,6 @@ class Forecast(nn.Module):
         views = rows.columns(features, features + len(self.own) * items)
         added = views.values * self.own[views.indices // items]
         return rows.columns(0, features), replace(views, indices=views.indices % items, values=added)
-
-    def _hidden(self, projected: Tensor, t: Tensor, last: Tensor | None, presence: Tensor | None = None) -> Tensor:
-        if self.encoder is not None and last is not None:
-            projected = projected + self.encoder(last, presence)
-        return self.denoiser.hidden(projected, t)
 
     def _noise(self, n: int) -> Tensor:
         """Standard normal noise over the features as the first layer sees it, (n, width).

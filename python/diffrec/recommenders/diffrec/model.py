@@ -27,6 +27,7 @@ from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.over_latents import OverLatents
 from diffrec.recommenders.diffrec.plan import memory_plan
+from diffrec.recommenders.diffrec.sequence import SequenceForecast
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons, past_items
 from diffrec.recommenders.guidance import Guidance
@@ -36,8 +37,6 @@ from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 
-# Weight of the anchor's scores, in x_0's own units, while no validation can say more.
-_UNLEARNT_SCALE = 4.0
 # Weights that are tried for an anchor that was not trained along with the network.
 _SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
@@ -179,6 +178,8 @@ class DiffRec(TrainedRecommender):
         s = self.settings
         if groups is not None:
             return OverLatents.of(s, groups, device)
+        if s.denoiser == "sequence":
+            return SequenceForecast.of(s, items, device)
         if s.objective == "forecast":
             return Forecast.of(s, items, None if self._anchor is None else self._anchor.map, device)
         return OverItems.of(s, items, device)
@@ -197,7 +198,7 @@ class DiffRec(TrainedRecommender):
             return
         scale = self.settings.anchor_scale
         if scale is None:
-            scale = _UNLEARNT_SCALE if valid is None else self._best_scale(self._anchor.map, learn, valid)
+            scale = self._network.anchor_start if valid is None else self._best_scale(self._anchor.map, learn, valid)
         self._anchor = HeldAnchor(self._anchor.map, scale)
 
     @torch.no_grad()
@@ -252,7 +253,7 @@ class DiffRec(TrainedRecommender):
         return self._objective.reading
 
     def _read(self, block: Interactions) -> Csr:
-        return self._objective.views(block).x
+        return self._objective.read(block)
 
     def _scores(self, block: Interactions) -> Scores:
         return self._chain.scores(self._objective.views(block))
@@ -269,9 +270,7 @@ class DiffRec(TrainedRecommender):
         views = self._objective.views(one)
 
         def scores(rows: SparseRows, presence: Tensor | None) -> LinearScores:
-            last = None
-            if views.last is not None:
-                last = torch.from_numpy(views.last).to(network.device).expand(len(rows), -1)
+            last = None if views.last is None else views.last.to(network.device).repeated(len(rows))
             return network.noiseless_scores(rows, last, presence)
 
         reasons = gradient_reasons(
@@ -281,7 +280,7 @@ class DiffRec(TrainedRecommender):
             items,
             points=points,
             device=network.device,
-            last=None if views.last is None else views.last[0],
+            last=None if views.last is None else views.last.items[0].numpy(),
         )
         if anchor is None:
             return reasons
@@ -501,7 +500,7 @@ class DiffRec(TrainedRecommender):
     def _restore(self, state: Stored) -> None:
         s, items = self.settings, self._n_items
         if s.anchor:
-            held = LinearMap.from_state(state.within("anchor"), self.settings.n_seen * items, items)
+            held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items)
             self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
         groups = None
         if s.groups is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffrec.data import Csr
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import GaussianProcess, RowNoise
+from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
 from diffrec.ranking import LinearScores, Scores
 
 # What predicted x_0 scores at a step, before guidance -> what to add to it along the directions, (n, e).
@@ -27,8 +27,8 @@ class Views:
     ----------
     x : scipy.sparse CSR
         float32 (n, views * items): the vectors x_0, or views of the histories on several time scales side by side.
-    last : int64 (n, length) or None
-        The last items of each, newest last and -1 before the first, where an encoder reads them.
+    last : Sequences or None
+        The last events of each, where an encoder reads them.
     keys : int64 (n,)
         What each history's noise is drawn by.
     disliked : scipy.sparse CSR or None
@@ -36,7 +36,7 @@ class Views:
     """
 
     x: Csr
-    last: NDArray[np.int64] | None
+    last: Sequences | None
     keys: NDArray[np.int64]
     disliked: "Csr | None" = None
 
@@ -48,10 +48,9 @@ class Views:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def on(self, device: torch.device) -> tuple[SparseRows, Tensor | None]:
+    def on(self, device: torch.device) -> tuple[SparseRows, Sequences | None]:
         """``x`` and ``last`` as tensors on a device."""
-        last = None if self.last is None else torch.from_numpy(self.last).to(device)
-        return SparseRows.from_matrix(self.x, device), last
+        return SparseRows.from_matrix(self.x, device), None if self.last is None else self.last.to(device)
 
 
 class Run(Protocol):
@@ -60,7 +59,7 @@ class Run(Protocol):
     def __call__(
         self,
         rows: SparseRows,
-        last: Tensor | None,
+        last: Sequences | None,
         fresh: RowNoise,
         /,
         *,
@@ -73,8 +72,8 @@ class Run(Protocol):
         ----------
         rows : SparseRows
             n histories as the network sees them.
-        last : Tensor or None
-            int64 (n, length), their last items, where an encoder reads them.
+        last : Sequences or None
+            Their last events, where an encoder reads them.
         fresh : RowNoise
             Draws the noise, if any.
         guide : callable, optional
@@ -94,12 +93,15 @@ class Network(Protocol):
         The noise it was trained against.
     has_chain : bool
         Whether it ranks by several steps that can be watched; a forecast takes one.
+    anchor_start : float
+        The weight of the anchor's scores where it is not learnt and no validation can say more.
     narrow_on_processor : bool
         Whether it was found to rank as well with products in bfloat16 on a processor.
     """
 
     process: GaussianProcess
     has_chain: ClassVar[bool]
+    anchor_start: ClassVar[float]
     narrow_on_processor: ClassVar[bool]
 
     @property
@@ -146,7 +148,7 @@ class Network(Protocol):
         ...
 
     def noiseless_scores(
-        self, rows: SparseRows, last: Tensor | None = None, presence: Tensor | None = None
+        self, rows: SparseRows, last: Sequences | None = None, presence: Tensor | None = None
     ) -> LinearScores:
         """Score as ``run`` does, without noise; gradients flow to the rows' values and to ``presence`` (n, length)."""
         ...

@@ -1,6 +1,7 @@
 """What the denoiser learns to produce, and what it sees of histories for that."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, row_keys, rows_times
+from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, empty_like, row_keys, rows_times
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
-from diffrec.training import CutBatches, NoisedBatches
+from diffrec.recommenders.sequences import sequences_of, standing, standing_means
+from diffrec.training import CutBatch, CutBatches, NoisedBatches, WindowBatches
 
 # Cut histories the forecast's equations are made of, at most: more hardly change them.
 _MOST_ROWS = 500_000
@@ -60,6 +62,10 @@ class Objective(Protocol):
 
     def views(self, block: Interactions) -> Views:
         """Return what network and anchor see of histories."""
+        ...
+
+    def read(self, block: Interactions) -> Csr:
+        """Return the weights that ``reading`` speaks of, (n, views * items)."""
         ...
 
 
@@ -111,6 +117,10 @@ class Reconstruction:
         newest = 1.0 if self._settings.time_weights is None else self._settings.w_max
         return Views(self.reading.weights(block), None, row_keys(block.matrix), _disliked(block, [newest]))
 
+    def read(self, block: Interactions) -> Csr:
+        """Return the vectors x_0."""
+        return self.reading.weights(block)
+
 
 class Forecasting:
     """Histories up to a cut are to produce what followed it."""
@@ -138,7 +148,7 @@ class Forecasting:
 
     def inputs(self, histories: Interactions) -> Timeline:
         """Put histories in the order of time."""
-        timeline = self._timeline(histories)
+        timeline = self.timeline(histories)
         if timeline.baskets.max(initial=0) < 2:
             raise ValueError(
                 "objective='forecast' needs a history with at least 2 interactions at different times, one to see "
@@ -154,7 +164,6 @@ class Forecasting:
             self._scales,
             horizon=s.horizon,
             cuts=s.cuts,
-            length=s.encoder_length,
             batch_size=s.batch_size,
             device=device,
             seed=s.seed,
@@ -187,17 +196,29 @@ class Forecasting:
         return _ridge(s, pairs)
 
     def views(self, block: Interactions) -> Views:
-        """Return views of the whole histories, and their last items where an encoder reads them."""
-        s, timeline = self._settings, self._timeline(block)
-        rows, length = np.arange(len(timeline.lengths)), s.encoder_length
-        last = timeline.last(rows, timeline.lengths, length) if length else None
-        before = timeline.before(rows, timeline.lengths, self._scales)
+        """Return views of the whole histories."""
+        timeline = self.timeline(block)
         even = 1 / np.sqrt(timeline.lengths.clip(1))
-        newest = [even if scale is None else 1.0 for scale in s.time_scales] + [0.0 for _ in s.own_terms]
-        return Views(before, last, row_keys(block.matrix), _disliked(block, newest))
+        newest = [even if scale is None else 1.0 for scale in self._settings.time_scales]
+        newest += [0.0 for _ in self._settings.own_terms]
+        return Views(self._before(timeline), None, row_keys(block.matrix), _disliked(block, newest))
+
+    def read(self, block: Interactions) -> Csr:
+        """Return views of the whole histories."""
+        return self._before(self.timeline(block))
+
+    def _before(self, timeline: Timeline) -> Csr:
+        return timeline.before(np.arange(len(timeline.lengths)), timeline.lengths, self._scales)
 
     @staticmethod
-    def _timeline(histories: Interactions) -> Timeline:
+    def timeline(histories: Interactions) -> Timeline:
+        """Put any histories in the order of time.
+
+        Raises
+        ------
+        ValueError
+            When there is no order.
+        """
         if histories.timestamps is None and len(histories):
             raise ValueError(
                 "objective='forecast' needs timestamps, and these interactions have none: "
@@ -206,9 +227,73 @@ class Forecasting:
         return Timeline(histories)
 
 
+class SequentialForecasting:
+    """Every basket of a history is to produce what followed it; an anchor learns what a cut history is to produce."""
+
+    held_out_by: ClassVar[str] = "time"
+
+    def __init__(self, settings: DiffRecSettings) -> None:
+        self._settings = settings
+        self._cut = Forecasting(settings)
+
+    @property
+    def reading(self) -> Reading:
+        """What an anchor reads, and where each item stands in its history."""
+        s, cut = self._settings, self._cut.reading
+        meanings = standing_means(clock=s.sequence_clock)
+        if not s.anchor:
+            return Reading("; ".join(meanings), views=len(meanings))
+        return Reading(
+            "; ".join([cut.meaning, *meanings]), views=(cut.views or 0) + len(meanings), by_clock=cut.by_clock
+        )
+
+    def inputs(self, histories: Interactions) -> Timeline:
+        """Put histories in the order of time."""
+        return self._cut.inputs(histories)
+
+    def batches(self, inputs: Timeline, device: torch.device) -> WindowBatches:
+        """Make the batches of every epoch: stretches of histories."""
+        s = self._settings
+        return WindowBatches(
+            inputs,
+            length=s.sequence_length,
+            horizon=s.horizon,
+            decay=s.horizon_decay,
+            batch_size=s.batch_size,
+            clock=s.sequence_clock,
+            by_value=not s.binarize,
+            device=device,
+            seed=s.seed,
+        )
+
+    def pair(self, batch: CutBatch) -> tuple[SparseRows, SparseRows]:
+        """Return what came before cuts, and what came after."""
+        return self._cut.pair(batch)
+
+    def equations(self, inputs: Timeline) -> Ridge:
+        """Map views of cut histories to the items that followed."""
+        return self._cut.equations(inputs)
+
+    def views(self, block: Interactions) -> Views:
+        """Return the last events of the histories; and views of all of them where an anchor reads them."""
+        s, timeline = self._settings, self._cut.timeline(block)
+        last = sequences_of(timeline, s.sequence_length, clock=s.sequence_clock)
+        if s.anchor:
+            return replace(self._cut.views(block), last=last)
+        return Views(empty_like(block.matrix), last, row_keys(block.matrix))
+
+    def read(self, block: Interactions) -> Csr:
+        """Return what an anchor reads, and where each item stands in its history."""
+        s = self._settings
+        parts = standing(block, self._cut.timeline(block), clock=s.sequence_clock)
+        return sparse.csr_array(sparse.hstack([*([self._cut.read(block)] if s.anchor else []), *parts], format="csr"))
+
+
 def objective_of(settings: DiffRecSettings) -> Objective:
     """Return the objective that is set."""
-    return Forecasting(settings) if settings.objective == "forecast" else Reconstruction(settings)
+    if settings.objective == "reconstruct":
+        return Reconstruction(settings)
+    return SequentialForecasting(settings) if settings.denoiser == "sequence" else Forecasting(settings)
 
 
 def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]]) -> "Csr | None":

@@ -15,6 +15,7 @@ from diffrec.diffusion import (
     HiddenState,
     ImportanceSteps,
     RowNoise,
+    Sequences,
     StepSampler,
     UniformSteps,
     compute_dtype,
@@ -54,6 +55,7 @@ class OverItems(nn.Module):
     narrow_on_processor: ClassVar[bool] = True
     # Its weight is looked for on validation.
     anchor_scale: ClassVar[float | None] = None
+    anchor_start: ClassVar[float] = 4.0
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class OverItems(nn.Module):
         chain: HiddenChain,
         directions: Tensor | None,
         rows: SparseRows,
-        _last: Tensor | None,
+        _last: Sequences | None,
         fresh: RowNoise,
         *,
         guide: StepGuide | None = None,
@@ -192,7 +194,7 @@ class OverItems(nn.Module):
     def noiseless_scores(
         self,
         rows: SparseRows,
-        last: Tensor | None = None,  # noqa: ARG002 - no encoder reads it
+        last: Sequences | None = None,  # noqa: ARG002 - no encoder reads it
         presence: Tensor | None = None,  # noqa: ARG002
     ) -> LinearScores:
         """Scores at the end of the reverse chain without noise at inference; gradients flow to the rows' values."""

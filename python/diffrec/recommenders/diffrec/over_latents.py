@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import GaussianProcess, RowNoise
+from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
 from diffrec.latent import GroupAutoencoder, ItemGroups, pulled_back
 from diffrec.ranking import AddedScores, LinearScores, Scores
 from diffrec.recommenders.diffrec.network import Run, StepGuide
@@ -35,6 +35,7 @@ class OverLatents(nn.Module):
     narrow_on_processor: ClassVar[bool] = False
     # Its weight is looked for on validation.
     anchor_scale: ClassVar[float | None] = None
+    anchor_start: ClassVar[float] = 4.0
 
     def __init__(self, autoencoder: GroupAutoencoder, diffusion: OverItems, settings: DiffRecSettings) -> None:
         super().__init__()
@@ -134,7 +135,7 @@ class OverLatents(nn.Module):
         self,
         noise: tuple[int, bool] | None,
         rows: SparseRows,
-        _last: Tensor | None,
+        _last: Sequences | None,
         fresh: RowNoise,
         *,
         guide: StepGuide | None = None,  # noqa: ARG002 - only chains along directions have one
@@ -157,7 +158,7 @@ class OverLatents(nn.Module):
         @torch.no_grad()
         def run(
             rows: SparseRows,
-            _last: Tensor | None,
+            _last: Sequences | None,
             fresh: RowNoise,
             *,
             guide: StepGuide | None = None,
@@ -186,7 +187,7 @@ class OverLatents(nn.Module):
     def noiseless_scores(
         self,
         rows: SparseRows,
-        last: Tensor | None = None,  # noqa: ARG002 - no encoder reads it
+        last: Sequences | None = None,  # noqa: ARG002 - no encoder reads it
         presence: Tensor | None = None,  # noqa: ARG002
     ) -> LinearScores:
         """The same without noise at inference; gradients flow to the rows' values."""

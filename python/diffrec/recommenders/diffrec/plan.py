@@ -7,6 +7,7 @@ from diffrec.diffusion.item_products import BLOCK_CELLS
 from diffrec.latent import GroupAutoencoder, ItemGroups
 from diffrec.recommenders.diffrec.groups import check_groups
 from diffrec.recommenders.diffrec.over_items import OverItems
+from diffrec.recommenders.diffrec.sequence import fresh_encoder
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import BYTES_PER_PARAMETER, Plan, product_dtype
 
@@ -50,6 +51,8 @@ def memory_plan(
     views = s.n_seen
     features = views * items
     forecasting = s.objective == "forecast" and s.groups is None
+    if s.denoiser == "sequence":
+        return _sequence_plan(s, users, items, interactions, device, validated)
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(
             items if s.groups is None else s.latent_dims[0],
@@ -79,6 +82,24 @@ def memory_plan(
     if device.type == "cpu":
         memory += _WORKSPACE
     return Plan(parameters, memory)
+
+
+def _sequence_plan(
+    s: DiffRecSettings, users: int, items: int, interactions: int, device: torch.device, validated: bool
+) -> Plan:
+    """A transformer over the last events: attention of a batch, and a block of its scores."""
+    with torch.device("meta"):
+        network = fresh_encoder(s, items)
+    parameters = sum(p.numel() for p in network.parameters())
+    places = max(s.batch_size, s.sequence_length)
+    # Per layer: logits, weights and their gradients for each pair of places; some states of each place.
+    pairs = places * s.sequence_length * (s.sequence_heads * 4 * s.sequence_layers + 6)
+    states = places * s.sequence_width * 16 * s.sequence_layers
+    memory = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
+    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
+    if s.anchor:
+        memory += _anchor_memory(s, users * s.cuts, len(s.time_scales) * items, items)
+    return Plan(parameters, memory + _WORKSPACE * (device.type == "cpu"))
 
 
 def _anchor_memory(s: DiffRecSettings, vectors: int, features: int, items: int) -> int:

@@ -17,6 +17,7 @@ OBJECTIVES = ("reconstruct", "forecast")
 # What a forecast that may repeat knows of an item by default, if a history has it: chosen on the last basket but one of
 # each customer of Online Retail.
 OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "due", 3.0, datetime.timedelta(days=60))
+DENOISERS = ("mlp", "sequence")
 
 
 def time_scales(name: str, value: Any) -> tuple[TimeScale, ...]:
@@ -97,11 +98,26 @@ class DiffRecSettings(NetworkSettings):
     cuts: int = setting(4, whole(1), "cuts of each history in an epoch")
     likelihood: str = setting("softmax", one_of(LIKELIHOODS), "of the items that follow")
     hidden_dropout: float = setting(0.0, real(0, 1, open_high=True), "share of the last hidden layer dropped")
-    encoder_length: int = setting(
-        0, whole(0, most=10_000), "last items that a transformer reads in their order; 0 for none", symbol="L"
+    denoiser: str = setting(
+        "mlp",
+        one_of(DENOISERS),
+        "what learns to forecast: layers over the views of a cut history, or a causal transformer over its last events "
+        "that learns every cut of it at once",
     )
-    encoder_width: int = setting(64, width, "its width")
-    encoder_layers: int = setting(2, layers, "its layers")
+    sequence_length: int = setting(200, whole(1, most=10_000), "last events that the transformer reads", symbol="L")
+    sequence_width: int = setting(64, width, "width of its item embeddings, those of its output, too")
+    sequence_layers: int = setting(2, layers, "its layers")
+    sequence_heads: int = setting(2, whole(1), "heads of its attention; they divide its width")
+    sequence_dropout: float = setting(0.2, real(0, 1, open_high=True), "share of its states dropped in training")
+    sequence_negatives: int | None = setting(
+        None,
+        optional(whole(1)),
+        "items that its softmax is estimated from in training; None for all of up to 50,000, else for 8,192",
+    )
+    sequence_clock: bool = setting(False, flag, "read the time between events beside their order")
+    horizon_decay: float = setting(
+        0.5, real(0, 1, open_low=True), "how much less each further basket counts among those it forecasts"
+    )
 
     # The anchor: a linear map in closed form whose scores are added to the denoiser's
     anchor: bool = setting(False, flag, "add the scores of a ridge regression")
@@ -158,11 +174,28 @@ class DiffRecSettings(NetworkSettings):
     @property
     def own_terms(self) -> tuple[TimeScale | RepeatView, ...]:
         """The views whose weights a forecast learns for the item they are of."""
-        if self.objective != "forecast" or self.groups is not None:
+        if self.objective != "forecast" or self.groups is not None or self.denoiser == "sequence":
             return ()
         if self.own_views is not None:
             return self.own_views
         return OWN_VIEWS if self.repeats == "include" else ()
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Leave out what turned on an encoder of the last items, which only ``denoiser="sequence"`` reads now.
+
+        Raises
+        ------
+        ValueError
+            When the file's denoiser has such an encoder.
+        """
+        if values.get("encoder_length"):
+            raise ValueError(
+                f"the file's denoiser reads its last {values['encoder_length']} items by an encoder that is no part of "
+                "diffrec any more; fit again, with denoiser='sequence' in the place of encoder_length"
+            )
+        gone = ("encoder_length", "encoder_width", "encoder_layers")
+        return {name: value for name, value in values.items() if name not in gone}
 
     def check_together(self) -> None:
         """Refuse combinations that no data could make possible."""
@@ -176,7 +209,7 @@ class DiffRecSettings(NetworkSettings):
             raise ValueError("predict='eps' needs noise to predict: noise_scale must be above 0, got 0")
         if self.objective == "forecast":
             # A forecast is the chain's last step, from a history whose weights are those of its time scales.
-            idle = {"time_weights": None, "predict": "x0", "forward_steps": 0, "sampling_noise": False}
+            idle: dict[str, Any] = {"time_weights": None, "predict": "x0", "forward_steps": 0, "sampling_noise": False}
             for name, only in idle.items():
                 if getattr(self, name) != only:
                     raise ValueError(f"{name} must be {only!r} with objective='forecast', got {getattr(self, name)!r}")
@@ -184,7 +217,16 @@ class DiffRecSettings(NetworkSettings):
             raise ValueError(f"anchor_half_life needs objective='forecast', got {self.anchor_half_life!r}")
         if self.own_views and not self.own_terms:
             raise ValueError(
-                "own_views is for objective='forecast' without groups, which alone has weights for them, got "
-                f"{self.own_views!r}"
+                "own_views is for objective='forecast' and denoiser='mlp' without groups, which alone has weights for "
+                f"them, got {self.own_views!r}"
             )
+        if self.denoiser == "sequence":
+            wanted: dict[str, Any] = {"objective": "forecast", "groups": None, "likelihood": "softmax"}
+            for name, only in wanted.items():
+                if getattr(self, name) != only:
+                    raise ValueError(f"{name} must be {only!r} with denoiser='sequence', got {getattr(self, name)!r}")
+            if self.sequence_width % self.sequence_heads:
+                raise ValueError(
+                    f"sequence_heads must divide sequence_width={self.sequence_width}, got {self.sequence_heads}"
+                )
         noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)

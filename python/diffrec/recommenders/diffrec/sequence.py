@@ -1,0 +1,175 @@
+"""Forecasting at every basket of a history at once: a causal transformer as the denoiser."""
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import (
+    GaussianProcess,
+    RowNoise,
+    SequenceEncoder,
+    Sequences,
+    UniformSteps,
+    newest_in_blocks,
+    noise_betas,
+    sampled_softmax_loss,
+    softmax_loss_in_blocks,
+    states_of_baskets,
+)
+from diffrec.ranking import AddedScores, LinearScores, Scores
+from diffrec.recommenders.diffrec.forecast import LIKELIHOOD_SCALE
+from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.training import WindowBatch, WindowBatches
+
+# Items up to which the softmax is over all of them, and how many stand for all of more.
+_ALL, _SAMPLED = 50_000, 8_192
+
+
+def fresh_encoder(s: DiffRecSettings, items: int) -> SequenceEncoder:
+    """Build the transformer that the settings ask for."""
+    return SequenceEncoder(
+        items, s.sequence_width, s.sequence_layers, s.sequence_heads, s.sequence_dropout, clock=s.sequence_clock
+    )
+
+
+class SequenceForecast(nn.Module):
+    """A denoiser of histories that end too early, trained at all their ends at once.
+
+    The forward process takes a history to step t by forgetting all that followed a basket, and adds the Gaussian noise
+    of the step to the embeddings of what is left. A causal transformer sees at each basket what such a history holds
+    and no more, so that one pass over a history denoises every cut of it. Ranking is the last step: from the whole
+    history, without noise, to what will follow. The embeddings of what comes in are those of what comes out.
+
+    Parameters
+    ----------
+    encoder : SequenceEncoder
+        Holds the items' embeddings and biases, too.
+    process : GaussianProcess
+        Its noise.
+    settings : DiffRecSettings
+        For optimizer and noise.
+    """
+
+    has_chain: ClassVar[bool] = False
+    narrow_on_processor: ClassVar[bool] = True
+    # Its weight is looked for on validation.
+    anchor_scale: ClassVar[float | None] = None
+    anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
+
+    def __init__(self, encoder: SequenceEncoder, process: GaussianProcess, settings: DiffRecSettings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.process = process
+        self.settings = settings
+        self.sampler = UniformSteps(process.steps, encoder.bias.device)
+
+    @classmethod
+    def of(cls, s: DiffRecSettings, items: int, device: torch.device) -> "SequenceForecast":
+        """Build as the settings say, with fresh weights."""
+        betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
+        return cls(fresh_encoder(s, items), GaussianProcess(betas, "x0", device), s).to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.bias.device
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The optimizer's parameter groups: what scales or shifts is not decayed."""
+        s = self.settings
+        matrices = [p for p in self.parameters() if p.ndim > 1]
+        rest = [p for p in self.parameters() if p.ndim <= 1]
+        return [
+            {"params": matrices, "lr": s.lr, "weight_decay": s.weight_decay},
+            {"params": rest, "lr": s.lr, "weight_decay": 0.0},
+        ]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Every epoch is like the first."""
+
+    def epoch_of(self, batches: WindowBatches) -> Iterable[WindowBatch]:
+        """Return an epoch's stretches of histories."""
+        return batches
+
+    def loss(self, batch: WindowBatch) -> Tensor:
+        """Mean loss over the baskets of n stretches, each stretch at a drawn step."""
+        encoder, noise = self.encoder, None
+        if self.process.noisy:
+            t, _ = self.sampler.sample(len(batch.history))
+            noise = self._spread(t) * torch.randn(*batch.history.items.shape, encoder.width, device=self.device)
+        states = states_of_baskets(encoder(batch.history, noise=noise), batch.places, batch.basket, len(batch))
+        items, drawn = len(encoder.items), self.settings.sequence_negatives
+        if drawn is None:
+            drawn = items if items <= _ALL else _SAMPLED
+        if drawn >= items:
+            return softmax_loss_in_blocks(states, encoder.items, encoder.bias, batch.after)
+        negatives = torch.randperm(items, device=self.device)[:drawn]
+        return sampled_softmax_loss(states, encoder.items, encoder.bias, batch.after, negatives)
+
+    def noiseless_scores(
+        self,
+        rows: SparseRows,  # noqa: ARG002 - the views are for an anchor
+        last: Sequences | None = None,
+        presence: Tensor | None = None,
+    ) -> LinearScores:
+        """Scores of what will follow histories; gradients flow to ``presence``."""
+        assert last is not None
+        encoder = self.encoder
+        return LinearScores(encoder.newest(last, presence), encoder.items.detach(), encoder.bias.detach())
+
+    @property
+    def run(self) -> Run:
+        """The one step from histories, as it ranks."""
+        return self._runner()
+
+    def along(self, directions: Tensor) -> Run:
+        """The same, with guidance along ``directions`` (items, e) of what it predicts."""
+        return self._runner(directions=directions)
+
+    def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
+        """The one step from histories that are noised to ``forward_steps`` first, as in training."""
+        return self._runner(step=torch.tensor([forward_steps - 1], device=self.device))
+
+    def item_vectors(self) -> Tensor:
+        """The embeddings, (items, width)."""
+        return self.encoder.items.detach()
+
+    def changed(self) -> None:
+        """Forget what was prepared from the weights: nothing is."""
+
+    def _runner(self, directions: Tensor | None = None, step: Tensor | None = None) -> Run:
+        @torch.no_grad()
+        def run(
+            _rows: SparseRows,
+            last: Sequences | None,
+            fresh: RowNoise,
+            *,
+            guide: StepGuide | None = None,
+            on_step: Callable[[Scores], None] | None = None,
+        ) -> Scores:
+            assert last is not None
+            noise = None
+            if step is not None:
+                # As many numbers for every history, whatever else is in the block.
+                length, width = self.settings.sequence_length, self.encoder.width
+                drawn = fresh.normal(torch.empty(len(last), length * width, device=self.device))
+                noise = self._spread(step) * drawn.view(-1, length, width)[:, -last.items.shape[1] :]
+            scores: Scores = LinearScores(
+                newest_in_blocks(self.encoder, last, noise), self.encoder.items.detach(), self.encoder.bias.detach()
+            )
+            if guide is not None and directions is not None:
+                scores = AddedScores(scores, LinearScores(guide(scores), directions))
+            if on_step is not None:
+                on_step(scores)
+            return scores
+
+        return run
+
+    def _spread(self, t: Tensor) -> Tensor:
+        """How much noise there is beside an embedding at each step, (n, 1, 1): only their ratio matters to a norm."""
+        signal, spread = self.process.forward_coefficients(t)
+        return (spread / signal)[:, None, None]
