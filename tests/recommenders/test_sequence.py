@@ -14,7 +14,6 @@ from diffrec import DiffRec, Interactions
 from diffrec.data import Timeline
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import SequenceEncoder, Sequences, forecast_loss, newest_in_blocks, softmax_loss_in_blocks
-from diffrec.recommenders.settings import Settings
 from diffrec.training import WindowBatches
 
 ITEMS = 24
@@ -218,12 +217,9 @@ def test_a_plan_knows_the_parameters() -> None:
     assert model.plan(DATA).parameters == model.training_.facts["parameters"]
 
 
-def test_files_of_the_encoder_that_is_gone() -> None:
-    kind: type[Settings] = DiffRec.settings_type
-    old = {"dims": (5,), "encoder_length": 0, "encoder_width": 64, "encoder_layers": 2}
-    assert kind.from_file(old) == {"dims": (5,)}
-    with pytest.raises(ValueError, match="encoder that is no part of diffrec any more; fit again"):
-        kind.from_file(old | {"encoder_length": 20})
+def test_the_encoder_of_older_files_is_not_fitted_any_more() -> None:
+    with pytest.raises(ValueError, match="encoder_length must be 0 in a fit, got 3"):
+        diffrec.fit(DATA, variant="t-diffrec", encoder_length=3)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,18 @@ class Timeline:
         ages: NDArray[np.float64] = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
         return ages
 
+    def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """The last items before the cuts, newest last, -1 before the first: int64 (n, length).
+
+        Within a basket they stand by their numbers, and the oldest one may be parted.
+        """
+        start = self._indptr[rows]
+        at = (start + cuts)[:, None] - length + np.arange(length)
+        there = at >= start[:, None]
+        if not there.any():
+            return np.full(at.shape, -1)
+        return np.where(there, self._items[np.where(there, at, 0)], -1).astype(np.int64)
+
     def first_kept(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """Where the last ``length`` events before the cuts begin, int64 (n,), counted as a cut is.
 

@@ -6,6 +6,7 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState, StateGuide
 from diffrec.diffusion.hidden_noise import ItemNoise
+from diffrec.diffusion.history_encoder import HistoryEncoder
 from diffrec.diffusion.item_likelihood import LIKELIHOODS, forecast_loss
 from diffrec.diffusion.item_products import (
     compute_dtype,
@@ -37,6 +38,7 @@ __all__ = [
     "GaussianProcess",
     "HiddenChain",
     "HiddenState",
+    "HistoryEncoder",
     "ImportanceSteps",
     "ItemNoise",
     "PaddedRows",

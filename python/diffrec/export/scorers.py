@@ -172,6 +172,8 @@ def _(model: DiffRec) -> GraphScores:
         if s.denoiser == "sequence":
             # An anchor reads the views before those that say where in its history an item stands.
             last = _last(rows, items, s.n_seen if s.anchor else 0, n_items, s.sequence_length, clock=s.sequence_clock)
+        elif s.encoder_length:
+            last = last_events(items, torch.zeros(items.shape, device=items.device), None, s.encoder_length)
         own = network.noiseless_scores(rows, last).block(0, n_items)
         if held is None or anchor is None:
             return own

@@ -504,7 +504,7 @@ class Recommender(metaclass=ABCMeta):
 
     @classmethod
     def _from_saved(cls, saved: Saved, **transient: Any) -> Self:
-        model = cls(**cls.settings_type.from_file(saved.settings), **transient)
+        model = cls(**saved.settings, **transient)
         if model.variant != saved.variant:
             raise ValueError(f"its settings are those of {model.variant!r}, not of {saved.variant!r}")
         model.train_, model.training_ = saved.train, saved.training

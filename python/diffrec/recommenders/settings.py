@@ -73,11 +73,6 @@ class Settings:
         self._refuse_unknown(values)
         return dataclasses.replace(self, **values)
 
-    @classmethod
-    def from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Turn the settings that a model's file names, an older one's too, into those there are now."""
-        return values
-
     def values(self, *, saved_only: bool = False) -> dict[str, Any]:
         """Return the settings by name; with ``saved_only`` those that belong into a model's file."""
         return {

@@ -14,6 +14,7 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
+    HistoryEncoder,
     RowNoise,
     Sequences,
     UniformSteps,
@@ -70,6 +71,11 @@ class Forecast(nn.Module):
         self.process = process
         self.anchor = anchor
         self.settings = settings
+        # Only files have one: what it read of the order, a transformer over all of it reads better.
+        self.encoder: HistoryEncoder | None = None
+        if settings.encoder_length:
+            sizes = (settings.encoder_length, settings.encoder_width, settings.encoder_layers)
+            self.encoder = HistoryEncoder(len(denoiser.items_out), *sizes, settings.dims[-1])
         self.sampler = UniformSteps(process.steps, denoiser.bias_out.device)
         # What each view of how a user took an item before adds to that item's score.
         self.own = nn.Parameter(torch.zeros(len(settings.own_terms))) if settings.own_terms else None
@@ -143,17 +149,17 @@ class Forecast(nn.Module):
     def noiseless_scores(
         self,
         rows: SparseRows,
-        last: Sequences | None = None,  # noqa: ARG002 - only a transformer reads it
-        presence: Tensor | None = None,  # noqa: ARG002
+        last: Sequences | None = None,
+        presence: Tensor | None = None,
     ) -> LinearScores:
         """Scores of what will follow histories, n rows of views side by side, without the anchor's.
 
-        Gradients flow to the rows' values.
+        Gradients flow to the rows' values and to presence.
         """
         denoiser = self.denoiser
         t = torch.zeros(1, dtype=torch.int64, device=self.device)
         seen, own = self._parted(rows)
-        h = denoiser.hidden(seen @ denoiser.items_in.detach(), t)
+        h = self._hidden(seen @ denoiser.items_in.detach(), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
     @property
@@ -164,13 +170,13 @@ class Forecast(nn.Module):
     def _run(
         self,
         rows: SparseRows,
-        _last: Sequences | None,
+        last: Sequences | None,
         _fresh: RowNoise,
         *,
         guide: StepGuide | None = None,  # noqa: ARG002 - only steps along directions have one
         on_step: Callable[[Scores], None] | None = None,
     ) -> Scores:
-        scores = self.noiseless_scores(rows)
+        scores = self.noiseless_scores(rows, last)
         if on_step is not None:
             on_step(scores)
         return scores
@@ -180,13 +186,13 @@ class Forecast(nn.Module):
 
         def run(
             rows: SparseRows,
-            _last: Sequences | None,
+            last: Sequences | None,
             _fresh: RowNoise,
             *,
             guide: StepGuide | None = None,
             on_step: Callable[[Scores], None] | None = None,
         ) -> Scores:
-            scores: Scores = self.noiseless_scores(rows)
+            scores: Scores = self.noiseless_scores(rows, last)
             if guide is not None:
                 scores = AddedScores(scores, LinearScores(guide(scores), directions))
             if on_step is not None:
@@ -206,7 +212,7 @@ class Forecast(nn.Module):
         @torch.no_grad()
         def run(
             rows: SparseRows,
-            _last: Sequences | None,
+            last: Sequences | None,
             fresh: RowNoise,
             *,
             guide: StepGuide | None = None,  # noqa: ARG001
@@ -215,7 +221,7 @@ class Forecast(nn.Module):
             drawn = fresh.normal(torch.empty(len(rows), basis.rank, device=self.device))
             seen, own = self._parted(rows)
             projected = signal * (seen @ denoiser.items_in) + spread * (drawn @ basis.images[0])
-            h = denoiser.hidden(projected, t.expand(len(rows)))
+            h = self._hidden(projected, t.expand(len(rows)), last)
             scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
             if on_step is not None:
                 on_step(scores)
@@ -238,6 +244,11 @@ class Forecast(nn.Module):
         views = rows.columns(features, features + len(self.own) * items)
         added = views.values * self.own[views.indices // items]
         return rows.columns(0, features), replace(views, indices=views.indices % items, values=added)
+
+    def _hidden(self, projected: Tensor, t: Tensor, last: Sequences | None, presence: Tensor | None = None) -> Tensor:
+        if self.encoder is not None and last is not None:
+            projected = projected + self.encoder(last.items, presence)
+        return self.denoiser.hidden(projected, t)
 
     def _noise(self, n: int) -> Tensor:
         """Standard normal noise over the features as the first layer sees it, (n, width).

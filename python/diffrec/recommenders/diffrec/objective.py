@@ -13,6 +13,7 @@ from scipy import sparse
 from diffrec.anchors import Ridge
 from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, empty_like, row_keys, rows_times
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import Sequences
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
@@ -148,6 +149,11 @@ class Forecasting:
 
     def inputs(self, histories: Interactions) -> Timeline:
         """Put histories in the order of time."""
+        if self._settings.encoder_length:
+            raise ValueError(
+                f"encoder_length must be 0 in a fit, got {self._settings.encoder_length}: only files of older versions "
+                "have such an encoder; denoiser='sequence' reads the order"
+            )
         timeline = self.timeline(histories)
         if timeline.baskets.max(initial=0) < 2:
             raise ValueError(
@@ -201,7 +207,11 @@ class Forecasting:
         even = 1 / np.sqrt(timeline.lengths.clip(1))
         newest = [even if scale is None else 1.0 for scale in self._settings.time_scales]
         newest += [0.0 for _ in self._settings.own_terms]
-        return Views(self._before(timeline), None, row_keys(block.matrix), _disliked(block, newest))
+        length, last = self._settings.encoder_length, None
+        if length:
+            items = torch.from_numpy(timeline.last(np.arange(len(timeline.lengths)), timeline.lengths, length))
+            last = Sequences(items, torch.zeros_like(items), None)
+        return Views(self._before(timeline), last, row_keys(block.matrix), _disliked(block, newest))
 
     def read(self, block: Interactions) -> Csr:
         """Return views of the whole histories."""

@@ -115,6 +115,11 @@ class DiffRecSettings(NetworkSettings):
         "items that its softmax is estimated from in training; None for all of up to 50,000, else for 8,192",
     )
     sequence_clock: bool = setting(False, flag, "read the time between events beside their order")
+    encoder_length: int = setting(
+        0, whole(0, most=10_000), "of files alone: last items that a denoiser of an older version reads; 0 for none"
+    )
+    encoder_width: int = setting(64, width, "of files alone: width of the encoder that reads them")
+    encoder_layers: int = setting(2, layers, "of files alone: its layers")
     horizon_decay: float = setting(
         0.5, real(0, 1, open_low=True), "how much less each further basket counts among those it forecasts"
     )
@@ -180,23 +185,6 @@ class DiffRecSettings(NetworkSettings):
             return self.own_views
         return OWN_VIEWS if self.repeats == "include" else ()
 
-    @classmethod
-    def from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Leave out what turned on an encoder of the last items, which only ``denoiser="sequence"`` reads now.
-
-        Raises
-        ------
-        ValueError
-            When the file's denoiser has such an encoder.
-        """
-        if values.get("encoder_length"):
-            raise ValueError(
-                f"the file's denoiser reads its last {values['encoder_length']} items by an encoder that is no part of "
-                "diffrec any more; fit again, with denoiser='sequence' in the place of encoder_length"
-            )
-        gone = ("encoder_length", "encoder_width", "encoder_layers")
-        return {name: value for name, value in values.items() if name not in gone}
-
     def check_together(self) -> None:
         """Refuse combinations that no data could make possible."""
         if self.noise_min > self.noise_max:
@@ -221,7 +209,12 @@ class DiffRecSettings(NetworkSettings):
                 f"them, got {self.own_views!r}"
             )
         if self.denoiser == "sequence":
-            wanted: dict[str, Any] = {"objective": "forecast", "groups": None, "likelihood": "softmax"}
+            wanted: dict[str, Any] = {
+                "objective": "forecast",
+                "groups": None,
+                "likelihood": "softmax",
+                "encoder_length": 0,
+            }
             for name, only in wanted.items():
                 if getattr(self, name) != only:
                     raise ValueError(f"{name} must be {only!r} with denoiser='sequence', got {getattr(self, name)!r}")
