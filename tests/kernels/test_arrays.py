@@ -73,6 +73,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "n_items": 3,
         "scales": [("interactions", 2.0), ("even", 0.0)],
         "repeats": False,
+        "now": 5.0,
     },
     "next_items": lambda: {
         **events("indptr", "items", "baskets", "rows", "cuts"),
