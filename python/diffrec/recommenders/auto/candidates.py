@@ -16,10 +16,12 @@ _FEW, _MANY, _KEPT = 6_000, 2_000, 40_000_000
 _HALF_LIVES = (2.0, 4.0, 14.0)
 # Parts of all the time there is after which what is popular counts half.
 _SPANS = (6, 30)
-_STRENGTHS = (3.0, 6.0, 10.0, 20.0, 40.0)
+# Strengths of exact maps, of approximate ones by their rank, and of forecasts: the fewer vectors, the less.
+_EXACT, _BY_RANK, _FORECASTS = (3.0, 6.0, 12.0, 25.0, 50.0), {16: (6.0, 12.0, 30.0), 64: (12.0, 25.0)}, (10.0, 40.0)
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
 # A denoiser beside an anchor that reconstructs has little left to say: a small one is enough.
+_FORECAST: Mapping[str, Any] = {"objective": "forecast", "anchor_damping": 0.0}
 _SMALL: Mapping[str, Any] = {"dims": (200,), "noise_scale": 0.005, "epochs": 60, "patience": 10}
 
 
@@ -72,40 +74,41 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
     """Name the anchors that are worth trying on their own, forecasts first."""
     users, items = train.shape
     ordered = has_order(train)
-    if ordered:
+    if ordered and train.timestamps is not None:
         for horizon in (5, 20):
-            forecast = {"objective": "forecast", "anchor_damping": 0.0, "horizon": horizon}
-            yield Candidate("anchor", forecast, (10.0, 40.0))
+            yield Candidate("anchor", {**_FORECAST, "horizon": horizon}, _FORECASTS)
+        half_life = timedelta(seconds=max(float(np.ptp(train.timestamps)) / 2, 1.0))
+        yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
     if items <= _FEW or users * items <= _FEW**2:
-        for damping in (0.15, 0.25):
-            yield Candidate("anchor", {"anchor_damping": damping}, _STRENGTHS)
+        yield Candidate("anchor", {"anchor_damping": 0.25}, _EXACT)
     if items >= _MANY:
-        neighbors = min(max(_KEPT // items, 50), 1000)
-        approximate = {"anchor_exact": 0, "anchor_neighbors": neighbors}
-        damped = {"anchor_damping": 0.35, "anchor_row_damping": 0.25}
-        yield Candidate("anchor", {**damped, **approximate}, _STRENGTHS)
-        yield Candidate("anchor", {**damped, "anchor_rank": 64, **approximate}, _STRENGTHS)
+        approximate = {"anchor_exact": 0, "anchor_neighbors": min(max(_KEPT // items, 50), 1000)}
+        damped = {"anchor_damping": 0.35, "anchor_row_damping": 0.25, **approximate}
+        for rank, strengths in _BY_RANK.items():
+            yield Candidate("anchor", {**damped, "anchor_rank": rank}, strengths)
         if ordered:
-            for half_life in _HALF_LIVES[1:]:
-                ageing = {"time_weights": "exponential", "half_life": half_life}
-                yield Candidate("anchor", {**damped, **approximate, **ageing}, (10.0, 30.0))
+            for age in _HALF_LIVES[1:]:
+                ageing = {"time_weights": "exponential", "half_life": age}
+                yield Candidate("anchor", {**damped, **ageing}, (10.0, 30.0))
 
 
 def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]]) -> Iterator[Candidate]:
-    """Name the denoisers to train.
+    """Name the denoisers to train, the most promising first.
 
     Parameters
     ----------
     train : Interactions
         What they learn from.
     anchors : mapping
-        By objective, the settings of the best anchor found.
+        By objective, the settings of the best anchor found, for those objectives that are worth it.
     """
-    items = train.shape[1]
     if "forecast" in anchors:
+        anchor, items = anchors["forecast"], train.shape[1]
         cuts = (np.diff(train.matrix.indptr) - 1).clip(0, 4).sum()
         epochs = int(np.clip(_ENOUGH_CUTS // max(cuts, 1), 5, 20))
-        yield Candidate("t-diffrec", {**anchors["forecast"], "dims": _width(items), "epochs": epochs})
+        near = min(int(anchor["horizon"]), 5)
+        yield Candidate("t-diffrec", {**anchor, "denoiser": "sequence", "horizon": near, "epochs": 20})
+        yield Candidate("t-diffrec", {**anchor, "dims": _width(items), "epochs": epochs})
     if "reconstruct" in anchors:
         yield Candidate("diffrec", {**_SMALL, "anchor": True, **anchors["reconstruct"]})
 

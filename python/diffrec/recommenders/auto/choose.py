@@ -21,9 +21,11 @@ _LOG = logging.getLogger("diffrec")
 
 # Share of each history that is held out while searching: enough that what pays only for the very next interaction does
 # not win.
-_HOLDOUT = 0.2
+HOLDOUT = 0.2
 # A search on fewer held-out interactions would choose by luck.
 _FEWEST = 30
+# A denoiser beside an anchor that validated worse than this share of the best has too far to go.
+_WORTH = 0.85
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -53,22 +55,14 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     deadline = time.perf_counter() + budget
     train = as_interactions(data, "data")
     if valid is None:
-        learn, held = hold_out(train, _HOLDOUT, named["seed"])
+        learn, held = hold_out(train, HOLDOUT, named["seed"])
     else:
         learn, held = train, align(valid, train, "valid")[0]
     search = Search(learn, held, named, deadline)
     if search.judged < _FEWEST:
         model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
         return _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
-    for candidate in quick(learn, repeats=named["repeats"] == "include"):
-        search.try_out(candidate)
-    for candidate in closed_form(learn):
-        # Half of the time is for the denoisers.
-        if budget == math.inf or search.left > budget / 2:
-            search.try_out(candidate)
-        else:
-            search.skipped[str(candidate)] = "no time left"
-    _train_denoisers(search)
+    table(search)
     chosen, blend = search.blend()
     models = _fitted(search, chosen, train, final=valid is not None)
     for model in models:
@@ -83,6 +77,20 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     return _told(model, _reason(search, chosen, blend, train), named)
 
 
+def table(search: Search) -> None:
+    """Judge every candidate that there is time for: the quick ones, maps in closed form, then denoisers beside them."""
+    for candidate in quick(search.learn, repeats=search.named["repeats"] == "include"):
+        search.try_out(candidate)
+    # Half of the time is for the denoisers.
+    half = search.left / 2
+    for candidate in closed_form(search.learn):
+        if search.left == math.inf or search.left > half:
+            search.try_out(candidate)
+        else:
+            search.skipped[str(candidate)] = "no time left"
+    _train_denoisers(search)
+
+
 def _train_denoisers(search: Search) -> None:
     """Train a denoiser beside the best anchor of each objective, each for its share of the time left."""
     anchors: dict[str, Trial] = {}
@@ -91,15 +99,18 @@ def _train_denoisers(search: Search) -> None:
             objective = str(trial.candidate.settings.get("objective", "reconstruct"))
             if objective not in anchors or trial.value > anchors[objective].value:
                 anchors[objective] = trial
-    candidates = list(denoisers(search.learn, {name: trial.candidate.settings for name, trial in anchors.items()}))
+    worth = {
+        name: trial.candidate.settings for name, trial in anchors.items() if trial.value >= _WORTH * search.best.value
+    }
+    candidates = list(denoisers(search.learn, worth))
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
             search.train(candidate, None)
             continue
-        # Each may be handed out, and is then trained on everything for as long again; its anchor is solved both times.
+        # Each may be handed out, and is then trained on everything for as long again; both times include its anchor.
         anchor = anchors[str(candidate.settings.get("objective", "reconstruct"))].seconds
-        seconds = (_SLACK * search.left - search.reserve) / ((1 + REFIT) * (len(candidates) - place)) - anchor
-        if seconds <= anchor:
+        seconds = (_SLACK * search.left - search.reserve) / ((1 + REFIT) * (len(candidates) - place))
+        if seconds <= 2 * anchor:
             search.skipped[str(candidate)] = "no time left"
         else:
             search.train(candidate, seconds)
@@ -111,14 +122,14 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
     What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
     """
     models: dict[int, Recommender] = {}
-    # What takes least first: the rest gets the time it leaves.
-    for place in sorted(range(len(chosen)), key=lambda place: chosen[place].seconds):
+    # What was trained by the clock comes last, and shares the time that the others leave.
+    places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, chosen[place].seconds))
+    for done, place in enumerate(places):
         trial = chosen[place]
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         if trial.model is not None:
-            waiting = sum(1 for other in chosen if other.model is not None) - len(models.keys() & _trained(chosen))
-            seconds = _SLACK * search.left / waiting
+            seconds = _SLACK * search.left / (len(places) - done)
             if final or seconds < 0.5 * trial.seconds:
                 models[place] = _knowing(trial.model, train)
                 continue
@@ -126,10 +137,6 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
                 settings["time_limit"] = seconds
         models[place] = make(candidate.variant, **settings, **search.named).fit(train)
     return [models[place] for place in range(len(chosen))]
-
-
-def _trained(chosen: list[Trial]) -> set[int]:
-    return {place for place, trial in enumerate(chosen) if trial.model is not None}
 
 
 def _knowing(model: Recommender, train: Interactions) -> Recommender:

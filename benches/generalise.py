@@ -1,0 +1,99 @@
+"""How far the automatic choice is from the best candidate, on each set: the command behind a table in docs/results.md.
+
+    DIFFREC_DATA=folder python benches/generalise.py movietweetings lastfm:blind --budget 5min
+
+For each set, ``fit(train)`` alone is measured on the test part, and so is every candidate of its table, fitted to the
+whole train part. Regret is what the best candidate has more, as a share of it: below 0 where the stack is better than
+any. Beside it stands what would have been handed out had the choice been made on the other sets: the candidate with the
+best mean share of each set's best there (leave one set out). ``NAME:blind`` leaves the times out.
+"""
+
+import argparse
+import gc
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import diffrec
+from diffrec.checks import duration
+from diffrec.data import has_order, hold_out
+from diffrec.recommenders.auto.candidates import Candidate
+from diffrec.recommenders.auto.choose import HOLDOUT, table
+from diffrec.recommenders.auto.search import Search
+from diffrec.recommenders.registry import make
+
+METRIC = "ndcg@20"
+
+
+def main() -> None:
+    """Measure each set, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="+", metavar="NAME[:blind]")
+    parser.add_argument("--budget", default="10min")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    found = {name: measured(name, arguments.budget, arguments.seed) for name in arguments.sets}
+    print("| set | handed out | N@20 | best candidate | N@20 | regret | chosen on the others | N@20 | asked, taken |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, (chosen, value, seconds, candidates) in found.items():
+        best = max(candidates, key=lambda one: candidates[one])
+        other = elsewhere(name, {set_: rows for set_, (_, _, _, rows) in found.items()})
+        cells = [name, chosen, f"{value:.4f}", best, f"{candidates[best]:.4f}"]
+        cells += [f"{1 - value / candidates[best]:+.1%}", other, f"{candidates.get(other, float('nan')):.4f}"]
+        print("| " + " | ".join([*cells, f"{arguments.budget}, {seconds:.0f} s"]) + " |")
+
+
+def measured(name: str, budget: str, seed: int) -> tuple[str, float, float, dict[str, float]]:
+    """What is handed out for a set, its test metric, the seconds it took, and the metric of every candidate."""
+    base, _, blind = name.partition(":")
+    train, valid, test = diffrec.Split.read(Path(os.environ["DIFFREC_DATA"]) / f"{base}.npz")
+    if blind or not has_order(train):
+        train = diffrec.Interactions(train.matrix, None, train.users, train.items)
+
+    def tested(model: diffrec.Recommender) -> float:
+        return model.evaluate(test, seen=valid, k=20)[METRIC]
+
+    started = time.perf_counter()
+    model = diffrec.fit(train, budget=budget, seed=seed, progress=False)
+    seconds = time.perf_counter() - started
+    value = tested(model)
+    print(f"{name}: {METRIC} {value:.4f} in {seconds:.0f} s; {model.training_.facts['chosen']}", flush=True)
+    chosen = "stack" if isinstance(model, diffrec.Stack) else model.variant
+    named: dict[str, Any] = {"seed": seed, "device": "auto", "progress": False, "callbacks": (), "repeats": "exclude"}
+    learn, held = hold_out(train, HOLDOUT, seed)
+    search = Search(learn, held, named, time.perf_counter() + duration("budget", budget))
+    table(search)
+    rows: dict[str, float] = {}
+    for trial in search.trials:
+        rows[label(trial.candidate)] = tested(
+            make(trial.candidate.variant, **trial.candidate.settings, **named).fit(train)
+        )
+        print(f"  {trial.candidate}: held out {trial.value:.4f}, test {rows[label(trial.candidate)]:.4f}", flush=True)
+        gc.collect()
+    return chosen, value, seconds, rows
+
+
+def label(candidate: Candidate) -> str:
+    """A candidate's name without what depends on the size of the data or on how long it trained."""
+    of_size = {"anchor_neighbors", "half_life", "anchor_half_life", "epochs", "anchor_scale", "dims", "holdout"}
+    if isinstance(candidate.settings.get("half_life"), float):
+        of_size.remove("half_life")
+    kept = {name: value for name, value in candidate.settings.items() if name not in of_size}
+    return str(Candidate(candidate.variant, kept))
+
+
+def elsewhere(name: str, sets: dict[str, dict[str, float]]) -> str:
+    """The candidate of a set that did best on the other ones, as a mean share of the best there."""
+    shares: dict[str, list[float]] = {one: [] for one in sets[name]}
+    for other, rows in sets.items():
+        if other != name:
+            for one in shares:
+                shares[one].append(rows.get(one, 0.0) / max(rows.values()))
+    return max(shares, key=lambda one: float(np.mean(shares[one] or [0.0])))
+
+
+if __name__ == "__main__":
+    main()
