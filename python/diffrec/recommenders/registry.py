@@ -32,8 +32,7 @@ _FORECAST: dict[str, Any] = {
     "noise_scale": 0.001,
     "anchor": True,
     "anchor_damping": 0.0,
-    # The newest interactions say most about what comes next: none is held out to stop on.
-    "holdout": 0.0,
+    "validate_every": 2,
 }
 # Beyond these what a transformer needs that is trained at every place of a history; none of it on one set alone.
 _SEQUENCE: dict[str, Any] = {
