@@ -40,6 +40,7 @@ def test_it_does_without_an_order() -> None:
     data = Interactions(data.matrix, None, data.users, data.items)
     model = diffrec.fit(data, progress=False)
     assert "the order is not used" in str(model.training_.facts["chosen"])
+    assert any(name.startswith("diffrec(") for name in candidates(model))
 
 
 def candidates(model: Recommender) -> dict[str, float]:
@@ -65,7 +66,10 @@ def test_nothing_is_handed_out_that_validated_worse_than_another() -> None:
 def test_every_family_is_on_the_table() -> None:
     found = candidates(diffrec.fit(walks(), progress=False, budget=None))
     families = {name.partition("(")[0] for name in found}
-    assert families >= {"popularity", "itemknn", "rp3beta", "ials", "ease", "anchor", "t-diffrec", "diffrec"}
+    assert families >= {"popularity", "itemknn", "rp3beta", "ials", "ease", "anchor", "t-diffrec"}
+    # The order is all there is to say here: a denoiser beside a map that knows none is not worth its time.
+    assert "diffrec" not in families
+    assert any("sequence" in name for name in found)
     objectives = [name for name in found if name.startswith("anchor") and "forecast" in name]
     assert objectives
     assert len(objectives) < sum(name.startswith("anchor") for name in found)

@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {
     "dropout": 0.0,
     "hidden_dropout": 0.0,
     "horizon": 1,
+    "holdout": 0.0,
     "progress": False,
 }
 
@@ -74,7 +75,7 @@ def test_even_weights_alone_cannot_tell_the_order() -> None:
 
 def test_the_latent_form_forecasts_too(tmp_path: Path) -> None:
     settings = SMALL | {"latent_dims": (16,), "autoencoder_lr": 1e-2, "kl_weight": 0.0, "encoder_dropout": 0.0}
-    model = diffrec.fit(DATA, variant="lt-diffrec", holdout=0, anchor=True, anchor_damping=0.0, **settings)
+    model = diffrec.fit(DATA, variant="lt-diffrec", anchor=True, anchor_damping=0.0, **settings)
     assert share_of_next(model) > 0.5
     assert model.training_.facts["anchor_scale"] == 4.0
     model.save(tmp_path / "model")

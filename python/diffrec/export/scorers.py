@@ -119,7 +119,7 @@ def _(model: IALS) -> GraphScores:
 
 @scorer_of.register
 def _(model: Anchor) -> GraphScores:
-    anchor = GraphMap(model._map)
+    anchor = GraphMap(model.map_)
     return lambda rows, _: anchor(rows)
 
 

@@ -77,9 +77,10 @@ class Pace:
 
     @property
     def progress(self) -> float:
-        """Share of the training that is over, 0 to 1: of the epochs before this one, or of the time if that is more."""
-        by_epochs = (self.epoch - 1) / self.epochs
-        return min(max(by_epochs, (time.perf_counter() - self._started) / self._seconds), 1.0)
+        """Share of the training that is over, 0 to 1: of the epochs, or of the time where that is spent sooner."""
+        by_time = (time.perf_counter() - self._started) / self._seconds
+        # Where the epochs end in time the clock has no say, and a fit is repeated to the bit.
+        return min(by_time, 1.0) if by_time > self.epoch / self.epochs else (self.epoch - 1) / self.epochs
 
     @property
     def over(self) -> bool:

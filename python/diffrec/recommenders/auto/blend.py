@@ -90,7 +90,7 @@ class Blend:
     value: float
 
 
-def best_blend(candidates: Sequence[Lists], relevant: Csr) -> Blend:
+def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[str] | None = None) -> Blend:
     """Find the candidates that rank best together (greedy ensemble selection, Caruana et al., ICML 2004).
 
     It begins with the best one. In each round the candidate and share with the largest gain are mixed in, as long as
@@ -102,6 +102,9 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr) -> Blend:
         Of the same n users.
     relevant : scipy.sparse CSR
         (n, items), what they took, at least one item each.
+    families : sequence of str, optional
+        What kind each candidate is of: the best of each kind may become a part before any second one of a kind, for
+        candidates of one kind err alike.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr) -> Blend:
     """
     counts = np.diff(relevant.indptr).astype(np.int64)
     alone = [ndcg(hits_of(one.items[:, :CUT], relevant), counts) for one in candidates]
-    order = np.argsort([-found.mean() for found in alone], kind="stable")[:_CANDIDATES].tolist()
+    order = _spread(np.argsort([-found.mean() for found in alone], kind="stable").tolist(), families)
     pool = _Pool([candidates[place] for place in order], relevant, counts)
     places, weights = [0], [1.0]
     mixed, current = pool.scores[0], pool.judge(pool.scores[0])
@@ -135,6 +138,17 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr) -> Blend:
         mixed, current = torch.lerp(mixed, pool.scores[place], share), judged
         places, weights = [*places, place], [*(weight * (1 - share) for weight in weights), share]
     return Blend([order[place] for place in places], weights, float(current.mean()))
+
+
+def _spread(order: list[int], families: Sequence[str] | None) -> list[int]:
+    """The candidates that may become parts, best first: the best of each family, then the best of the others."""
+    firsts: dict[str, int] = {}
+    for place in order:
+        firsts.setdefault(str(place) if families is None else families[place], place)
+    ahead = set(list(firsts.values())[:_CANDIDATES])
+    rest = [place for place in order if place not in ahead][: _CANDIDATES - len(ahead)]
+    chosen = ahead | set(rest)
+    return [place for place in order if place in chosen]
 
 
 class _Pool:

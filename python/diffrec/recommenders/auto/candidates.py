@@ -21,6 +21,7 @@ _EXACT, _BY_RANK, _FORECASTS = (3.0, 6.0, 12.0, 25.0, 50.0), {16: (6.0, 12.0, 30
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
 # A denoiser beside an anchor that reconstructs has little left to say: a small one is enough.
+_OF_ANCHORS = frozenset({"objective", "horizon", "time_weights", "half_life"})
 _FORECAST: Mapping[str, Any] = {"objective": "forecast", "anchor_damping": 0.0}
 _SMALL: Mapping[str, Any] = {"dims": (200,), "noise_scale": 0.005, "epochs": 60, "patience": 10}
 
@@ -46,6 +47,21 @@ class Candidate:
     def __str__(self) -> str:
         named = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
         return f"{self.variant}({named})"
+
+    @property
+    def family(self) -> str:
+        """What kind of candidate it is: variants with the same objective, and ageing or not, err alike."""
+        ageing = bool({"half_life", "time_weights"} & self.settings.keys())
+        return f"{self.variant} {self.settings.get('objective')} {self.settings.get('denoiser')} {ageing}"
+
+    @property
+    def anchor(self) -> dict[str, Any]:
+        """The settings of its anchor, if it has one: those that say what the map is, not what stands beside it."""
+        return {
+            name: value
+            for name, value in sorted(self.settings.items())
+            if name in _OF_ANCHORS or (name.startswith("anchor_") and name != "anchor_scale")
+        }
 
 
 def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
@@ -92,7 +108,7 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
                 yield Candidate("anchor", {**damped, **ageing}, (10.0, 30.0))
 
 
-def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]]) -> Iterator[Candidate]:
+def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, repeats: bool) -> Iterator[Candidate]:
     """Name the denoisers to train, the most promising first.
 
     Parameters
@@ -101,13 +117,17 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]]) -> 
         What they learn from.
     anchors : mapping
         By objective, the settings of the best anchor found, for those objectives that are worth it.
+    repeats : bool
+        Whether what a user had before is to be found again. A map of items to items says little of that; what a
+        forecast knows of an item if a history has it, much.
     """
     if "forecast" in anchors:
         anchor, items = anchors["forecast"], train.shape[1]
         cuts = (np.diff(train.matrix.indptr) - 1).clip(0, 4).sum()
         epochs = int(np.clip(_ENOUGH_CUTS // max(cuts, 1), 5, 20))
-        near = min(int(anchor["horizon"]), 5)
-        yield Candidate("t-diffrec", {**anchor, "denoiser": "sequence", "horizon": near, "epochs": 20})
+        if repeats:
+            yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": epochs})
+        yield Candidate("t-diffrec", {**anchor, "denoiser": "sequence", "epochs": 20})
         yield Candidate("t-diffrec", {**anchor, "dims": _width(items), "epochs": epochs})
     if "reconstruct" in anchors:
         yield Candidate("diffrec", {**_SMALL, "anchor": True, **anchors["reconstruct"]})

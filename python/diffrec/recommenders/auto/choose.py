@@ -13,6 +13,8 @@ from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import closed_form, denoisers, quick
 from diffrec.recommenders.auto.search import METRIC, REFIT, Search, Trial
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.diffrec.anchor import Anchor
+from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.stack import Stack, StackSettings
@@ -26,6 +28,8 @@ HOLDOUT = 0.2
 _FEWEST = 30
 # A denoiser beside an anchor that validated worse than this share of the best has too far to go.
 _WORTH = 0.85
+# Share of the time for denoisers that the next one gets, where others wait, and seconds too few to train one.
+_FIRST, _SHORTEST = 0.6, 5.0
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -92,25 +96,21 @@ def table(search: Search) -> None:
 
 
 def _train_denoisers(search: Search) -> None:
-    """Train a denoiser beside the best anchor of each objective, each for its share of the time left."""
-    anchors: dict[str, Trial] = {}
-    for trial in search.trials:
-        if trial.candidate.variant == "anchor":
-            objective = str(trial.candidate.settings.get("objective", "reconstruct"))
-            if objective not in anchors or trial.value > anchors[objective].value:
-                anchors[objective] = trial
+    """Train denoisers beside the best anchors, each for its share of the time left."""
     worth = {
-        name: trial.candidate.settings for name, trial in anchors.items() if trial.value >= _WORTH * search.best.value
+        objective: trial.candidate.settings
+        for objective, (trial, _) in search.anchors.items()
+        if trial.value >= _WORTH * search.best.value
     }
-    candidates = list(denoisers(search.learn, worth))
+    candidates = list(denoisers(search.learn, worth, repeats=search.named["repeats"] == "include"))
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
             search.train(candidate, None)
             continue
-        # Each may be handed out, and is then trained on everything for as long again; both times include its anchor.
-        anchor = anchors[str(candidate.settings.get("objective", "reconstruct"))].seconds
-        seconds = (_SLACK * search.left - search.reserve) / ((1 + REFIT) * (len(candidates) - place))
-        if seconds <= 2 * anchor:
+        # Each may be handed out, and is then trained on everything for as long again; the first gets the larger part.
+        seconds = (_SLACK * search.left - search.reserve) / (1 + REFIT)
+        seconds *= 1 if place == len(candidates) - 1 else _FIRST
+        if seconds < _SHORTEST:
             search.skipped[str(candidate)] = "no time left"
         else:
             search.train(candidate, seconds)
@@ -122,6 +122,7 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
     What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
     """
     models: dict[int, Recommender] = {}
+    anchors: dict[str, Anchor] = {}
     # What was trained by the clock comes last, and shares the time that the others leave.
     places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, chosen[place].seconds))
     for done, place in enumerate(places):
@@ -135,7 +136,15 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
                 continue
             if search.left < math.inf:
                 settings["time_limit"] = seconds
-        models[place] = make(candidate.variant, **settings, **search.named).fit(train)
+        model = make(candidate.variant, **settings, **search.named)
+        if isinstance(model, DiffRec) and model.settings.anchor:
+            # Two denoisers may stand beside one anchor, and that may be a part itself.
+            if repr(candidate.anchor) not in anchors:
+                anchors[repr(candidate.anchor)] = Anchor(**candidate.anchor, **search.named).fit(train)
+            model.anchored_by(anchors[repr(candidate.anchor)])
+        models[place] = model.fit(train)
+        if isinstance(model, Anchor):
+            anchors[repr(candidate.anchor)] = model
     return [models[place] for place in range(len(chosen))]
 
 

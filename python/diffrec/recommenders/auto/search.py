@@ -16,6 +16,7 @@ from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, hits_
 from diffrec.recommenders.auto.candidates import Candidate
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
+from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.registry import make
 
 _LOG = logging.getLogger("diffrec")
@@ -82,6 +83,8 @@ class Search:
         self.named = {**named, "progress": False, "callbacks": ()}
         self.trials: list[Trial] = []
         self.skipped: dict[str, str] = {}
+        # By objective, the best anchor: denoisers stand beside it.
+        self.anchors: dict[str, tuple[Trial, Anchor]] = {}
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
         self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
         relevant = without(valid.matrix, self._hidden)
@@ -105,9 +108,9 @@ class Search:
 
     @property
     def reserve(self) -> float:
-        """Seconds to keep for the fit on everything: of the most costly candidates that might be handed out."""
-        best = sorted(self.trials, key=lambda trial: -trial.value)[:4]
-        return REFIT * sum(trial.seconds for trial in best if trial.model is None)
+        """Seconds to keep for the fit on everything: of the best two that are not trained by the clock."""
+        best = sorted((trial for trial in self.trials if trial.model is None), key=lambda trial: -trial.value)[:2]
+        return REFIT * sum(trial.seconds for trial in best)
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
@@ -129,21 +132,26 @@ class Search:
         """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept."""
         started = time.perf_counter()
         settings = {"validate_every": 2, **candidate.settings, "time_limit": seconds}
+        _, anchor = self.anchors.get(objective_of(candidate), (None, None))
         try:
-            model = make(candidate.variant, **settings, **self.named).fit(self.learn, self._valid_judged())
+            model = make(candidate.variant, **settings, **self.named)
+            if anchor is not None and isinstance(model, DiffRec) and model.settings.anchor:
+                model.anchored_by(anchor)
+            model.fit(self.learn, self._valid_judged())
         except (ValueError, MemoryError, FloatingPointError) as error:
             self._leave_out(candidate, error)
             return
         report = model.training_
         final: dict[str, Any] = {**candidate.settings, "epochs": max(report.best_epoch, 1), "holdout": 0.0}
-        if candidate.settings.get("objective") != "forecast":
-            # No validation is left to learn it from.
+        if "anchor_scale" in report.facts and (objective_of(candidate) != "forecast" or "denoiser" in final):
+            # It is learnt on validation, of which none is left then.
             final["anchor_scale"] = report.facts["anchor_scale"]
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
 
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first."""
-        found = best_blend([trial.lists for trial in self.trials], self._relevant)
+        families = [trial.candidate.family for trial in self.trials]
+        found = best_blend([trial.lists for trial in self.trials], self._relevant, families)
         return [self.trials[place] for place in found.places], found
 
     def _anchors(self, candidate: Candidate) -> None:
@@ -154,8 +162,12 @@ class Search:
         before, prepared = -math.inf, time.perf_counter() - started
         for strength in strengths:
             one = Candidate(candidate.variant, {**settings, "anchor_l2": strength})
-            trial = self._judge(one, model.resolved(strength), started)
-            # The equations are prepared once here, and again in a fit on everything.
+            solved = model.resolved(strength)
+            trial = self._judge(one, solved, started)
+            objective = objective_of(candidate)
+            if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
+                self.anchors[objective] = trial, solved
+            # The equations, prepared once here, are prepared again in a fit on everything.
             if trial.value < before or self.left < trial.seconds + self.reserve:
                 break
             before, started = trial.value, time.perf_counter() - prepared
@@ -191,6 +203,11 @@ class Search:
         chosen = np.zeros(self.valid.shape[0], dtype=np.bool_)
         chosen[self._rows] = True
         return self.valid.where(np.repeat(chosen, np.diff(self.valid.matrix.indptr)))
+
+
+def objective_of(candidate: Candidate) -> str:
+    """Say what an anchor or denoiser learns: "forecast" or "reconstruct"."""
+    return "forecast" if candidate.variant == "t-diffrec" else str(candidate.settings.get("objective", "reconstruct"))
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -30,6 +30,8 @@ class Anchor(Recommender):
     ----------
     train_ : Interactions
         The training data.
+    map_ : LinearMap
+        From what is seen of a history to the items.
 
     Examples
     --------
@@ -41,7 +43,7 @@ class Anchor(Recommender):
     variant: ClassVar[str] = "anchor"
     settings_type = DiffRecSettings
     settings: DiffRecSettings
-    _map: LinearMap
+    map_: LinearMap
     _equations: Ridge | None = None
 
     def resolved(self, l2: float) -> Self:
@@ -49,7 +51,7 @@ class Anchor(Recommender):
         assert self._equations is not None
         other = copy.copy(self)
         other.settings = other._wanted = self.settings.replaced({"anchor_l2": l2})
-        other._map = self._equations.solve(l2)
+        other.map_ = self._equations.solve(l2)
         return other
 
     @property
@@ -60,7 +62,7 @@ class Anchor(Recommender):
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         objective = self._objective
         self._equations = objective.equations(objective.inputs(train))
-        self._map = self._equations.solve(self.settings.anchor_l2)
+        self.map_ = self._equations.solve(self.settings.anchor_l2)
         self.training_ = TrainingReport()
 
     def _reading(self) -> Reading:
@@ -70,17 +72,17 @@ class Anchor(Recommender):
         return self._objective.views(block).x
 
     def _scores(self, block: Interactions) -> Scores:
-        return self._map.scores(self._objective.views(block).signed)
+        return self.map_.scores(self._objective.views(block).signed)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
-        return linear_reasons(self._objective.views(one).signed, self._map, past_items(one), items)
+        return linear_reasons(self._objective.views(one).signed, self.map_, past_items(one), items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
-        return self._map.scores(unit_rows(rows, self.settings.n_seen * self._n_items))
+        return self.map_.scores(unit_rows(rows, self.settings.n_seen * self._n_items))
 
     def _state(self) -> dict[str, Tensor]:
-        return self._map.state()
+        return self.map_.state()
 
     def _restore(self, state: Stored) -> None:
         items = self._n_items
-        self._map = LinearMap.from_state(state, self.settings.n_seen * items, items)
+        self.map_ = LinearMap.from_state(state, self.settings.n_seen * items, items)

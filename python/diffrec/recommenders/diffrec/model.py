@@ -19,6 +19,7 @@ from diffrec.data.stored import LARGEST_WEIGHT, Stored
 from diffrec.evaluation import measure, parse_metric
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
 from diffrec.recommenders.base import USER_BLOCK, GuidedScores
+from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
 from diffrec.recommenders.diffrec.groups import check_groups, group_items, require_used
@@ -85,6 +86,8 @@ class DiffRec(TrainedRecommender):
     _wanted: DiffRecSettings
     _network: Network
     _anchor: HeldAnchor | None = None
+    # The anchor's map for the next fit, where it has been solved for already.
+    _solved: LinearMap | None = None
 
     @property
     def variant(self) -> str:
@@ -158,7 +161,10 @@ class DiffRec(TrainedRecommender):
     def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
         s, objective = self.settings, self._objective
         inputs = objective.inputs(learn)
-        self._anchor = HeldAnchor(objective.equations(inputs).solve(s.anchor_l2), 0.0) if s.anchor else None
+        solved, self._solved = self._solved, None
+        if s.anchor and solved is None:
+            solved = objective.equations(inputs).solve(s.anchor_l2)
+        self._anchor = HeldAnchor(solved, 0.0) if s.anchor and solved is not None else None
         groups = None
         if s.groups is not None:
             groups = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed)
@@ -172,6 +178,26 @@ class DiffRec(TrainedRecommender):
             return run_batches(network.loss, network.epoch_of(batches), optimizer, dtype, self._pace)
 
         return network, run_epoch
+
+    def anchored_by(self, anchor: Anchor) -> "DiffRec":
+        """Take the map of a fitted anchor for the next fit, instead of solving its equations again.
+
+        Parameters
+        ----------
+        anchor : Anchor
+            Fitted on the data of that fit, with the same settings.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> model = DiffRec(dims=(16,), epochs=2, anchor=True, progress=False)
+        >>> twice = model.fit(data).score(), model.anchored_by(diffrec.Anchor().fit(data)).fit(data).score()
+        >>> bool((twice[0] == twice[1]).all())
+        True
+        """
+        self._solved = anchor.map_
+        return self
 
     def _fresh_network(self, items: int, groups: Tensor | None, device: torch.device) -> Any:
         """Build the network that the settings ask for; ``groups`` (items,) are those of its items, if any."""
