@@ -55,7 +55,7 @@ else:
         raise AttributeError(f"module 'diffrec' has no attribute {name!r}")
 
 
-# What a fit does is told to those who ask: logging.basicConfig(level="INFO").
+# A fit logs what it does, shown after logging.basicConfig(level="INFO"); silent otherwise.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [

@@ -20,7 +20,7 @@ from diffrec.recommenders.histories import as_interactions
 from diffrec.training import PeakMemory, resolve_device
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
-# What a user would call simple: closed forms and counts, fitted in one pass.
+# The recommenders that count as simple: closed forms and counts, fitted in one pass.
 SIMPLE = frozenset({"popularity", "topfreq", "tifuknn", "itemknn", "rp3beta", "ease", "ials"})
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -237,7 +237,7 @@ def metric_cut(metric: str) -> int:
 
 
 class _Run(NamedTuple):
-    """What one fit gave."""
+    """The report and the costs of one fit."""
 
     report: Report
     seconds: float
@@ -247,7 +247,7 @@ class _Run(NamedTuple):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What the fits of one recommender gave."""
+    """The reports and the costs of all fits of one recommender."""
 
     reports: list[Report]
     seconds: float
@@ -291,7 +291,7 @@ def _runs(
     split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
 ) -> Iterator[_Run]:
     variant = settings["variant"]
-    # One fit says it all where the seed has no say, or is among the settings.
+    # One fit is enough where the result does not depend on the seed, or the seed is among the settings.
     alone = "seed" in settings or (variant != AUTO and VARIANTS[variant][0].deterministic)
     # Short histories leave nothing to stop on; then fit holds out its own part, where it can.
     valid = split.valid if len(split.valid) else None

@@ -1,4 +1,4 @@
-"""What guidance gains, and the accuracy it pays."""
+"""The trade-off of guidance: what it gains, and the accuracy it pays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from diffrec.recommenders import DiffRec
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import align
 
-# What each kind of guidance is to move.
+# The metric that each kind of guidance is meant to move.
 GAINS = {"novelty": "novelty", "diversity": "diversity", "steer": "share"}
 
 

@@ -24,7 +24,7 @@ _HOLDOUT = 0.1
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found.
+    """The outcome of a search: the best model, its settings, and all trials.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ def _latent(trial: "optuna.Trial") -> dict[str, Any]:
     }
 
 
-# What is searched for each variant that has something to search.
+# The settings that are searched, for each variant that has any.
 SPACES: dict[str, Space] = {
     "diffrec": _reconstruct,
     "t-diffrec": _forecast,

@@ -61,7 +61,7 @@ def test_symbols() -> None:
     letter, index = symbol_nodes("alpha_min")
     assert (letter.astext(), index.astext()) == ("\N{GREEK SMALL LETTER ALPHA}", "min")
     assert isinstance(index, nodes.subscript)
-    assert "steps : default 5\n    diffusion steps [T]" in (diffrec.DiffRec.__doc__ or "")
+    assert "steps : default 5\n    number of diffusion steps [T]" in (diffrec.DiffRec.__doc__ or "")
 
 
 def test_every_public_name_has_its_place(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from diffrec.cli.output import size
 
 
 def described(model: Recommender) -> dict[str, Any]:
-    """What a model is and what it was fitted on, as plain values."""
+    """Describe a model and the data that it was fitted on, as plain values."""
     train, training = model.train_, model.training_
     usual = type(model)().settings.values(saved_only=True)
     settings = model.settings.values(saved_only=True)
@@ -30,7 +30,7 @@ def described(model: Recommender) -> dict[str, Any]:
 
 
 def in_words(values: dict[str, Any]) -> dict[str, str]:
-    """The same for people, without the settings."""
+    """Put the values of ``described`` in words for people, without the settings."""
     size = f"{values['users']:,} users x {values['items']:,} items, {values['interactions']:,} interactions"
     changed = ", ".join(f"{name}={values['settings'][name]!r}" for name in values["changed"])
     words = {

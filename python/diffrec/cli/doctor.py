@@ -56,7 +56,7 @@ def doctor(as_json: options.Json = False) -> None:
 
 
 def device() -> dict[str, Any]:
-    """What ``device="auto"`` is here."""
+    """Return the device that ``device="auto"`` means on this machine, and its GPUs."""
     chosen = resolve_device("auto")
     gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     return {"auto": str(chosen), "gpus": gpus, "torch_cuda": torch.version.cuda}

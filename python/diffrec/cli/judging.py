@@ -175,7 +175,7 @@ def compare(
 
 
 def _variants(names: str, settings: Sequence[str] | None, device: str | None) -> dict[str, dict[str, Any]]:
-    """What each variant is to be fitted with, checked before any data is read."""
+    """Return the settings to fit each variant with, checked before any data is read."""
     chosen: dict[str, dict[str, Any]] = {name: {} for part in names.split(",") if (name := part.strip())}
     if not chosen:
         raise typer.BadParameter("names no recommender", param_hint="--variants")

@@ -1,4 +1,4 @@
-"""What is printed where: results on standard output, notes on standard error."""
+"""Printing: results on standard output, notes on standard error."""
 
 import json
 import sys

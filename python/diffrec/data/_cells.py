@@ -28,7 +28,7 @@ PACKED = (".gz", ".zst")
 
 
 class Layout(NamedTuple):
-    """How a file of text is laid out."""
+    """Layout of a file of text."""
 
     delimiter: str
     quoted: bool
@@ -43,7 +43,7 @@ class Cells(Protocol):
         """Distinct texts, and for each row the place of its own among them."""
 
     def parted(self, place: int) -> tuple["Cells", "Cells"]:
-        """What stands before and after a place in every text."""
+        """Return the parts of every text before and after a place."""
 
     def numbers(self) -> NDArray[np.float64]:
         """Read numbers; NaN where a text is none."""
@@ -99,18 +99,18 @@ def _unpacked(file: Path) -> Any:
 
 def records(stream: IO[bytes], delimiter: str, quoted: bool) -> Any:
     """Read rows of text by the csv module; empty lines are empty rows."""
-    # What is no UTF-8 is found where it is used: a comment in another encoding does no harm.
+    # Bytes that are not UTF-8 are refused where a cell is used, so that a comment in another encoding does no harm.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     # RecBole writes no quotes, so one in an id is a character like any other.
     return csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
 
 
 class Unlike(Exception):
-    """What pyarrow and the csv module might read in two ways: the latter has the word."""
+    """Raised for text that pyarrow and the csv module might read in two ways: the csv module decides."""
 
 
 def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iterator[Sequence[Cells]]]]:
-    """What yields the columns in some places of a chunk of rows after the other, the faster first.
+    """Return the readers that yield the columns in some places, chunk of rows by chunk, the faster reader first.
 
     Rows that are ragged are left out and put on a list. One that raises ``Unlike`` gives way to the next.
     """

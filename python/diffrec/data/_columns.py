@@ -1,4 +1,4 @@
-"""Which column is which, by its name."""
+"""Recognition of the columns of a table by their names."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -232,7 +232,7 @@ def csr_arrays(matrix: Csr) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArr
 
 
 def binary(matrix: Csr) -> Csr:
-    """The same cells, each with a 1."""
+    """Return a matrix with the same cells, each of value 1."""
     ones = np.ones(matrix.nnz, dtype=np.float32)
     return sparse.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
 

@@ -121,7 +121,7 @@ def _integers(array: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 
 def whole_numbers(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which floats or decimals are whole, and no neighbours that one float stands for."""
+    """Tell which floats or decimals are whole, and small enough that no two integers share one float."""
     if array.dtype.kind == "O":
         return np.array([one.is_finite() and one == one.to_integral_value() for one in array.tolist()], dtype=np.bool_)
     whole: NDArray[np.bool_] = (np.trunc(array) == array) & (np.abs(array) < _FLOAT_LIMIT)

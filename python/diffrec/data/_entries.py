@@ -1,4 +1,4 @@
-"""What stands beside the ids of an interaction: when it was, and how much it counts."""
+"""Times and values of interactions: when each was, and how much it counts."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime

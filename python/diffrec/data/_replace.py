@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_with_companions(path: Path) -> Iterator[Path]:
-    """The same for a file that may come with others, which name one another: it is made under its own name elsewhere.
+    """Replace a file that may come with others, which name one another: it is made under its own name elsewhere.
 
     What else the block leaves in the folder of the new file is put beside ``path`` before it.
     """
@@ -46,7 +46,7 @@ def replacing_with_companions(path: Path) -> Iterator[Path]:
 
 
 def _target(path: Path) -> Path:
-    """What is to be replaced: the file itself where a link leads to it. Its folder is made."""
+    """Return the path to replace: the file itself where a link leads to it. Its folder is made."""
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

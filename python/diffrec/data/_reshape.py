@@ -84,7 +84,7 @@ def pick_rows(parts: Parts, rows: NDArray[np.int64]) -> Parts:
 
 
 def _ragged(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the entries of the picked rows lie, before and after."""
+    """Return the bounds of the picked rows, and the places that their entries had before."""
     counts = np.diff(indptr)[rows]
     ends = np.cumsum(counts)
     places = np.arange(counts.sum()) + np.repeat(indptr[rows] - (ends - counts), counts)

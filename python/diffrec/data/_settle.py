@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """What a reader found.
+    """The columns that a reader found, and where they come from.
 
     Attributes
     ----------

@@ -188,7 +188,7 @@ def _of_series(column: "nw.Series[Any]") -> Column:
     if isinstance(column.dtype, nw.Date):
         column = column.cast(nw.Datetime("us"))
     if isinstance(column.dtype, nw.Datetime):
-        # Where the zone is known it is taken off: NumPy has none.
+        # A known time zone is removed, since NumPy has none.
         values = column.dt.timestamp("us").to_numpy().astype("datetime64[us]")
     else:
         values = column.to_numpy()
@@ -249,7 +249,7 @@ def _is_missing(one: Any) -> bool:
 
 
 def _without_nan(column: Column) -> Column:
-    """What is no number or no time stands for nothing, too."""
+    """Drop the cells that are no number or no time (NaN, NaT) as if they were empty."""
     values = column.values
     if values.dtype.kind not in "fM":
         return column

@@ -136,7 +136,7 @@ def _with_events(parts: Parts, stored: Stored) -> Parts:
 
 
 def _dislikes(parts: Parts, stored: Stored) -> Parts:
-    """What is disliked, which shares no cell with the matrix."""
+    """Read the stored dislikes, which share no cell with the matrix."""
     shape = parts.matrix.shape
     matrix = stored.csr(shape, ("indptr", "items", "values"), low=_LEAST, high=None)
     times = stored.take("times", (matrix.nnz,), np.float64) if "times" in stored else None

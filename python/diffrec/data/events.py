@@ -54,7 +54,7 @@ class Baskets(NamedTuple):
 
 @dataclass(frozen=True)
 class Events:
-    """What users did, every time they did it: sorted by user, then time (oldest first), then item, then value.
+    """Events, one for each time a user did something: sorted by user, time (oldest first), item and value.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is known of items besides who took them: titles, categories, prices, from tables with a row per item."""
+"""Facts of items besides who took them: titles, categories, prices, from tables with a row per item."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -98,7 +98,7 @@ def _note(source: str, info: Mapping[str, Any], rows: NDArray[np.int64], distinc
 
 
 def _find(of: Ids, wanted: Ids) -> NDArray[np.int64]:
-    """Where the wanted ids stand among others; those of another kind are compared as they are written."""
+    """Find the places of the wanted ids among others, -1 for none; those of another kind are compared as written."""
     if of.ids.dtype.kind != wanted.ids.dtype.kind:
         texts, order = np.unique(of.ids.astype(np.str_), return_index=True)
         found = Ids.trusted(texts, "item").find(wanted.ids.astype(np.str_))

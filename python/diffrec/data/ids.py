@@ -78,7 +78,7 @@ class Ids:
 
     @property
     def name(self) -> str:
-        """What one of them is called in messages."""
+        """Name of one id in messages: "user" or "item"."""
         return self._name
 
     def rows(self, ids: Any) -> NDArray[np.int64]:

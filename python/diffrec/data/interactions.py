@@ -458,7 +458,7 @@ class Interactions:
 
     @property
     def dislikes(self) -> Csr:
-        """What users dislike: float32 (users, items), the sizes of the values below zero, summed by cell.
+        """Users' dislikes, float32 (users, items): the sizes of the values below zero, summed by cell.
 
         Kept where interactions are made with ``negatives="dislike"``, apart from ``matrix``, with which they share no
         cell: where a user both liked and disliked an item the newest word holds. They are never recommended; iALS and
@@ -483,7 +483,7 @@ class Interactions:
         return self.matrix if self._dislikes is None else sparse.csr_array(self.matrix - self._dislikes.matrix)
 
     def with_dislikes(self, dislikes: Parts | None) -> "Interactions":
-        """The same interactions with other dislikes, which share no cell with them."""
+        """Return these interactions with other dislikes, which share no cell with them."""
         return Interactions.of_parts(self._parts, self.users, self.items, self.item_info, dislikes)
 
     @property
@@ -501,7 +501,7 @@ class Interactions:
         return events_of(self._parts)
 
     def cells_of_events(self) -> NDArray[np.int64]:
-        """Where in ``matrix.data`` the cell of each of ``events`` stands: int64 (events,)."""
+        """Return the place in ``matrix.data`` of the cell of each of ``events``, int64 (events,)."""
         return cells_of(self._parts)
 
     @property
@@ -522,7 +522,7 @@ class Interactions:
 
     @property
     def item_labels(self) -> NDArray[Any]:
-        """What people call the items, (items,): their titles or names, and ids where there are none."""
+        """Names of the items for people, (items,): their titles or names, and ids where there are none."""
         titles = self.titles
         return self.items.ids if titles is None else np.where(titles == "", self.items.ids.astype(np.str_), titles)
 

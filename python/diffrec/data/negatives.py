@@ -16,7 +16,7 @@ _ROUNDING = 1e-6
 
 
 class NegativesReport(NamedTuple):
-    """What became of the entries with a value below zero.
+    """Report of what became of the entries with a value below zero.
 
     Attributes
     ----------

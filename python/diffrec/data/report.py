@@ -1,4 +1,4 @@
-"""What became of the rows that a reader was given, and what is said where some cannot be used."""
+"""Reports of what became of the rows that a reader was given, and messages where some cannot be used."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Bad(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """How many rows have one thing wrong, and the first of them as people find them."""
+    """The number of rows that have one thing wrong, and the first of them as people find them."""
 
     rows: int
     first: tuple[str, ...]
@@ -50,7 +50,7 @@ class Reason(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where rows come from, and what a reader made of them.
+    """The source of rows, and what a reader made of them.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What a reader made of the rows it was given: ``data.report_``.
+    """Report of what a reader made of the rows it was given: ``data.report_``.
 
     Attributes
     ----------

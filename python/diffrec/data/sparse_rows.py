@@ -108,7 +108,7 @@ class SparseRows:
         out.index_put_(at, (scale * self.values * inside).to(out.dtype), accumulate=True)
 
     def excess(self) -> "SparseRows | None":
-        """How much more than 1 each entry weighs in a loss; None where all weigh that."""
+        """Return how much more than 1 each entry weighs in a loss; None where all weigh 1."""
         return None if self.confidence is None else SparseRows(self.offsets, self.indices, self.confidence - 1)
 
     def weigh_errors(self, block: Tensor, first: int) -> Tensor:

@@ -23,7 +23,7 @@ HIDDEN_SHARE = 0.2
 
 
 class PartReport(NamedTuple):
-    """What one part of a split holds, and how much of it train knows.
+    """Contents of one part of a split, and how much of it train knows.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class PartReport(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What the parts of a split hold; ``str`` makes a line of each."""
+    """Contents of the parts of a split; ``str`` makes a line of each."""
 
     train: PartReport
     valid: PartReport
@@ -122,7 +122,7 @@ class Split(_Parts):
             own = _cells(part, n_items)
             reports.append(_part_report(part, known, int(np.isin(own, earlier).sum()), since))
             earlier = np.concatenate([earlier, own])
-        # What train has cannot be new to it.
+        # Train is the first part: its pairs repeat none of an earlier one.
         first = reports[0]._replace(repeats=0)
         return SplitReport(first, *reports[1:])
 

@@ -137,7 +137,7 @@ def _text(path: Path, suffix: str) -> Iterator[Append]:
 
 
 def _kind(name: str, column: NDArray[Any]) -> str:
-    """What RecBole calls a column's values: ids are tokens, even where they are numbers."""
+    """Return RecBole's name of a column's kind of values: ids are tokens, even where they are numbers."""
     return "float" if column.dtype.kind in "fiu" and name not in ("user", "item") else "token"
 
 
@@ -147,7 +147,7 @@ def _cells(column: NDArray[Any]) -> list[Any]:
 
 
 def _holding(column: NDArray[Any], marks: str) -> NDArray[np.intp]:
-    """Where the cells stand that have one of these characters."""
+    """Return the places of the cells that have one of these characters."""
     if column.dtype.kind != "U" or not len(column):
         return np.empty(0, dtype=np.intp)
     letters = np.ascontiguousarray(column).view(np.uint32).reshape(len(column), -1)

@@ -1,4 +1,4 @@
-"""How often and how long ago users took what they have: once a basket, each with its age."""
+"""Takings: how often and how long ago users took what they have, once a basket, each with its age."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -28,7 +28,7 @@ _LOOKED_AT = 20
 
 
 class _Plan(NamedTuple):
-    """What stands where in a file."""
+    """Plan of a file: its layout, and which column holds what."""
 
     layout: Layout
     places: Places
@@ -231,7 +231,7 @@ class _Ids:
 
 
 class _Odd:
-    """What stands in a column instead of numbers or times: empty cells, and the first few others as written."""
+    """Cells of a column that hold no number or time: empty ones, and the first few others as written."""
 
     def __init__(self) -> None:
         self.empty: list[NDArray[np.int64]] = []

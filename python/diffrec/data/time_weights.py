@@ -1,4 +1,4 @@
-"""How much an interaction still says, by its age in the user's history."""
+"""Weights of interactions by their age in the user's history."""
 
 from datetime import timedelta
 from typing import Literal, get_args

@@ -85,7 +85,7 @@ class Timeline:
         return _core.draw_cuts(self._indptr, self._baskets, rows, seed, step)
 
     def before(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], scales: Sequence[TimeScale | RepeatView]) -> Csr:
-        """What came before the cuts, seen on several time scales side by side.
+        """Return what came before the cuts, seen on several time scales side by side.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Timeline:
         return found
 
     def ages_after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How long before the newest event of all came the first event after each cut, (n,).
+        """Return the time from the first event after each cut to the newest event of all, (n,).
 
         Raises
         ------
@@ -176,7 +176,7 @@ class Timeline:
         return np.where(there, self._items[np.where(there, at, 0)], -1).astype(np.int64)
 
     def first_kept(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """Where the last ``length`` events before the cuts begin, int64 (n,), counted as a cut is.
+        """Return the place where the last ``length`` events before each cut begin, int64 (n,), counted as a cut is.
 
         The oldest of them is a whole basket: one that would be parted is left out, unless it is the only one.
         """
@@ -190,7 +190,7 @@ class Timeline:
         return np.where(parted & (end < cuts), end, first - start)
 
     def basket_end(self, rows: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where the basket ends that holds a user's event at each place, (n,), counted as a cut is."""
+        """Return the end of the basket that holds a user's event at each place, (n,), counted as a cut is."""
         ends: NDArray[np.int64] = self._basket_ends[self._indptr[rows] + places] - self._indptr[rows]
         return ends
 

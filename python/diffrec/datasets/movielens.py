@@ -101,7 +101,7 @@ def _download(name: str, cache: str | PathLike[str] | None, base_url: str) -> Pa
     url = f"{base_url.rstrip('/')}/{file}"
     folder = pooch.os_cache("diffrec") if cache is None else Path(cache)
     try:
-        # It downloads to a temporary file and renames that only after the checksum held.
+        # pooch downloads to a temporary file and renames it only if the checksum is right.
         return Path(pooch.retrieve(url, known_hash=f"md5:{CHECKSUMS[name]}", fname=file, path=folder))
     except OSError as error:
         raise OSError(f"could not download {url} ({error}); a local copy can be given with path=") from error

@@ -92,7 +92,7 @@ def squared_error(
 def gram_squared_error(
     h: Tensor, items_out: Tensor, bias_out: Tensor, rows: SparseRows, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """What ``squared_error`` gives for the target ``rows``, from Gram matrices.
+    """Return what ``squared_error`` gives for the target ``rows``, computed from Gram matrices.
 
     The squared error over all items is a quadratic form in ``h`` with the Gram matrix of ``items_out``, corrected at
     the few entries of the rows; its gradient likewise. So the cost lacks the factor ``n * items`` (Vincent et al. 2015,

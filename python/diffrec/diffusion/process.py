@@ -208,7 +208,7 @@ class GaussianProcess:
         """
         n = x0.shape[0]  # len() would fix it where this is traced
         x_t = x0
-        # What x_t holds of guidance: where noise is predicted, x_0 follows from x_t and would gather it step by step.
+        # The guidance that x_t holds: where noise is predicted, x_0 follows from x_t and would gather it step by step.
         held = torch.zeros_like(x0)
         if forward_steps > 0:
             x_t = self.q_sample(x0, x0.new_full((n,), forward_steps - 1, dtype=torch.int64), draw(x0))

@@ -77,7 +77,7 @@ def _scores(
     others = functional.linear(h, functional.embedding(negatives, items_out), bias_out[negatives]).float()
     place = negatives.new_full((len(items_out),), len(negatives))
     place[negatives] = torch.arange(len(negatives), device=negatives.device)
-    # What was not drawn is marked in a column beyond the others.
+    # An item that was not drawn is marked by a column beyond those of the drawn ones.
     is_target = torch.zeros(len(h), len(negatives) + 1, dtype=torch.bool, device=h.device)
     is_target[row, place[targets.indices]] = True
     return positive.float(), others.masked_fill(is_target[:, :-1], -math.inf)

@@ -47,7 +47,7 @@ class Sequences:
         return len(self.items)
 
     def to(self, device: torch.device) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         elapsed = None if self.elapsed is None else self.elapsed.to(device)
         return replace(self, items=self.items.to(device), ages=self.ages.to(device), elapsed=elapsed)
 
@@ -190,7 +190,7 @@ def _looked_up(table: Tensor, buckets: Tensor) -> Tensor:
 
 
 class _LookUp(torch.autograd.Function):
-    """The same with a gradient by counting: the embedding's own takes a fifth of training for these few numbers."""
+    """Look up bucket weights, with a gradient by counting: that of ``embedding`` took a fifth of training."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, buckets: Tensor) -> Tensor:
@@ -208,7 +208,7 @@ class _LookUp(torch.autograd.Function):
 
 
 def _rank_buckets() -> Tensor:
-    """Which weight a distance in baskets has: int64 (_FARTHEST + 1,)."""
+    """Return the number of the weight that each distance in baskets has, int64 (_FARTHEST + 1,)."""
     distance = torch.arange(_FARTHEST + 1)
     far = _NEAR + (_PER_OCTAVE * torch.log2((distance / _NEAR).clamp(min=1))).long()
     return torch.where(distance < _NEAR, distance, far).clamp(max=_RANK_BUCKETS - 1)

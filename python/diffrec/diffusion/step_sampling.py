@@ -1,4 +1,4 @@
-"""Which diffusion step each training row is noised to."""
+"""Samplers of the diffusion step that each training row is noised to."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""How good ranked lists are."""
+"""Metrics of ranked lists: accuracy, and what lists are beyond it."""
 
 from diffrec.evaluation.beyond_accuracy import coverage, gini, intra_list_diversity, novelty, self_information, share
 from diffrec.evaluation.report import LIST_METRICS, METRICS, Catalogue, Report, measure, parse_metric

@@ -11,7 +11,7 @@ from diffrec.data import Csr
 
 
 def self_information(histories: Csr) -> NDArray[np.float64]:
-    """How much of a surprise each item is to a user of these histories, in bits, float64 (items,).
+    """Return the surprise of each item to a user of these histories, in bits, float64 (items,).
 
     -log2 of the probability that a user has the item (Zhou et al. 2010), estimated as (users who have it + 1) / (users
     + 2), so that it is finite for an item that nobody has.
@@ -137,7 +137,7 @@ def serendipity_of(
 
 
 def gini(ranked: NDArray[np.integer], n_items: int) -> float:
-    """How unevenly the places of all lists are shared among the items: 0 for evenly, near 1 for a few items.
+    """Return the Gini index of the items' shares of all places: 0 where all are alike, near 1 where a few have all.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from diffrec.evaluation.beyond_accuracy import (
 
 # In the order of the kernel's first axis.
 _OF_KERNEL = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate")
-# What each user's list has, and what all lists have together.
+# Metrics of each user's list, and metrics of all lists together.
 USER_METRICS = (*_OF_KERNEL, "map", "novelty", "serendipity", "diversity")
 LIST_METRICS = ("coverage", "gini")
 METRICS = (*USER_METRICS, *LIST_METRICS)
@@ -111,7 +111,7 @@ class Report(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of the items that are recommended, for what lists are besides right.
+    """Facts of the items that can be recommended, by which lists are judged beyond accuracy.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the page asks of a model, answered in plain values."""
+"""Answers of a model to what the page asks, in plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -61,7 +61,7 @@ class Explorer:
         return (self.people or self.model.train_).users
 
     def about(self) -> dict[str, Any]:
-        """What the page has to know at first."""
+        """Return what the page has to know when it opens."""
         train = self.model.train_
         return {
             "model": repr(self.model),
@@ -147,7 +147,7 @@ class Explorer:
         }
 
     def _whose(self, asked: Mapping[str, Any]) -> tuple[Any, int | None, list[int]]:
-        """What to hand to the model, the user's row if any, and the history for people to read."""
+        """Return what to hand to the model, the user's row if any, and the history for people to read."""
         if asked.get("history") is not None:
             rows = self._rows("history", asked["history"])
             return self._typed(rows), None, rows.tolist()[::-1]

@@ -75,7 +75,7 @@ def disagreement(
         return f"place {place + 1} of list {row} scores {scores[row, place]:g} where {right:g} is right"
     for row, place in np.argwhere((items != expected_items) & there):
         found = np.flatnonzero(expected_items[row] == items[row, place])
-        # What is in no place of the right list may only have been as good as its last.
+        # An item that the right list lacks may have tied with that list's last item.
         right = expected_scores[row, found[0] if len(found) else -1]
         if abs(right - scores[row, place]) > TOLERANCE * max(1, abs(right)):
             known = f"scores {right:g}" if len(found) else f"is not among the {items.shape[1]} best"

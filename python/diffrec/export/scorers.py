@@ -1,4 +1,4 @@
-"""How each kind of recommender scores histories, in tensor operations that a graph can hold."""
+"""Scorers of each kind of recommender, in tensor operations that a graph can hold."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,7 +57,7 @@ def _(model: TopFreq) -> GraphScores:
     shares, weight = model._shares, model.settings.popularity
 
     def scores(rows: PaddedRows, _: Tensor) -> Tensor:
-        # What an item of the history scores beyond its share of users; where there is nothing the weight is 0.
+        # The score of an item of the history beyond its share of users; items outside the history have weight 0.
         beyond = torch.where(rows.values > 0, rows.values + (weight - 1) * shares[rows.indices], 0.0)
         out = shares.expand(rows.rows, -1).clone()
         replace(rows, values=beyond).add_to(out, 0, 1.0)
@@ -110,7 +110,7 @@ def _(model: IALS) -> GraphScores:
         wanted = own.mT @ confidence.unsqueeze(2)
         inverse = _inverse(equations, identity)
         users = inverse @ wanted
-        # What rounding left of the right side is solved for once more.
+        # One step of refinement: solve again for the residual that rounding left.
         users = users + inverse @ (wanted - equations @ users)
         return functional.linear(users.squeeze(2), items)
 
@@ -177,7 +177,7 @@ def _(model: DiffRec) -> GraphScores:
         own = network.noiseless_scores(rows, last).block(0, n_items)
         if held is None or anchor is None:
             return own
-        # What rows have beyond the anchor's features is for the network.
+        # The columns beyond the anchor's features are for the network.
         return own + held.scale * anchor(rows.columns(0, held.map.n_features))
 
     return scores

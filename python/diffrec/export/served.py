@@ -131,7 +131,7 @@ def tracing(module: Served) -> Iterator[tuple[tuple[Tensor, Tensor], dict[str, A
         # The fused encoder layer is no operator of ONNX's.
         torch.backends.mha.set_fastpath_enabled(False)
         with torch.no_grad():
-            # What is made of the weights once is made now, and is no part of the graph.
+            # Tensors made once from the weights are made now, and so are no part of the graph.
             module(*example)
             yield example, {name: dict(sizes) for name in INPUTS}
     finally:

@@ -19,7 +19,7 @@ class KMeans(NamedTuple):
     inertia: float
     """Sum of the squared distances of all points to their centroids, added up in float64."""
     iterations: int
-    """How many times the centroids moved."""
+    """Number of times that the centroids moved."""
 
 
 def kmeans(
@@ -108,6 +108,6 @@ def _matrix(argument: str, values: ArrayLike) -> NDArray[np.float32]:
         raise TypeError(f"{argument} must be an array of real numbers, not of {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"{argument} must have 2 dimensions (points, coordinates), not {array.ndim}")
-    # What float32 cannot hold becomes infinite and is refused with its place.
+    # A value that float32 cannot hold becomes infinite, and is refused with its place.
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, np.float32)

@@ -1,4 +1,4 @@
-"""What the pictures take: one model or several named ones."""
+"""Checks of the models that pictures take: one model or several named ones."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

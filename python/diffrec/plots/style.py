@@ -1,4 +1,4 @@
-"""How every picture looks: colours, sizes, axes, and figures that a notebook shows."""
+"""The look of every picture: colours, sizes, axes, and figures that a notebook shows."""
 
 import io
 import math
@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", ":", "-.")
-# What is there for comparison only.
+# Colour of what is drawn for comparison only.
 QUIET = "#8a8a8a"
 # Runs from dark to light evenly, also in grey and for every colour vision.
 HEAT = "cividis"

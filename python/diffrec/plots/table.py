@@ -84,7 +84,7 @@ def _metrics(axes: Axes, table: Comparison, metrics: Sequence[str]) -> None:
 
 
 def _differences(axes: Axes, table: Comparison) -> None:
-    """What each lacks to the best."""
+    """Draw how much each recommender lacks to the best."""
     axes.axvline(0, color=QUIET, linewidth=1)
     for place, row in enumerate(table):
         middle, low, high = row.difference

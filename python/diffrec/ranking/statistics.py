@@ -1,4 +1,4 @@
-"""What a batch of scores says beyond its best items: spreads, single scores and ranks, block by block."""
+"""Statistics of a batch of scores beside its best items: spreads, single scores and ranks, block by block."""
 
 from collections.abc import Iterator
 
@@ -156,7 +156,7 @@ def top_k_among(
     candidates[unranked], values[unranked] = NO_ITEM, -np.inf
     if np.isnan(values).any():
         raise ValueError("scores hold NaN")
-    # What is not ranked comes last: its score is the least.
+    # An item that is not ranked has the least score, and so comes last.
     order = np.lexsort((candidates, -values, unranked), axis=1)[:, :k]
     items, best = np.full((n, k), NO_ITEM, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
     width = order.shape[1]
@@ -165,7 +165,7 @@ def top_k_among(
 
 
 def _blocks(scores: Scores) -> Iterator[tuple[int, Tensor]]:
-    """Where each block of items begins, and its scores."""
+    """Yield the first item of each block of items, and the block's scores."""
     width = max(1, BLOCK_ENTRIES // max(scores.n_users, 1))
     for first in range(0, scores.n_items, width):
         yield first, scores.block(first, min(first + width, scores.n_items))

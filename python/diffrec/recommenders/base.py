@@ -78,7 +78,7 @@ class Recommender(metaclass=ABCMeta):
     @property
     @abstractmethod
     def variant(self) -> str:
-        """What ``diffrec.fit`` calls it; a class with one name sets that as an attribute."""
+        """Name of the variant in ``diffrec.fit``; a class with one name sets it as an attribute."""
 
     # -- settings, by scikit-learn's conventions but without needing it ------------------------------------------------
 
@@ -548,7 +548,7 @@ class Recommender(metaclass=ABCMeta):
         return histories
 
     def _catalogue(self) -> Catalogue:
-        """What is known of the items, for what lists are besides right."""
+        """Return the facts of the items by which lists are judged beyond accuracy."""
         try:
             vectors = self._item_vectors().cpu().numpy()
         except TypeError:
@@ -606,7 +606,7 @@ class Recommender(metaclass=ABCMeta):
         return limits.best(nothing, k)(LinearScores(torch.ones(n, 1), owners[:, None]))
 
     def _owners(self) -> NDArray[np.int64]:
-        """How many users have each item, (items,)."""
+        """Count the users of each item, int64 (items,)."""
         return np.bincount(self.train_.matrix.indices, minlength=self._n_items)
 
     def _measure(

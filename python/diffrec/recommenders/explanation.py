@@ -82,7 +82,7 @@ class Explanation:
             (self.baseline, "baseline: with nothing in the history"),
             (self.remainder, "remainder: " + ("rounding" if self.exact else "what gradient x input leaves out")),
         )
-        # What rounds to nothing is not worth a line.
+        # A contribution that rounds to 0 gets no line.
         parts += [(value, name) for value, name in named if abs(value) >= 5e-5]
         how = "exactly" if self.exact else "by gradient x input"
         lines = [f"{self.item!r} for {self.user!r} scores {self.score:.4f}, {how}:"]
@@ -91,7 +91,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Reasons:
-    """Where the scores of some items come from, entry by entry of one user's history.
+    """The contributions of the entries of one user's history to the scores of some items.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What steers recommendations while they are made: items to prefer, novelty, and lists whose items differ."""
+"""Guidance of recommendations while they are made: items to prefer, novelty, and lists whose items differ."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ Best = Callable[[Scores], tuple[NDArray[np.int32], NDArray[np.float32]]]
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """What is asked of a call, checked, in standard deviations of each user's own scores.
+    """The guidance that a call asks for, checked, in standard deviations of each user's own scores.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Guide:
         self._looks = math.ceil(_LOOKS / steps) if guidance.diversity else 0
 
     def start(self, unit: Tensor, best: Best) -> Callable[[Scores], Tensor]:
-        """What to ask at every step about a block of users.
+        """Return the function that gives the guidance of a block of users at every step.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ class Ageing:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model reads of each item of a history.
+    """A model's reading of each item of a history: the weights that it gives the item.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What may be recommended: to everyone, and to each user."""
+"""Limits of what may be recommended: to everyone, and to each user."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ItemsOrByUser = Iterable[Any] | Mapping[Any, Iterable[Any]] | None
 
 @dataclass(frozen=True)
 class Limits:
-    """What n users may be recommended.
+    """Limits of the items that n users may be recommended.
 
     Attributes
     ----------

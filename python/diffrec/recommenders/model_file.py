@@ -170,7 +170,7 @@ def _blamed_on(path: Path) -> Iterator[None]:
 
 
 def _field(header: Any, name: str, kind: type[Field]) -> Field:
-    """What the header says under a name."""
+    """Return the header's value under a name, refused where it is of another type."""
     value = header.get(name) if isinstance(header, dict) else None
     if type(value) is not kind:
         raise ValueError(f"{name!r} of its header is {str(value)[:200]}, expected {kind.__name__}")

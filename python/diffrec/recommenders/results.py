@@ -1,4 +1,4 @@
-"""What models answer with: ranked lists, and how sure they are."""
+"""Answers of models: ranked lists, and how sure they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

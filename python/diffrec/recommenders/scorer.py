@@ -1,4 +1,4 @@
-"""How good a recommender is, as one number: what scikit-learn's searches pick settings by."""
+"""A recommender's quality as one number, by which scikit-learn's searches pick settings."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -17,12 +17,12 @@ def sequences_of(timeline: Timeline, length: int, *, clock: bool) -> Sequences:
 
 
 def standing_means(*, clock: bool) -> list[str]:
-    """What ``standing`` says of an item, in words."""
+    """Say in words what each matrix of ``standing`` holds."""
     return ["1 + the number of newer baskets", *(["1 + the time between it and the newest"] if clock else [])]
 
 
 def standing(block: Interactions, timeline: Timeline, *, clock: bool) -> list[Csr]:
-    """Where each item stands in its history, as matrices (n, items); of an item's events the newest counts.
+    """Return the place of each item in its history, as matrices (n, items); of an item's events the newest counts.
 
     Parameters
     ----------

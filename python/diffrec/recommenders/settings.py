@@ -43,8 +43,12 @@ def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool
 class Settings:
     """Settings every recommender has."""
 
-    seed: int = setting(0, whole(0, 2**63 - 1), "seed of every random draw")
-    device: str = setting("auto", anything, "'auto' (a GPU when there is one), 'cpu' or 'cuda'", saved=False)
+    seed: int = setting(
+        0, whole(0, 2**63 - 1), "seed of every random draw; the same seed, data and settings give the same model"
+    )
+    device: str = setting(
+        "auto", anything, "where the model is computed: 'auto' (a GPU when there is one), 'cpu' or 'cuda'", saved=False
+    )
     progress: bool = setting(True, flag, "show a progress bar on a terminal", saved=False)
     repeats: str = setting(
         "exclude",
@@ -52,7 +56,9 @@ class Settings:
         "whether what a user had before counts where the fit is validated, and is forecast: 'exclude' asks what users "
         "discover, 'include' what they take next, old or new",
     )
-    callbacks: Sequence[Callback] = setting((), functions, "called with every EpochRecord", saved=False)
+    callbacks: Sequence[Callback] = setting(
+        (), functions, "functions called with the EpochRecord of every epoch of training", saved=False
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):

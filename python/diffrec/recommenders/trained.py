@@ -1,4 +1,4 @@
-"""What all recommenders that are trained by epochs share: validation held out, seeds, early stopping."""
+"""Base class of recommenders that are trained by epochs: validation held out, seeds, early stopping."""
 
 import logging
 from abc import abstractmethod
@@ -14,7 +14,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, resolve_device, train
 
-# What training stops on; the DiffRec paper stops on it, too.
+# Validation metric of early stopping, as in the DiffRec paper.
 VALIDATION_METRIC = "recall@20"
 
 _log = logging.getLogger(__name__)
@@ -25,19 +25,21 @@ _HELD_OUT = {"time": "the newest of each history", "random": "drawn from each hi
 class TrainedSettings(Settings):
     """Settings of every recommender that is trained by epochs."""
 
-    lr: float = setting(1e-3, real(0, open_low=True), "learning rate")
+    lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the optimizer at the start of training")
     lr_schedule: str = setting(
-        "constant", one_of(("constant", "cosine")), "how the learning rate goes: 'cosine' falls to 0 over all `epochs`"
+        "constant",
+        one_of(("constant", "cosine")),
+        "course of the learning rate: 'constant', or 'cosine', which falls to 0 over all `epochs`",
     )
-    batch_size: int = setting(400, whole(1), "users in a batch")
-    epochs: int = setting(1000, whole(1), "passes over the data, at most")
-    patience: int = setting(20, whole(1), "epochs without a better validation after which training stops")
-    validate_every: int = setting(5, whole(1), "epochs between validations")
+    batch_size: int = setting(400, whole(1), "number of users in a training batch")
+    epochs: int = setting(1000, whole(1), "largest number of passes over the training data")
+    patience: int = setting(20, whole(1), "number of epochs without a better validation after which training stops")
+    validate_every: int = setting(5, whole(1), "number of epochs from one validation to the next")
     holdout: float = setting(
         0.1,
         real(0, 0.5),
-        "share of each history held out to stop on when fit gets no valid: the newest with time_weights, else at "
-        "random; 0 trains for exactly `epochs`",
+        "share of each history held out to stop on when fit gets no valid: the newest interactions with "
+        "time_weights, else random ones; 0 trains for exactly `epochs`",
     )
     time_limit: float | None = setting(
         None,
@@ -52,11 +54,13 @@ class TrainedSettings(Settings):
 class NetworkSettings(TrainedSettings):
     """Settings of those whose weights are mostly a network's."""
 
-    weight_decay: float = setting(0.0, real(0), "weight decay of AdamW")
+    weight_decay: float = setting(
+        0.0, real(0), "weight decay of the AdamW optimizer; higher values keep the network's weights smaller"
+    )
     precision: str = setting(
         "auto",
         one_of(PRECISIONS),
-        "number format of large products; 'auto' is bfloat16 where it is faster and ranks as well",
+        "number format of large matrix products; 'auto' is bfloat16 where it is faster and ranks as well",
     )
 
 
@@ -80,7 +84,7 @@ class TrainedRecommender(Recommender):
         """Forget what was prepared from the weights."""
 
     def _holdout_by(self) -> str:
-        """How interactions are picked for validation when none are given; see ``diffrec.data.split``."""
+        """Name the way to pick interactions for validation when none are given; see ``diffrec.data.split``."""
         return "random"
 
     def _fit(self, data: Interactions, valid: Interactions | None) -> None:
@@ -131,7 +135,7 @@ class TrainedRecommender(Recommender):
         """Do what is to be done once the weights are trained."""
 
     def _facts(self) -> dict[str, str | int | float]:
-        """What else the report should say about this fit."""
+        """Return further facts of this fit for its report."""
         return {}
 
     def _held_out(self, data: Interactions, valid: Interactions | None) -> tuple[Interactions, Interactions | None]:

@@ -62,7 +62,7 @@ class SparseBatches:
 
 
 class NoisedBatches(SparseBatches):
-    """The same batches for a denoiser: each can be noised, and says what noise it was.
+    """Sparse batches for a denoiser: each can be noised, and says what noise it was.
 
     On the processor the noise of a cell is a function of (seed, number of the batch, row, column), whatever the number
     of threads; on a GPU torch draws it there.

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch brought.
+    """Loss, time and validation of one epoch of training.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ Callback = Callable[[EpochRecord], object]
 
 
 class Pace:
-    """How long a training goes on, and how its learning rate falls meanwhile.
+    """The end of a training, by epochs and by time, and the fall of its learning rate until then.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Pace:
 
 @dataclass
 class TrainingReport:
-    """What happened in training.
+    """Report of a training: its epochs, the best of them, and facts such as its memory.
 
     Attributes
     ----------

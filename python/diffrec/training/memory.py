@@ -1,4 +1,4 @@
-"""How much memory there is, so that work that cannot fit is refused before it begins."""
+"""Free memory of the machine, by which work that cannot fit is refused before it begins."""
 
 import os
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _left_in_system() -> int | None:
 
 
 def _left_in_groups() -> Iterator[int | None]:
-    """What the limit of each control group around this process leaves, of either version."""
+    """Yield the bytes that the limit of each control group of this process leaves, of cgroup version 1 or 2."""
     try:
         memberships = _MEMBERSHIP.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""How much memory a stretch of work needed."""
+"""Measurement of the memory that a stretch of work needs at its peak."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""What a fit will take, said before it begins."""
+"""Estimates of the time and memory that a fit will take, made before it begins."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Where and in which number format the model is computed."""
+"""Choice of the device and of the number format that a model is computed in."""
 
 from contextlib import AbstractContextManager, nullcontext
 

@@ -149,7 +149,7 @@ def _windows(timeline: Timeline, length: int) -> tuple[NDArray[np.int64], NDArra
 
 
 def _even_batches(lengths: NDArray[np.int64], batch_size: int) -> list[slice]:
-    """Where the batches lie among stretches in the order of their lengths."""
+    """Return the batches as slices of the stretches sorted by length."""
     batches, begin = [], 0
     rising = np.sort(lengths).tolist()
     for place, longest in enumerate(rising):

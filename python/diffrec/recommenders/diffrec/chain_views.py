@@ -1,4 +1,4 @@
-"""What can be asked of a reverse chain: scores, its steps, guidance on the way, and how sure it is."""
+"""Questions to a reverse chain: its scores, its steps, guidance on the way, and how sure it is."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -94,7 +94,7 @@ class Forecast(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.denoiser.bias_out.device
 
     @property
@@ -182,7 +182,7 @@ class Forecast(nn.Module):
         return scores
 
     def along(self, directions: Tensor) -> Run:
-        """The same, with guidance along ``directions`` (items, e) of what it predicts."""
+        """Return the one step with guidance of what it predicts along ``directions`` (items, e)."""
 
         def run(
             rows: SparseRows,

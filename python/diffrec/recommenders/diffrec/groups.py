@@ -120,7 +120,7 @@ def group_items(
 
 
 def embed_items(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
-    """What the groups are made of, float32 (items, width): see ``group_items`` for the parameters."""
+    """Return the vectors that items are grouped by, float32 (items, width); parameters as of ``group_items``."""
     if item_embeddings is None or (isinstance(item_embeddings, str) and item_embeddings == "svd"):
         return svd_embeddings(data, seed=seed)
     if isinstance(item_embeddings, str):

@@ -91,7 +91,7 @@ class DiffRec(TrainedRecommender):
 
     @property
     def variant(self) -> str:
-        """Which of the four forms the settings make it.
+        """Name of the form of DiffRec that the settings make.
 
         Examples
         --------

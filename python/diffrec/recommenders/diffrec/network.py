@@ -1,4 +1,4 @@
-"""What DiffRec holds: a network that scores what it sees of histories, over items, over latents, or as a forecast."""
+"""Protocol of the networks that DiffRec holds: one over items, over latents, or one that forecasts."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Views:
 
     @property
     def signed(self) -> Csr:
-        """What the anchor sees: ``x``, and below 0 what is disliked."""
+        """Input of the anchor: ``x``, and below 0 what is disliked."""
         return self.x if self.disliked is None else sparse.csr_array(self.x - self.disliked)
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ class Network(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         ...
 
     @property
@@ -136,15 +136,15 @@ class Network(Protocol):
 
     @property
     def run(self) -> Run:
-        """What ranks."""
+        """The run that ranks: without guidance, with the noise at inference that is set."""
         ...
 
     def along(self, directions: Tensor) -> Run:
-        """Return the same, with guidance along ``directions`` (items, e)."""
+        """Return a run with guidance along ``directions`` (items, e)."""
         ...
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
-        """Return the same, with other noise at inference than is set."""
+        """Return a run with other noise at inference than is set."""
         ...
 
     def noiseless_scores(

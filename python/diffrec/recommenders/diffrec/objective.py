@@ -1,4 +1,4 @@
-"""What the denoiser learns to produce, and what it sees of histories for that."""
+"""Objectives: what a denoiser learns to produce, and what it sees of histories for that."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,16 +27,16 @@ _ROWS_AT_ONCE = 50_000
 
 
 class Objective(Protocol):
-    """How histories become what network and anchor see, in training and as they rank."""
+    """Protocol of what makes of histories the inputs of network and anchor, in training and in ranking."""
 
     @property
     def held_out_by(self) -> str:
-        """How interactions are picked for validation when none are given; see ``Interactions.split``."""
+        """The way to pick interactions for validation when none are given; see ``Interactions.split``."""
         ...
 
     @property
     def reading(self) -> Reading:
-        """What is read of each item."""
+        """Reading of the items of a history: their weights, in words and in number."""
         ...
 
     def inputs(self, histories: Interactions) -> Any:
@@ -248,7 +248,7 @@ class SequentialForecasting:
 
     @property
     def reading(self) -> Reading:
-        """What an anchor reads, and where each item stands in its history."""
+        """Reading of the anchor, if there is one, and of the place of each item in its history."""
         s, cut = self._settings, self._cut.reading
         meanings = standing_means(clock=s.sequence_clock)
         if not s.anchor:
@@ -307,7 +307,7 @@ def objective_of(settings: DiffRecSettings) -> Objective:
 
 
 def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]]) -> "Csr | None":
-    """What n users dislike, in each view with its weight, one for all or one for each user: (n, views * items)."""
+    """Return the dislikes of n users, (n, views * items): a view's weight is one for all or one for each user."""
     if not block.n_dislikes:
         return None
     pattern = binary(block.dislikes)
@@ -342,7 +342,7 @@ _MEANINGS = {
 
 
 def _meaning(scale: TimeScale | RepeatView) -> str:
-    """What weighs an item in a view, in words."""
+    """Say in words what weighs an item in a view."""
     if isinstance(scale, str):
         return _MEANINGS[scale]
     if scale is None:

@@ -53,7 +53,7 @@ class OverItems(nn.Module):
 
     has_chain: ClassVar[bool] = True
     narrow_on_processor: ClassVar[bool] = True
-    # Its weight is looked for on validation.
+    # The anchor's weight is not learnt along with the network but chosen on validation.
     anchor_scale: ClassVar[float | None] = None
     anchor_start: ClassVar[float] = 4.0
 
@@ -99,7 +99,7 @@ class OverItems(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.denoiser.bias_out.device
 
     def parameter_groups(self) -> list[dict[str, object]]:
@@ -153,11 +153,11 @@ class OverItems(nn.Module):
         return partial(self._run, self._ready(), None)
 
     def along(self, directions: Tensor) -> Run:
-        """The same, with guidance along ``directions`` (items, e)."""
+        """Return a run of the chain with guidance along ``directions`` (items, e)."""
         return partial(self._run, self._ready().along(directions), directions)
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
-        """The same, with other noise at inference than is set."""
+        """Return a run of the chain with other noise at inference than is set."""
         chain = HiddenChain(self.denoiser, self.process, forward_steps=forward_steps, sampling_noise=sampling_noise)
         return partial(self._run, chain, None)
 

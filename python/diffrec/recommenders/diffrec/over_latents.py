@@ -33,7 +33,7 @@ class OverLatents(nn.Module):
 
     has_chain: ClassVar[bool] = True
     narrow_on_processor: ClassVar[bool] = False
-    # Its weight is looked for on validation.
+    # The anchor's weight is not learnt along with the network but chosen on validation.
     anchor_scale: ClassVar[float | None] = None
     anchor_start: ClassVar[float] = 4.0
 
@@ -57,7 +57,7 @@ class OverLatents(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.diffusion.device
 
     @property
@@ -128,7 +128,7 @@ class OverLatents(nn.Module):
         return partial(self._run, None)
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:
-        """The same, with other noise at inference than is set."""
+        """Return a run of the chain with other noise at inference than is set."""
         return partial(self._run, (forward_steps, sampling_noise))
 
     def _run(
@@ -147,7 +147,7 @@ class OverLatents(nn.Module):
 
     @torch.no_grad()
     def along(self, directions: Tensor) -> Run:
-        """The same, with guidance along ``directions`` (items, e).
+        """Return a run of the chain with guidance along ``directions`` (items, e).
 
         A latent cannot say everything that is wished of the items: on the way it moves as far towards it as it can, and
         what it decodes to in the end is given all of it.
@@ -190,7 +190,7 @@ class OverLatents(nn.Module):
         last: Sequences | None = None,  # noqa: ARG002 - no encoder reads it
         presence: Tensor | None = None,  # noqa: ARG002
     ) -> LinearScores:
-        """The same without noise at inference; gradients flow to the rows' values."""
+        """Score histories without noise at inference; gradients flow to the rows' values."""
         diffusion = self.diffusion
         return self._decoded(diffusion.process.reverse(diffusion.denoiser, self.autoencoder.encode(rows).mu))
 

@@ -13,7 +13,7 @@ from diffrec.training import BYTES_PER_PARAMETER, Plan, product_dtype
 
 # Bytes held for an interaction: columns and values, those of the part that is learnt from, and the weighted values.
 _BYTES_PER_INTERACTION = 40
-# What torch takes for itself in the first step on a processor: the modules behind an optimizer, oneDNN's buffers.
+# Bytes that torch takes in the first step on a processor: the modules behind an optimizer, oneDNN's buffers.
 _WORKSPACE = 160_000_000
 # float32 arrays of the size of a block that are alive at once.
 _BLOCKS = 4

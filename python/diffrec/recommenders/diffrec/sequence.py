@@ -56,7 +56,7 @@ class SequenceForecast(nn.Module):
 
     has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = True
-    # Its weight is looked for on validation.
+    # The anchor's weight is not learnt along with the network but chosen on validation.
     anchor_scale: ClassVar[float | None] = None
     anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
 
@@ -75,7 +75,7 @@ class SequenceForecast(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.encoder.bias.device
 
     def parameter_groups(self) -> list[dict[str, object]]:
@@ -127,7 +127,7 @@ class SequenceForecast(nn.Module):
         return self._runner()
 
     def along(self, directions: Tensor) -> Run:
-        """The same, with guidance along ``directions`` (items, e) of what it predicts."""
+        """Return a run with guidance of what it predicts along ``directions`` (items, e)."""
         return self._runner(directions=directions)
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
@@ -170,6 +170,6 @@ class SequenceForecast(nn.Module):
         return run
 
     def _spread(self, t: Tensor) -> Tensor:
-        """How much noise there is beside an embedding at each step, (n, 1, 1): only their ratio matters to a norm."""
+        """Return the noise at each step as a multiple of the signal, (n, 1, 1): a norm sees their ratio alone."""
         signal, spread = self.process.forward_coefficients(t)
         return (spread / signal)[:, None, None]

@@ -46,47 +46,91 @@ class DiffRecSettings(NetworkSettings):
     """Settings of the diffusion recommenders; symbols are those of the paper."""
 
     # The denoiser
-    dims: tuple[int, ...] = setting((1000,), widths(), "hidden widths of the decoder, bottleneck first")
-    time_embedding: int = setting(10, width, "width of the step embedding")
-    normalize: bool = setting(False, flag, "scale every noised history to unit length")
-    dropout: float = setting(0.5, real(0, 1, open_high=True), "share of the input entries dropped in training")
+    dims: tuple[int, ...] = setting(
+        (1000,), widths(), "widths of the denoiser's hidden layers, those of its decoder, bottleneck first"
+    )
+    time_embedding: int = setting(10, width, "width of the embedding that tells the denoiser the diffusion step")
+    normalize: bool = setting(False, flag, "whether every noised history is scaled to unit length")
+    dropout: float = setting(
+        0.5, real(0, 1, open_high=True), "share of the denoiser's input entries dropped in training"
+    )
     # The diffusion process
-    steps: int = setting(5, whole(1, most=10_000), "diffusion steps", symbol="T")
-    noise_schedule: str = setting("linear-var", one_of(NOISE_SCHEDULES), "how the noise grows")
-    noise_scale: float = setting(0.1, real(0), "scale of the noise; 0 for none", symbol="s")
-    noise_min: float = setting(0.001, real(0, open_low=True), "noise of the first step", symbol="alpha_min")
-    noise_max: float = setting(0.02, real(0, open_low=True), "noise of the last step", symbol="alpha_max")
-    predict: str = setting("x0", one_of(("x0", "eps")), "what the denoiser predicts")
-    step_sampling: str = setting("importance", one_of(STEP_SAMPLINGS), "how training steps are drawn", symbol="p_t")
-    reweight: bool = setting(True, flag, "weigh the loss by the step's part in the variational bound")
-    forward_steps: int = setting(0, whole(0), "noise a history to this step before the reverse chain", symbol="T'")
-    sampling_noise: bool = setting(False, flag, "add the posterior's noise in the reverse chain")
+    steps: int = setting(5, whole(1, most=10_000), "number of diffusion steps", symbol="T")
+    noise_schedule: str = setting(
+        "linear-var", one_of(NOISE_SCHEDULES), "name of the schedule by which the noise grows from step to step"
+    )
+    noise_scale: float = setting(
+        0.1, real(0), "factor of the noise of all steps of a linear schedule; 0 for a process without noise", symbol="s"
+    )
+    noise_min: float = setting(
+        0.001,
+        real(0, open_low=True),
+        "noise of the first step of a linear schedule, before `noise_scale` multiplies it",
+        symbol="alpha_min",
+    )
+    noise_max: float = setting(
+        0.02,
+        real(0, open_low=True),
+        "noise of the last step of a linear schedule, before `noise_scale` multiplies it",
+        symbol="alpha_max",
+    )
+    predict: str = setting(
+        "x0",
+        one_of(("x0", "eps")),
+        "quantity that the denoiser predicts: the clean history ('x0') or the noise ('eps')",
+    )
+    step_sampling: str = setting(
+        "importance",
+        one_of(STEP_SAMPLINGS),
+        "how the diffusion step of a training row is drawn: 'uniform', or 'importance' for steps of large "
+        "loss more often",
+        symbol="p_t",
+    )
+    reweight: bool = setting(True, flag, "whether the loss of a step is weighed by its part in the variational bound")
+    forward_steps: int = setting(
+        0,
+        whole(0),
+        "number of steps by which a history is noised before the reverse chain ranks; 0 for none",
+        symbol="T'",
+    )
+    sampling_noise: bool = setting(False, flag, "whether the reverse chain adds the posterior's noise when it ranks")
     objective: str = setting(
         "reconstruct",
         one_of(OBJECTIVES),
-        "what the denoiser learns to produce: the history, or what follows a random cut of it (needs timestamps)",
+        "what the denoiser learns to produce: the history ('reconstruct'), or the items that come after a "
+        "random cut of it ('forecast', which needs timestamps)",
     )
     # The histories
     binarize: bool = setting(
         True,
         flag,
-        "trust every interaction alike; otherwise its value is the confidence in it: what its part of the loss weighs "
-        "(the anchor, in closed form, counts it as 1)",
+        "whether every interaction is trusted alike; otherwise the value of an interaction is the confidence "
+        "in it, the weight of its part of the loss (the anchor, in closed form, counts it as 1)",
     )
     time_weights: Decay | None = setting(
-        None, one_of((None, *get_args(Decay))), "weigh interactions by age (T-DiffRec)"
+        None,
+        one_of((None, *get_args(Decay))),
+        "how the weight of an interaction falls with its age (T-DiffRec); None for even weights",
     )
-    w_min: float = setting(0.1, real(0), "weight of the oldest interaction", symbol="w_min")
-    w_max: float = setting(1.0, real(0), "weight of the newest interaction", symbol="w_max")
+    w_min: float = setting(
+        0.1, real(0), "weight of the oldest interaction of a history; read where `time_weights` is set", symbol="w_min"
+    )
+    w_max: float = setting(
+        1.0, real(0), "weight of the newest interaction of a history; read where `time_weights` is set", symbol="w_max"
+    )
     half_life: float | datetime.timedelta = setting(
-        5.0, age, "age at which exponential and power weights are half way down: interactions, or a timedelta"
+        5.0,
+        age,
+        "age, as a number of the user's newer baskets or a timedelta, at which exponential and power weights are "
+        "half way down from `w_max` to `w_min`",
     )
 
     # Forecasting
     time_scales: tuple[TimeScale, ...] = setting(
         (1.0, 5.0, None),
         time_scales,
-        "views of a history, by the time constants of their weights: interactions, timedeltas, or None for even ones",
+        "views of a history that a forecast sees, one for each time constant of its weights: numbers of baskets, "
+        "timedeltas, or None for even weights",
     )
     own_views: tuple[TimeScale | RepeatView, ...] | None = setting(
         None,
@@ -94,82 +138,168 @@ class DiffRecSettings(NetworkSettings):
         "how a user took an item before, each with a learnt weight in that item's score: 'had', 'often', 'ago', 'due', "
         "or time scales; None for all that help next baskets where repeats='include', and for none elsewhere",
     )
-    horizon: int = setting(5, whole(1), "items after the cut that are forecast")
-    cuts: int = setting(4, whole(1), "cuts of each history in an epoch")
-    likelihood: str = setting("softmax", one_of(LIKELIHOODS), "of the items that follow")
-    hidden_dropout: float = setting(0.0, real(0, 1, open_high=True), "share of the last hidden layer dropped")
+    horizon: int = setting(5, whole(1), "number of items after the cut of a history that are forecast")
+    cuts: int = setting(4, whole(1), "number of random cuts of each history in an epoch of a forecast")
+    likelihood: str = setting(
+        "softmax",
+        one_of(LIKELIHOODS),
+        "likelihood of the items to be forecast: 'softmax' or 'squared' (squared errors)",
+    )
+    hidden_dropout: float = setting(
+        0.0, real(0, 1, open_high=True), "share of the units of the denoiser's last hidden layer dropped in training"
+    )
     denoiser: str = setting(
         "mlp",
         one_of(DENOISERS),
-        "what learns to forecast: layers over the views of a cut history, or a causal transformer over its last events "
-        "that learns every cut of it at once",
+        "network that learns to forecast: 'mlp', layers over the views of a cut history, or 'sequence', a "
+        "causal transformer over its last events that learns every cut of a history at once",
     )
-    sequence_length: int = setting(200, whole(1, most=10_000), "last events that the transformer reads", symbol="L")
-    sequence_width: int = setting(64, width, "width of its item embeddings, those of its output, too")
-    sequence_layers: int = setting(2, layers, "its layers")
-    sequence_heads: int = setting(2, whole(1), "heads of its attention; they divide its width")
-    sequence_dropout: float = setting(0.2, real(0, 1, open_high=True), "share of its states dropped in training")
+    sequence_length: int = setting(
+        200, whole(1, most=10_000), "number of a user's last events that the transformer reads", symbol="L"
+    )
+    sequence_width: int = setting(
+        64, width, "width of the transformer's states and of its item embeddings, at its input and its output"
+    )
+    sequence_layers: int = setting(2, layers, "number of layers of the transformer")
+    sequence_heads: int = setting(
+        2, whole(1), "number of attention heads in each layer of the transformer; must divide `sequence_width`"
+    )
+    sequence_dropout: float = setting(
+        0.2, real(0, 1, open_high=True), "share of the transformer's states dropped in training"
+    )
     sequence_negatives: int | None = setting(
         None,
         optional(whole(1)),
-        "items that its softmax is estimated from in training; None for all of up to 50,000, else for 8,192",
+        "number of items that the transformer's softmax is estimated from in training; None for all of up to "
+        "50,000 items, and for 8,192 of more",
     )
-    sequence_clock: bool = setting(False, flag, "read the time between events beside their order")
+    sequence_clock: bool = setting(
+        False, flag, "whether the transformer reads the time between events beside their order"
+    )
     encoder_length: int = setting(
-        0, whole(0, most=10_000), "of files alone: last items that a denoiser of an older version reads; 0 for none"
+        0,
+        whole(0, most=10_000),
+        "number of last items that the encoder of a model saved by an older version reads; 0 for no encoder, "
+        "as in every new fit",
     )
-    encoder_width: int = setting(64, width, "of files alone: width of the encoder that reads them")
-    encoder_layers: int = setting(2, layers, "of files alone: its layers")
+    encoder_width: int = setting(
+        64, width, "width of the encoder of a model saved by an older version; read where `encoder_length` is set"
+    )
+    encoder_layers: int = setting(
+        2,
+        layers,
+        "number of layers of the encoder of a model saved by an older version; read where `encoder_length` is set",
+    )
     horizon_decay: float = setting(
-        0.5, real(0, 1, open_low=True), "how much less each further basket counts among those it forecasts"
+        0.5,
+        real(0, 1, open_low=True),
+        "weight of a basket among those that the transformer forecasts from one place, as a share of the "
+        "weight of the basket before",
     )
 
     # The anchor: a linear map in closed form whose scores are added to the denoiser's
-    anchor: bool = setting(False, flag, "add the scores of a ridge regression")
-    anchor_l2: float = setting(
-        10.0, real(0, open_low=True), "its regularisation, a multiple of the features' mean energy"
+    anchor: bool = setting(
+        False, flag, "whether the scores of a ridge regression, the anchor, are added to the denoiser's"
     )
-    anchor_damping: float = setting(0.25, real(0, 1), "how much less it holds back popular items than rare ones")
-    anchor_row_damping: float = setting(0.0, real(0, 1), "how much less long histories count in it")
+    anchor_l2: float = setting(
+        10.0,
+        real(0, open_low=True),
+        "regularisation of the anchor, as a multiple of the mean energy of its features; higher values "
+        "shrink its weights",
+    )
+    anchor_damping: float = setting(
+        0.25,
+        real(0, 1),
+        "how much less the anchor's regularisation holds back popular items than rare ones; 0 for alike",
+    )
+    anchor_row_damping: float = setting(
+        0.0,
+        real(0, 1),
+        "how much less a long history counts in the anchor: n items weigh n to the power of minus this; 0 for alike",
+    )
     anchor_half_life: datetime.timedelta | None = setting(
         None,
         optional(span),
-        "age, before the newest interaction of all, at which what followed a cut counts half in it, when forecasting; "
-        "None for even weights",
+        "age of what came after a cut, before the newest interaction of all, at which it counts half in a "
+        "forecast's anchor; None for even weights",
     )
-    anchor_cuts: int = setting(20, whole(1), "cuts of each history it is made of, when forecasting")
-    anchor_exact: int = setting(EXACT, whole(0), "features up to which it is exact")
-    anchor_rank: int = setting(128, whole(1), "singular vectors of the approximation beyond that")
-    anchor_neighbors: int = setting(200, whole(1), "items it keeps directly for each feature there")
+    anchor_cuts: int = setting(
+        20, whole(1), "number of cuts of each history from which a forecast's anchor is computed, at most"
+    )
+    anchor_exact: int = setting(
+        EXACT, whole(0), "number of features up to which the anchor is solved exactly; it is approximated beyond"
+    )
+    anchor_rank: int = setting(128, whole(1), "number of singular vectors in the approximation of the anchor")
+    anchor_neighbors: int = setting(
+        200, whole(1), "number of items kept directly for each feature in the approximation of the anchor"
+    )
     anchor_scale: float | None = setting(
-        None, optional(real(0)), "weight of its scores; None learns it, with the forecast or on what validation holds"
+        None,
+        optional(real(0)),
+        "weight of the anchor's scores beside the denoiser's; None learns it along with a forecast, or else "
+        "chooses it on validation",
     )
 
     # The latent forms
     groups: int | None = setting(
-        None, optional(whole(1)), "groups of items with an encoder each (L-DiffRec)", symbol="C"
+        None,
+        optional(whole(1)),
+        "number of groups of items, each with an encoder of its own (L-DiffRec); None for diffusion over the "
+        "items themselves",
+        symbol="C",
     )
-    latent_dims: tuple[int, ...] = setting((300,), widths(), "widths of latent and encoder, the latent's first")
+    latent_dims: tuple[int, ...] = setting(
+        (300,),
+        widths(),
+        "widths of the latent and of the encoder's hidden layers, the latent's first, shared out among the groups",
+    )
     decoder_dims: tuple[int, ...] = setting(
-        (), widths(at_least_one=False), "hidden widths of a decoder per group; () for one layer over all"
+        (),
+        widths(at_least_one=False),
+        "widths of the hidden layers of a decoder for each group; () for one linear layer over all groups",
     )
     item_embeddings: Any = setting(
         None,
         embeddings,
-        "what groups are made of: 'svd' (also None), 'lightgcn', or an array (items, width)",
+        "vectors that items are grouped by: 'svd' (also None), 'lightgcn', or an array (items, width)",
         saved=False,
     )
     group_balance: float | None = setting(
-        1.5, optional(real(1)), "largest group at most this multiple of the mean; None for groups of any size"
+        1.5,
+        optional(real(1)),
+        "size of the largest group at most, as a multiple of the mean size; None for groups of any size",
     )
-    encoder_dropout: float = setting(0.1, real(0, 1, open_high=True), "share of a history dropped before encoding")
-    autoencoder_lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the autoencoder")
-    autoencoder_weight_decay: float = setting(0.0, real(0), "weight decay of the autoencoder")
-    kl_weight: float = setting(0.3, real(0), "weight of the KL term, once annealed", symbol="gamma")
-    kl_anneal_batches: int = setting(200, whole(0), "batches times this weight would reach 1; 0 for none")
-    diffusion_weight: float = setting(0.03, real(0), "weight of the diffusion loss at first", symbol="lambda")
-    diffusion_weight_min: float = setting(0.005, real(0), "weight it falls to")
-    diffusion_anneal_epochs: int = setting(500, whole(0), "epochs in which it would fall to 0; 0 for a constant weight")
+    encoder_dropout: float = setting(
+        0.1, real(0, 1, open_high=True), "share of a history's entries dropped before it is encoded, in training"
+    )
+    autoencoder_lr: float = setting(1e-3, real(0, open_low=True), "learning rate of the autoencoder's weights")
+    autoencoder_weight_decay: float = setting(
+        0.0, real(0), "weight decay of the autoencoder's weights; higher values keep them smaller"
+    )
+    kl_weight: float = setting(
+        0.3,
+        real(0),
+        "weight of the KL term of the autoencoder's loss at most, once `kl_anneal_batches` let it",
+        symbol="gamma",
+    )
+    kl_anneal_batches: int = setting(
+        200,
+        whole(0),
+        "number of batches in which the weight of the KL term would rise to 1, stopping at `kl_weight`; 0 "
+        "for `kl_weight` from the start",
+    )
+    diffusion_weight: float = setting(
+        0.03, real(0), "weight of the diffusion loss beside the autoencoder's in the first epoch", symbol="lambda"
+    )
+    diffusion_weight_min: float = setting(
+        0.005, real(0), "weight of the diffusion loss at which its fall from `diffusion_weight` ends"
+    )
+    diffusion_anneal_epochs: int = setting(
+        500,
+        whole(0),
+        "number of epochs in which the weight of the diffusion loss would fall from `diffusion_weight` to 0; "
+        "0 for a constant weight",
+    )
 
     @property
     def n_seen(self) -> int:

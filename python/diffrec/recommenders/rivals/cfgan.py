@@ -26,15 +26,28 @@ from diffrec.training import SparseBatches, product_dtype, resolve_device, run_b
 class CFGANSettings(NetworkSettings):
     """Settings of CFGAN; symbols are those of the paper."""
 
-    dims: tuple[int, ...] = setting((400,), widths(), "hidden widths of the generator, first layer first")
-    discriminator_dims: tuple[int, ...] = setting((200,), widths(), "hidden widths of the discriminator")
-    zero_share: float = setting(0.5, real(0, 1), "share of a user's unseen items to be generated as 0", symbol="S_ZR")
-    zero_weight: float = setting(0.1, real(0), "weight of their squares in the generator's loss", symbol="alpha")
-    mask_share: float = setting(0.5, real(0, 1), "share of the unseen items shown to the discriminator", symbol="S_PM")
-    discriminator_lr: float = setting(1e-4, real(0, open_low=True), "learning rate of the discriminator")
-    discriminator_epochs: int = setting(1, whole(1), "its passes over the users per epoch, before the generator's")
-    generator_epochs: int = setting(1, whole(1), "the generator's passes over the users per epoch")
-    batch_size: int = setting(256, whole(1), "users in a batch")
+    dims: tuple[int, ...] = setting((400,), widths(), "widths of the generator's hidden layers, first layer first")
+    discriminator_dims: tuple[int, ...] = setting(
+        (200,), widths(), "widths of the discriminator's hidden layers, first layer first"
+    )
+    zero_share: float = setting(
+        0.5, real(0, 1), "share of a user's unseen items that the generator is to give 0", symbol="S_ZR"
+    )
+    zero_weight: float = setting(
+        0.1,
+        real(0),
+        "weight, in the generator's loss, of the squared outputs for the items of `zero_share`",
+        symbol="alpha",
+    )
+    mask_share: float = setting(
+        0.5, real(0, 1), "share of a user's unseen items whose generated values the discriminator sees", symbol="S_PM"
+    )
+    discriminator_lr: float = setting(1e-4, real(0, open_low=True), "learning rate of the discriminator's optimizer")
+    discriminator_epochs: int = setting(
+        1, whole(1), "number of the discriminator's passes over the users in an epoch, made before the generator's"
+    )
+    generator_epochs: int = setting(1, whole(1), "number of the generator's passes over the users in an epoch")
+    batch_size: int = setting(256, whole(1), "number of users in a training batch")
 
 
 class CFGAN(TrainedRecommender):
@@ -145,7 +158,7 @@ class Generator(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.items_out.bias.device
 
     def hidden(self, rows: SparseRows) -> Tensor:
@@ -183,7 +196,7 @@ class Discriminator(nn.Module):
 
 @dataclass(frozen=True)
 class Game:
-    """What the two networks minimise; see ``CFGANSettings`` for the shares and the weight."""
+    """The losses of generator and discriminator; see ``CFGANSettings`` for the shares and the weight."""
 
     generator: Generator
     discriminator: Discriminator

@@ -24,15 +24,20 @@ ITEM_BLOCK = 512
 class EASESettings(Settings):
     """Settings of EASE; symbols are those of the paper."""
 
-    l2: float = setting(500.0, real(0, open_low=True), "weight of the squared entries of B", symbol="lambda")
+    l2: float = setting(
+        500.0,
+        real(0, open_low=True),
+        "weight of the squared entries of the item-to-item matrix B in the loss; higher values shrink them",
+        symbol="lambda",
+    )
     binarize: bool = setting(True, flag, "count every interaction as 1, whatever its value")
     half_life: float | timedelta | None = setting(
         None,
         optional(age),
-        "age at which an interaction's weight is half way down from 1 to w_min: interactions, or a timedelta; None "
-        "for even weights",
+        "age, as a number of the user's newer baskets or a timedelta, at which an interaction's weight is half way "
+        "down from 1 to `w_min`; None for even weights",
     )
-    w_min: float = setting(0.05, real(0, 1), "half_life: weight of the oldest interactions")
+    w_min: float = setting(0.05, real(0, 1), "weight of the oldest interactions; read where `half_life` is set")
 
 
 class EASE(ItemToItem):

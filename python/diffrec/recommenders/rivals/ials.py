@@ -30,12 +30,23 @@ Factors = NDArray[np.float32]
 class IALSSettings(Settings):
     """Settings of iALS; symbols are those of the paper."""
 
-    factors: int = setting(64, width, "length of the factors", symbol="f")
-    l2: float = setting(10.0, real(0, open_low=True), "weight of the squared length of the factors", symbol="lambda")
+    factors: int = setting(64, width, "number of factors of each user and item", symbol="f")
+    l2: float = setting(
+        10.0,
+        real(0, open_low=True),
+        "weight of the factors' squared lengths in the loss; higher values shrink the factors",
+        symbol="lambda",
+    )
     alpha: float = setting(10.0, real(0, open_low=True), "confidence in an interaction of value 1", symbol="alpha")
-    iterations: int = setting(15, whole(1), "times that users and items are solved in turn")
-    solver: str = setting("cg", one_of(("cg", "cholesky")), "'cg' (conjugate gradients) or 'cholesky' (exact, slower)")
-    cg_steps: int = setting(3, whole(1), "cg: steps per user or item")
+    iterations: int = setting(15, whole(1), "number of times that all users' and then all items' factors are solved")
+    solver: str = setting(
+        "cg",
+        one_of(("cg", "cholesky")),
+        "method that solves for the factors: 'cg' (conjugate gradients) or 'cholesky' (exact, slower)",
+    )
+    cg_steps: int = setting(
+        3, whole(1), "number of conjugate gradient steps for a user or item; read where `solver` is 'cg'"
+    )
 
 
 class IALS(Recommender):
@@ -114,7 +125,7 @@ class IALS(Recommender):
         y = self.item_factors_.astype(np.float64)
         own, confidence = y[x.indices], s.alpha * x.data.astype(np.float64)
         equations = y.T @ y + s.l2 * np.eye(y.shape[1]) + (own.T * (np.abs(confidence) - 1)) @ own
-        # What is disliked adds nothing: it is in A, and takes from what the others add.
+        # A disliked item contributes nothing itself: it is in A, and so lowers what the others contribute.
         terms = np.linalg.solve(equations, own.T * np.maximum(confidence, 0))
         return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True, past=x.indices)
 

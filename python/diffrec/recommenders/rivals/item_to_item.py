@@ -1,4 +1,4 @@
-"""What the models share that score by one matrix of items x items."""
+"""Base class of the models that score by one matrix of items x items."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -51,7 +51,7 @@ class ItemToItem(Recommender):
         return linear_reasons(x, LinearMap(self.similarity_), x.indices, items)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
-        # What is connected with an item in no way is not similar to it.
+        # Two items without an entry in the matrix are not similar at all.
         return SparseScores(unit_rows(rows, self._n_items), self.similarity_, missing=-np.inf)
 
     def _state(self) -> dict[str, Tensor]:

@@ -17,10 +17,22 @@ from diffrec.recommenders.settings import Settings, setting
 class ItemKNNSettings(Settings):
     """Settings of item nearest neighbours."""
 
-    neighbors: int = setting(100, whole(1), "most similar items kept per item; its own place counts, as in `implicit`")
-    weighting: str = setting("cosine", one_of(("cosine", "bm25")), "what the item vectors are made of")
-    bm25_k1: float = setting(1.2, real(0, open_low=True), "bm25: how soon repeated interactions stop counting")
-    bm25_b: float = setting(0.75, real(0, 1), "bm25: how much popular items are held back")
+    neighbors: int = setting(
+        100,
+        whole(1),
+        "number of most similar items kept for each item; the item itself is one of them, as in `implicit`",
+    )
+    weighting: str = setting(
+        "cosine", one_of(("cosine", "bm25")), "weights of the entries of the compared item vectors: 'cosine' or 'bm25'"
+    )
+    bm25_k1: float = setting(
+        1.2,
+        real(0, open_low=True),
+        "how slowly the weights of 'bm25' level off as an interaction's value grows; lower values level off sooner",
+    )
+    bm25_b: float = setting(
+        0.75, real(0, 1), "how strongly 'bm25' holds back popular items: 0 for not at all, 1 for in full"
+    )
 
 
 class ItemKNN(ItemToItem):

@@ -29,14 +29,21 @@ Pairs = tuple[Tensor, Tensor, Tensor]
 class LightGCNSettings(TrainedSettings):
     """Settings of LightGCN; symbols are those of the paper."""
 
-    factors: int = setting(64, width, "length of the embeddings")
-    layers: int = setting(3, layers, "propagation steps", symbol="K")
+    factors: int = setting(64, width, "length of the users' and items' embeddings")
+    layers: int = setting(3, layers, "number of steps by which embeddings spread over the graph", symbol="K")
     l2: float = setting(
-        1e-4, real(0), "weight of the squared length of a batch's embeddings in its loss", symbol="lambda"
+        1e-4,
+        real(0),
+        "weight, in a batch's loss, of the squared length of its embeddings; higher values shrink the embeddings",
+        symbol="lambda",
     )
-    lr: float = setting(5e-3, real(0, open_low=True), "learning rate")
-    batch_size: int = setting(2048, whole(1), "interactions in a batch, each beside an item its user has not")
-    epochs: int = setting(1000, whole(1), "passes over the interactions, at most")
+    lr: float = setting(5e-3, real(0, open_low=True), "learning rate of the optimizer at the start of training")
+    batch_size: int = setting(
+        2048,
+        whole(1),
+        "number of interactions in a training batch, each paired with an item that its user does not have",
+    )
+    epochs: int = setting(1000, whole(1), "largest number of passes over the interactions")
 
 
 class LightGCN(TrainedRecommender):
@@ -149,7 +156,7 @@ class LightGCN(TrainedRecommender):
 
 @dataclass(frozen=True)
 class Vectors:
-    """What ranking needs of propagated embeddings.
+    """Propagated embeddings in the form that ranking needs.
 
     Parameters
     ----------
@@ -194,7 +201,7 @@ class GraphEmbeddings(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the embeddings are."""
+        """Device that holds the embeddings."""
         return self.start.device
 
     def layers_over(self, graph: SparseRows) -> Iterator[Tensor]:
@@ -248,7 +255,7 @@ def edge_weights(matrix: Csr, item_degrees: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def degrees_of_items(matrix: Csr) -> NDArray[np.int64]:
-    """How many users have each item, (items,)."""
+    """Count the users of each item, int64 (items,)."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1])
 
 

@@ -27,18 +27,29 @@ from diffrec.training import SparseBatches, product_dtype, resolve_device, run_b
 class MultiDAESettings(NetworkSettings):
     """Settings of the denoising autoencoder."""
 
-    dims: tuple[int, ...] = setting((600,), widths(), "hidden widths of the decoder, the encoder's in reverse")
-    latent: int = setting(200, width, "length of the latent", symbol="K")
-    dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history dropped in training")
-    batch_size: int = setting(500, whole(1), "users in a batch")
+    dims: tuple[int, ...] = setting(
+        (600,),
+        widths(),
+        "widths of the decoder's hidden layers, first layer first; the encoder has the same ones in reverse order",
+    )
+    latent: int = setting(200, width, "width of the latent vector that stands for a user", symbol="K")
+    dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history's entries dropped in training")
+    batch_size: int = setting(500, whole(1), "number of users in a training batch")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiVAESettings(MultiDAESettings):
     """Settings of the variational autoencoder; symbols are those of the paper."""
 
-    anneal_cap: float = setting(0.2, real(0), "weight of the KL term, once annealed", symbol="beta")
-    anneal_batches: int = setting(2000, whole(0), "batches in which it rises from 0 to ``anneal_cap``; 0 for none")
+    anneal_cap: float = setting(
+        0.2, real(0), "weight of the KL term of the loss after the first `anneal_batches`", symbol="beta"
+    )
+    anneal_batches: int = setting(
+        2000,
+        whole(0),
+        "number of batches in which the weight of the KL term rises from 0 to `anneal_cap`; 0 for the full "
+        "weight from the start",
+    )
 
 
 class MultiDAE(TrainedRecommender):
@@ -194,7 +205,7 @@ class HistoryAutoencoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that holds the weights."""
         return self.items_out.bias.device
 
     def loss(self, rows: SparseRows, kl_weight: float) -> Tensor:
@@ -208,7 +219,7 @@ class HistoryAutoencoder(nn.Module):
         return self.encode_scaled(rows.scaled(scale))
 
     def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
-        """The same of histories that have unit length already."""
+        """Encode histories that have unit length already; returns latents and the KL term."""
         kept = functional.dropout(rows.values, self.dropout, self.training)
         h = torch.tanh(self.items_in(replace(rows, values=kept)))
         h = self.to_latent(self.encoder(h))

@@ -28,7 +28,7 @@ class PopularitySettings(Settings):
         None,
         optional(age),
         "age after which an interaction counts half: a timedelta before the newest interaction of all, or a number of "
-        "the user's newer interactions; None counts every one as 1",
+        "the user's newer baskets; None counts every one as 1",
     )
 
 

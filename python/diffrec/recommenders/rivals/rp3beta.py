@@ -19,10 +19,17 @@ class RP3betaSettings(Settings):
     """Settings of RP3beta; symbols are those of the paper."""
 
     alpha: float = setting(
-        1.0, real(0, open_low=True), "power to which each step's probability is raised", symbol="alpha"
+        1.0, real(0, open_low=True), "power to which the probability of each step of the walk is raised", symbol="alpha"
     )
-    beta: float = setting(0.2, real(0), "how much popular items are held back", symbol="beta")
-    neighbors: int = setting(1000, whole(1), "other items kept per item: those the walk most likely reaches")
+    beta: float = setting(
+        0.2,
+        real(0),
+        "power of an item's popularity that its score is divided by; higher values hold popular items back more",
+        symbol="beta",
+    )
+    neighbors: int = setting(
+        1000, whole(1), "number of other items kept for each item: those that the walk reaches most likely"
+    )
     binarize: bool = setting(True, flag, "count every interaction as 1, whatever its value")
 
 

@@ -36,23 +36,39 @@ LOSSES = ("softmax", "gbce")
 class SASRecSettings(NetworkSettings):
     """Settings of SASRec."""
 
-    length: int = setting(200, whole(1, most=10_000), "last events that are read", symbol="n")
-    width: int = setting(64, checks.width, "width of embeddings and states", symbol="d")
-    layers: int = setting(2, checks.layers, "layers of the transformer", symbol="b")
-    heads: int = setting(2, whole(1), "heads of its attention; they divide the width")
-    dropout: float = setting(0.2, real(0, 1, open_high=True), "share of the states dropped in training")
-    clock: bool = setting(False, flag, "read the time between events beside their order")
-    loss: str = setting("softmax", one_of(LOSSES), "over all items, or by binary questions about a sample of them")
-    negatives: int = setting(256, whole(1), "items that a batch is asked about beside those that followed", symbol="k")
-    calibration: float = setting(0.75, real(0, 1), "how far gbce corrects for the sample", symbol="t")
-    batch_size: int = setting(2048, whole(1), "events in a batch")
-    lr: float = setting(2e-3, real(0, open_low=True), "learning rate")
-    weight_decay: float = setting(0.01, real(0), "weight decay of AdamW")
-    lr_schedule: str = setting(
-        "cosine", one_of(("constant", "cosine")), "how the learning rate goes: 'cosine' falls to 0 over all `epochs`"
+    length: int = setting(
+        200, whole(1, most=10_000), "number of a user's last events that the transformer reads", symbol="n"
     )
-    epochs: int = setting(20, whole(1), "passes over the data, at most")
-    holdout: float = setting(0.0, real(0, 0.5), "share of each history held out to stop on, the newest; 0 for none")
+    width: int = setting(64, checks.width, "width of the item embeddings and of the transformer's states", symbol="d")
+    layers: int = setting(2, checks.layers, "number of transformer layers", symbol="b")
+    heads: int = setting(2, whole(1), "number of attention heads in each layer; must divide `width`")
+    dropout: float = setting(0.2, real(0, 1, open_high=True), "share of the transformer's states dropped in training")
+    clock: bool = setting(False, flag, "whether the transformer reads the time between events beside their order")
+    loss: str = setting(
+        "softmax",
+        one_of(LOSSES),
+        "training loss: 'softmax' over all items, or 'gbce', binary questions about a sample of items",
+    )
+    negatives: int = setting(
+        256, whole(1), "number of items that a batch is asked about beside those that were taken next", symbol="k"
+    )
+    calibration: float = setting(
+        0.75, real(0, 1), "how far 'gbce' corrects for sampling its items: 0 for not at all, 1 for in full", symbol="t"
+    )
+    batch_size: int = setting(2048, whole(1), "number of events in a training batch")
+    lr: float = setting(2e-3, real(0, open_low=True), "learning rate of the optimizer at the start of training")
+    weight_decay: float = setting(
+        0.01, real(0), "weight decay of the AdamW optimizer; higher values keep the network's weights smaller"
+    )
+    lr_schedule: str = setting(
+        "cosine",
+        one_of(("constant", "cosine")),
+        "course of the learning rate: 'constant', or 'cosine', which falls to 0 over all `epochs`",
+    )
+    epochs: int = setting(20, whole(1), "largest number of passes over the training data")
+    holdout: float = setting(
+        0.0, real(0, 0.5), "share of each history, its newest part, held out to stop on; 0 trains for exactly `epochs`"
+    )
 
     def check_together(self) -> None:
         """Refuse widths that the heads cannot share."""

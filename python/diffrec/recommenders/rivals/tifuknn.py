@@ -25,19 +25,22 @@ from diffrec.training import TrainingReport
 class TIFUKNNSettings(Settings):
     """Settings of TIFU-KNN; symbols and defaults are those of the paper."""
 
-    neighbors: int = setting(300, whole(1), "most similar users whose frequencies are averaged", symbol="k")
+    neighbors: int = setting(300, whole(1), "number of most similar users whose frequencies are averaged", symbol="k")
     alpha: float = setting(
         0.7, real(0, 1), "weight of the user's own frequencies against the neighbours'", symbol="alpha"
     )
-    group_size: int = setting(7, whole(1), "baskets in a group", symbol="m")
+    group_size: int = setting(7, whole(1), "number of baskets in a group of successive baskets", symbol="m")
     within_decay: float = setting(
         0.9,
         real(0, 1, open_low=True),
-        "what a basket counts, as a share of the next newer one of its group",
+        "weight of a basket, as a share of the weight of the next newer basket in its group",
         symbol="r_b",
     )
     group_decay: float = setting(
-        0.7, real(0, 1, open_low=True), "what a group counts, as a share of the next newer one", symbol="r_g"
+        0.7,
+        real(0, 1, open_low=True),
+        "weight of a group of baskets, as a share of the weight of the next newer group",
+        symbol="r_g",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a user takes most often: what every next-basket recommender has to beat."""
+"""Ranking by what a user takes most often, which every next-basket recommender has to beat."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,7 +33,9 @@ class TopFreqSettings(Settings):
         "newest one; None counts every basket as 1",
     )
     popularity: float = setting(
-        0.1, real(0), "what the share of users who have an item adds to its frequency among what the user had"
+        0.1,
+        real(0),
+        "weight, in the score of an item that the user had, of the share of all users who have the item",
     )
 
 
@@ -95,7 +97,7 @@ class TopFreq(Recommender):
         return LinearScores(torch.ones(block.shape[0], 1), self._shares[:, None], rows=own, scale=1.0)
 
     def _beyond(self, read: Csr) -> Csr:
-        """What an item that the user had scores beyond its share of users, (n, items)."""
+        """Return the scores of the items that users had beyond the items' shares of users, (n, items)."""
         beyond = read.data + np.float32(self.settings.popularity - 1) * self._shares.numpy()[read.indices]
         return sparse.csr_array((beyond, read.indices, read.indptr), shape=read.shape)
 
