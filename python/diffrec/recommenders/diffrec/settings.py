@@ -279,7 +279,7 @@ class DiffRecSettings(NetworkSettings):
     kl_weight: float = setting(
         0.3,
         real(0),
-        "weight of the KL term of the autoencoder's loss at most, once `kl_anneal_batches` let it",
+        "largest weight of the KL term of the autoencoder's loss",
         symbol="gamma",
     )
     kl_anneal_batches: int = setting(
