@@ -72,7 +72,7 @@ class WindowBatches:
     >>> settings = {"length": 9, "horizon": 1, "decay": 0.5, "batch_size": 9, "clock": False}
     >>> batches = WindowBatches(timeline, **settings, device="cpu", seed=0)
     >>> [(batch.history.items.tolist(), batch.after.indices.tolist()) for batch in batches]
-    [([[3, 1, 2]], [1, 2])]
+    [([[2, 0, 1]], [0, 1])]
     """
 
     def __init__(
