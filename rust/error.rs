@@ -169,6 +169,18 @@ pub enum Error {
     /// The caller asked a long computation to stop.
     #[error("interrupted")]
     Interrupted,
+    /// This process is a fork of too many forks to have threads of its own.
+    #[error("this process is a fork of forks, {most} times over and more; start it anew, as `spawn` does")]
+    Forks {
+        /// How many times over it may be.
+        most: usize,
+    },
+    /// The threads that kernels run on cannot be started.
+    #[error("no threads to compute with: {reason}")]
+    Threads {
+        /// What the system says.
+        reason: String,
+    },
     /// The environment asks for instructions that this processor lacks or that nobody knows.
     #[error(
         "the environment variable `{}` is \"{got}\", but this processor has {available}",

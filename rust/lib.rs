@@ -21,8 +21,8 @@
 //! | [`error`] | every promise a caller can break |
 //! | `python` | the module `diffrec._core`; the only place that knows Python |
 //!
-//! All kernels run on rayon's pool, give the same bits for any number of threads, and answer bad input with an
-//! [`Error`], never a panic.
+//! All kernels run on the rayon pool they are called on (in Python one of each process, forked ones too), give the same
+//! bits for any number of threads, and answer bad input with an [`Error`], never a panic.
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "results are promised to the bit"))]
 
 pub mod als;

@@ -8,11 +8,12 @@
 mod arrays;
 mod batches;
 mod linear;
+mod pool;
 mod signals;
 mod timeline;
 
 use numpy::{Element, PyArray1, PyArray2, PyArray3, PyArrayMethods};
-use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyValueError};
+use pyo3::exceptions::{PyImportError, PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::csr::CsrView;
@@ -25,6 +26,7 @@ use crate::topk::Block;
 use arrays::{
     Csr, MATRIX, RELEVANT, SEEN, expect_shape, flags, matrix, matrix_mut, parts, shape, vector, whole,
 };
+use pool::{detached, pool};
 use signals::interruptible;
 
 /// An argument that is to be an array; [`arrays`] says what is wrong with it if it is not.
@@ -49,6 +51,7 @@ impl From<Error> for PyErr {
             | Error::RunningList { .. }
             | Error::Coordinate { .. }
             | Error::Setting { .. } => PyValueError::new_err(error.to_string()),
+            Error::Forks { .. } | Error::Threads { .. } => PyRuntimeError::new_err(error.to_string()),
             Error::Interrupted => PyKeyboardInterrupt::new_err(()),
             // Only the import meets it: what the environment asks for is read once, and the import asks first.
             Error::Level { .. } => PyImportError::new_err(error.to_string()),
@@ -81,7 +84,7 @@ fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
 ) -> PyResult<()> {
     let matrix = Csr::<I, V>::new(matrix, MATRIX)?;
     let (indptr, indices, data) = matrix.slices()?;
-    Ok(py.detach(|| CsrView::new(indptr, indices, data, shape).map(drop))?)
+    detached(py, || CsrView::new(indptr, indices, data, shape).map(drop))
 }
 
 /// Weigh each interaction by its age within its user's history.
@@ -100,7 +103,7 @@ fn time_weights<'py>(
     let (indptr, timestamps) = (vector(indptr, "indptr")?, vector(timestamps, "timestamps")?);
     let (indptr, timestamps) = (indptr.as_slice()?, timestamps.as_slice()?);
     let weight = TimeWeight::new(kind.parse()?, w_min, w_max, half_life, clock)?;
-    let weights = py.detach(|| crate::time_weight::time_weights(indptr, timestamps, &weight))?;
+    let weights = detached(py, || crate::time_weight::time_weights(indptr, timestamps, &weight))?;
     Ok(PyArray1::from_vec(py, weights))
 }
 
@@ -133,7 +136,7 @@ fn top_k(
         denied: denied.as_ref().map(|denied| denied.as_slice()).transpose()?,
     };
     let (items, values) = (items.as_slice_mut()?, values.as_slice_mut()?);
-    Ok(py.detach(|| crate::topk::top_k(&block, items, values, k))?)
+    detached(py, || crate::topk::top_k(&block, items, values, k))
 }
 
 /// Draw for each of the rows an item that it lacks.
@@ -150,7 +153,7 @@ fn negative_items<'py>(
     let (histories, rows) = (matrix.pattern()?, rows.as_slice()?);
     let (n_items, seed, epoch) = (whole(n_items, "n_items")?, whole(seed, "seed")?, whole(epoch, "epoch")?);
     let drawn =
-        py.detach(|| crate::negative_sampling::negative_items(&histories, n_items, rows, seed, epoch))?;
+        detached(py, || crate::negative_sampling::negative_items(&histories, n_items, rows, seed, epoch))?;
     Ok(PyArray1::from_vec(py, drawn))
 }
 
@@ -166,7 +169,7 @@ fn ranking_metrics<'py>(
     let (users, _) = shape(&ranked);
     let (ranked, relevant) = (Ranked::new(ranked.as_slice()?, shape(&ranked))?, relevant.pattern()?);
     let k = cuts(&k)?;
-    let metrics = py.detach(|| crate::ranking_metrics::ranking_metrics(&ranked, &relevant, &k))?;
+    let metrics = detached(py, || crate::ranking_metrics::ranking_metrics(&ranked, &relevant, &k))?;
     PyArray1::from_vec(py, metrics).reshape([METRICS, k.len(), users])
 }
 
@@ -181,7 +184,7 @@ fn coverage<'py>(
     let ranked = matrix(ranked, "ranked")?;
     let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
     let (n_items, k) = (whole(n_items, "n_items")?, cuts(&k)?);
-    let shares = py.detach(|| crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
+    let shares = detached(py, || crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
     Ok(PyArray1::from_vec(py, shares))
 }
 
@@ -250,8 +253,8 @@ fn simd_levels() -> Vec<&'static str> {
 
 /// Number of threads the kernels share.
 #[pyfunction]
-fn threads() -> usize {
-    rayon::current_num_threads()
+fn threads() -> PyResult<usize> {
+    Ok(pool()?.current_num_threads())
 }
 
 /// Kernels over NumPy arrays, written in Rust.

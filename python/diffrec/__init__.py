@@ -17,6 +17,7 @@ from diffrec._core import __version__
 from diffrec.comparison import Comparison, compare
 from diffrec.data import Ids, Interactions, Split
 from diffrec.evaluation import Report
+from diffrec.forks import compute_alone_in_forks
 from diffrec.recommenders import (
     CFGAN,
     EASE,
@@ -57,6 +58,7 @@ else:
 
 # A fit logs what it does, shown after logging.basicConfig(level="INFO"); silent otherwise.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+compute_alone_in_forks()
 
 __all__ = [
     "CFGAN",

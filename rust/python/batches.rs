@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::Any;
 use super::arrays::{self, Csr, MATRIX, expect_shape, matrix_mut, shape, vector, whole};
+use super::pool::detached;
 use crate::csr::Sparse;
 use crate::noised::{Bf16, Cell, Noising};
 
@@ -58,7 +59,7 @@ fn noise_into<C: Cell + Element>(
     let columns = shape(&out).1;
     expect_shape(&out, "out", (rows.len(), columns))?;
     let out = out.as_slice_mut()?;
-    Ok(py.detach(|| crate::noised::noised_rows(matrix, rows, noising, out, columns))?)
+    detached(py, || crate::noised::noised_rows(matrix, rows, noising, out, columns))
 }
 
 #[pyfunction]
@@ -77,5 +78,5 @@ pub fn normal_rows(
     let (seed, step) = (whole(seed, "seed")?, whole(step, "step")?);
     let (rows, first) = (rows.as_slice()?, whole(first, "first")?);
     let out = out.as_slice_mut()?;
-    Ok(py.detach(|| crate::noise::normal_rows(seed, step, rows, first, width, out))?)
+    detached(py, || crate::noise::normal_rows(seed, step, rows, first, width, out))
 }

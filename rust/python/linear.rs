@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::Any;
 use super::arrays::{self, Csr, LEFT, MATRIX, RIGHT, expect_shape, matrix, matrix_mut, shape, vector, whole};
+use super::pool::detached;
 use super::signals::interruptible;
 use crate::als::{HalfStep, Solver};
 use crate::csr::CsrView;
@@ -77,7 +78,7 @@ fn product<R: Rows>(
     let width = shape(&out).1;
     expect_shape(&out, "out", (left.indptr().rows(), width))?;
     let out = out.as_slice_mut()?;
-    Ok(py.detach(|| multiply_block(&left, right, first, width, out))?)
+    detached(py, || multiply_block(&left, right, first, width, out))
 }
 
 #[pyfunction]
@@ -89,7 +90,7 @@ pub fn als_whiten<'py>(
     let factors = matrix(factors, "factors")?;
     let (rows, width) = shape(&factors);
     let factors = factors.as_slice()?;
-    let whitened = py.detach(|| crate::als::whiten(factors, width, l2))?;
+    let whitened = detached(py, || crate::als::whiten(factors, width, l2))?;
     Ok((
         PyArray1::from_vec(py, whitened.factors).reshape([rows, padded(width)])?,
         PyArray1::from_vec(py, whitened.back).reshape([width, width])?,

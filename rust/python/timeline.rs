@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::Any;
 use super::arrays::{vector, whole};
+use super::pool::detached;
 use crate::error::Error;
 use crate::timeline::{Scale, Timeline};
 
@@ -49,7 +50,7 @@ pub fn draw_cuts<'py>(
     let (indptr, baskets) = (vector(indptr, "indptr")?, vector(baskets, "baskets")?);
     let (rows, seed, step) = (vector(rows, "rows")?, whole(seed, "seed")?, whole(step, "step")?);
     let (indptr, baskets, rows) = (indptr.as_slice()?, baskets.as_slice()?, rows.as_slice()?);
-    let cuts = py.detach(|| crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
+    let cuts = detached(py, || crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
     Ok(PyArray1::from_vec(py, cuts))
 }
 
@@ -74,7 +75,7 @@ pub fn prefix_rows<'py>(
     let scales =
         scales.iter().map(|(kind, tau)| Scale::new(kind, *tau)).collect::<Result<Vec<_>, Error>>()?;
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
-    let found = py.detach(|| timeline.before(times, cut.n_items, rows, cuts, &scales, now))?;
+    let found = detached(py, || timeline.before(times, cut.n_items, rows, cuts, &scales, now))?;
     Ok((
         PyArray1::from_vec(py, found.indptr),
         PyArray1::from_vec(py, found.indices),
@@ -99,6 +100,6 @@ pub fn next_items<'py>(
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
     let (timeline, horizon) = (cut.timeline()?.with_repeats(repeats), whole(horizon, "horizon")?);
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
-    let found = py.detach(|| timeline.after(cut.n_items, rows, cuts, horizon, fresh))?;
+    let found = detached(py, || timeline.after(cut.n_items, rows, cuts, horizon, fresh))?;
     Ok((PyArray1::from_vec(py, found.indptr), PyArray1::from_vec(py, found.indices)))
 }
