@@ -61,6 +61,16 @@ def test_people_without_a_history_get_what_is_popular() -> None:
     assert np.isfinite(found.scores).all()
 
 
+def test_dislikes_have_their_say_in_explanations() -> None:
+    user, item = np.repeat(np.arange(20), 3), np.tile(np.arange(3), 20) + np.repeat(np.arange(20) % 5, 3)
+    value = np.where(np.arange(60) == 2, -1.0, 1.0)
+    rated = diffrec.Interactions.from_arrays(user, item, np.arange(60.0), value, negatives="dislike")
+    # The anchor knows of dislikes, and ease does not.
+    explained = Stack(parts=["ease", "anchor"], progress=False).fit(rated).explain(0, 4)
+    assert sorted(explained.items) == [0, 1, 2]
+    assert explained.score == pytest.approx(explained.baseline + explained.contributions.sum(), rel=1e-4)
+
+
 def test_steering_adds_in_standard_deviations(stack: Stack) -> None:
     seen = DATA.matrix[[3]].toarray()[0] > 0
     plain = stack.score([3])[0]

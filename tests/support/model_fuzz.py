@@ -35,6 +35,7 @@ USERS, ITEMS = 14, 9
 LIMIT = 20.0
 _QUICK: dict[str, Any] = {"epochs": 1, "progress": False, "holdout": 0, "batch_size": 16}
 _DENOISER = _QUICK | {"dims": (3,), "steps": 3}
+_PART = {name: value for name, value in _DENOISER.items() if name != "progress"}
 _LATENT = _DENOISER | {"latent_dims": (4,), "groups": 2}
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),
@@ -54,6 +55,15 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "t-diffrec": ("t-diffrec", _DENOISER | {"denoiser": "sequence", "sequence_width": 2, "sequence_layers": 1}),
     "t-diffrec, weights": ("t-diffrec", _DENOISER | {"time_weights": "linear"}),
     "l-diffrec": ("l-diffrec", _LATENT),
+    "sasrec": ("sasrec", _QUICK | {"width": 2, "layers": 1, "heads": 1, "length": 5}),
+    "stack": (
+        "stack",
+        {
+            "parts": ["popularity", ("ease", {"l2": 5.0}), ("diffrec", _PART)],
+            "weights": [1.0, 0.5, 2.0],
+            "progress": False,
+        },
+    ),
     "lt-diffrec": ("lt-diffrec", _LATENT | {"decoder_dims": (2,)}),
 }
 # What is put in place of numbers, of values of the header, and of sizes.

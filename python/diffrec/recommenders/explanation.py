@@ -1,7 +1,7 @@
 """Why an item has the score it has: which past items carried it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -118,6 +118,20 @@ class Reasons:
             self.exact and other.exact,
             self.past,
         )
+
+    def over(self, past: NDArray[np.integer], history: NDArray[np.integer]) -> "Reasons":
+        """Contributions of more past items: 0 of those that are new.
+
+        Parameters
+        ----------
+        past : int (p,)
+            Rows of past items, rising, which hold all that there are.
+        history : int (h,)
+            Rows of the items of the history.
+        """
+        contributions = np.zeros((len(self.contributions), len(past)))
+        contributions[:, np.searchsorted(past, history if self.past is None else self.past)] = self.contributions
+        return replace(self, contributions=contributions, past=past)
 
     def about(
         self,

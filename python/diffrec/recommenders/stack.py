@@ -169,9 +169,13 @@ class Stack(Recommender):
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
         _, weights = self._weighed(one)
-        reasons = Reasons(np.zeros((len(items), len(one))), np.zeros(len(items)), exact=True)
-        for part, weight in zip(self.parts_, weights[:, 0].tolist(), strict=True):
-            reasons = reasons.plus(part._reasons(one, items, points), weight)
+        told = [part._reasons(one, items, points) for part in self.parts_]
+        history = one.matrix.indices
+        # Some parts know what the user dislikes, and others do not.
+        past = np.unique(np.concatenate([history, *(some.past for some in told if some.past is not None)]))
+        reasons = Reasons(np.zeros((len(items), len(past))), np.zeros(len(items)), exact=True, past=past)
+        for some, weight in zip(told, weights[:, 0].tolist(), strict=True):
+            reasons = reasons.plus(some.over(past, history), weight)
         return reasons
 
     def _guide(self, guidance: Guidance) -> GuidedScores:
