@@ -137,7 +137,7 @@ class Stack(Recommender):
     # -- scores --------------------------------------------------------------------------------------------------------
 
     def _reading(self) -> Reading:
-        """What each part reads, side by side."""
+        """Say what the parts read, side by side."""
         own = [part._reading() for part in self.parts_]
         meaning = "; ".join(
             f"{part.variant}: {reading.meaning}" for part, reading in zip(self.parts_, own, strict=True)

@@ -1,4 +1,4 @@
-"""Which of several rankings go together, and with what weights: found greedily on validation."""
+"""Rankings that go together, and their weights, found greedily on validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def ndcg(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.flo
 
 
 def hits_of(lists: NDArray[np.int32], relevant: Csr) -> NDArray[np.bool_]:
-    """Which items of lists (n, k) are relevant, of n rows in the order of ``relevant`` (n, items)."""
+    """Mark the items of lists (n, k) that are relevant, by ``relevant`` (n, items)."""
     n, n_items = relevant.shape
     cells = np.repeat(np.arange(n), np.diff(relevant.indptr)) * n_items + relevant.indices
     return np.isin(np.arange(n)[:, None] * n_items + lists, cells) & (lists >= 0)

@@ -50,7 +50,7 @@ class Candidate:
 
     @property
     def family(self) -> str:
-        """What kind of candidate it is: variants with the same objective, and ageing or not, err alike."""
+        """The kind of candidate: variants with the same objective, and ageing or not, err alike."""
         ageing = bool({"half_life", "time_weights"} & self.settings.keys())
         return f"{self.variant} {self.settings.get('objective')} {self.settings.get('denoiser')} {ageing}"
 

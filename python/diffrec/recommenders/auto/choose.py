@@ -149,7 +149,7 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
 
 
 def _knowing(model: Recommender, train: Interactions) -> Recommender:
-    """The same model, which knows the users by their whole histories."""
+    """Return the model with whole histories for what it knows of the users."""
     other = copy.copy(model)
     other.train_ = train
     return other

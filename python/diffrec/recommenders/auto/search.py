@@ -93,7 +93,7 @@ class Search:
 
     @property
     def judged(self) -> int:
-        """How many held-out interactions candidates are judged on."""
+        """The number of held-out interactions that candidates are judged on."""
         return int(self._relevant.nnz)
 
     @property
@@ -162,7 +162,7 @@ class Search:
         before, prepared = -math.inf, time.perf_counter() - started
         for strength in strengths:
             one = Candidate(candidate.variant, {**settings, "anchor_l2": strength})
-            solved = model.resolved(strength)
+            solved = model if strength == strengths[0] else model.resolved(strength)
             trial = self._judge(one, solved, started)
             objective = objective_of(candidate)
             if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
