@@ -87,14 +87,11 @@ def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
 
 
 def closed_form(train: Interactions) -> Iterator[Candidate]:
-    """Name the anchors that are worth trying on their own, forecasts first."""
+    """Name the anchors that are worth trying on their own, what tells most for its time first."""
     users, items = train.shape
     ordered = has_order(train)
-    if ordered and train.timestamps is not None:
-        for horizon in (5, 20):
-            yield Candidate("anchor", {**_FORECAST, "horizon": horizon}, _FORECASTS)
-        half_life = timedelta(seconds=max(float(np.ptp(train.timestamps)) / 2, 1.0))
-        yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
+    if ordered:
+        yield Candidate("anchor", {**_FORECAST, "horizon": 5}, _FORECASTS)
     if items <= _FEW or users * items <= _FEW**2:
         yield Candidate("anchor", {"anchor_damping": 0.25}, _EXACT)
     if items >= _MANY:
@@ -106,6 +103,10 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
             for age in _HALF_LIVES[1:]:
                 ageing = {"time_weights": "exponential", "half_life": age}
                 yield Candidate("anchor", {**damped, **ageing}, (10.0, 30.0))
+    if ordered and train.timestamps is not None:
+        yield Candidate("anchor", {**_FORECAST, "horizon": 20}, _FORECASTS)
+        half_life = timedelta(seconds=max(float(np.ptp(train.timestamps)) / 2, 1.0))
+        yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
 
 
 def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, repeats: bool) -> Iterator[Candidate]:

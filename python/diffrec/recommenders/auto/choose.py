@@ -11,7 +11,7 @@ from typing import Any
 from diffrec.data import Interactions, has_order, hold_out
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import closed_form, denoisers, quick
-from diffrec.recommenders.auto.search import METRIC, REFIT, Search, Trial
+from diffrec.recommenders.auto.search import METRIC, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
@@ -28,6 +28,8 @@ HOLDOUT = 0.2
 _FEWEST = 30
 # A denoiser beside an anchor that validated worse than this share of the best has too far to go.
 _WORTH = 0.85
+# Share of the time that is kept for denoisers and the fit on everything.
+_TRAINING = 0.65
 # Share of the time for denoisers that the next one gets, where others wait, and seconds too few to train one.
 _FIRST, _SHORTEST = 0.6, 5.0
 # Of the time left, what is not planned with: scoring and judging take some, too.
@@ -85,10 +87,10 @@ def table(search: Search) -> None:
     """Judge every candidate that there is time for: the quick ones, maps in closed form, then denoisers beside them."""
     for candidate in quick(search.learn, repeats=search.named["repeats"] == "include"):
         search.try_out(candidate)
-    # Half of the time is for the denoisers.
-    half = search.left / 2
+    # Most of the time is for the denoisers.
+    rest = _TRAINING * search.left
     for candidate in closed_form(search.learn):
-        if search.left == math.inf or search.left > half:
+        if search.left == math.inf or search.left > rest:
             search.try_out(candidate)
         else:
             search.skipped[str(candidate)] = "no time left"
@@ -108,7 +110,7 @@ def _train_denoisers(search: Search) -> None:
             search.train(candidate, None)
             continue
         # Each may be handed out, and is then trained on everything for as long again; the first gets the larger part.
-        seconds = (_SLACK * search.left - search.reserve) / (1 + REFIT)
+        seconds = (_SLACK * search.left - search.reserve) / 2
         seconds *= 1 if place == len(candidates) - 1 else _FIRST
         if seconds < _SHORTEST:
             search.skipped[str(candidate)] = "no time left"

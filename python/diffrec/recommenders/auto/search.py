@@ -26,6 +26,8 @@ METRIC = f"ndcg@{CUT}"
 _JUDGED = 4_000
 # A fit on everything takes longer than one without what is held out, and its time is not known exactly.
 REFIT = 1.3
+# Share of the best candidate's metric from which on a denoiser may well become a part of what is handed out.
+_NEAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,11 @@ class Search:
 
     @property
     def reserve(self) -> float:
-        """Seconds to keep for the fit on everything: of the best two that are not trained by the clock."""
-        best = sorted((trial for trial in self.trials if trial.model is None), key=lambda trial: -trial.value)[:2]
-        return REFIT * sum(trial.seconds for trial in best)
+        """Seconds to keep for the fit on everything: of the best map or rival, and of denoisers that came near it."""
+        maps = [trial for trial in self.trials if trial.model is None]
+        near = [trial for trial in self.trials if trial.model is not None and trial.value > _NEAR * self.best.value]
+        best = max(maps, key=lambda trial: trial.value, default=None)
+        return sum(trial.seconds for trial in near) + (0.0 if best is None else REFIT * best.seconds)
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
