@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("variant")
     parser.add_argument("settings", nargs="*", metavar="name=value")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budget", default="10min", help="of auto")
     parser.add_argument("--blind", action="store_true", help="leave the times out")
     parser.add_argument("--joined", action="store_true", help="learn from train and valid together")
     parser.add_argument("--alone", action="store_true", help="do not stop on the valid part")
@@ -57,7 +58,8 @@ def main() -> None:
     rows = []
     for seed in arguments.seeds:
         started = time.perf_counter()
-        model = diffrec.fit(learn, variant=arguments.variant, valid=stop_on, seed=seed, **settings)
+        searched = {"budget": arguments.budget} if arguments.variant == "auto" else {}
+        model = diffrec.fit(learn, variant=arguments.variant, valid=stop_on, seed=seed, **searched, **settings)
         seconds = time.perf_counter() - started
         report = model.evaluate(test, seen=valid)
         rows.append([report[name] for name in METRICS])

@@ -105,9 +105,13 @@ def _train_denoisers(search: Search) -> None:
         if trial.value >= _WORTH * search.best.value
     }
     candidates = list(denoisers(search.learn, worth, repeats=search.named["repeats"] == "include"))
+    cut_short = False
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
             search.train(candidate, None)
+            continue
+        if cut_short:
+            search.skipped[str(candidate)] = "the time is for the denoiser before it, which had too little"
             continue
         # Each may be handed out, and is then trained on everything for as long again; the first gets the larger part.
         seconds = (_SLACK * search.left - search.reserve) / 2
@@ -115,7 +119,7 @@ def _train_denoisers(search: Search) -> None:
         if seconds < _SHORTEST:
             search.skipped[str(candidate)] = "no time left"
         else:
-            search.train(candidate, seconds)
+            cut_short = search.train(candidate, seconds)
 
 
 def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: bool) -> list[Recommender]:

@@ -132,8 +132,14 @@ class Search:
         except (ValueError, MemoryError, FloatingPointError) as error:
             self._leave_out(candidate, error)
 
-    def train(self, candidate: Candidate, seconds: float | None) -> None:
-        """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept."""
+    def train(self, candidate: Candidate, seconds: float | None) -> bool:
+        """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept.
+
+        Returns
+        -------
+        bool
+            Whether it might have gone on improving, had there been more time.
+        """
         started = time.perf_counter()
         settings = {"validate_every": 2, **candidate.settings, "time_limit": seconds}
         _, anchor = self.anchors.get(objective_of(candidate), (None, None))
@@ -144,13 +150,14 @@ class Search:
             model.fit(self.learn, self._valid_judged())
         except (ValueError, MemoryError, FloatingPointError) as error:
             self._leave_out(candidate, error)
-            return
+            return False
         report = model.training_
         final: dict[str, Any] = {**candidate.settings, "epochs": max(report.best_epoch, 1), "holdout": 0.0}
         if "anchor_scale" in report.facts and (objective_of(candidate) != "forecast" or "denoiser" in final):
             # It is learnt on validation, of which none is left then.
             final["anchor_scale"] = report.facts["anchor_scale"]
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
+        return report.best_epoch == len(report.epochs) and len(report.epochs) < int(model.get_params()["epochs"])
 
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first."""
