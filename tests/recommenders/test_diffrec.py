@@ -140,9 +140,7 @@ def test_confidence_weighs_the_loss(predict: str, gram: bool, monkeypatch: pytes
 
 def test_a_forecast_shares_its_target_by_value() -> None:
     data = Interactions.from_arrays([0] * 3, [0, 1, 2], [1, 2, 2], [9, 1, 3])
-    batches = CutBatches(
-        Timeline(data), [None], horizon=5, cuts=1, length=0, batch_size=1, device="cpu", seed=0, by_value=True
-    )
+    batches = CutBatches(Timeline(data), [None], horizon=5, cuts=1, batch_size=1, device="cpu", seed=0, by_value=True)
     (batch,) = batches
     assert batch.after.to_dense(3).tolist() == [[0, 0.25, 0.75]]
 

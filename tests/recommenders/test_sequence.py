@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 128,
     "epochs": 20,
     "lr": 1e-2,
+    "holdout": 0.0,
     "progress": False,
 }
 

@@ -191,7 +191,7 @@ class DiffRec(TrainedRecommender):
         --------
         >>> import diffrec
         >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
-        >>> model = DiffRec(dims=(16,), epochs=2, anchor=True, progress=False)
+        >>> model = DiffRec(dims=(16,), epochs=2, anchor=True, holdout=0, progress=False)
         >>> twice = model.fit(data).score(), model.anchored_by(diffrec.Anchor().fit(data)).fit(data).score()
         >>> bool((twice[0] == twice[1]).all())
         True
