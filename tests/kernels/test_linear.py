@@ -76,10 +76,10 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
         expected.append(x)
         total += confidence @ (liked - y @ x) ** 2 + l2 * x @ x
     if expected:
-        np.testing.assert_allclose(solved @ y.T, np.stack(expected) @ y.T, atol=1e-4)
+        # In float32 errors grow with the condition of the equations, which a small l2 lets rise to some thousands.
+        np.testing.assert_allclose(solved @ y.T, np.stack(expected) @ y.T, atol=1e-4 if l2 > 1 else 1e-3)
     assert loss == pytest.approx(total, rel=1e-3, abs=1e-3)
     close, _ = _core.als_solve(csr, *_core.als_whiten(y, l2), alpha, 30)
-    # In float32 its errors grow with the condition of the equations, which a small l2 lets rise to some thousands.
     np.testing.assert_allclose(close @ y.T, solved @ y.T, atol=1e-3 if l2 > 1 else 5e-3)
 
 
