@@ -152,12 +152,16 @@ class Search:
             self._leave_out(candidate, error)
             return False
         report = model.training_
-        final: dict[str, Any] = {**candidate.settings, "epochs": max(report.best_epoch, 1), "holdout": 0.0}
+        asked = int(model.get_params()["epochs"])
+        cut_short = report.best_epoch == len(report.epochs) < asked
+        # What had too little time may go on for longer when it is fitted on everything, by the clock again.
+        epochs = asked if cut_short else max(report.best_epoch, 1)
+        final: dict[str, Any] = {**candidate.settings, "epochs": epochs, "holdout": 0.0}
         if "anchor_scale" in report.facts and (objective_of(candidate) != "forecast" or "denoiser" in final):
             # It is learnt on validation, of which none is left then.
             final["anchor_scale"] = report.facts["anchor_scale"]
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
-        return report.best_epoch == len(report.epochs) and len(report.epochs) < int(model.get_params()["epochs"])
+        return cut_short
 
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first."""
