@@ -70,7 +70,10 @@ def _locked(path: Path, *, folder: bool) -> tuple[int, Path]:
         temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.writing")
         if folder:
             temporary.mkdir(mode=0o700)
-            handle = os.open(temporary, os.O_RDONLY)
+            try:
+                handle = os.open(temporary, os.O_RDONLY)
+            except FileNotFoundError:  # swept before it was opened
+                continue
         else:
             handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         with contextlib.suppress(OSError):  # a file system without locks: what is killed is then left
