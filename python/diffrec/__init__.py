@@ -43,6 +43,7 @@ from diffrec.recommenders import (
     fit,
     load,
 )
+from diffrec.training import CheckpointError
 from diffrec.tuning import Tuned, tune
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ __all__ = [
     "IALS",
     "TIFUKNN",
     "Anchor",
+    "CheckpointError",
     "Comparison",
     "DiffRec",
     "Explanation",

@@ -345,3 +345,17 @@ def test_times_that_are_not_used_are_said(folder: Path) -> None:
     )
     result = run("fit", "orders.csv", "--out", "orders.diffrec", "--variant", "itemknn", "--quiet")
     assert "warning: orders.csv: no times are used, though 'shipped' looks like some" in result.stderr
+
+
+def test_a_fit_goes_on_from_its_checkpoint(folder: Path) -> None:
+    command = ("fit", "ratings.csv", "--out", "m", "--variant", "diffrec", "--set", "epochs=2", "--checkpoint", "c")
+    first = succeed(*command, "--every", "5min")
+    assert Path("c").exists()
+    model = Path("m").read_bytes()
+    assert succeed(*command).splitlines()[0] == first.splitlines()[0]
+    assert Path("m").read_bytes() == model
+    said = fail(1, *command, "--set", "lr=0.5")
+    assert "c' is the checkpoint of lr=0.001, and this is lr=0.5: use another path, or delete it" in said
+    assert "every must be 'epoch' or a time" in fail(2, *command, "--every", "often")
+    assert "would be lost" in fail(1, *command[:-1], "ratings.csv")
+    assert "--checkpoint FILE gives it" in fail(2, *command, "--set", "checkpoint=x")

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 import diffrec
 from diffrec import ModelFileError
-from diffrec.recommenders.tensor_file import read_tensors
+from diffrec.data.tensor_file import read_tensors
 from support.model_fuzz import data, write_summed
 
 HERE = Path(__file__).parent

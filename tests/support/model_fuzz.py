@@ -24,11 +24,10 @@ from safetensors.torch import save_file
 
 import diffrec
 from diffrec import Interactions, ModelFileError, Recommender
+from diffrec.data.tensor_file import _checksum_of, checksum, read_tensors
 from diffrec.export.scorers import scorer_of
 from diffrec.export.served import served
 from diffrec.recommenders import make
-from diffrec.recommenders.model_file import _checksum_of
-from diffrec.recommenders.tensor_file import checksum, read_tensors
 
 USERS, ITEMS = 14, 9
 #: Seconds that loading and using a file of a few thousand bytes may take on a busy machine.

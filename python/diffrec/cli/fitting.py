@@ -16,6 +16,7 @@ from diffrec.cli.reading import Source, known_part, require_place, say_left_out
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
 from diffrec.recommenders.fit import AUTO
+from diffrec.training.checkpoint import EPOCH
 
 _LEARNING = "What learns"
 
@@ -74,6 +75,8 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    checkpoint: options.Checkpoint = None,
+    every: options.Every = EPOCH,
     repeats: options.Repeats = "exclude",
     seed: options.Seed = None,
     device: options.Device = None,
@@ -96,11 +99,15 @@ def fit(
     diffrec fit ratings.csv --out model.diffrec
     diffrec fit train.csv --valid valid.csv --out model.diffrec --variant t-diffrec
     diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
+    diffrec fit ratings.csv --out model.diffrec --variant diffrec --checkpoint fit.checkpoint --every 5min
     """
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     if repeats != "exclude":
         arguments["repeats"] = repeats
-    require_place(out, file, valid, items)
+    require_place(out, file, valid, items, checkpoint)
+    if checkpoint is not None:
+        require_place(checkpoint, file, valid, items)
+        arguments |= {"checkpoint": checkpoint, "every": every}
     train, held_out = _read(
         Source(
             file,

@@ -25,7 +25,10 @@ DEFAULT_BUDGET: str = _PARAMETERS["budget"].default
 NAMES = (AUTO, *VARIANTS)
 
 # Arguments of ``diffrec.fit`` that ``--set`` cannot give, and what can.
-_ELSEWHERE = {"data": "FILE", "valid": "--valid FILE", "progress": "--quiet", "callbacks": "Python"}
+_ELSEWHERE = {
+    "data": "FILE", "valid": "--valid FILE", "progress": "--quiet", "callbacks": "Python",
+    "checkpoint": "--checkpoint FILE", "every": "--every TIME",
+}  # fmt: skip
 _WORDS = {"none": None, "null": None, "true": True, "false": False}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NUMBERS = (int, float)

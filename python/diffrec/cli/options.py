@@ -12,6 +12,7 @@ from diffrec.data.files import PARTS
 from diffrec.data.negatives import NEGATIVES
 from diffrec.data.report import ON_BAD_ROW
 from diffrec.data.split import WAYS
+from diffrec.training.checkpoint import seconds_between
 
 _COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
 _GUIDANCE = "Guidance (diffusion models; weights in standard deviations of a user's scores)"
@@ -190,6 +191,23 @@ Repeats = Annotated[
 ]
 Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Keep the state of the work in this file: whatever ends it, the same command goes on from there.",
+        show_default=False,
+    ),
+]
+Every = Annotated[
+    str,
+    typer.Option(
+        metavar="TIME",
+        callback=_checked(lambda value: seconds_between(value)),
+        help="How often the checkpoint is written, at most: epoch (at the end of each), or a time such as 5min.",
+    ),
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on the way: no progress, no notes.")]

@@ -1,5 +1,7 @@
 """Interactions as named arrays of numbers, the form in which a file keeps them."""
 
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from diffrec.data.events import Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 from diffrec.data.stored import Stored
+from diffrec.data.tensor_file import checksum
 
 #: Arrays that a reader who knows no events would overlook.
 _EVENTS, _DISLIKES = "events", "dislikes"
@@ -76,6 +79,20 @@ def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
     for name, values in columns.items():
         arrays |= _column_arrays(name, values)
     return arrays
+
+
+def in_short(data: Interactions) -> str:
+    """Say which interactions these are, by their sizes and a checksum of all that a file would keep of them.
+
+    Examples
+    --------
+    >>> in_short(Interactions.from_arrays([0, 1], ["tea", "salt"]))
+    '2 users x 2 items, 2 interactions, checksum ...'
+    """
+    sums = json.dumps({name: checksum(array) for name, array in to_arrays(data).items()}, sort_keys=True)
+    digest = hashlib.blake2b(sums.encode(), digest_size=8).hexdigest()
+    users, items = data.shape
+    return f"{users:,} users x {items:,} items, {len(data):,} interactions, checksum {digest}"
 
 
 def from_stored(stored: Stored, shape: tuple[int, int], item_info: list[str]) -> Interactions:

@@ -1,6 +1,6 @@
 """Samplers of the diffusion step that each training row is noised to."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,14 @@ class StepSampler(Protocol):
 
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Note the losses (n,) that rows at steps ``t`` (n,) had."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it has learnt."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take back what it had learnt."""
         ...
 
 
@@ -41,6 +49,13 @@ class UniformSteps:
 
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Uniform sampling has nothing to learn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, _state: dict[str, Any], /) -> None:
+        """Take nothing back."""
 
 
 class ImportanceSteps:
@@ -89,6 +104,15 @@ class ImportanceSteps:
         probabilities = self.probabilities()
         t = torch.multinomial(probabilities, n, replacement=True)
         return t, probabilities[t] * len(probabilities)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the latest losses of each step, and how many it has had."""
+        return {"losses": self.losses, "counts": self.counts}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Take back what ``state_dict`` gave."""
+        self.losses.copy_(state["losses"])
+        self.counts.copy_(state["counts"])
 
     def update(self, t: Tensor, losses: Tensor) -> None:
         """Put the losses (n,) of rows at steps ``t`` (n,) into the rings, later rows over earlier ones."""

@@ -18,7 +18,7 @@ from diffrec.data._replace import replacing_with_companions
 from diffrec.export.agreement import require_agreement
 from diffrec.export.served import INPUTS, OUTPUTS, program, served, tracing
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.model_file import plain_setting
+from diffrec.recommenders.settings import plain_setting
 
 # Raised whenever a reader could misunderstand a file.
 FORMAT_VERSION = 1

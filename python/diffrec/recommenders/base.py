@@ -3,10 +3,11 @@
 import copy
 import inspect
 import logging
+import os
 import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -15,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffrec._core import __version__
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import Catalogue, Report, measure, parse_metric
@@ -28,12 +31,15 @@ from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
-from diffrec.training import TrainingReport
+from diffrec.training import Checkpoint, TrainingReport
+from diffrec.training.checkpoint import EPOCH, seconds_between
 
 # Histories, and what finds their best items, which guidance looks at -> guided scores.
 GuidedScores = Callable[[Interactions, Best], Scores]
 # Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
 USER_BLOCK = 512
+# The stage of a checkpoint whose state is that of a fitted model.
+_FINISHED = "finished"
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +71,8 @@ class Recommender(metaclass=ABCMeta):
     _wanted: Settings
     train_: Interactions
     training_: TrainingReport
+    # Of the fit that goes on, if it is to have one.
+    _checkpoint: Checkpoint | None = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
@@ -119,7 +127,14 @@ class Recommender(metaclass=ABCMeta):
 
     # -- fitting -------------------------------------------------------------------------------------------------------
 
-    def fit(self, data: Any, valid: Any = None) -> Self:
+    def fit(
+        self,
+        data: Any,
+        valid: Any = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: str | float | timedelta = EPOCH,
+    ) -> Self:
         """Learn from interactions.
 
         Parameters
@@ -129,6 +144,13 @@ class Recommender(metaclass=ABCMeta):
         valid : the same kinds, optional
             Later interactions of the same users, on which models that train by epochs stop early. A matrix must have
             the shape of ``data``; ``Interactions`` are matched by id.
+        checkpoint : str or Path, optional
+            A file that keeps the state of the training. Where it is there already, the fit goes on from it, and ends,
+            on a processor, with the bits that it would have ended with had it never stopped; a fit that is over comes
+            back at once. ``time_limit`` counts the time of all runs together, and what ends by the clock is the same
+            to no bit.
+        every : "epoch", seconds, str or timedelta
+            How often it is written: at the end of every epoch, or of the first after so much time, as ``"5min"``.
 
         Returns
         -------
@@ -138,22 +160,67 @@ class Recommender(metaclass=ABCMeta):
         ------
         TypeError
             When ``data`` is none of these.
+        CheckpointError
+            When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
         ValueError
             When its content is impossible; nothing has changed then.
+
+        Examples
+        --------
+        >>> import diffrec, tempfile
+        >>> data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model = diffrec.DiffRec(dims=(8,), epochs=2).fit(data, checkpoint=f"{folder}/fit.checkpoint")
+        ...     again = diffrec.DiffRec(dims=(8,), epochs=2).fit(data, checkpoint=f"{folder}/fit.checkpoint")
+        >>> bool((model.score() == again.score()).all())
+        True
         """
         train = as_interactions(data, "data")
         aligned = None if valid is None else align(valid, train, "valid")[0]
         if aligned is not None and len(aligned) == 0:
             raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+        seconds_between(every)
         # A fit that fails or is interrupted leaves this model as it was.
         fresh = copy.copy(self)
         fresh.settings, fresh.train_ = self._wanted, train
+        if checkpoint is not None:
+            fresh._checkpoint = Checkpoint(checkpoint, every, fresh._told(train, aligned))
+            finished = fresh._checkpoint.resume(_FINISHED)
+            if finished is not None:
+                fresh = type(self)(**self._wanted.values())
+                fresh.train_ = train
+                fresh._take_back(finished)
+                _log.info("%s is fitted already, by %s", self, checkpoint)
+                self.__dict__ = fresh.__dict__
+                return self
         started = time.perf_counter()
         _log.info("fitting %r on %r", self, train)
         fresh._fit(train, aligned)
         _log.info("fitted %s in %.1f s", type(self).__name__, time.perf_counter() - started)
+        if fresh._checkpoint is not None:
+            fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
+            del fresh._checkpoint
         self.__dict__ = fresh.__dict__
         return self
+
+    def _told(self, train: Interactions, valid: Interactions | None) -> dict[str, Any]:
+        """Say what a fit must agree in with that of a checkpoint."""
+        return {
+            "diffrec": __version__,
+            "variant": self.variant,
+            **self.settings.told(),
+            "data": in_short(train),
+            "valid": None if valid is None else in_short(valid),
+        }
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of a fitted model, besides its settings and data."""
+        return {"report": self.training_.to_dict(), "state": self._state()}
+
+    def _take_back(self, kept: dict[str, Any]) -> None:
+        """Be fitted again, by what ``_kept`` gave; ``settings`` and ``train_`` are set already."""
+        self.training_ = TrainingReport.from_dict(kept["report"])
+        self._restore(Stored.of_tensors(kept["state"]))
 
     # -- what a recommender has to say ---------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from diffrec.recommenders.auto import choose_and_fit
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
 from diffrec.training import Callback
+from diffrec.training.checkpoint import EPOCH
 
 AUTO = "auto"
 _BUDGET = "10min"
@@ -27,6 +29,8 @@ def fit(
     callbacks: Sequence[Callback] = (),
     budget: str | float | datetime.timedelta | None = _BUDGET,
     repeats: str = "exclude",
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: str | float | datetime.timedelta = EPOCH,
     **settings: Any,
 ) -> Recommender:
     """Fit a recommender.
@@ -66,6 +70,13 @@ def fit(
     repeats : {"exclude", "include"}
         What the model is chosen, stopped and trained for: items that a user discovers, or what is taken next, whether
         the user had it before or not. Recommend with ``exclude_seen=False`` in the second case.
+    checkpoint : str or Path, optional
+        A file that keeps the state of the work, whole at any moment. Whatever ended the process, the same call goes on
+        from it, and ends, on a processor, with the bits of a call that was never stopped; a call that is over comes
+        back at once. What ends by the clock (``budget``, ``time_limit``) counts the time of all runs together, and is
+        the same to no bit.
+    every : "epoch", seconds, str or timedelta
+        How often it is written: at the end of every epoch, or of the first after so much time, as ``"5min"``.
     **settings
         The variant's settings.
 
@@ -76,6 +87,8 @@ def fit(
 
     Raises
     ------
+    CheckpointError
+        When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
     TypeError
         When a setting is unknown or of the wrong type, or the data of no known kind.
     ValueError
@@ -93,10 +106,16 @@ def fit(
     seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
+        if checkpoint is not None:
+            raise ValueError(
+                f"checkpoint needs a variant, a preset or settings, got {checkpoint!r} where nothing is named"
+            )
         return choose_and_fit(data, valid, seconds, named)
     if seconds != duration("budget", _BUDGET):
         raise ValueError(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "
             "leave it out, or search this variant's settings by diffrec.tune"
         )
-    return make("diffrec" if variant == AUTO else variant, preset, **(settings | named)).fit(data, valid)
+    return make("diffrec" if variant == AUTO else variant, preset, **(settings | named)).fit(
+        data, valid, checkpoint=checkpoint, every=every
+    )

@@ -1,14 +1,12 @@
 """A model in one safetensors file: settings, ids and training history as JSON beside the tensors; never pickle."""
 
 import datetime
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +18,20 @@ from diffrec.data import Interactions
 from diffrec.data._replace import replacing
 from diffrec.data.arrays import from_stored, to_arrays
 from diffrec.data.stored import Stored
-from diffrec.recommenders.tensor_file import HEADER_LIMIT, checksum, parse_json, read_tensors, write_tensors
+from diffrec.data.tensor_file import (
+    HEADER_LIMIT,
+    field,
+    parse_json,
+    read_tensors,
+    require_unchanged,
+    sealed,
+    write_tensors,
+)
+from diffrec.recommenders.settings import plain_setting
 from diffrec.training import TrainingReport, resolve_device
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
-
-Field = TypeVar("Field", bool, int, str, list[Any], dict[str, Any])
 
 # Raised whenever an older reader could misunderstand a file. Format 2 brought events, where pairs repeat; format 3
 # checksums, and the epochs of the training as an array.
@@ -73,9 +78,8 @@ def write(
         "shape": train.shape,
         "item_info": list(train.item_info),
         "training": report,
-        "checksums": {name: checksum(array) for name, array in arrays.items()},
     }
-    text = json.dumps(header | {"checksum": _checksum_of(header)}, allow_nan=False)
+    text = sealed(header, arrays)
     if 2 * len(text) > HEADER_LIMIT:
         raise ValueError(f"settings and names of item_info take {len(text):,} bytes, more than a file may have of them")
     with replacing(path) as temporary:
@@ -99,21 +103,21 @@ def read(path: Path) -> Saved:
         if _HEADER not in metadata:
             raise ValueError("it is a safetensors file without a model's header")
         header = parse_json(metadata[_HEADER])
-        version = whole(1)("format", _field(header, "format", int))
+        version = whole(1)("format", field(header, "format", int))
         if version > FORMAT_VERSION:
             raise ModelFileError(
-                f"{str(path)!r} has format {version}, written by diffrec {_field(header, 'version', str)!r}; "
+                f"{str(path)!r} has format {version}, written by diffrec {field(header, 'version', str)!r}; "
                 f"this version reads up to format {FORMAT_VERSION}"
             )
         if version >= 3:
-            _require_unchanged(header, arrays)
+            require_unchanged(header, arrays)
         stored = Stored(arrays)
-        users, items = (whole(0)("shape", size) for size in _field(header, "shape", list))
+        users, items = (whole(0)("shape", size) for size in field(header, "shape", list))
         return Saved(
-            _field(header, "variant", str),
-            {name: _setting_from(value) for name, value in _field(header, "settings", dict).items()},
-            from_stored(stored.within("train"), (users, items), _field(header, "item_info", list)),
-            _report_from(_field(header, "training", dict), stored if version >= 3 else None),
+            field(header, "variant", str),
+            {name: setting_from(value) for name, value in field(header, "settings", dict).items()},
+            from_stored(stored.within("train"), (users, items), field(header, "item_info", list)),
+            _report_from(field(header, "training", dict), stored if version >= 3 else None),
             stored,
         )
 
@@ -169,31 +173,6 @@ def _blamed_on(path: Path) -> Iterator[None]:
         raise ModelFileError(f"{str(path)!r} is not a diffrec model, or is damaged: {error}") from None
 
 
-def _field(header: Any, name: str, kind: type[Field]) -> Field:
-    """Return the header's value under a name, refused where it is of another type."""
-    value = header.get(name) if isinstance(header, dict) else None
-    if type(value) is not kind:
-        raise ValueError(f"{name!r} of its header is {str(value)[:200]}, expected {kind.__name__}")
-    return value
-
-
-def _require_unchanged(header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Raise unless header and arrays are those that were written, by their checksums."""
-    if _checksum_of(header) != _field(header, "checksum", str):
-        raise ValueError("its header is not the one that was written: the checksum differs")
-    sums = _field(header, "checksums", dict)
-    for name in sums.keys() | arrays.keys():
-        if name not in arrays or name not in sums:
-            raise ValueError(f"lacks {name!r}" if name not in arrays else f"{name!r} is not expected")
-        if checksum(arrays[name]) != sums[name]:
-            raise ValueError(f"{name!r} is not what was written: the checksum differs")
-
-
-def _checksum_of(header: dict[str, Any]) -> str:
-    rest = {name: value for name, value in header.items() if name != "checksum"}
-    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
 def _epochs(rows: list[Any]) -> NDArray[np.float64]:
     """Number, loss, seconds and validation of each epoch, (epochs, 4); NaN for no validation."""
     if not all(type(row) is list and len(row) == 4 for row in rows):
@@ -204,13 +183,13 @@ def _epochs(rows: list[Any]) -> NDArray[np.float64]:
 def _report_from(values: dict[str, Any], stored: Stored | None) -> TrainingReport:
     """Make the report, whose epochs are an array since format 3."""
     if stored is None:
-        stored = Stored({_EPOCHS: _epochs(_field(values, "epochs", list))})
+        stored = Stored({_EPOCHS: _epochs(field(values, "epochs", list))})
     epochs = stored.take(_EPOCHS, (None, 4), np.float64, missing=True)
     if not np.array_equal(epochs[:, 0], np.arange(1, len(epochs) + 1)) or np.isnan(epochs[:, :3]).any():
         raise ValueError(f"{_EPOCHS!r} does not count epochs from 1, each with its loss and seconds")
-    whole(0, len(epochs))("best_epoch", _field(values, "best_epoch", int))
-    _field(values, "metric", str)
-    for name, fact in _field(values, "facts", dict).items():
+    whole(0, len(epochs))("best_epoch", field(values, "best_epoch", int))
+    field(values, "metric", str)
+    for name, fact in field(values, "facts", dict).items():
         if type(fact) not in (str, int, float):
             raise ValueError(f"the training's fact {name!r} is {str(fact)[:200]}, expected a number or text")
     rows = [
@@ -220,17 +199,10 @@ def _report_from(values: dict[str, Any], stored: Stored | None) -> TrainingRepor
     return TrainingReport.from_dict(values | {"epochs": rows})
 
 
-def plain_setting(value: Any) -> Any:
-    """A setting's value as JSON can hold it: times of the clock as their seconds."""
-    if isinstance(value, datetime.timedelta):
-        return {"seconds": value.total_seconds()}
-    return [plain_setting(one) for one in value] if isinstance(value, tuple) else value
-
-
-def _setting_from(value: Any) -> Any:
+def setting_from(value: Any) -> Any:
     """Read back what ``plain_setting`` gave; JSON has lists for tuples, and no setting is a list."""
     if isinstance(value, dict):
         if value.keys() != {"seconds"}:
             raise ValueError(f"a setting of its header is {str(value)[:200]}, expected seconds")
         return datetime.timedelta(seconds=value["seconds"])
-    return tuple(_setting_from(one) for one in value) if isinstance(value, list) else value
+    return tuple(setting_from(one) for one in value) if isinstance(value, list) else value

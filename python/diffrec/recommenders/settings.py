@@ -5,13 +5,17 @@ checks, ``get_params``, the saved file and the documentation.
 """
 
 import dataclasses
+import datetime
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
+import numpy as np
+
 from diffrec.checks import Check, anything, flag, functions, nearest, one_of, whole
-from diffrec.training import Callback
+from diffrec.data.tensor_file import checksum
+from diffrec.training import Callback, resolve_device
 
 T = TypeVar("T")
 
@@ -85,6 +89,12 @@ class Settings:
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["saved"] or not saved_only
         }
 
+    def told(self) -> dict[str, Any]:
+        """Return by name, as JSON can hold it, what two fits must agree in to end with the same bits."""
+        values = {name: value for name, value in self.values().items() if name not in ("progress", "callbacks")}
+        values["device"] = resolve_device(self.device).type
+        return {name: _told(value) for name, value in values.items()}
+
     @classmethod
     def signature(cls) -> inspect.Signature:
         """Return the settings as keyword parameters with their defaults."""
@@ -106,6 +116,21 @@ class Settings:
         for name in values:
             if name not in names:
                 raise TypeError(f"{name!r} is not a setting{nearest(name, names)} (settings: {', '.join(names)})")
+
+
+def plain_setting(value: Any) -> Any:
+    """A setting's value as JSON can hold it: times of the clock as their seconds."""
+    if isinstance(value, datetime.timedelta):
+        return {"seconds": value.total_seconds()}
+    return [plain_setting(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _told(value: Any) -> Any:
+    """As ``plain_setting``, and of an array its checksum."""
+    if value is None or isinstance(value, bool | int | float | str | tuple | datetime.timedelta):
+        return plain_setting(value)
+    array = np.asarray(value)
+    return f"array of shape {array.shape} with checksum {checksum(np.ascontiguousarray(array))[:12]}"
 
 
 def scikit_learn_tags() -> Any:

@@ -2,8 +2,9 @@
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,7 +13,7 @@ from diffrec.checks import duration, one_of, optional, real, whole
 from diffrec.data import Interactions
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, resolve_device, train
+from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
 
 # Validation metric of early stopping, as in the DiffRec paper.
 VALIDATION_METRIC = "recall@20"
@@ -64,6 +65,24 @@ class NetworkSettings(TrainedSettings):
     )
 
 
+class Prepared(NamedTuple):
+    """A network to be trained.
+
+    Attributes
+    ----------
+    network : nn.Module
+        With fresh weights.
+    run_epoch : callable
+        Number of the epoch -> mean loss: trains it for an epoch.
+    changing : dict
+        By name what that changes besides the weights, for a checkpoint: optimizer, order of the batches, samplers.
+    """
+
+    network: nn.Module
+    run_epoch: Callable[[int], float]
+    changing: Mapping[str, Stateful]
+
+
 class TrainedRecommender(Recommender):
     """Trained by epochs until validation stops improving.
 
@@ -77,8 +96,8 @@ class TrainedRecommender(Recommender):
     _pace: Pace
 
     @abstractmethod
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
-        """Make a network with fresh weights; return it and what trains it for an epoch: number -> mean loss."""
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+        """Make a network with fresh weights, and what trains it."""
 
     def _weights_changed(self) -> None:
         """Forget what was prepared from the weights."""
@@ -97,7 +116,7 @@ class TrainedRecommender(Recommender):
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(s.seed)
             self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
-            network, run_epoch = self._prepare(learn, device)
+            network, run_epoch, changing = self._prepare(learn, device)
 
             def run_and_forget(epoch: int) -> float:
                 loss = run_epoch(epoch)
@@ -116,6 +135,8 @@ class TrainedRecommender(Recommender):
                     progress=s.progress,
                     description=self.variant,
                     callbacks=s.callbacks,
+                    parts=changing,
+                    checkpoint=self._checkpoint,
                 )
         self._weights_changed()
         self._finish(learn, valid)

@@ -1,6 +1,7 @@
 """The training loop: epochs, validation, early stopping, progress. It knows nothing of what is trained."""
 
 from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
+from diffrec.training.checkpoint import Attributes, Checkpoint, CheckpointError, Stateful
 from diffrec.training.cut_batches import CutBatch, CutBatches
 from diffrec.training.loop import Callback, EpochRecord, Pace, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
@@ -12,7 +13,10 @@ from diffrec.training.window_batches import WindowBatch, WindowBatches
 __all__ = [
     "BYTES_PER_PARAMETER",
     "PRECISIONS",
+    "Attributes",
     "Callback",
+    "Checkpoint",
+    "CheckpointError",
     "CutBatch",
     "CutBatches",
     "EpochRecord",
@@ -22,6 +26,7 @@ __all__ = [
     "PeakMemory",
     "Plan",
     "SparseBatches",
+    "Stateful",
     "TrainingReport",
     "WindowBatch",
     "WindowBatches",

@@ -47,6 +47,14 @@ class SparseBatches:
     def __len__(self) -> int:
         return -(-self._matrix.shape[0] // self._batch_size)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the order of the next epochs depends on."""
+        return {"order": self._generator.bit_generator.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was asked for."""
+        self._generator.bit_generator.state = state_dict["order"]
+
     def __iter__(self) -> Iterator[SparseRows]:
         """Yield n rows at a time."""
         for rows in self._numbers():
@@ -105,6 +113,15 @@ class NoisedBatches(SparseBatches):
             self._confidence = sparse.csr_array((confidence, matrix.indices, matrix.indptr), shape=matrix.shape)
         self._number = 0
         self._buffers: dict[torch.dtype, Tensor] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what order and noise of the next epochs depend on."""
+        return {**super().state_dict(), "number": self._number}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was asked for."""
+        super().load_state_dict(state_dict)
+        self._number = int(state_dict["number"])
 
     def noised(self) -> Iterator["NoisedBatch"]:
         """Yield an epoch's batches; what one made is overwritten by the next."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,6 +89,15 @@ class CutBatches:
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what order and cuts of the next epochs depend on."""
+        return {"order": self._shuffle.bit_generator.state, "number": self._number}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was asked for."""
+        self._shuffle.bit_generator.state = state_dict["order"]
+        self._number = int(state_dict["number"])
 
     def __iter__(self) -> Iterator[CutBatch]:
         """Yield an epoch's batches."""

@@ -4,7 +4,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,9 +12,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from diffrec.training.checkpoint import Checkpoint, Stateful
 from diffrec.training.precision import autocast
 
 Batch = TypeVar("Batch")
+
+# The stage of a checkpoint whose state is that of a training between two epochs.
+TRAINING = "training"
 
 _log = logging.getLogger(__name__)
 
@@ -78,14 +82,23 @@ class Pace:
     @property
     def progress(self) -> float:
         """Share of the training that is over, 0 to 1: of the epochs, or of the time where that is spent sooner."""
-        by_time = (time.perf_counter() - self._started) / self._seconds
+        by_time = self.spent / self._seconds
         # Where the epochs end in time the clock has no say, and a fit is repeated to the bit.
         return min(by_time, 1.0) if by_time > self.epoch / self.epochs else (self.epoch - 1) / self.epochs
 
     @property
+    def spent(self) -> float:
+        """Seconds since the training began; where it goes on from a checkpoint, without those in between."""
+        return time.perf_counter() - self._started
+
+    def spend(self, seconds: float) -> None:
+        """Count so many seconds as spent before."""
+        self._started -= seconds
+
+    @property
     def over(self) -> bool:
         """Whether the time is spent."""
-        return time.perf_counter() - self._started >= self._seconds
+        return self.spent >= self._seconds
 
     def set_rate(self, optimizer: torch.optim.Optimizer) -> None:
         """Set the learning rate of the next step."""
@@ -141,6 +154,49 @@ class TrainingReport:
         return cls(epochs, values["best_epoch"], metric, values["facts"])
 
 
+@dataclass
+class _Course:
+    """Training between two epochs: all that the next epochs depend on."""
+
+    module: nn.Module
+    parts: Mapping[str, Stateful]
+    pace: Pace
+    report: TrainingReport
+    best: dict[str, Tensor] | None = None
+    over: bool = False
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        device = self._gpu()
+        return {
+            "module": self.module.state_dict(),
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "random": torch.get_rng_state(),
+            "random on the device": None if device is None else torch.cuda.get_rng_state(device),
+            "spent": self.pace.spent,
+            "report": self.report.to_dict(),
+            "best": self.best,
+            "over": self.over,
+        }
+
+    def load(self, kept: dict[str, Any]) -> None:
+        """Go on where ``state`` was asked for."""
+        self.module.load_state_dict(kept["module"])
+        for name, part in self.parts.items():
+            part.load_state_dict(kept["parts"][name])
+        torch.set_rng_state(kept["random"])
+        device = self._gpu()
+        if device is not None:
+            torch.cuda.set_rng_state(kept["random on the device"], device)
+        self.pace.spend(kept["spent"])
+        self.report = TrainingReport.from_dict(kept["report"])
+        self.best, self.over = kept["best"], kept["over"]
+
+    def _gpu(self) -> torch.device | None:
+        device = next(self.module.parameters()).device
+        return device if device.type == "cuda" else None
+
+
 def train(
     module: nn.Module,
     run_epoch: Callable[[int], float],
@@ -153,6 +209,8 @@ def train(
     progress: bool = True,
     description: str = "training",
     callbacks: Sequence[Callback] = (),
+    parts: Mapping[str, Stateful] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainingReport:
     """Train until the pace's end, or until validation has not improved for ``patience`` epochs; keep the best weights.
 
@@ -171,7 +229,11 @@ def train(
     progress : bool
         Show a bar; it is never shown where standard error is not a terminal.
     callbacks : sequence of callable
-        Each is called with every epoch's record.
+        Each is called with every epoch's record; with those of a checkpoint, too, before training goes on from it.
+    parts : mapping of str to Stateful, optional
+        By name what ``run_epoch`` changes besides the weights and torch's random state, such as its optimizer.
+    checkpoint : Checkpoint, optional
+        Written at the ends of epochs; where it holds a training already, that goes on, to the same bits on a processor.
 
     Returns
     -------
@@ -181,12 +243,29 @@ def train(
     ------
     FloatingPointError
         When the loss is no longer finite.
+    CheckpointError
+        When what the checkpoint holds is no state of these parts.
     """
-    report = TrainingReport(metric=metric if validate else "")
-    best, best_state, epochs = -math.inf, None, pace.epochs
+    course = _Course(module, parts or {}, pace, TrainingReport(metric=metric if validate else ""))
+    kept = None if checkpoint is None else checkpoint.resume(TRAINING)
+    if checkpoint is not None and kept is not None:
+        try:
+            course.load(kept)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise checkpoint.blame(error) from error
+        _log.info("goes on after epoch %d, from %s", len(course.report.epochs), checkpoint.path)
+    report, epochs = course.report, pace.epochs
+    for record in report.epochs:
+        for callback in callbacks:
+            callback(record)
     shown: dict[str, str] = {}
-    with tqdm(total=epochs, desc=description, unit="epoch", disable=None if progress else True, leave=True) as bar:
-        for epoch in range(1, epochs + 1):
+    done = len(report.epochs)
+    with tqdm(
+        total=epochs, initial=done, desc=description, unit="epoch", disable=None if progress else True, leave=True
+    ) as bar:
+        for epoch in range(done + 1, epochs + 1):
+            if course.over:
+                break
             module.train()
             pace.epoch = epoch
             started = time.perf_counter()
@@ -198,26 +277,30 @@ def train(
             value = None
             if validate is not None and (epoch % validate_every == 0 or epoch == epochs or pace.over):
                 value = validate()
-                if value > best:
-                    best, report.best_epoch = value, epoch
-                    best_state = copy.deepcopy(module.state_dict())
-                shown = {metric: f"{value:.4f}", "best": f"{best:.4f}"}
-            bar.set_postfix({"loss": f"{loss:.4g}"} | shown, refresh=False)
+                if value > (-math.inf if report.best_validation is None else report.best_validation):
+                    report.best_epoch = epoch
+                    course.best = copy.deepcopy(module.state_dict())
             report.epochs.append(EpochRecord(epoch, loss, seconds, value, "" if value is None else metric))
+            if value is not None:
+                shown = {metric: f"{value:.4f}", "best": f"{report.best_validation:.4f}"}
+            bar.set_postfix({"loss": f"{loss:.4g}"} | shown, refresh=False)
             for callback in callbacks:
                 callback(report.epochs[-1])
             bar.update()
             if pace.over:
                 _log.info("stopped in epoch %d of %d: the time is spent", epoch, epochs)
-                break
-            if best_state is not None and epoch - report.best_epoch >= patience:
+                course.over = True
+            elif course.best is not None and epoch - report.best_epoch >= patience:
                 _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
-                break
-    if best_state is None:
+                course.over = True
+            if checkpoint is not None:
+                checkpoint.keep(TRAINING, course.state)
+    if course.best is None:
         report.best_epoch = len(report.epochs)
         _log.info("trained %d epochs without a validation to pick the best by", len(report.epochs))
     else:
-        module.load_state_dict(best_state)
+        module.load_state_dict(course.best)
+        best = report.best_validation
         _log.info("trained %d epochs; the best is %d with %s %.4f", len(report.epochs), report.best_epoch, metric, best)
     module.eval()
     return report

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -98,6 +99,14 @@ class WindowBatches:
 
     def __len__(self) -> int:
         return len(self._batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the order of the next epochs depends on."""
+        return {"order": self._shuffle.bit_generator.state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was asked for."""
+        self._shuffle.bit_generator.state = state_dict["order"]
 
     def __iter__(self) -> Iterator[WindowBatch]:
         """Yield an epoch's batches."""

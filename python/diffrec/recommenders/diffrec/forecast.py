@@ -25,7 +25,7 @@ from diffrec.diffusion.hidden_noise import NoiseBasis
 from diffrec.ranking import AddedScores, LinearScores, Scores
 from diffrec.recommenders.diffrec.network import Run, StepGuide
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.training import CutBatch, CutBatches
+from diffrec.training import CutBatch, CutBatches, Stateful
 
 # Where the anchor's weight begins: it estimates shares of the items that follow, which squared error asks for, too;
 # a softmax asks for their logarithms.
@@ -114,6 +114,10 @@ class Forecast(nn.Module):
         rest = [p for p in self.parameters() if all(p is not one for one, _ in apart)]
         groups: list[dict[str, object]] = [{"params": rest, "lr": s.lr, "weight_decay": s.weight_decay}]
         return groups + [{"params": [one], "lr": rate * s.lr, "weight_decay": 0.0} for one, rate in apart]
+
+    def changing(self) -> dict[str, Stateful]:
+        """What training changes besides the weights: nothing."""
+        return {}
 
     def start_epoch(self, epoch: int) -> None:
         """Every epoch is like the first."""

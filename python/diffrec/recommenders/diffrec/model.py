@@ -1,7 +1,7 @@
 """DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffrec.anchors import LinearMap
 from diffrec.checks import whole
@@ -35,7 +35,7 @@ from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
 from diffrec.recommenders.results import Top, Uncertainty
-from diffrec.recommenders.trained import VALIDATION_METRIC, TrainedRecommender
+from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 
 # Weights that are tried for an anchor that was not trained along with the network.
@@ -158,7 +158,7 @@ class DiffRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return self._objective.held_out_by
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s, objective = self.settings, self._objective
         inputs = objective.inputs(learn)
         solved, self._solved = self._solved, None
@@ -177,7 +177,7 @@ class DiffRec(TrainedRecommender):
             network.start_epoch(epoch)
             return run_batches(network.loss, network.epoch_of(batches), optimizer, dtype, self._pace)
 
-        return network, run_epoch
+        return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches, **network.changing()})
 
     def anchored_by(self, anchor: Anchor) -> "DiffRec":
         """Take the map of a fitted anchor for the next fit, instead of solving its equations again.

@@ -14,6 +14,7 @@ from diffrec.data import Csr
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
 from diffrec.ranking import LinearScores, Scores
+from diffrec.training import Stateful
 
 # What predicted x_0 scores at a step, before guidance -> what to add to it along the directions, (n, e).
 StepGuide = Callable[[Scores], Tensor]
@@ -116,6 +117,10 @@ class Network(Protocol):
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Return the optimizer's parameter groups."""
+        ...
+
+    def changing(self) -> dict[str, Stateful]:
+        """Name what training changes in it besides its weights."""
         ...
 
     def start_epoch(self, epoch: int) -> None:

@@ -29,7 +29,7 @@ from diffrec.diffusion.process import Predict
 from diffrec.ranking import AddedScores, LinearScores, NoisyScores, Scores
 from diffrec.recommenders.diffrec.network import Run, StepGuide
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.training import NoisedBatch, NoisedBatches
+from diffrec.training import NoisedBatch, NoisedBatches, Stateful
 
 
 class OverItems(nn.Module):
@@ -105,6 +105,10 @@ class OverItems(nn.Module):
     def parameter_groups(self) -> list[dict[str, object]]:
         """The optimizer's parameter groups."""
         return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
+
+    def changing(self) -> dict[str, Stateful]:
+        """What training changes besides the weights: what the sampler of steps has learnt."""
+        return {"sampler": self.sampler}
 
     def start_epoch(self, epoch: int) -> None:
         """Every epoch is like the first."""

@@ -16,6 +16,7 @@ from diffrec.recommenders.diffrec.network import Run, StepGuide
 from diffrec.recommenders.diffrec.objective import objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.training import Attributes, Stateful
 
 
 class OverLatents(nn.Module):
@@ -76,6 +77,10 @@ class OverLatents(nn.Module):
                 "weight_decay": s.autoencoder_weight_decay,
             },
         ]
+
+    def changing(self) -> dict[str, Stateful]:
+        """What training changes besides the weights: what the sampler has learnt, and the batches annealing counts."""
+        return {**self.diffusion.changing(), "annealing": Attributes(self, "batches_seen")}
 
     def epoch_of(self, batches: Any) -> Iterable[Any]:
         """Return an epoch's batches as the objective makes them."""

@@ -23,7 +23,7 @@ from diffrec.ranking import AddedScores, LinearScores, Scores
 from diffrec.recommenders.diffrec.forecast import LIKELIHOOD_SCALE
 from diffrec.recommenders.diffrec.network import Run, StepGuide
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.training import WindowBatch, WindowBatches
+from diffrec.training import Stateful, WindowBatch, WindowBatches
 
 # Items up to which the softmax is over all of them, and how many stand for all of more.
 _ALL, _SAMPLED = 50_000, 8_192
@@ -87,6 +87,10 @@ class SequenceForecast(nn.Module):
             {"params": matrices, "lr": s.lr, "weight_decay": s.weight_decay},
             {"params": rest, "lr": s.lr, "weight_decay": 0.0},
         ]
+
+    def changing(self) -> dict[str, Stateful]:
+        """What training changes besides the weights: nothing."""
+        return {}
 
     def start_epoch(self, epoch: int) -> None:
         """Every epoch is like the first."""

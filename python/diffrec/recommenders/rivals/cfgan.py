@@ -1,6 +1,5 @@
 """CFGAN: a generator of histories and a discriminator that tells them from real ones."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -18,8 +17,8 @@ from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons, gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import SparseBatches, product_dtype, resolve_device, run_batches
+from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
+from diffrec.training import SparseBatches, Stateful, product_dtype, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +90,7 @@ class CFGAN(TrainedRecommender):
     settings: CFGANSettings
     _generator: "Generator"
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
         items = learn.shape[1]
         # The discriminator is of no use afterwards: it is no part of the model.
@@ -114,7 +113,13 @@ class CFGAN(TrainedRecommender):
             ]
             return losses[-1]
 
-        return generator, run_epoch
+        changing: dict[str, Stateful] = {
+            "discriminator": discriminator,
+            "discriminator's optimizer": optimizers[0],
+            "optimizer": optimizers[1],
+            "batches": batches,
+        }
+        return Prepared(generator, run_epoch, changing)
 
     def _scores(self, block: Interactions) -> Scores:
         rows = SparseRows.from_matrix(binary(block.matrix), self._generator.device)

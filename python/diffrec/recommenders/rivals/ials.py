@@ -22,6 +22,7 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import EpochRecord, TrainingReport, resolve_device
+from diffrec.training.loop import TRAINING
 
 Factors = NDArray[np.float32]
 
@@ -87,16 +88,29 @@ class IALS(Recommender):
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         s = self.settings
         start = np.random.default_rng(s.seed).random((train.shape[1], s.factors), dtype=np.float32)
-        report = TrainingReport()
+        self.item_factors_, report = np.float32(0.01) * start, TrainingReport()
+        kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
+        if kept is not None:
+            self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
+            for record in report.epochs:
+                for callback in s.callbacks:
+                    callback(record)
+        done = len(report.epochs)
         started = time.perf_counter()
-        with tqdm(total=s.iterations, desc="iALS", unit="iteration", disable=None if s.progress else True) as bar:
-            for epoch, (items, loss) in enumerate(alternate(train.signed_matrix, np.float32(0.01) * start, s), start=1):
+        with tqdm(
+            total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=None if s.progress else True
+        ) as bar:
+            for epoch, (items, loss) in enumerate(
+                alternate(train.signed_matrix, self.item_factors_, s, done), done + 1
+            ):
                 self.item_factors_ = items
                 report.epochs.append(EpochRecord(epoch, loss, time.perf_counter() - started))
                 bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
                 for callback in s.callbacks:
                     callback(report.epochs[-1])
                 bar.update()
+                if self._checkpoint is not None:
+                    self._checkpoint.keep(TRAINING, lambda: {"items": self.item_factors_, "report": report.to_dict()})
                 started = time.perf_counter()
         report.best_epoch = s.iterations
         self.training_ = report
@@ -139,7 +153,7 @@ class IALS(Recommender):
         self._use(state.weights("item_factors", (self._n_items, self.settings.factors)))
 
 
-def alternate(matrix: Csr, items: Factors, settings: IALSSettings) -> Iterator[tuple[Factors, float]]:
+def alternate(matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0) -> Iterator[tuple[Factors, float]]:
     """Solve users and items in turn.
 
     Parameters
@@ -149,6 +163,8 @@ def alternate(matrix: Csr, items: Factors, settings: IALSSettings) -> Iterator[t
     items : float32 (items, factors)
         Where to start.
     settings : IALSSettings
+    done : int
+        Iterations that led to ``items``, and are not to be made again.
 
     Yields
     ------
@@ -160,7 +176,7 @@ def alternate(matrix: Csr, items: Factors, settings: IALSSettings) -> Iterator[t
     by_user, by_item = csr_arrays(matrix), csr_arrays(sparse.csr_array(matrix.T))
     l2, alpha = settings.l2, settings.alpha
     steps = settings.cg_steps if settings.solver == "cg" else None
-    for _ in range(settings.iterations):
+    for _ in range(done, settings.iterations):
         users, _ = _core.als_solve(by_user, *_core.als_whiten(items, l2), alpha, steps)
         items, error = _core.als_solve(by_item, *_core.als_whiten(users, l2), alpha, steps)
         yield items, (error + l2 * float(np.square(users, dtype=np.float64).sum())) / max(matrix.nnz, 1)

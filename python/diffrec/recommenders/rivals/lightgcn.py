@@ -1,6 +1,6 @@
 """LightGCN: embeddings of users and items, averaged over the graph of who has what."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -18,8 +18,8 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import TrainedRecommender, TrainedSettings
-from diffrec.training import resolve_device, run_batches
+from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
+from diffrec.training import Attributes, Stateful, resolve_device, run_batches
 
 # A batch of users, items they have and items they have not, as rows of the graph.
 Pairs = tuple[Tensor, Tensor, Tensor]
@@ -90,7 +90,7 @@ class LightGCN(TrainedRecommender):
         super()._fit(data, valid)
         self._use_graph(data)
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
         self._embeddings = GraphEmbeddings(sum(learn.shape), s.factors, s.layers, s.l2).to(device)
         self._use_graph(learn)
@@ -102,7 +102,8 @@ class LightGCN(TrainedRecommender):
             pairs = drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch)
             return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer, pace=self._pace)
 
-        return self._embeddings, run_epoch
+        changing: dict[str, Stateful] = {"optimizer": optimizer, "order": Attributes(generator.bit_generator, "state")}
+        return Prepared(self._embeddings, run_epoch, changing)
 
     def _use_graph(self, histories: Interactions) -> None:
         self._graph, self._vectors = histories, None

@@ -1,6 +1,5 @@
 """Multi-VAE and Multi-DAE: autoencoders of histories under a multinomial likelihood."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -19,8 +18,8 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.explanation import Reasons, gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
-from diffrec.training import SparseBatches, product_dtype, resolve_device, run_batches
+from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
+from diffrec.training import Attributes, SparseBatches, product_dtype, resolve_device, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +83,8 @@ class MultiDAE(TrainedRecommender):
     settings_type: ClassVar[type[MultiDAESettings]] = MultiDAESettings
     settings: MultiDAESettings
     _network: "HistoryAutoencoder"
+    # Batches that training has seen.
+    _seen: int
 
     def _new_network(self, items: int) -> "HistoryAutoencoder":
         s = self.settings
@@ -93,20 +94,23 @@ class MultiDAE(TrainedRecommender):
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
         return 0.0
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
         self._network = self._new_network(learn.shape[1]).to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
         dtype = product_dtype(s.precision, device)
         batches = SparseBatches(binary(learn.matrix), s.batch_size, device, np.random.default_rng(s.seed))
-        seen = 0
+        self._seen = 0
 
         def loss(rows: SparseRows) -> Tensor:
-            nonlocal seen
-            seen += 1
-            return self._network.loss(rows, self._kl_weight(seen))
+            self._seen += 1
+            return self._network.loss(rows, self._kl_weight(self._seen))
 
-        return self._network, lambda _epoch: run_batches(loss, batches, optimizer, dtype, self._pace)
+        def run_epoch(_epoch: int) -> float:
+            return run_batches(loss, batches, optimizer, dtype, self._pace)
+
+        annealing = Attributes(self, "_seen")
+        return Prepared(self._network, run_epoch, {"optimizer": optimizer, "batches": batches, "annealing": annealing})
 
     def _scores(self, block: Interactions) -> Scores:
         return self._network.scores(SparseRows.from_matrix(binary(block.matrix), self._network.device))

@@ -1,6 +1,5 @@
 """SASRec: a causal transformer that predicts the next item at every place of a history."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffrec import checks
 from diffrec.checks import flag, one_of, real, whole
@@ -26,7 +25,7 @@ from diffrec.recommenders.explanation import Reasons, gradient_reasons, past_ite
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, TrainedRecommender
+from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
 from diffrec.training import WindowBatch, WindowBatches, product_dtype, resolve_device, run_batches
 
 LOSSES = ("softmax", "gbce")
@@ -114,7 +113,7 @@ class SASRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return "time"
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> tuple[nn.Module, Callable[[int], float]]:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s, timeline = self.settings, self._timeline(learn)
         if timeline.baskets.max(initial=0) < 2:
             raise ValueError("sasrec needs a history with at least 2 interactions at different times; there is none")
@@ -132,7 +131,10 @@ class SASRec(TrainedRecommender):
             seed=s.seed,
         )
 
-        return network, lambda _epoch: run_batches(self._loss, batches, optimizer, dtype, self._pace)
+        def run_epoch(_epoch: int) -> float:
+            return run_batches(self._loss, batches, optimizer, dtype, self._pace)
+
+        return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches})
 
     def _new_network(self, items: int) -> SequenceEncoder:
         s = self.settings

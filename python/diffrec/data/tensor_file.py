@@ -10,10 +10,12 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Field = TypeVar("Field", bool, int, str, list[Any], dict[str, Any])
 
 # A header holds names, shapes and settings; parsing takes up to about 20 times its size.
 HEADER_LIMIT = 2**22
@@ -98,6 +100,46 @@ def checksum(array: NDArray[Any]) -> str:
     digest = hashlib.blake2b(f"{array.dtype.str} {array.shape} ".encode(), digest_size=16)
     digest.update(_bytes(array).data)
     return digest.hexdigest()
+
+
+def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write a header as JSON, with checksums of the arrays beside it and of itself; no array is copied.
+
+    Examples
+    --------
+    >>> arrays = {"x": np.zeros(3)}
+    >>> require_unchanged(parse_json(sealed({"epoch": 5}, arrays)), arrays)
+    >>> require_unchanged(parse_json(sealed({"epoch": 5}, arrays)), {"x": np.ones(3)})
+    Traceback (most recent call last):
+    ValueError: 'x' is not what was written: the checksum differs
+    """
+    full = {**header, "checksums": {name: checksum(array) for name, array in arrays.items()}}
+    return json.dumps(full | {"checksum": _checksum_of(full)}, allow_nan=False)
+
+
+def require_unchanged(header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ``ValueError`` unless a header and arrays are those that were sealed."""
+    if _checksum_of(header) != field(header, "checksum", str):
+        raise ValueError("its header is not the one that was written: the checksum differs")
+    sums = field(header, "checksums", dict)
+    for name in sums.keys() | arrays.keys():
+        if name not in arrays or name not in sums:
+            raise ValueError(f"lacks {name!r}" if name not in arrays else f"{name!r} is not expected")
+        if checksum(arrays[name]) != sums[name]:
+            raise ValueError(f"{name!r} is not what was written: the checksum differs")
+
+
+def field(header: Any, name: str, kind: type[Field]) -> Field:
+    """Return the header's value under a name, refused where it is of another type."""
+    value = header.get(name) if isinstance(header, dict) else None
+    if type(value) is not kind:
+        raise ValueError(f"{name!r} of its header is {str(value)[:200]}, expected {kind.__name__}")
+    return value
+
+
+def _checksum_of(header: dict[str, Any]) -> str:
+    rest = {name: value for name, value in header.items() if name != "checksum"}
+    return hashlib.blake2b(json.dumps(rest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _place(name: str, entry: Any) -> tuple[int, tuple[int, ...], type[np.generic], int]:

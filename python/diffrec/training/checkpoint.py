@@ -1,0 +1,218 @@
+"""Checkpoints: the state of a piece of work in one file, from which the same call goes on to the same bits."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffrec.checks import duration
+from diffrec.data._replace import replacing
+from diffrec.data.tensor_file import field, parse_json, read_tensors, require_unchanged, sealed, write_tensors
+
+#: How often a checkpoint is written: at the end of every epoch, or of the first after so many seconds.
+EPOCH = "epoch"
+_FORMAT = 1
+_HEADER = "diffrec.checkpoint"
+# The array that holds the state but for its arrays: a header may not be as long as a long training's history.
+_TREE = "tree"
+# The stage of a file that only says what it is for.
+_BEGUN = "begun"
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, is damaged, or is that of another fit; the message names the file and what differs.
+
+    What is in the file stays: use another path, or delete it.
+    """
+
+
+class Stateful(Protocol):
+    """Protocol of what changes in training, as PyTorch has it: an optimizer, batches in random order, a sampler."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: numbers, text, tensors and arrays, in dictionaries, lists and tuples."""
+        ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take such a state back."""
+        ...
+
+
+class Attributes:
+    """Plain attributes of an object, seen as what changes in training.
+
+    Examples
+    --------
+    >>> generator = np.random.default_rng(0)
+    >>> order = Attributes(generator.bit_generator, "state")
+    >>> before, drawn = order.state_dict(), generator.random()
+    >>> order.load_state_dict(before)
+    >>> bool(generator.random() == drawn)
+    True
+    """
+
+    def __init__(self, owner: object, *names: str) -> None:
+        self._owner = owner
+        self._names = names
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the attributes by name."""
+        return {name: getattr(self._owner, name) for name in self._names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Set the attributes."""
+        for name in self._names:
+            setattr(self._owner, name, state_dict[name])
+
+
+class Checkpoint:
+    """A file that work in stages writes its state to, and goes on from.
+
+    It is written whole or not at all, by whoever is killed when; its checksums are compared when it is read.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. Where there is none it is made at once, so that a place that cannot be written is heard of first.
+    every : "epoch", or seconds
+        How often to write, at most; also as "5min" or a timedelta.
+    told : mapping
+        What the work is to be the same by, by name: numbers, text, lists of such. A file of other work is refused by
+        the first of the names that differ.
+
+    Raises
+    ------
+    CheckpointError
+        When there is a file that cannot be gone on from.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Checkpoint(f"{folder}/fit.checkpoint", "epoch", {"lr": 0.1}).keep("training", lambda: {"epoch": 3})
+    ...     print(Checkpoint(f"{folder}/fit.checkpoint", "epoch", {"lr": 0.1}).resume("training"))
+    ...     Checkpoint(f"{folder}/fit.checkpoint", "epoch", {"lr": 0.2})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    CheckpointError: '.../fit.checkpoint' is the checkpoint of lr=0.1, and this is lr=0.2: ...
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.every = every
+        self._seconds = seconds_between(every)
+        self._told: dict[str, Any] = json.loads(json.dumps(told))
+        self._stage, self._state = self._read()
+        if not self.path.exists():
+            self.keep(_BEGUN, dict, now=True)
+        self._written = time.monotonic()
+
+    def resume(self, stage: str) -> Any:
+        """Return the state that was kept at a stage, once; None where the work has not come to it or is beyond it."""
+        if self._stage != stage:
+            return None
+        self._stage = ""
+        state, self._state = self._state, None
+        return state
+
+    def keep(self, stage: str, state: Callable[[], Any], *, now: bool = False) -> None:
+        """Write the state of a stage, if it is time to, or ``now``; it is only asked for then."""
+        if not now and time.monotonic() - self._written < self._seconds:
+            return
+        arrays: dict[str, NDArray[Any]] = {}
+        tree = json.dumps({"stage": stage, "state": _packed(state(), arrays)}).encode()
+        arrays[_TREE] = np.frombuffer(tree, dtype=np.uint8)
+        header = sealed({"format": _FORMAT, "told": self._told}, arrays)
+        with replacing(self.path) as temporary:
+            write_tensors(temporary, arrays, {_HEADER: header})
+        self._written = time.monotonic()
+
+    def blame(self, error: Exception) -> CheckpointError:
+        """Say of what turned out to be wrong that it came from this file."""
+        return CheckpointError(f"{str(self.path)!r} is a damaged checkpoint: {error}")
+
+    def _read(self) -> tuple[str, Any]:
+        if not self.path.exists():
+            return "", None
+        if not self.path.is_file():
+            raise CheckpointError(f"checkpoint must be the path of a file, got {str(self.path)!r}")
+        try:
+            metadata, arrays = read_tensors(self.path)
+            if _HEADER not in metadata:
+                raise ValueError("it is a safetensors file of something else")
+            header = parse_json(metadata[_HEADER])
+            require_unchanged(header, arrays)
+            if header["format"] != _FORMAT:
+                raise ValueError(f"it has format {header['format']}, and this version goes on from format {_FORMAT}")
+            told = field(header, "told", dict)
+        except ValueError as error:
+            raise CheckpointError(f"{str(self.path)!r} is no checkpoint, or is damaged: {error}") from None
+        self._require_same(told)
+        try:
+            tree = json.loads(arrays.pop(_TREE).tobytes())
+            return tree["stage"], _unpacked(tree["state"], arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.blame(error) from None
+
+    def _require_same(self, told: dict[str, Any]) -> None:
+        for name in [*self._told, *(told.keys() - self._told.keys())]:
+            before, now = told.get(name), self._told.get(name)
+            if before != now:
+                raise CheckpointError(
+                    f"{str(self.path)!r} is the checkpoint of {name}={before!r}, and this is {name}={now!r}: "
+                    "use another path, or delete it to begin anew"
+                )
+
+
+def seconds_between(every: Any) -> float:
+    """Return the least seconds from one writing to the next: 0 for ``"epoch"``."""
+    if every == EPOCH:
+        return 0.0
+    try:
+        return duration("every", every)
+    except (TypeError, ValueError):
+        raise ValueError(f"every must be 'epoch' or a time, in seconds or as '5min', got {every!r}") from None
+
+
+def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Replace what JSON cannot hold: arrays go into ``arrays`` under a number."""
+    if isinstance(value, Tensor):
+        return {"tensor": _added(value.detach().cpu().numpy(), arrays)}
+    if isinstance(value, np.ndarray):
+        return {"array": _added(value, arrays)}
+    if isinstance(value, Mapping):
+        # Names may be numbers, as an optimizer's parameters have them.
+        return {"pairs": [[name, _packed(one, arrays)] for name, one in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_packed(one, arrays) for one in value]}
+    if isinstance(value, list):
+        return [_packed(one, arrays) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _added(array: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> str:
+    name = str(len(arrays))
+    arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+    return name
+
+
+def _unpacked(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Take back what ``_packed`` made; no two things share an array."""
+    if isinstance(value, list):
+        return [_unpacked(one, arrays) for one in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "pairs":
+        return {name: _unpacked(one, arrays) for name, one in inner}
+    if kind == "tuple":
+        return tuple(_unpacked(one, arrays) for one in inner)
+    return torch.from_numpy(arrays.pop(inner)) if kind == "tensor" else arrays.pop(inner)
