@@ -8,7 +8,7 @@ import pytest
 import diffrec
 from diffrec import Interactions, Recommender, Split
 from diffrec.comparison import bootstrap_interval
-from diffrec.recommenders import VARIANTS
+from diffrec.recommenders.registry import VARIANTS, Variant
 
 DATA = diffrec.datasets.synthetic(users=120, items=60, seed=0)
 
@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.Monke
 
         _scores = _state = _restore = None  # type: ignore[assignment]
 
-    monkeypatch.setitem(VARIANTS, "greedy", (Greedy, {}))
+    monkeypatch.setitem(VARIANTS, "greedy", Variant(Greedy))
     table = diffrec.compare(DATA, ["greedy", "popularity"])
     assert [row.name for row in table] == ["popularity"]
     assert "greedy: needs 8.0 TB" in str(table)

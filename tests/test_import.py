@@ -1,7 +1,16 @@
 """What `import diffrec` brings with it."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+import diffrec
+import diffrec.ranking
+import diffrec.recommenders
+import diffrec.training
 
 OPTIONAL = (
     "pandas", "polars", "pyarrow", "duckdb", "pooch", "matplotlib", "sklearn", "implicit", "torch._dynamo", "optuna",
@@ -10,14 +19,75 @@ OPTIONAL = (
 
 
 def test_no_extra_is_imported() -> None:
-    code = f"import sys, diffrec; print([name for name in {OPTIONAL} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert loaded("import diffrec; [getattr(diffrec, name) for name in diffrec.__all__]", *OPTIONAL) == []
+
+
+def loaded(code: str, *names: str, cwd: Path | None = None) -> list[str]:
+    """Which of the modules a fresh process has imported after this code."""
+    ending = f"\nimport sys; print('\\n', [name for name in {names} if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code + ending], capture_output=True, text=True, check=True, cwd=cwd)
+    found: list[str] = ast.literal_eval(done.stderr.splitlines()[-1].strip())
+    return found
+
+
+def test_the_package_itself_waits_for_nothing() -> None:
+    assert loaded("import diffrec; diffrec.__version__", "torch", "scipy", "numpy", "narwhals") == []
+    assert loaded("import diffrec; diffrec.Interactions", "torch") == []
+
+
+def test_help_is_there_at_once() -> None:
+    code = "import sys, diffrec.cli\nsys.argv = ['diffrec', '--help']\ntry: diffrec.cli.main()\nexcept SystemExit: pass"
+    assert loaded(code, "torch", "scipy", "numpy", "narwhals") == []
+    for command in ("fit", "recommend", "evaluate", "split", "compare", "info"):
+        assert loaded(code.replace("'--help'", f"'{command}', '--help'"), "torch") == [], command
+
+
+@pytest.mark.parametrize("variant", ["ease", "itemknn", "rp3beta", "ials", "popularity", "topfreq", "tifuknn"])
+def test_what_has_no_network_needs_no_torch(variant: str, tmp_path: Path) -> None:
+    code = f"""
+import numpy as np
+import diffrec
+data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+data.write("events.csv")
+train, valid, test = diffrec.Interactions.read("events.csv").split(valid=0.1, test=0.2)
+model = diffrec.fit(train, valid=valid, variant="{variant}", progress=False)
+top = model.recommend(k=5)
+some = model.recommend(candidates={{train.users.ids[1]: train.items.ids[:9]}}, k=3, deny=train.items.ids[:2])
+strangers = model.recommend(train.take([3, 4]), k=3)
+nobody = model.recommend(["nobody"], k=3, unknown="popular")
+scores = model.score([1, 2], items=train.items.ids[:3])
+model.explain(1, train.items.ids[0])
+if "{variant}" not in ("popularity", "topfreq", "tifuknn"):
+    model.similar_items(train.items.ids[:2], 3)
+report = model.evaluate(test, seen=valid)
+assert 0 < report["recall@20"] <= 1
+top.to_frame()
+model.save("model.diffrec")
+again = diffrec.load("model.diffrec")
+np.testing.assert_array_equal(again.recommend(k=5).items, top.items)
+"""
+    assert loaded(code, "torch", cwd=tmp_path) == []
+
+
+def test_what_torch_is_asked_for_it_gives(tmp_path: Path) -> None:
+    code = """
+import diffrec
+model = diffrec.fit(diffrec.datasets.synthetic(users=60, items=40, seed=1), variant="ease")
+assert (model.score([1, 2, 1], as_tensor=True).numpy() == model.score([1, 2, 1])).all()
+"""
+    assert loaded(code, "torch") == ["torch"]
+
+
+def test_every_public_name_is_found_and_listed() -> None:
+    for package in (diffrec, diffrec.recommenders, diffrec.ranking, diffrec.training):
+        assert set(package.__all__) <= set(dir(package))
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="module 'diffrec' has no attribute 'fti'"):
+        diffrec.fti  # noqa: B018
 
 
 def test_the_version_is_the_packages() -> None:
     import importlib.metadata
-
-    import diffrec
 
     assert diffrec.__version__ == importlib.metadata.version("diffrec")

@@ -26,7 +26,7 @@ Cell = Sequence[nodes.Node]
 def settings_classes() -> dict[str, type[Settings]]:
     """Every class of settings, by the name of its recommender where it has one."""
     shared = {kind.__name__: kind for kind in (Settings, TrainedSettings, NetworkSettings)}
-    own = {kind.__name__: kind.settings_type for kind, _ in VARIANTS.values()}
+    own = {variant.kind.__name__: variant.kind.settings_type for variant in VARIANTS.values()}
     # Recommenders that add none, or share another's.
     return shared | {name: kind for name, kind in own.items() if list(own.values()).index(kind) == [*own].index(name)}
 
@@ -121,8 +121,8 @@ class VariantsTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Make the table."""
         rows: list[list[Cell]] = [
-            [[nodes.literal("", variant)], [nodes.literal("", kind.__name__)], _values(fixed)]
-            for variant, (kind, fixed) in VARIANTS.items()
+            [[nodes.literal("", name)], [nodes.literal("", variant.kind.__name__)], _values(variant.settings)]
+            for name, variant in VARIANTS.items()
         ]
         return [table(["variant", "class", "sets"], [15, 15, 70], rows)]
 

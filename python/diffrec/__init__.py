@@ -8,54 +8,84 @@
 ((60, 5), (60, 5))
 """
 
-import importlib
 import logging
 from typing import TYPE_CHECKING
 
-from diffrec import callbacks, datasets, export
 from diffrec._core import __version__
-from diffrec.comparison import Comparison, compare
-from diffrec.data import Ids, Interactions, Split
-from diffrec.evaluation import Report
+from diffrec._lazy import lazy_names
 from diffrec.forks import compute_alone_in_forks
-from diffrec.recommenders import (
-    CFGAN,
-    EASE,
-    IALS,
-    TIFUKNN,
-    Anchor,
-    DiffRec,
-    Explanation,
-    ItemKNN,
-    LightGCN,
-    ModelFileError,
-    MultiDAE,
-    MultiVAE,
-    Popularity,
-    Recommender,
-    RP3beta,
-    SASRec,
-    Scorer,
-    Stack,
-    Top,
-    TopFreq,
-    Uncertainty,
-    fit,
-    load,
-)
-from diffrec.training import CheckpointError
-from diffrec.tuning import Tuned, tune
 
 if TYPE_CHECKING:
+    from diffrec import callbacks, datasets, export
     from diffrec import plots as plots
+    from diffrec.comparison import Comparison, compare
+    from diffrec.data import Ids, Interactions, Split
+    from diffrec.evaluation import Report
+    from diffrec.recommenders import (
+        CFGAN,
+        EASE,
+        IALS,
+        TIFUKNN,
+        Anchor,
+        DiffRec,
+        Explanation,
+        ItemKNN,
+        LightGCN,
+        ModelFileError,
+        MultiDAE,
+        MultiVAE,
+        Popularity,
+        Recommender,
+        RP3beta,
+        SASRec,
+        Scorer,
+        Stack,
+        Top,
+        TopFreq,
+        Uncertainty,
+        load,
+    )
+    from diffrec.recommenders.fit import fit
+    from diffrec.training import CheckpointError
+    from diffrec.tuning import Tuned, tune
 else:
-
-    def __getattr__(name: str) -> object:
-        """Pictures need matplotlib, an extra: ``diffrec.plots`` is imported when it is first asked for."""
-        if name == "plots":
-            return importlib.import_module("diffrec.plots")
-        raise AttributeError(f"module 'diffrec' has no attribute {name!r}")
-
+    # Each name is imported when it is first asked for: torch takes seconds, and most of this needs none.
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "diffrec.comparison": ["Comparison", "compare"],
+            "diffrec.data": ["Ids", "Interactions", "Split"],
+            "diffrec.evaluation": ["Report"],
+            "diffrec.recommenders": [
+                "CFGAN",
+                "EASE",
+                "IALS",
+                "TIFUKNN",
+                "Anchor",
+                "DiffRec",
+                "Explanation",
+                "ItemKNN",
+                "LightGCN",
+                "ModelFileError",
+                "MultiDAE",
+                "MultiVAE",
+                "Popularity",
+                "RP3beta",
+                "Recommender",
+                "SASRec",
+                "Scorer",
+                "Stack",
+                "Top",
+                "TopFreq",
+                "Uncertainty",
+                "load",
+            ],
+            "diffrec.recommenders.fit": ["fit"],
+            "diffrec.training": ["CheckpointError"],
+            "diffrec.tuning": ["Tuned", "tune"],
+        },
+        submodules=["callbacks", "datasets", "export", "plots"],
+    )
 
 # A fit logs what it does, shown after logging.basicConfig(level="INFO"); silent otherwise.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

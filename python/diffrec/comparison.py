@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from diffrec import training
 from diffrec.checks import flag, nearest, whole
 from diffrec.data import Interactions, Split
 from diffrec.data.frames import make_frame
 from diffrec.evaluation import LIST_METRICS, Report, parse_metric
-from diffrec.recommenders import VARIANTS, fit
-from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.fit import AUTO, fit
 from diffrec.recommenders.histories import as_interactions
-from diffrec.training import PeakMemory, resolve_device
+from diffrec.recommenders.registry import VARIANTS
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
 # The recommenders that count as simple: closed forms and counts, fitted in one pass.
@@ -292,12 +292,12 @@ def _runs(
 ) -> Iterator[_Run]:
     variant = settings["variant"]
     # One fit is enough where the result does not depend on the seed, or the seed is among the settings.
-    alone = "seed" in settings or (variant != AUTO and VARIANTS[variant][0].deterministic)
+    alone = "seed" in settings or (variant != AUTO and VARIANTS[variant].kind.deterministic)
     # Short histories leave nothing to stop on; then fit holds out its own part, where it can.
     valid = split.valid if len(split.valid) else None
     for seed in range(1 if alone else seeds):
         started = time.perf_counter()
-        with PeakMemory(resolve_device(device)) as peak:
+        with training.PeakMemory(training.resolve_device(device)) as peak:
             model = fit(split.train, valid=valid, **{"seed": seed, "device": device, "progress": False, **settings})
         seconds = time.perf_counter() - started
         exclude = settings["repeats"] == "exclude"

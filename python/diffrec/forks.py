@@ -5,8 +5,7 @@ of the threads, so the first product in the child waits for threads that are not
 """
 
 import os
-
-import torch
+import sys
 
 
 def compute_alone_in_forks() -> None:
@@ -16,5 +15,7 @@ def compute_alone_in_forks() -> None:
 
 
 def _compute_alone() -> None:
-    if torch.get_num_threads() > 1:
+    # A torch that the child imports itself starts threads of its own.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() > 1:
         torch.set_num_threads(1)

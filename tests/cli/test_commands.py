@@ -201,6 +201,17 @@ def test_doctor_passes_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told["self_check"]["problem"] is None
 
 
+def test_doctor_says_how_to_get_a_torch_without_what_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.version.cuda", "13.0")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert doctor.torch_build() == {"built_for": "CUDA 13.0", "smaller": doctor.CPU_BUILD}
+    assert re.search(r"(?m)^torch built for +CUDA 13.0, and there is no such GPU", succeed("doctor"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert doctor.torch_build() == {"built_for": "CUDA 13.0", "smaller": None}
+    monkeypatch.setattr("torch.version.cuda", None)
+    assert doctor.torch_build() == {"built_for": "CPU", "smaller": None}
+
+
 def test_doctor_fails_where_the_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def unable(*_: object, **__: object) -> None:
         raise RuntimeError("no such\ninstruction")

@@ -9,7 +9,7 @@ import pytest
 
 import diffrec
 from diffrec import comparison
-from diffrec.cli.app import COMMANDS
+from diffrec.cli.app import COMMANDS, function_of
 from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
@@ -24,7 +24,7 @@ def commands_in(document: str) -> list[str]:
 
 
 def examples() -> list[str]:
-    lines = [line.strip() for command in COMMANDS for line in (command.__doc__ or "").splitlines()]
+    lines = [line.strip() for name in COMMANDS for line in (function_of(name).__doc__ or "").splitlines()]
     # Minutes on the world that is generated without a file; `make demo` runs it.
     return [line for line in lines if line.startswith("diffrec ") and line != "diffrec demo"]
 
@@ -50,7 +50,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     fit = diffrec.fit
 
     def quick(*arguments: Any, **settings: Any) -> diffrec.Recommender:
-        trained = issubclass(VARIANTS[settings.get("variant", "diffrec")][0], TrainedRecommender)
+        trained = issubclass(VARIANTS[settings.get("variant", "diffrec")].kind, TrainedRecommender)
         return fit(*arguments, **settings | ({"epochs": 2} if trained else {}))
 
     def interrupted(server: Server) -> None:
@@ -76,14 +76,15 @@ def test_examples_of_the_help(command: str) -> None:
     succeed(*shlex.split(command)[1:])
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
-def test_help_has_every_option_explained_and_every_example_on_its_line(command: Any) -> None:
-    said = succeed(command.__name__, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_every_option_explained_and_every_example_on_its_line(name: str) -> None:
+    documented = function_of(name).__doc__ or ""
+    said = succeed(name, "--help")
     lines = [line.strip() for line in said.splitlines()]
-    own = [line.strip() for line in command.__doc__.splitlines() if line.strip().startswith("diffrec ")]
+    own = [line.strip() for line in documented.splitlines() if line.strip().startswith("diffrec ")]
     assert own
     assert set(own) <= set(lines)
-    first = command.__doc__.splitlines()[0].strip()
+    first = documented.splitlines()[0].strip()
     assert first in lines
     assert first in succeed("--help")
     for line in lines:
@@ -95,7 +96,7 @@ def test_help_has_every_option_explained_and_every_example_on_its_line(command: 
 def test_the_documents_name_every_command() -> None:
     text = (ROOT / "docs/command-line.md").read_text()
     named = re.findall(r"(?m)^\| `diffrec (\w+)", text)
-    assert named == [command.__name__ for command in COMMANDS]
+    assert named == list(COMMANDS)
     assert set(re.findall(r"(?m)^\| (\d+) \|", text)) == {"0", "1", "2", "130"}
 
 

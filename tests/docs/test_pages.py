@@ -31,7 +31,7 @@ def shown_settings() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_setting_of_every_variant_is_on_the_page(variant: str) -> None:
-    kind = VARIANTS[variant][0].settings_type
+    kind = VARIANTS[variant].kind.settings_type
     shown = shown_settings()
     names = {
         name

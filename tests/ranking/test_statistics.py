@@ -5,12 +5,12 @@ import pytest
 import torch
 from scipy import sparse
 
-from diffrec.ranking import LinearScores, WeightedScores, deviations, ranks_at, scores_at, statistics, top_k
+from diffrec.ranking import LinearScores, WeightedScores, blockwise, deviations, ranks_at, scores_at, top_k
 
 
 @pytest.fixture(params=[7, 10_000])
 def scores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> LinearScores:
-    monkeypatch.setattr(statistics, "BLOCK_ENTRIES", request.param * 6)  # in several blocks, and in one
+    monkeypatch.setattr(blockwise, "BLOCK_ENTRIES", request.param * 6)  # in several blocks, and in one
     torch.manual_seed(0)
     return LinearScores(torch.randn(6, 3), torch.randn(31, 3), 100 + torch.randn(31))
 

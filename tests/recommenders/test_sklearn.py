@@ -42,7 +42,7 @@ FRAME = pd.DataFrame(
 
 
 def unfitted(variant: str) -> Recommender:
-    kind, fixed = VARIANTS[variant]
+    kind, fixed = VARIANTS[variant].kind, VARIANTS[variant].settings
     return kind(**(fixed | QUICK.get(variant, {}) | ({"progress": False})))
 
 

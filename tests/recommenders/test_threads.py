@@ -17,7 +17,7 @@ THREADS, CALLS = 6, 5
 
 
 def fitted(variant: str) -> Recommender:
-    trained = issubclass(VARIANTS[variant][0], TrainedRecommender)
+    trained = issubclass(VARIANTS[variant].kind, TrainedRecommender)
     return diffrec.fit(DATA, variant=variant, **{"epochs": 1, "progress": False} if trained else {})
 
 

@@ -1,30 +1,82 @@
-"""The commands, put together."""
+"""The commands, put together: each is imported when it is to run, so that the list of them is there at once."""
 
+import importlib
 import inspect
 import re
 import textwrap
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 import diffrec
-from diffrec.cli.doctor import doctor
 from diffrec.cli.errors import reported
-from diffrec.cli.exploring import explore
-from diffrec.cli.exporting import export
-from diffrec.cli.fitting import fit
-from diffrec.cli.judging import compare, evaluate
-from diffrec.cli.looking import demo, info
-from diffrec.cli.recommending import recommend
-from diffrec.cli.splitting import split
 
-#: In the order of the help. A command's name is its function's; its docstring is its help.
-COMMANDS: tuple[Callable[..., None], ...] = (
-    demo, fit, recommend, split, evaluate, compare, info, explore, export, doctor,
-)  # fmt: skip
+#: In the order of the help: each command, the module of ``diffrec.cli`` that has the function of its name, and the
+#: first line of that function's docstring, which is its help.
+COMMANDS = {
+    "demo": ("looking", "See the whole job at once: fit, evaluate against popularity, recommend, save and reload."),
+    "fit": ("fitting", "Learn a model from a file of interactions and save it."),
+    "recommend": ("recommending", "Recommend items to users, as a table of user, item, rank and score."),
+    "split": (
+        "splitting",
+        "Part each user's history into train, valid and test, for `diffrec fit` and `diffrec evaluate`.",
+    ),
+    "evaluate": ("judging", "Measure how well a model predicts what its users took later."),
+    "compare": (
+        "judging",
+        "Fit several recommenders on the same data and say which wins, and whether it may be luck.",
+    ),
+    "info": (
+        "looking",
+        "Say what a model is: its kind and settings, what it learnt from, how training went.",
+    ),
+    "explore": (
+        "exploring",
+        "Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.",
+    ),
+    "export": (
+        "exporting",
+        "Export a model as a graph that serves it without diffrec: history and weights in, best items and scores out.",
+    ),
+    "doctor": (
+        "doctor",
+        "Say what is installed and what this machine can do, and check that diffrec works on it.",
+    ),
+}
+
+
+def function_of(name: str) -> Callable[..., None]:
+    """The function of a command."""
+    module = importlib.import_module(f"diffrec.cli.{COMMANDS[name][0]}")
+    function: Callable[..., None] = getattr(module, name)
+    return function
+
+
+class _Deferred(TyperCommand):
+    """A command of which no more is known than its name and what it is for, until it is to do something."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **named: Any) -> Any:
+        """Let the command itself read its arguments; it is the one that runs then."""
+        assert self.name is not None
+        function = function_of(self.name)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+        alone.command(self.name, help=_help(function))(reported(function))
+        return typer.main.get_command(alone).make_context(info_name, args, *rest, **named)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, (_, purpose) in COMMANDS.items():
+            self.add_command(_Deferred(name, help=purpose))
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -61,5 +113,3 @@ def _help(command: Callable[..., None]) -> str:
 
 
 app.callback(help=_help(_top))(_top)
-for _command in COMMANDS:
-    app.command(_command.__name__, help=_help(_command))(reported(_command))

@@ -22,6 +22,8 @@ from diffrec.training import available_memory, resolve_device
 from diffrec.training.precision import multiplies_bfloat16
 
 _PACKAGES = ("torch", "numpy", "scipy", "safetensors")
+#: torch without what GPUs need, which is most of its size.
+CPU_BUILD = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cpu"
 # Multiply-adds of the product whose time is compared between number formats.
 _PRODUCTS = 1e9
 
@@ -43,6 +45,7 @@ def doctor(as_json: options.Json = False) -> None:
         },
         "system": platform.platform(),
         "device": device(),
+        "torch": torch_build(),
         "simd": {"level": _core.simd_level(), "available": _core.simd_levels()},
         "threads": {"torch": torch.get_num_threads(), "kernels": _core.threads(), "processors": os.cpu_count()},
         "memory_available": available_memory(),
@@ -60,6 +63,15 @@ def device() -> dict[str, Any]:
     chosen = resolve_device("auto")
     gpus = [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     return {"auto": str(chosen), "gpus": gpus, "torch_cuda": torch.version.cuda}
+
+
+def torch_build() -> dict[str, Any]:
+    """What this torch was built for, and how to get one that takes less room where that is of no use here."""
+    built_for = (
+        f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {hip}" if (hip := torch.version.hip) else "CPU"
+    )
+    idle = built_for != "CPU" and not torch.cuda.is_available()
+    return {"built_for": built_for, "smaller": CPU_BUILD if idle else None}
 
 
 def bfloat16() -> dict[str, Any]:
@@ -128,11 +140,15 @@ def _version(package: str) -> str | None:
 def _in_words(values: dict[str, Any]) -> str:
     threads, memory, check = values["threads"], values["memory_available"], values["self_check"]
     gpus = ", ".join(values["device"]["gpus"]) or "no GPU that torch can use"
-    fast = values["bfloat16"]
+    fast, smaller = values["bfloat16"], values["torch"]["smaller"]
     words = {
         **values["versions"],
         "system": values["system"],
         "device": f"{values['device']['auto']} ({gpus})",
+        "torch built for": values["torch"]["built_for"]
+        + (
+            "" if smaller is None else f", and there is no such GPU; the CPU build is a fraction of its size: {smaller}"
+        ),
         "instructions": f"{values['simd']['level']} (there are {', '.join(values['simd']['available'])})",
         "threads": f"{threads['torch']} in torch, {threads['kernels']} in kernels, {threads['processors']} processors",
         "memory": "unknown" if memory is None else f"{memory / 1e9:.1f} GB available",

@@ -4,10 +4,10 @@ import functools
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-import torch
 import typer
 
 from diffrec.cli.output import note
@@ -21,7 +21,7 @@ TRACEBACK = "DIFFREC_TRACEBACK"
 
 # What the library raises where a file, a value or the machine does not allow what is asked. Anything else is a mistake
 # in diffrec, and comes with its traceback.
-_EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, FloatingPointError, torch.cuda.OutOfMemoryError)
+_EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, FloatingPointError)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -38,13 +38,19 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             # Whoever read standard output has gone: typer ends without a word.
             raise
-        except _EXPECTED as error:
-            if os.environ.get(TRACEBACK):
+        except Exception as error:
+            if os.environ.get(TRACEBACK) or not _expected(error):
                 raise
             note(f"error: {in_options(one_line(error), options)}")
             raise typer.Exit(BAD_INPUT) from None
 
     return run
+
+
+def _expected(error: Exception) -> bool:
+    """Whether the input or the machine is to blame; a full GPU is an error of torch's own, if torch is there at all."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, _EXPECTED) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError))
 
 
 def one_line(error: BaseException) -> str:

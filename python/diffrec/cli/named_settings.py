@@ -16,7 +16,7 @@ from diffrec.checks import duration, nearest
 from diffrec.recommenders import VARIANTS, make
 from diffrec.recommenders.diffrec.presets import preset_settings
 from diffrec.recommenders.fit import AUTO
-from diffrec.training import resolve_device
+from diffrec.recommenders.loading import require_device
 
 _PARAMETERS = inspect.signature(diffrec.fit).parameters
 DEFAULT_VARIANT: str = _PARAMETERS["variant"].default
@@ -120,14 +120,14 @@ def require_possible(arguments: Mapping[str, Any]) -> None:
         hint = nearest(variant, NAMES)
         raise typer.BadParameter(f"{variant!r} is none of {', '.join(NAMES)}{hint}", param_hint="--variant")
     if "device" in arguments:
-        _checked("--device", resolve_device, arguments["device"])
+        _checked("--device", require_device, arguments["device"])
     if "budget" in arguments:
         _checked("--budget", duration, "budget", arguments["budget"])
     if variant == AUTO:
         variant = "diffrec"  # what named settings are settings of
     preset = arguments.get("preset")
     _checked("--preset", preset_settings, preset, variant)
-    known = {field.name for field in dataclasses.fields(VARIANTS[variant][0].settings_type)}
+    known = {field.name for field in dataclasses.fields(VARIANTS[variant].kind.settings_type)}
     settings = {name: value for name, value in arguments.items() if name in known or name not in _PARAMETERS}
     _checked("--set", lambda: make(variant, preset, **settings))
 

@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from diffrec.data.tables import Append, Block
+    from diffrec.data.tables import Append, Block
 
 
 def note(text: str, *, quiet: bool = False) -> None:
@@ -48,10 +49,10 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def json_lines(stream: IO[str]) -> Append:
+def json_lines(stream: IO[str]) -> "Append":
     """Write a JSON object per row to an open stream."""
 
-    def append(block: Block) -> None:
+    def append(block: "Block") -> None:
         columns = [_numbers(column) for column in block.values()]
         for row in zip(*columns, strict=True):
             stream.write(json.dumps(dict(zip(block, row, strict=True))) + "\n")
@@ -59,15 +60,12 @@ def json_lines(stream: IO[str]) -> Append:
     return append
 
 
-def _numbers(column: np.ndarray[Any, Any]) -> list[Any]:
+def _numbers(column: "np.ndarray[Any, Any]") -> list[Any]:
     # A float32 as the shortest decimal that stands for it.
-    exact = column.astype(np.str_).astype(np.float64) if column.dtype == np.float32 else column
+    exact = column.astype("U").astype("float64") if column.dtype == "float32" else column
     return list(exact.tolist())
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)
+    # Numbers and arrays of NumPy say what they are in Python.
+    return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -1,18 +1,15 @@
 """Arrays from a file that anyone may have written, handed out only as what they are expected to be."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from diffrec import _core
+from diffrec._tensors import Array, on_host
 from diffrec.data._csr import Csr, canonical
 
-Module = TypeVar("Module", bound=nn.Module)
 #: Products of two weights, summed over any number of items, stay within float32; a fit that exceeds it has diverged.
 LARGEST_WEIGHT = 1e15
 
@@ -43,9 +40,9 @@ class Stored:
         self._taken: set[str] = set()
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        """Name tensors that have not been in a file."""
-        return cls({name: tensor.cpu().numpy() for name, tensor in tensors.items()})
+    def of_state(cls, state: Mapping[str, Array]) -> Self:
+        """Take what a recommender would write into a file."""
+        return cls({name: on_host(values) for name, values in state.items()})
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._arrays
@@ -150,28 +147,6 @@ class Stored:
         except ValueError as error:
             raise ValueError(f"{self._prefix.removesuffix('.') or 'matrix'!r}: {error}") from None
 
-    def module(self, build: Callable[[torch.device], Module], device: torch.device) -> Module:
-        """Build a module and give it its weights, in evaluation mode.
-
-        It is built without any memory first, to see which weights it has: a size that the settings claim and the arrays
-        have not is refused before it is allocated.
-        """
-        nowhere = torch.device("meta")
-        with nowhere, _WithoutDraws():
-            expected = build(nowhere).state_dict()
-        weights = {name: self._like(name, like) for name, like in expected.items()}
-        with _WithoutDraws():
-            made = build(device)
-        made.load_state_dict(weights)
-        return made.eval()
-
-    def _like(self, name: str, like: Tensor) -> Tensor:
-        """A tensor of the shape and type of another."""
-        if like.dtype == torch.float32:
-            return torch.from_numpy(self.weights(name, tuple(like.shape)))
-        dtype = torch.empty(0, dtype=like.dtype, device="cpu").numpy().dtype
-        return torch.from_numpy(self.take(name, tuple(like.shape), dtype))
-
     def refuse_others(self) -> None:
         """Raise if an array was not taken: whoever wrote it meant something else."""
         others = [name for name in self._arrays if name.startswith(self._prefix) and name not in self._taken]
@@ -189,18 +164,3 @@ class Stored:
         place = np.unravel_index(int(np.argmax(wrong)), array.shape)
         at = ", ".join(map(str, place))
         raise ValueError(f"{name!r}[{at}] is {array[place].item()}, expected {expected}")
-
-
-# Those of torch.nn.init that hand themselves over; the others call the methods.
-_DRAWS = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Leaves weights that are to be replaced as they are, instead of drawing them."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in _DRAWS:
-            return (*args, *(kwargs or {}).values())[0]
-        return func(*args, **(kwargs or {}))

@@ -48,13 +48,13 @@ def scorer_of(model: Recommender) -> GraphScores:
 
 @scorer_of.register
 def _(model: Popularity) -> GraphScores:
-    counts = model._counts
+    counts = torch.from_numpy(model._counts)
     return lambda rows, _: counts.expand(rows.rows, -1)
 
 
 @scorer_of.register
 def _(model: TopFreq) -> GraphScores:
-    shares, weight = model._shares, model.settings.popularity
+    shares, weight = torch.from_numpy(model._shares), model.settings.popularity
 
     def scores(rows: PaddedRows, _: Tensor) -> Tensor:
         # The score of an item of the history beyond its share of users; items outside the history have weight 0.

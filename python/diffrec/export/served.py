@@ -109,7 +109,7 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
         raise TypeError(f"model must be a fitted recommender, got {type(model).__name__}")
     own = copy.copy(model._fitted())
     own.settings = model.settings.replaced({"device": "cpu"})
-    own._restore(Stored.of_tensors(model._state()))
+    own._restore(Stored.of_state(model._state()))
     return Served(
         scorer_of(own), own._reading().views, own._n_items, k, exclude_seen=exclude_seen, ordered_topk=ordered_topk
     ).eval()

@@ -1,10 +1,12 @@
-"""Blockwise top-K: torch multiplies a block, Rust scans it."""
+"""Blockwise top-K: a block of scores is computed, and Rust scans it."""
+
+from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from diffrec import _core
+from diffrec._tensors import Array, on_host, without_gradients
 from diffrec.data import Csr, csr_arrays
 from diffrec.ranking.scores import Scores
 
@@ -14,7 +16,6 @@ NO_ITEM = -1
 BLOCK_ENTRIES = 1 << 20
 
 
-@torch.no_grad()
 def top_k(
     scores: Scores,
     k: int,
@@ -52,18 +53,97 @@ def top_k(
 
     Examples
     --------
-    >>> from diffrec.ranking import LinearScores
+    >>> from diffrec.ranking import SharedScores
     >>> from scipy import sparse
     >>> nothing = sparse.csr_array((1, 3), dtype=np.float32)
-    >>> top_k(LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0], [2.0]])), 2, nothing)[0]
+    >>> top_k(SharedScores(1, np.array([1, 3, 2], dtype=np.float32)), 2, nothing)[0]
     array([[1, 2]], dtype=int32)
     """
-    n, n_items = scores.n_users, scores.n_items
+    n = scores.n_users
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
     left_out, rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
-    width = max(1, min(n_items, block_entries // max(n, 1)))
-    for first in range(0, n_items, width):
-        block = scores.block(first, min(first + width, n_items))
-        _core.top_k(block.cpu().numpy(), first, left_out, rows, denied, items, values)
+    for first, block in blocks_of(scores, block_entries):
+        _core.top_k(on_host(block), first, left_out, rows, denied, items, values)
     return items, values
+
+
+def top_k_among(
+    scores: Scores, k: int, chosen: Csr, seen: Csr, denied: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Best ``k`` of each user's own candidates: score descending, then item ascending.
+
+    Parameters
+    ----------
+    scores : Scores
+        Of n users.
+    k : int
+        Length of the lists.
+    chosen : scipy.sparse CSR
+        (n, items), with sorted indices: the candidates.
+    seen, denied
+        What is not ranked; see ``top_k``.
+
+    Returns
+    -------
+    items : int32 (n, k)
+        ``NO_ITEM`` where there are fewer candidates.
+    values : float32 (n, k)
+        Their scores, -inf where there is no item.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import SharedScores
+    >>> from scipy import sparse
+    >>> three = SharedScores(1, np.array([1, 3, 2], dtype=np.float32))
+    >>> chosen = sparse.csr_array(np.array([[1, 0, 1]], dtype=np.float32))
+    >>> top_k_among(three, 3, chosen, sparse.csr_array((1, 3), dtype=np.float32))[0]
+    array([[ 2,  0, -1]], dtype=int32)
+    """
+    n, n_items = chosen.shape
+    counts = np.diff(chosen.indptr)
+    row = np.repeat(np.arange(n), counts)
+    candidates = np.full((n, int(counts.max(initial=0))), NO_ITEM, dtype=np.int32)
+    candidates[row, np.arange(chosen.nnz) - chosen.indptr[row]] = chosen.indices
+    values = scores_at(scores, candidates)
+    unranked = candidates < 0
+    if denied is not None:
+        unranked |= denied[candidates]
+    cells = np.repeat(np.arange(n), np.diff(seen.indptr)) * n_items + seen.indices
+    unranked |= np.isin(np.arange(n)[:, None] * n_items + candidates, cells)
+    candidates[unranked], values[unranked] = NO_ITEM, -np.inf
+    if np.isnan(values).any():
+        raise ValueError("scores hold NaN")
+    # An item that is not ranked has the least score, and so comes last.
+    order = np.lexsort((candidates, -values, unranked), axis=1)[:, :k]
+    items, best = np.full((n, k), NO_ITEM, dtype=np.int32), np.full((n, k), -np.inf, dtype=np.float32)
+    width = order.shape[1]
+    items[:, :width], best[:, :width] = (np.take_along_axis(part, order, axis=1) for part in (candidates, values))
+    return items, best
+
+
+def scores_at(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Scores (n, k) of some items of each user; -inf where ``items`` (n, k) is negative.
+
+    Examples
+    --------
+    >>> from diffrec.ranking import SharedScores
+    >>> scores_at(SharedScores(1, np.array([2, 6], dtype=np.float32)), np.array([[1, -1]]))
+    array([[  6., -inf]], dtype=float32)
+    """
+    out = np.full(items.shape, -np.inf, dtype=np.float32)
+    for first, block in blocks_of(scores):
+        row, place = np.nonzero((items >= first) & (items < first + block.shape[1]))
+        # Picked out where the block is: what leaves a GPU is no more than that.
+        out[row, place] = on_host(block[row, items[row, place].astype(np.int64) - first])
+    return out
+
+
+def blocks_of(scores: Scores, block_entries: int | None = None) -> Iterator[tuple[int, Array]]:
+    """Yield the first item of each block of items and its scores: ``block_entries``, or those of one item."""
+    n_items, most = scores.n_items, BLOCK_ENTRIES if block_entries is None else block_entries
+    width = max(1, min(n_items, most // max(scores.n_users, 1)))
+    for first in range(0, n_items, width):
+        with without_gradients():
+            block = scores.block(first, min(first + width, n_items))
+        yield first, block

@@ -1,6 +1,7 @@
-"""Scores of a batch of users over all items, computed one block of items at a time.
+"""Scores of a batch of users over all items, computed one block of items at a time, by NumPy and the kernels.
 
-Every recommender hands one of these to the ranking step, which is therefore written once.
+Every recommender hands one of these, or one of ``diffrec.ranking.tensor_scores``, to the ranking step, which is
+therefore written once.
 """
 
 from collections.abc import Sequence
@@ -8,14 +9,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffrec import _core
+from diffrec._tensors import Array
 from diffrec.data import Csr, csr_arrays
-from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import ItemNoise, linear
+
+# Items that users are multiplied with at once: NumPy's BLAS is fastest with pieces that stay in a near cache.
+_PIECE = 512
 
 
 class Scores(Protocol):
@@ -31,63 +32,9 @@ class Scores(Protocol):
         """Number of items that are scored."""
         ...
 
-    def block(self, first: int, stop: int) -> Tensor:
+    def block(self, first: int, stop: int) -> Array:
         """Scores of the items ``first:stop``, float32 (n_users, stop - first), for the caller to keep or overwrite."""
         ...
-
-
-@dataclass(frozen=True)
-class LinearScores:
-    """``users @ items.T + bias + scale * rows``: a vector per user, one per item, a bias, a sparse correction.
-
-    Parameters
-    ----------
-    users : Tensor
-        float32 (n, width).
-    items : Tensor
-        float32 (items, width).
-    bias : Tensor, optional
-        float32 (items,).
-    rows : SparseRows, optional
-        n rows over the items, added ``scale`` times.
-    scale : float
-        Weight of ``rows``.
-    """
-
-    users: Tensor
-    items: Tensor
-    bias: Tensor | None = None
-    rows: SparseRows | None = None
-    scale: float = 0.0
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.users)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return len(self.items)
-
-    def block(self, first: int, stop: int) -> Tensor:
-        """Scores of the items ``first:stop``, (n, stop - first)."""
-        bias = None if self.bias is None else self.bias[first:stop]
-        block = linear(self.users, self.items[first:stop], bias)
-        if self.rows is not None and self.scale != 0:
-            self.rows.add_to(block, first, self.scale)
-        return block
-
-    def of_each(self, items: Tensor) -> Tensor:
-        """The score of one item for each user, int64 (n,) -> (n,); gradients flow where they are recorded."""
-        scores = (self.users * self.items[items]).sum(dim=1)
-        if self.bias is not None:
-            scores = scores + self.bias[items]
-        if self.rows is not None and self.scale != 0:
-            row = self.rows.row_of_entry()
-            own = self.rows.values * (self.rows.indices == items[row])
-            scores = scores + self.scale * torch.zeros_like(scores).index_add(0, row, own)
-        return scores
 
 
 @dataclass(frozen=True)
@@ -118,40 +65,39 @@ class SparseScores:
         """Number of items that are scored."""
         return int(self.similarity.shape[1])
 
-    def block(self, first: int, stop: int) -> Tensor:
+    def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         histories = csr_arrays(self.histories)
-        block = torch.empty(self.n_users, stop - first)
+        block = np.empty((self.n_users, stop - first), dtype=np.float32)
         if isinstance(self.similarity, np.ndarray):
-            _core.sparse_dense_product(histories, self.similarity, first, block.numpy())
+            _core.sparse_dense_product(histories, self.similarity, first, block)
         else:
-            _core.sparse_product(histories, csr_arrays(self.similarity), first, block.numpy())
+            _core.sparse_product(histories, csr_arrays(self.similarity), first, block)
         if self.missing != 0:
             block[block == 0] = self.missing
         return block
 
 
 @dataclass(frozen=True)
-class SparseItemScores:
-    """``users @ items.T``: a dense vector per user, a sparse one per item.
+class FactorScores:
+    """``users @ items.T``: a vector per user and one per item.
 
     Parameters
     ----------
     users : ndarray
         float32 (n, width).
-    items : scipy.sparse CSR
+    items : ndarray
         float32 (items, width).
 
     Examples
     --------
-    >>> from scipy import sparse
-    >>> items = sparse.csr_array(np.array([[2, 0], [0, 3]], dtype=np.float32))
-    >>> SparseItemScores(np.array([[1, 10]], dtype=np.float32), items).block(0, 2)
-    tensor([[ 2., 30.]])
+    >>> items = np.array([[2, 0], [0, 3]], dtype=np.float32)
+    >>> FactorScores(np.array([[1, 10]], dtype=np.float32), items).block(0, 2)
+    array([[ 2., 30.]], dtype=float32)
     """
 
     users: NDArray[np.float32]
-    items: Csr
+    items: NDArray[np.float32]
 
     @property
     def n_users(self) -> int:
@@ -161,106 +107,75 @@ class SparseItemScores:
     @property
     def n_items(self) -> int:
         """Number of items that are scored."""
-        return int(self.items.shape[0])
+        return len(self.items)
 
-    def block(self, first: int, stop: int) -> Tensor:
+    def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
-        # An item's row adds vectors over the users: these lie in a row, too.
-        by_item = torch.empty(stop - first, self.n_users)
-        rows = csr_arrays(self.items[first:stop])
-        _core.sparse_dense_product(rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
-        return by_item.T.contiguous()
-
-
-@dataclass(frozen=True)
-class NoisyScores:
-    """Scores and the noise that a chain with noise ends with.
-
-    Parameters
-    ----------
-    scores : Scores
-        Without the noise.
-    noise : ItemNoise
-        Of the same n users.
-    """
-
-    scores: Scores
-    noise: ItemNoise
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.scores.n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.scores.n_items
-
-    def block(self, first: int, stop: int) -> Tensor:
-        """Scores of the items ``first:stop``, (n, stop - first)."""
-        block = self.scores.block(first, stop)
-        self.noise.add_to(block, first)
+        block = np.empty((self.n_users, stop - first), dtype=np.float32)
+        for start in range(0, stop - first, _PIECE):
+            piece = block[:, start : start + _PIECE]
+            np.matmul(self.users, self.items[first + start : first + start + piece.shape[1]].T, out=piece)
         return block
 
 
 @dataclass(frozen=True)
-class AddedScores:
-    """``scores + scale * more``.
+class SharedScores:
+    """``row + own``: the same score of an item for everyone, and what some users have beyond it.
 
     Parameters
     ----------
-    scores, more : Scores
-        Of the same n users and items; on whatever devices, the sum is on that of ``scores``.
-    scale : float
-        Weight of ``more``.
+    n_users : int
+        Number of users in the batch.
+    row : ndarray
+        float32 (items,).
+    own : scipy.sparse CSR, optional
+        float32 (n, items), without two entries of one cell.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> own = sparse.csr_array(np.array([[0, 0, 5], [0, 0, 0]], dtype=np.float32))
+    >>> SharedScores(2, np.array([1, 2, 3], dtype=np.float32), own).block(1, 3)
+    array([[2., 8.],
+           [2., 3.]], dtype=float32)
     """
 
-    scores: Scores
-    more: Scores
-    scale: float = 1.0
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.scores.n_users
+    n_users: int
+    row: NDArray[np.float32]
+    own: "Csr | None" = None
 
     @property
     def n_items(self) -> int:
         """Number of items that are scored."""
-        return self.scores.n_items
+        return len(self.row)
 
-    def block(self, first: int, stop: int) -> Tensor:
+    def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
-        block = self.scores.block(first, stop)
-        return block.add_(self.more.block(first, stop).to(block.device), alpha=self.scale)
+        block = np.tile(self.row[first:stop], (self.n_users, 1))
+        if self.own is not None:
+            row = np.repeat(np.arange(self.n_users), np.diff(self.own.indptr))
+            inside = (self.own.indices >= first) & (self.own.indices < stop)
+            block[row[inside], self.own.indices[inside] - first] += self.own.data[inside]
+        return block
 
 
 @dataclass(frozen=True)
-class WeightedScores:
-    """A weighted sum of several scores of the same users and items, each user with weights of their own.
+class SumScores:
+    """The sum of several scores of the same users and items.
 
     Parameters
     ----------
     parts : sequence of Scores
-        At least one; on whatever devices, the sum is on that of the first.
-    weights : Tensor
-        float32 (parts, n): of each part for each user.
+        At least one, none of them torch's.
 
     Examples
     --------
-    >>> one = LinearScores(torch.tensor([[1.0]]), torch.tensor([[1.0], [3.0]]))
-    >>> WeightedScores([one, LinearScores(torch.tensor([[3.0]]), one.items)], torch.tensor([[1.0], [2.0]])).block(0, 2)
-    tensor([[ 7., 21.]])
+    >>> row = np.array([1, 2, 3], dtype=np.float32)
+    >>> SumScores([SharedScores(1, row), SharedScores(1, 10 * row)]).block(1, 3)
+    array([[22., 33.]], dtype=float32)
     """
 
-    parts: Sequence[Scores]
-    weights: Tensor
-
-    @classmethod
-    def mean(cls, parts: Sequence[Scores]) -> "WeightedScores":
-        """Return the mean of the parts."""
-        return cls(parts, torch.full((len(parts), parts[0].n_users), 1 / len(parts)))
+    parts: "Sequence[FactorScores | SharedScores | SparseScores]"
 
     @property
     def n_users(self) -> int:
@@ -272,43 +187,9 @@ class WeightedScores:
         """Number of items that are scored."""
         return self.parts[0].n_items
 
-    def block(self, first: int, stop: int) -> Tensor:
+    def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         block = self.parts[0].block(first, stop)
-        weights = self.weights.to(block.device)[:, :, None]
-        block *= weights[0]
-        for part, weight in zip(self.parts[1:], weights[1:], strict=True):
-            block.addcmul_(part.block(first, stop).to(block.device), weight)
+        for part in self.parts[1:]:
+            block += part.block(first, stop)
         return block
-
-
-@dataclass(frozen=True)
-class DenseScores:
-    """Scores that are written out already.
-
-    Parameters
-    ----------
-    values : Tensor
-        float32 (n, items).
-    """
-
-    values: Tensor
-
-    @classmethod
-    def of(cls, scores: Scores) -> "DenseScores":
-        """Write out scores that are to be read several times."""
-        return cls(scores.block(0, scores.n_items))
-
-    @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.values)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return int(self.values.shape[1])
-
-    def block(self, first: int, stop: int) -> Tensor:
-        """Scores of the items ``first:stop``, (n, stop - first)."""
-        return self.values[:, first:stop].clone()

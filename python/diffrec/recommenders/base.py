@@ -9,21 +9,20 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffrec._core import __version__
+from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
 from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import Catalogue, Report, measure, parse_metric
-from diffrec.ranking import LinearScores, Scores, top_k
+from diffrec.ranking import FactorScores, Scores, SharedScores, top_k
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
 from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
@@ -33,6 +32,9 @@ from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Histories, and what finds their best items, which guidance looks at -> guided scores.
 GuidedScores = Callable[[Interactions, Best], Scores]
@@ -220,7 +222,7 @@ class Recommender(metaclass=ABCMeta):
     def _take_back(self, kept: dict[str, Any]) -> None:
         """Be fitted again, by what ``_kept`` gave; ``settings`` and ``train_`` are set already."""
         self.training_ = TrainingReport.from_dict(kept["report"])
-        self._restore(Stored.of_tensors(kept["state"]))
+        self._restore(Stored.of_state(kept["state"]))
 
     # -- what a recommender has to say ---------------------------------------------------------------------------------
 
@@ -233,8 +235,8 @@ class Recommender(metaclass=ABCMeta):
         """Score every item for each of the histories ``block``, whose columns are the model's items."""
 
     @abstractmethod
-    def _state(self) -> dict[str, Tensor]:
-        """Return the fitted state as named tensors."""
+    def _state(self) -> Mapping[str, Array]:
+        """Return the fitted state as named arrays or tensors."""
 
     @abstractmethod
     def _restore(self, state: Stored) -> None:
@@ -258,14 +260,16 @@ class Recommender(metaclass=ABCMeta):
             f"{type(self).__name__} has no reverse chain to guide: steer, novelty and diversity are for DiffRec"
         )
 
-    def _item_vectors(self) -> Tensor:
+    def _item_vectors(self) -> Array:
         """Return vectors (items, width) whose cosine says how alike two items are."""
         raise TypeError(f"{type(self).__name__} has no item vectors to compare")
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         """Score how alike the items in these rows are to every item."""
-        vectors = torch.nn.functional.normalize(self._item_vectors())
-        return LinearScores(vectors[torch.from_numpy(rows).to(vectors.device)], vectors)
+        vectors = on_host(self._item_vectors())
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = vectors / np.maximum(lengths, 1e-12)
+        return FactorScores(unit[rows], unit)
 
     # -- using ---------------------------------------------------------------------------------------------------------
 
@@ -382,7 +386,7 @@ class Recommender(metaclass=ABCMeta):
         *,
         now: float | date | str | None = None,
         as_tensor: Literal[True],
-    ) -> Tensor: ...
+    ) -> "Tensor": ...
     def score(
         self,
         users: Any = None,
@@ -390,7 +394,7 @@ class Recommender(metaclass=ABCMeta):
         *,
         now: float | date | str | None = None,
         as_tensor: bool = False,
-    ) -> NDArray[np.float32] | Tensor:
+    ) -> Array:
         """Score every item for each user.
 
         Parameters
@@ -419,27 +423,26 @@ class Recommender(metaclass=ABCMeta):
         """
         flag("as_tensor", as_tensor)
         histories, rows, _ = self._histories(users)
-        columns = None if items is None else torch.from_numpy(self.train_.items.rows(items))
-        width = self._n_items if columns is None else len(columns)
+        columns = None if items is None else self.train_.items.rows(items)
         distinct, place = np.unique(rows, return_inverse=True)
         histories = self._as_of(histories, now, distinct)
-        out = None
+        taken = tensor_of if as_tensor else on_host
+        out: Any = None
         for start in range(0, len(distinct), USER_BLOCK):
-            with torch.no_grad():
+            with without_gradients():
                 block = self._scores_of(histories, distinct[start : start + USER_BLOCK]).block(0, self._n_items)
-            block = block if columns is None else block[:, columns.to(block.device)]
-            block = block if as_tensor else block.cpu()
+            block = taken(block if columns is None else block[:, columns])
             if len(block) == len(distinct):
                 out = block  # nothing to put it together with: handed on as it is
                 break
             if out is None:
-                out = block.new_empty(len(distinct), width)
+                out = rows_like(block, len(distinct))
             out[start : start + len(block)] = block
         if out is None:
-            out = torch.empty(0, width)
+            out = taken(np.empty((0, self._n_items if columns is None else len(columns)), dtype=np.float32))
         if len(rows) != len(distinct) or np.any(np.diff(place) < 0):
-            out = out[torch.from_numpy(place).to(out.device)]
-        return out if as_tensor else out.numpy()
+            out = out[place]
+        return out  # type: ignore[no-any-return]
 
     def similar_items(self, items: Any, k: int = 20) -> Top:
         """Find the items most like the given ones: by the cosine of what the model learnt of them, or its own measure.
@@ -617,7 +620,7 @@ class Recommender(metaclass=ABCMeta):
     def _catalogue(self) -> Catalogue:
         """Return the facts of the items by which lists are judged beyond accuracy."""
         try:
-            vectors = self._item_vectors().cpu().numpy()
+            vectors = on_host(self._item_vectors())
         except TypeError:
             vectors = None
         return Catalogue(self._owners(), self.train_.shape[0], vectors)
@@ -629,10 +632,10 @@ class Recommender(metaclass=ABCMeta):
             raise ValueError(f"user must be one user, got {len(rows)}")
         return histories, int(rows[0]), ids[0]
 
-    @torch.no_grad()
     def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
         """Scores of distinct rows of ``histories``."""
-        return self._scores(histories.take(rows))
+        with without_gradients():
+            return self._scores(histories.take(rows))
 
     def _explain(
         self, histories: Interactions, row: int, user: Any, items: NDArray[np.int64], k: int | None, points: int
@@ -640,7 +643,7 @@ class Recommender(metaclass=ABCMeta):
         """Explanations of some items' scores for one user."""
         one = histories.take([row])
         scores = self._scores_of(histories, np.array([row]))
-        of_items = [float(scores.block(item, item + 1)) for item in items.tolist()]
+        of_items = [float(scores.block(item, item + 1).item()) for item in items.tolist()]
         return explanations(self._reasons(one, items, points), user, items, of_items, one, k)
 
     def _ranked(
@@ -668,9 +671,8 @@ class Recommender(metaclass=ABCMeta):
 
     def _popular(self, n: int, limits: Limits, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Lists (n, k) for people without a history: the items that most users have."""
-        owners = torch.from_numpy(self._owners().astype(np.float32))
         nothing = empty_matrix(n, self._n_items)
-        return limits.best(nothing, k)(LinearScores(torch.ones(n, 1), owners[:, None]))
+        return limits.best(nothing, k)(SharedScores(n, self._owners().astype(np.float32)))
 
     def _owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""

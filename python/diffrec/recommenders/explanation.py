@@ -1,22 +1,14 @@
 """Why an item has the score it has: which past items carried it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from diffrec.anchors import LinearMap
 from diffrec.data import Csr, Interactions
 from diffrec.data.frames import make_frame
-from diffrec.data.sparse_rows import SparseRows
-from diffrec.ranking import LinearScores
-
-# Rows of histories, and how much each of their last items is there (rows, length) where an encoder reads them.
-PathScores = Callable[[SparseRows, Tensor | None], LinearScores]
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,86 +201,25 @@ def past_items(one: Interactions) -> NDArray[np.integer]:
     return np.union1d(one.matrix.indices, one.dislikes.indices) if one.n_dislikes else one.matrix.indices
 
 
-def linear_reasons(x: Csr, weights: LinearMap, past: NDArray[np.integer], items: NDArray[np.int64]) -> Reasons:
+def linear_reasons(x: Csr, weights: NDArray[np.float32], n_items: int, past: NDArray[np.integer]) -> Reasons:
     """Reasons of a linear map's scores: what an entry adds is its value times its weight.
 
     Parameters
     ----------
     x : scipy.sparse CSR
         (1, views * items): the history as the map sees it, one or more views of the items side by side.
-    weights : LinearMap
-        From these to the items.
+    weights : float32 (entries, m)
+        From each entry of ``x`` to each of the items whose scores are to be explained.
+    n_items : int
+        Number of items.
     past : int (n,)
         The items of the history, and perhaps others, rising.
-    items : int64 (m,)
-        The items whose scores are to be explained.
     """
-    added = weights.between(x.indices, items).T.astype(np.float64) * x.data.astype(np.float64)
-    return Reasons(_folded(added, x.indices % weights.n_items, past), np.zeros(len(items)), exact=True, past=past)
+    added = weights.T.astype(np.float64) * x.data.astype(np.float64)
+    return Reasons(folded(added, x.indices % n_items, past), np.zeros(weights.shape[1]), exact=True, past=past)
 
 
-def gradient_reasons(
-    scores: PathScores,
-    x: Csr,
-    past: NDArray[np.integer],
-    items: NDArray[np.int64],
-    *,
-    points: int,
-    device: torch.device,
-    last: NDArray[np.int64] | None = None,
-) -> Reasons:
-    """Reasons of scores that bend: the gradient times the input, averaged over points on the way from nothing to it.
-
-    With one point the gradient is that at the history itself. With more it is averaged over the middles of as many
-    pieces of the straight way from a history of weight 0, so that what is not accounted for vanishes as they grow:
-    integrated gradients (Sundararajan, Taly & Yan 2017, arXiv 1703.01365).
-
-    Parameters
-    ----------
-    scores : callable
-        Scores of rows, through which gradients flow.
-    x, past, items
-        As for ``linear_reasons``.
-    points : int
-        How many points.
-    device : torch.device
-        Where to compute.
-    last : int64 (length,), optional
-        What an encoder reads: the last items, -1 before the first. How much each is there is an input, too.
-    """
-    ways = [1.0] if points == 1 else [(point + 0.5) / points for point in range(points)]
-    # For each item a row at every point, and one of weight 0.
-    share = torch.tensor([*ways, 0.0], device=device).repeat(len(items))
-    chosen = torch.from_numpy(np.repeat(items, len(ways) + 1)).to(device)
-    values = torch.as_tensor(x.data, dtype=torch.float32, device=device)
-    with torch.enable_grad():
-        entries = (share[:, None] * values).requires_grad_()
-        presence = None if last is None else share[:, None].repeat(1, len(last)).requires_grad_()
-        rows = SparseRows(
-            torch.arange(len(share) + 1, device=device) * x.nnz,
-            torch.as_tensor(x.indices, dtype=torch.int64, device=device).repeat(len(share)),
-            entries.reshape(-1),
-        )
-        scored = scores(rows, presence)
-        found, n_items = scored.of_each(chosen), scored.n_items
-    inputs = [entries] if presence is None else [entries, presence]
-    slopes = torch.autograd.grad(found.sum(), inputs, allow_unused=True) if found.requires_grad else (None, None)
-
-    def mean(slope: Tensor | None, like: Tensor) -> NDArray[np.float64]:
-        slope = torch.zeros_like(like) if slope is None else slope
-        at_points = slope.reshape(len(items), len(ways) + 1, -1)[:, :-1].double()
-        averaged: NDArray[np.float64] = at_points.mean(dim=1).cpu().numpy()
-        return averaged
-
-    contributions = _folded(mean(slopes[0], entries) * x.data, x.indices % n_items, past)
-    if last is not None and presence is not None:
-        real = last >= 0
-        contributions += _folded(mean(slopes[1], presence)[:, real], last[real], past)
-    baseline = found.detach().reshape(len(items), -1)[:, -1].double().cpu().numpy()
-    return Reasons(contributions, baseline, exact=False, past=past)
-
-
-def _folded(added: NDArray[np.float64], columns: NDArray[np.integer], past: NDArray[np.integer]) -> NDArray[np.float64]:
+def folded(added: NDArray[np.float64], columns: NDArray[np.integer], past: NDArray[np.integer]) -> NDArray[np.float64]:
     """Sum what entries add (m, entries) by the past item each is of: (m, n)."""
     out = np.zeros((len(past), len(added)))
     np.add.at(out, np.searchsorted(past, columns), added.T)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffrec.checks import duration, known
-from diffrec.recommenders.auto import choose_and_fit
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
 from diffrec.training import Callback
@@ -110,6 +109,9 @@ def fit(
             raise ValueError(
                 f"checkpoint needs a variant, a preset or settings, got {checkpoint!r} where nothing is named"
             )
+        # The search tries networks, too, and so waits for torch; what is named need not.
+        from diffrec.recommenders.auto import choose_and_fit
+
         return choose_and_fit(data, valid, seconds, named)
     if seconds != duration("budget", _BUDGET):
         raise ValueError(

@@ -6,10 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch.utils.dlpack import from_dlpack
 
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
 from diffrec.data.frames import is_frame
@@ -163,6 +161,10 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
 
 def _matrix(tensor: Any) -> Any:
     """A tensor of any library as a matrix of SciPy or NumPy."""
+    # torch knows all devices that such a tensor may be on.
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
     if isinstance(tensor, torch.Tensor) and tensor.layout is not torch.strided:
         entries = tensor.detach().cpu().to_sparse().coalesce()
         return sparse.coo_array(

@@ -2,18 +2,18 @@
 
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffrec import _core
-from diffrec.checks import known, whole
+from diffrec._tensors import Array, on_host
+from diffrec.checks import whole
 from diffrec.data import Interactions
 from diffrec.data._replace import replacing
 from diffrec.data.arrays import from_stored, to_arrays
@@ -28,18 +28,13 @@ from diffrec.data.tensor_file import (
     write_tensors,
 )
 from diffrec.recommenders.settings import plain_setting
-from diffrec.training import TrainingReport, resolve_device
-
-if TYPE_CHECKING:
-    from diffrec.recommenders.base import Recommender
+from diffrec.training import TrainingReport
 
 # Raised whenever an older reader could misunderstand a file. Format 2 brought events, where pairs repeat; format 3
 # checksums, and the epochs of the training as an array.
 FORMAT_VERSION = 3
 _HEADER = "diffrec"
 _EPOCHS = "training.epochs"
-# The class of each variant, which reads its files: filled by the registry, since every class writes by this module.
-KINDS: dict[str, "type[Recommender]"] = {}
 
 
 class ModelFileError(ValueError):
@@ -63,11 +58,11 @@ def write(
     settings: dict[str, Any],
     train: Interactions,
     training: TrainingReport,
-    state: dict[str, Tensor],
+    state: Mapping[str, Array],
 ) -> None:
     """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before."""
     report = training.to_dict()
-    arrays = {f"state.{name}": tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+    arrays = {f"state.{name}": np.asarray(on_host(values), order="C") for name, values in state.items()}
     arrays |= {f"train.{name}": array for name, array in to_arrays(train).items()}
     arrays[_EPOCHS] = _epochs(report.pop("epochs"))
     header = {
@@ -98,7 +93,7 @@ def read(path: Path) -> Saved:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {str(path)!r}")
-    with _blamed_on(path):
+    with blamed_on(path):
         metadata, arrays = read_tensors(path)
         if _HEADER not in metadata:
             raise ValueError("it is a safetensors file without a model's header")
@@ -122,48 +117,8 @@ def read(path: Path) -> Saved:
         )
 
 
-def load(path: str | Path, *, device: str = "auto") -> "Recommender":
-    """Load a model that ``Recommender.save`` wrote.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    device : str
-        Where the model is to run.
-
-    Returns
-    -------
-    Recommender
-        Fitted; it recommends exactly what it did when it was saved.
-
-    Raises
-    ------
-    FileNotFoundError
-        When there is no such file.
-    ModelFileError
-        When it is not a model's file, is damaged, or was written by a newer version. Every array, setting and id is
-        checked before it is used, and what was written since checksums came is held against them.
-
-    Examples
-    --------
-    >>> import numpy as np, tempfile
-    >>> from pathlib import Path
-    >>> import diffrec
-    >>> model = diffrec.Popularity().fit(np.array([[1, 0], [1, 1]]))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     model.save(Path(folder) / "popular.diffrec")
-    ...     diffrec.load(Path(folder) / "popular.diffrec").score([0])
-    array([[2., 1.]], dtype=float32)
-    """
-    resolve_device(device)  # is the caller's, not the file's
-    saved = read(Path(path))
-    with _blamed_on(Path(path)):
-        return KINDS[known("variant", saved.variant, KINDS)]._from_saved(saved, device=device)
-
-
 @contextmanager
-def _blamed_on(path: Path) -> Iterator[None]:
+def blamed_on(path: Path) -> Iterator[None]:
     """Say of what turns out to be wrong which file it came from."""
     try:
         yield

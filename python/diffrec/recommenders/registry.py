@@ -1,24 +1,13 @@
 """Variants by name: the class and the settings that make each."""
 
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from diffrec.checks import known
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.diffrec.anchor import Anchor
-from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.diffrec.presets import preset_settings
-from diffrec.recommenders.model_file import KINDS
-from diffrec.recommenders.rivals.cfgan import CFGAN
-from diffrec.recommenders.rivals.ease import EASE
-from diffrec.recommenders.rivals.ials import IALS
-from diffrec.recommenders.rivals.itemknn import ItemKNN
-from diffrec.recommenders.rivals.lightgcn import LightGCN
-from diffrec.recommenders.rivals.multivae import MultiDAE, MultiVAE
-from diffrec.recommenders.rivals.popularity import Popularity
-from diffrec.recommenders.rivals.rp3beta import RP3beta
-from diffrec.recommenders.rivals.sasrec import SASRec
-from diffrec.recommenders.rivals.tifuknn import TIFUKNN
-from diffrec.recommenders.rivals.topfreq import TopFreq
 
 # What forecasting needs beyond the defaults of reconstructing: chosen on the last tenth of ml-1m_clean's training part.
 _FORECAST: dict[str, Any] = {
@@ -43,8 +32,54 @@ _SEQUENCE: dict[str, Any] = {
 }
 _LATENT: dict[str, Any] = {"groups": 2, "dims": (300,)}
 
-# A variant is a class and the settings that make it that variant; whoever fits it may set them otherwise.
-VARIANTS: dict[str, tuple[type[Recommender], dict[str, Any]]] = {}
+
+@dataclass(frozen=True)
+class Variant:
+    """A class and the settings that make it this variant; whoever fits it may set them otherwise.
+
+    Attributes
+    ----------
+    named : type or str
+        The class, or ``module:class``, which is imported when it is first asked for: networks need torch, and nothing
+        else should wait for it.
+    settings : mapping
+        What the variant sets otherwise than the class.
+    """
+
+    named: "type[Recommender] | str"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> type[Recommender]:
+        """The class."""
+        kind: type[Recommender] = pkgutil.resolve_name(self.named) if isinstance(self.named, str) else self.named
+        return kind
+
+
+_HERE = "diffrec.recommenders"
+_DIFFREC, _RIVALS = f"{_HERE}.diffrec.model:DiffRec", f"{_HERE}.rivals"
+
+#: The variants by name.
+VARIANTS: dict[str, Variant] = {
+    "diffrec": Variant(_DIFFREC),
+    "t-diffrec": Variant(_DIFFREC, _FORECAST),
+    "l-diffrec": Variant(_DIFFREC, _LATENT),
+    "lt-diffrec": Variant(_DIFFREC, _LATENT | {"objective": "forecast"}),
+    "anchor": Variant(f"{_HERE}.diffrec.anchor:Anchor"),
+    "popularity": Variant(f"{_RIVALS}.popularity:Popularity"),
+    "topfreq": Variant(f"{_RIVALS}.topfreq:TopFreq"),
+    "tifuknn": Variant(f"{_RIVALS}.tifuknn:TIFUKNN"),
+    "itemknn": Variant(f"{_RIVALS}.itemknn:ItemKNN"),
+    "rp3beta": Variant(f"{_RIVALS}.rp3beta:RP3beta"),
+    "ease": Variant(f"{_RIVALS}.ease:EASE"),
+    "ials": Variant(f"{_RIVALS}.ials:IALS"),
+    "lightgcn": Variant(f"{_RIVALS}.lightgcn:LightGCN"),
+    "multivae": Variant(f"{_RIVALS}.multivae:MultiVAE"),
+    "multidae": Variant(f"{_RIVALS}.multivae:MultiDAE"),
+    "cfgan": Variant(f"{_RIVALS}.cfgan:CFGAN"),
+    "sasrec": Variant(f"{_RIVALS}.sasrec:SASRec"),
+    "stack": Variant(f"{_HERE}.stack:Stack"),
+}
 
 
 def register(variant: str, kind: type[Recommender], /, **settings: Any) -> None:
@@ -65,32 +100,10 @@ def register(variant: str, kind: type[Recommender], /, **settings: Any) -> None:
     >>> register("ease-light", diffrec.EASE, l2=10.0)
     >>> make("ease-light").settings.l2
     10.0
-    >>> del VARIANTS["ease-light"], KINDS["ease-light"]
+    >>> del VARIANTS["ease-light"]
     """
-    VARIANTS[variant] = (kind, settings)
-    KINDS[variant] = kind
+    VARIANTS[variant] = Variant(kind, settings)
 
-
-for _name, _kind, _settings in (
-    ("diffrec", DiffRec, {}),
-    ("t-diffrec", DiffRec, _FORECAST),
-    ("l-diffrec", DiffRec, _LATENT),
-    ("lt-diffrec", DiffRec, _LATENT | {"objective": "forecast"}),
-    ("anchor", Anchor, {}),
-    ("popularity", Popularity, {}),
-    ("topfreq", TopFreq, {}),
-    ("tifuknn", TIFUKNN, {}),
-    ("itemknn", ItemKNN, {}),
-    ("rp3beta", RP3beta, {}),
-    ("ease", EASE, {}),
-    ("ials", IALS, {}),
-    ("lightgcn", LightGCN, {}),
-    ("multivae", MultiVAE, {}),
-    ("multidae", MultiDAE, {}),
-    ("cfgan", CFGAN, {}),
-    ("sasrec", SASRec, {}),
-):
-    register(_name, _kind, **_settings)
 
 # The time-aware forms as the paper has them: histories reconstructed, recent interactions weighing more.
 _WEIGHTED: dict[str, dict[str, Any]] = {
@@ -118,11 +131,12 @@ def make(variant: str, preset: str | None = None, **settings: Any) -> Recommende
     >>> make("t-diffrec").settings.objective, make("t-diffrec", half_life=3.5).settings.objective
     ('forecast', 'reconstruct')
     """
-    kind, fixed = VARIANTS[known("variant", variant, VARIANTS)]
+    chosen = VARIANTS[known("variant", variant, VARIANTS)]
+    fixed = dict(chosen.settings)
     if variant in _WEIGHTED:
         as_published = preset is not None or _OF_TIME_WEIGHTS & settings.keys()
         if settings.get("objective", "reconstruct" if as_published else "forecast") == "reconstruct":
             fixed = _WEIGHTED[variant]
     if settings.get("denoiser") == "sequence":
         fixed = fixed | _SEQUENCE
-    return kind(**(fixed | preset_settings(preset, variant) | settings))
+    return chosen.kind(**(fixed | preset_settings(preset, variant) | settings))

@@ -13,9 +13,10 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from diffrec import training
 from diffrec.checks import Check, anything, flag, functions, nearest, one_of, whole
 from diffrec.data.tensor_file import checksum
-from diffrec.training import Callback, resolve_device
+from diffrec.training import Callback
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ class Settings:
     def told(self) -> dict[str, Any]:
         """Return by name, as JSON can hold it, what two fits must agree in to end with the same bits."""
         values = {name: value for name, value in self.values().items() if name not in ("progress", "callbacks")}
-        values["device"] = resolve_device(self.device).type
+        values["device"] = training.resolve_device(self.device).type
         return {name: _told(value) for name, value in values.items()}
 
     @classmethod

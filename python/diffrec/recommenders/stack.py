@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from diffrec._tensors import Array, on_host
 from diffrec.checks import real
 from diffrec.data import Csr, Interactions
 from diffrec.data.stored import Stored
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, WeightedScores, deviations
 from diffrec.recommenders.base import GuidedScores, Recommender
 from diffrec.recommenders.explanation import Reasons
-from diffrec.recommenders.guidance import Guidance, Guide
+from diffrec.recommenders.guidance import Guidance
+from diffrec.recommenders.guide import Guide
 from diffrec.recommenders.histories import Reading
-from diffrec.recommenders.registry import make, register
+from diffrec.recommenders.registry import make
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import TrainingReport
 
@@ -179,7 +181,7 @@ class Stack(Recommender):
         return reasons
 
     def _guide(self, guidance: Guidance) -> GuidedScores:
-        guide = Guide(guidance, self._item_vectors(), 1)
+        guide = Guide(guidance, torch.as_tensor(self._item_vectors()), 1)
 
         def guided(block: Interactions, best: Any) -> Scores:
             scores = self._scores(block)
@@ -192,10 +194,10 @@ class Stack(Recommender):
         """Return the parts, the one that weighs most first."""
         return [self.parts_[place] for place in np.argsort(-self._shares, kind="stable")]
 
-    def _item_vectors(self) -> Tensor:
+    def _item_vectors(self) -> Array:
         for part in self._by_weight():
             try:
-                return part._item_vectors().cpu()
+                return on_host(part._item_vectors())
             except TypeError:
                 continue
         return super()._item_vectors()
@@ -210,11 +212,11 @@ class Stack(Recommender):
 
     # -- files ---------------------------------------------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Tensor]:
+    def _state(self) -> dict[str, Array]:
         return {
-            f"{place}.{name}": tensor
+            f"{place}.{name}": values
             for place, part in enumerate(self.parts_)
-            for name, tensor in part._state().items()
+            for name, values in part._state().items()
         }
 
     def _restore(self, state: Stored) -> None:
@@ -223,6 +225,3 @@ class Stack(Recommender):
             part.train_, part.training_ = self.train_, TrainingReport()
             part._restore(state.within(str(place)))
         self.parts_ = parts
-
-
-register(_NAME, Stack)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
 
 from diffrec.checks import duration, one_of, optional, real, whole
 from diffrec.data import Interactions
+from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
@@ -101,6 +105,14 @@ class TrainedRecommender(Recommender):
 
     def _weights_changed(self) -> None:
         """Forget what was prepared from the weights."""
+
+    @abstractmethod
+    def _item_vectors(self) -> Tensor:
+        """Return vectors (items, width) whose cosine says how alike two items are."""
+
+    def _alike(self, rows: NDArray[np.int64]) -> Scores:
+        vectors = functional.normalize(self._item_vectors())
+        return LinearScores(vectors[torch.from_numpy(rows).to(vectors.device)], vectors)
 
     def _holdout_by(self) -> str:
         """Name the way to pick interactions for validation when none are given; see ``diffrec.data.split``."""

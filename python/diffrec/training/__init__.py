@@ -1,14 +1,33 @@
 """The training loop: epochs, validation, early stopping, progress. It knows nothing of what is trained."""
 
-from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
+from typing import TYPE_CHECKING
+
+from diffrec._lazy import lazy_names
 from diffrec.training.checkpoint import Attributes, Checkpoint, CheckpointError, Stateful
-from diffrec.training.cut_batches import CutBatch, CutBatches
-from diffrec.training.loop import Callback, EpochRecord, Pace, TrainingReport, run_batches, train
 from diffrec.training.memory import available_memory, require_memory
-from diffrec.training.peak_memory import PeakMemory
-from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
-from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
-from diffrec.training.window_batches import WindowBatch, WindowBatches
+from diffrec.training.report import Callback, EpochRecord, TrainingReport
+
+if TYPE_CHECKING:
+    from diffrec.training.batches import NoisedBatch, NoisedBatches, SparseBatches
+    from diffrec.training.cut_batches import CutBatch, CutBatches
+    from diffrec.training.loop import Pace, run_batches, train
+    from diffrec.training.peak_memory import PeakMemory
+    from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
+    from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
+    from diffrec.training.window_batches import WindowBatch, WindowBatches
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "diffrec.training.batches": ["NoisedBatch", "NoisedBatches", "SparseBatches"],
+            "diffrec.training.cut_batches": ["CutBatch", "CutBatches"],
+            "diffrec.training.loop": ["Pace", "run_batches", "train"],
+            "diffrec.training.peak_memory": ["PeakMemory"],
+            "diffrec.training.plan": ["BYTES_PER_PARAMETER", "Plan", "seconds_per_epoch"],
+            "diffrec.training.precision": ["PRECISIONS", "autocast", "product_dtype", "resolve_device"],
+            "diffrec.training.window_batches": ["WindowBatch", "WindowBatches"],
+        },
+    )
 
 __all__ = [
     "BYTES_PER_PARAMETER",

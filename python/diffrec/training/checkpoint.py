@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from diffrec._tensors import is_tensor, on_host, tensor_of
 from diffrec.checks import duration
 from diffrec.data._replace import replacing
 from diffrec.data.tensor_file import field, parse_json, read_tensors, require_unchanged, sealed, write_tensors
 
 #: How often a checkpoint is written: at the end of every epoch, or of the first after so many seconds.
 EPOCH = "epoch"
+# The stage of a checkpoint whose state is that of a training between two epochs.
+TRAINING = "training"
 _FORMAT = 1
 _HEADER = "diffrec.checkpoint"
 # The array that holds the state but for its arrays: a header may not be as long as a long training's history.
@@ -182,8 +183,8 @@ def seconds_between(every: Any) -> float:
 
 def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """Replace what JSON cannot hold: arrays go into ``arrays`` under a number."""
-    if isinstance(value, Tensor):
-        return {"tensor": _added(value.detach().cpu().numpy(), arrays)}
+    if is_tensor(value):
+        return {"tensor": _added(on_host(value), arrays)}
     if isinstance(value, np.ndarray):
         return {"array": _added(value, arrays)}
     if isinstance(value, Mapping):
@@ -215,4 +216,4 @@ def _unpacked(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {name: _unpacked(one, arrays) for name, one in inner}
     if kind == "tuple":
         return tuple(_unpacked(one, arrays) for one in inner)
-    return torch.from_numpy(arrays.pop(inner)) if kind == "tensor" else arrays.pop(inner)
+    return tensor_of(arrays.pop(inner)) if kind == "tensor" else arrays.pop(inner)

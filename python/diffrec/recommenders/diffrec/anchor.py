@@ -75,7 +75,8 @@ class Anchor(Recommender):
         return self.map_.scores(self._objective.views(block).signed)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
-        return linear_reasons(self._objective.views(one).signed, self.map_, past_items(one), items)
+        x = self._objective.views(one).signed
+        return linear_reasons(x, self.map_.between(x.indices, items), self._n_items, past_items(one))
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         return self.map_.scores(unit_rows(rows, self.settings.n_seen * self._n_items))

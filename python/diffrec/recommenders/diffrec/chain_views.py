@@ -24,7 +24,8 @@ from diffrec.ranking import (
 )
 from diffrec.recommenders.diffrec.network import Network, Run, StepGuide, Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.recommenders.guidance import Best, Guidance, Guide
+from diffrec.recommenders.guidance import Best, Guidance
+from diffrec.recommenders.guide import Guide
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def spreads(
         ranked = np.tile(items.astype(np.int32), (parts[0].n_users, 1))
     found: list[NDArray[Any]] = [ranked]
     # Sums in float64: chains differ by little of what a score is.
-    scores = torch.stack([scores_at(part, ranked) for part in parts]).double()
+    scores = torch.from_numpy(np.stack([scores_at(part, ranked) for part in parts])).double()
     places = torch.stack([ranks_at(part, ranked, seen, denied) for part in parts]).double()
     for values in (scores, places):
         for read in (values.mean(dim=0), values.std(dim=0)):

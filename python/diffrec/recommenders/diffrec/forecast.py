@@ -145,7 +145,7 @@ class Forecast(nn.Module):
             denoiser.bias_out,
             batch.after,
             s.likelihood,
-            None if added is None else added.to(self.device),
+            None if added is None else torch.as_tensor(added, device=self.device),
             self.log_anchor_scale,
             own,
         )

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from diffrec._tensors import on_host
 from diffrec.anchors import LinearMap
 from diffrec.checks import whole
 from diffrec.data import Csr, Interactions, empty_like, union
@@ -30,11 +31,13 @@ from diffrec.recommenders.diffrec.over_latents import OverLatents
 from diffrec.recommenders.diffrec.plan import memory_plan
 from diffrec.recommenders.diffrec.sequence import SequenceForecast
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.recommenders.explanation import Reasons, gradient_reasons, linear_reasons, past_items
+from diffrec.recommenders.explanation import Reasons, linear_reasons, past_items
+from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
 from diffrec.recommenders.results import Top, Uncertainty
+from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 
@@ -310,7 +313,8 @@ class DiffRec(TrainedRecommender):
         )
         if anchor is None:
             return reasons
-        return reasons.plus(linear_reasons(views.signed, anchor.map, past, items), anchor.scale)
+        weights = anchor.map.between(views.signed.indices, items)
+        return reasons.plus(linear_reasons(views.signed, weights, self._n_items, past), anchor.scale)
 
     def _item_vectors(self) -> Tensor:
         return self._network.item_vectors()
@@ -411,8 +415,7 @@ class DiffRec(TrainedRecommender):
         one, _ = self._watchable(user)
         steps: list[Scores] = []
         self._chain.scores(self._objective.views(one), on_step=steps.append)
-        scores: NDArray[np.float32] = torch.cat([step.block(0, self._n_items) for step in steps]).cpu().numpy()
-        return scores
+        return np.concatenate([on_host(step.block(0, self._n_items)) for step in steps])
 
     def uncertainty(
         self,
@@ -535,7 +538,9 @@ class DiffRec(TrainedRecommender):
                 state.take("autoencoder.group_of_item", (items,), np.int64, low=0, high=s.groups - 1)
             )
             require_used(groups, s.groups)
-        self._network = network = state.module(partial(self._fresh_network, items, groups), resolve_device(s.device))
+        self._network = network = network_from(
+            state, partial(self._fresh_network, items, groups), resolve_device(s.device)
+        )
         if self._anchor is not None and network.anchor_scale is not None:
             stored, learnt = self._anchor.scale, network.anchor_scale
             if not math.isclose(stored, learnt, rel_tol=1e-3):

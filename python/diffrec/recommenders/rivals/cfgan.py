@@ -14,9 +14,11 @@ from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.ranking import Scores
-from diffrec.recommenders.explanation import Reasons, gradient_reasons
+from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
 from diffrec.recommenders.settings import setting
+from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
 from diffrec.training import SparseBatches, Stateful, product_dtype, resolve_device, run_batches
 
@@ -139,8 +141,10 @@ class CFGAN(TrainedRecommender):
         return self._generator.state_dict()
 
     def _restore(self, state: Stored) -> None:
-        self._generator = state.module(
-            lambda device: Generator(self._n_items, self.settings.dims).to(device), resolve_device(self.settings.device)
+        self._generator = network_from(
+            state,
+            lambda device: Generator(self._n_items, self.settings.dims).to(device),
+            resolve_device(self.settings.device),
         )
 
 

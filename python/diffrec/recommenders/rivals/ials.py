@@ -6,23 +6,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from diffrec import _core
 from diffrec.checks import one_of, real, whole, width
 from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.data.stored import Stored
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import FactorScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import EpochRecord, TrainingReport, resolve_device
-from diffrec.training.loop import TRAINING
+from diffrec.training import EpochRecord, TrainingReport
+from diffrec.training.checkpoint import TRAINING
 
 Factors = NDArray[np.float32]
 
@@ -119,7 +117,6 @@ class IALS(Recommender):
     def _use(self, items: Factors) -> None:
         self.item_factors_ = items
         self._whitened = _core.als_whiten(items, self.settings.l2)
-        self._items = torch.from_numpy(items).to(resolve_device(self.settings.device))
 
     def user_factors(self, histories: Csr) -> Factors:
         """Factors (n, factors) that fit histories (n, items) exactly; what is disliked has values below 0."""
@@ -129,8 +126,7 @@ class IALS(Recommender):
         return VALUES
 
     def _scores(self, block: Interactions) -> Scores:
-        users = torch.from_numpy(self.user_factors(block.signed_matrix))
-        return LinearScores(users.to(self._items.device), self._items)
+        return FactorScores(self.user_factors(block.signed_matrix), self.item_factors_)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         # With A the matrix of the user's equations, x_u = A^-1 sum c_i y_i: each item's term is its part of the score
@@ -143,11 +139,11 @@ class IALS(Recommender):
         terms = np.linalg.solve(equations, own.T * np.maximum(confidence, 0))
         return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True, past=x.indices)
 
-    def _item_vectors(self) -> Tensor:
-        return self._items
+    def _item_vectors(self) -> Factors:
+        return self.item_factors_
 
-    def _state(self) -> dict[str, Tensor]:
-        return {"item_factors": torch.from_numpy(self.item_factors_)}
+    def _state(self) -> dict[str, Factors]:
+        return {"item_factors": self.item_factors_}
 
     def _restore(self, state: Stored) -> None:
         self._use(state.weights("item_factors", (self._n_items, self.settings.factors)))

@@ -1,16 +1,13 @@
 """Base class of the models that score by one matrix of items x items."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
 from diffrec import _core
-from diffrec.anchors import LinearMap
 from diffrec.data import Csr, Interactions, csr_arrays, unit_rows
 from diffrec.data.stored import Stored
 from diffrec.ranking import Scores, SparseScores
@@ -48,17 +45,18 @@ class ItemToItem(Recommender):
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         x = self._weighted(one)
-        return linear_reasons(x, LinearMap(self.similarity_), x.indices, items)
+        weights = self.similarity_[x.indices][:, items]
+        weights = weights if isinstance(weights, np.ndarray) else weights.toarray()
+        return linear_reasons(x, weights, self._n_items, x.indices)
 
     def _alike(self, rows: NDArray[np.int64]) -> Scores:
         # Two items without an entry in the matrix are not similar at all.
         return SparseScores(unit_rows(rows, self._n_items), self.similarity_, missing=-np.inf)
 
-    def _state(self) -> dict[str, Tensor]:
+    def _state(self) -> dict[str, NDArray[Any]]:
         if isinstance(self.similarity_, np.ndarray):
-            return {"similarity": torch.from_numpy(self.similarity_)}
-        names = ("indptr", "indices", "data")
-        return {name: torch.from_numpy(a) for name, a in zip(names, csr_arrays(self.similarity_), strict=True)}
+            return {"similarity": self.similarity_}
+        return dict(zip(("indptr", "indices", "data"), csr_arrays(self.similarity_), strict=True))
 
     def _restore(self, state: Stored) -> None:
         shape = (self._n_items, self._n_items)

@@ -18,6 +18,7 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
+from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
 from diffrec.training import Attributes, Stateful, resolve_device, run_batches
 
@@ -149,8 +150,8 @@ class LightGCN(TrainedRecommender):
 
     def _restore(self, state: Stored) -> None:
         s, nodes = self.settings, sum(self.train_.shape)
-        self._embeddings = state.module(
-            lambda device: GraphEmbeddings(nodes, s.factors, s.layers, s.l2).to(device), resolve_device(s.device)
+        self._embeddings = network_from(
+            state, lambda device: GraphEmbeddings(nodes, s.factors, s.layers, s.l2).to(device), resolve_device(s.device)
         )
         self._use_graph(self.train_)
 

@@ -15,9 +15,11 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.latent import Encoded, multinomial_loss
 from diffrec.ranking import LinearScores, Scores
-from diffrec.recommenders.explanation import Reasons, gradient_reasons
+from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
 from diffrec.recommenders.settings import setting
+from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
 from diffrec.training import Attributes, SparseBatches, product_dtype, resolve_device, run_batches
 
@@ -132,8 +134,8 @@ class MultiDAE(TrainedRecommender):
         return self._network.state_dict()
 
     def _restore(self, state: Stored) -> None:
-        self._network = state.module(
-            lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
+        self._network = network_from(
+            state, lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
         )
 
 

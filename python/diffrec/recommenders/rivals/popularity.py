@@ -5,15 +5,13 @@ from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from diffrec.checks import age, optional
 from diffrec.data import Interactions, time_weights
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.settings import Settings, setting
@@ -53,11 +51,11 @@ class Popularity(Recommender):
     deterministic: ClassVar[bool] = True
     settings_type = PopularitySettings
     settings: PopularitySettings
-    _counts: Tensor
+    _counts: NDArray[np.float32]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         counts = np.bincount(train.matrix.indices, self._weights(train), minlength=train.shape[1])
-        self._counts = torch.from_numpy(counts.astype(np.float32))
+        self._counts = counts.astype(np.float32)
         self.training_ = TrainingReport()
 
     def _weights(self, train: Interactions) -> NDArray[np.floating] | None:
@@ -76,27 +74,27 @@ class Popularity(Recommender):
         return isinstance(self.settings.half_life, timedelta)
 
     def _scores(self, block: Interactions) -> Scores:
-        return LinearScores(torch.ones(block.shape[0], 1), self._counts_at(block.now)[:, None])
+        return SharedScores(block.shape[0], self._counts_at(block.now))
 
-    def _counts_at(self, now: float | None) -> Tensor:
+    def _counts_at(self, now: float | None) -> NDArray[np.float32]:
         half_life, times = self.settings.half_life, self.train_.timestamps
         if now is None or not isinstance(half_life, timedelta) or times is None:
             return self._counts
         require_past(self.train_.as_of(now))
         # All ages grow alike, and so all scores fall alike.
         faded: float = 2.0 ** ((float(times.max()) - now) / half_life.total_seconds())
-        return self._counts * faded
+        return self._counts * np.float32(faded)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
         # Nobody's past has a say: all of a score is baseline.
         return Reasons(
             np.zeros((len(items), len(one))),
-            self._counts_at(one.now)[torch.from_numpy(items)].double().numpy(),
+            self._counts_at(one.now)[items].astype(np.float64),
             exact=True,
         )
 
-    def _state(self) -> dict[str, Tensor]:
+    def _state(self) -> dict[str, NDArray[np.float32]]:
         return {"counts": self._counts}
 
     def _restore(self, state: Stored) -> None:
-        self._counts = torch.from_numpy(state.take("counts", (self._n_items,), low=0))
+        self._counts = state.take("counts", (self._n_items,), low=0)

@@ -21,10 +21,12 @@ from diffrec.diffusion import (
     states_of_baskets,
 )
 from diffrec.ranking import LinearScores, Scores
-from diffrec.recommenders.explanation import Reasons, gradient_reasons, past_items
+from diffrec.recommenders.explanation import Reasons, past_items
+from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
 from diffrec.recommenders.settings import setting
+from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
 from diffrec.training import WindowBatch, WindowBatches, product_dtype, resolve_device, run_batches
 
@@ -191,6 +193,6 @@ class SASRec(TrainedRecommender):
         return self._network.state_dict()
 
     def _restore(self, state: Stored) -> None:
-        self._network = state.module(
-            lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
+        self._network = network_from(
+            state, lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
         )

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
 from diffrec.checks import real, whole
 from diffrec.data import Csr, Interactions, Takings, empty_matrix
-from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
-from diffrec.ranking import NO_ITEM, AddedScores, LinearScores, Scores, SparseScores, top_k
+from diffrec.ranking import NO_ITEM, Scores, SharedScores, SparseScores, SumScores, top_k
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import Reading
@@ -76,7 +73,7 @@ class TIFUKNN(Recommender):
     settings: TIFUKNNSettings
     _vectors: Csr
     _by_item: Csr
-    _closeness: Tensor
+    _closeness: NDArray[np.float32]
     _without_history: NDArray[np.bool_]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
@@ -87,7 +84,7 @@ class TIFUKNN(Recommender):
         self._vectors = self._read(train)
         self._by_item = sparse.csr_array(self._vectors.T)
         lengths = np.asarray(self._vectors.multiply(self._vectors).sum(axis=1), dtype=np.float32)
-        self._closeness = torch.from_numpy(lengths / -2)[:, None]
+        self._closeness = lengths / np.float32(-2)
         self._without_history = np.diff(self._vectors.indptr) == 0
 
     def _reading(self) -> Reading:
@@ -109,7 +106,7 @@ class TIFUKNN(Recommender):
         """Weights (n, users) of the nearest users, which sum to 1."""
         n = own.shape[0]
         # |u - v|^2 = |u|^2 - 2 (u v - |v|^2 / 2): the nearest have the greatest bracket.
-        bracket = AddedScores(SparseScores(own, self._by_item), LinearScores(torch.ones(n, 1), self._closeness))
+        bracket = SumScores([SparseScores(own, self._by_item), SharedScores(n, self._closeness)])
         nearest, _ = top_k(
             bracket, self.settings.neighbors, empty_matrix(n, len(self._closeness)), self._without_history
         )
@@ -123,10 +120,9 @@ class TIFUKNN(Recommender):
 
     def _scores(self, block: Interactions) -> Scores:
         alpha, own = self.settings.alpha, self._read(block)
-        n, items = own.shape
-        nothing = torch.zeros(n, 1), torch.zeros(items, 1)
-        frequencies = LinearScores(*nothing, rows=SparseRows.from_matrix(own), scale=alpha)
-        return AddedScores(frequencies, SparseScores(self._neighbors(own), self._vectors), 1 - alpha)
+        theirs = SparseScores(self._neighbors(own) * np.float32(1 - alpha), self._vectors)
+        nothing = np.zeros(own.shape[1], dtype=np.float32)
+        return SumScores([SharedScores(own.shape[0], nothing, own * np.float32(alpha)), theirs])
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - no slope
         # What a neighbour adds is parted among what made it one: in proportion to the products that their likeness
@@ -141,7 +137,7 @@ class TIFUKNN(Recommender):
         itself = items[:, None] == own.indices
         return Reasons(alpha * itself * own.data + said.T @ shares, said[totals == 0].sum(axis=0), exact=False)
 
-    def _state(self) -> dict[str, Tensor]:
+    def _state(self) -> dict[str, NDArray[np.float32]]:
         return {}  # all that is learnt is in the training data, which a file has
 
     def _restore(self, state: Stored) -> None:  # noqa: ARG002 - there is none

@@ -5,16 +5,13 @@ from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
 from diffrec.checks import age, optional, real
 from diffrec.data import Csr, Interactions, Takings
-from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
@@ -66,11 +63,11 @@ class TopFreq(Recommender):
     deterministic: ClassVar[bool] = True
     settings_type = TopFreqSettings
     settings: TopFreqSettings
-    _shares: Tensor
+    _shares: NDArray[np.float32]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         owners = np.bincount(train.matrix.indices, minlength=train.shape[1])
-        self._shares = torch.from_numpy((owners / train.shape[0]).astype(np.float32))
+        self._shares = (owners / train.shape[0]).astype(np.float32)
         self.training_ = TrainingReport()
 
     def _reading(self) -> Reading:
@@ -93,21 +90,20 @@ class TopFreq(Recommender):
         return sparse.csr_array((1 + counted.data, counted.indices, counted.indptr), shape=counted.shape)
 
     def _scores(self, block: Interactions) -> Scores:
-        own = SparseRows.from_matrix(self._beyond(self._read(block)))
-        return LinearScores(torch.ones(block.shape[0], 1), self._shares[:, None], rows=own, scale=1.0)
+        return SharedScores(block.shape[0], self._shares, self._beyond(self._read(block)))
 
     def _beyond(self, read: Csr) -> Csr:
         """Return the scores of the items that users had beyond the items' shares of users, (n, items)."""
-        beyond = read.data + np.float32(self.settings.popularity - 1) * self._shares.numpy()[read.indices]
+        beyond = read.data + np.float32(self.settings.popularity - 1) * self._shares[read.indices]
         return sparse.csr_array((beyond, read.indices, read.indptr), shape=read.shape)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         own = self._beyond(self._read(one))
         itself = items[:, None] == own.indices
-        return Reasons(itself * own.data.astype(np.float64), self._shares.numpy()[items].astype(np.float64), exact=True)
+        return Reasons(itself * own.data.astype(np.float64), self._shares[items].astype(np.float64), exact=True)
 
-    def _state(self) -> dict[str, Tensor]:
+    def _state(self) -> dict[str, NDArray[np.float32]]:
         return {"shares": self._shares}
 
     def _restore(self, state: Stored) -> None:
-        self._shares = torch.from_numpy(state.take("shares", (self._n_items,), low=0, high=1))
+        self._shares = state.take("shares", (self._n_items,), low=0, high=1)

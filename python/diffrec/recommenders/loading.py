@@ -1,0 +1,61 @@
+"""From a file to the recommender that was saved in it."""
+
+from pathlib import Path
+
+from diffrec import training
+from diffrec.checks import known
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.model_file import blamed_on, read
+from diffrec.recommenders.registry import VARIANTS
+
+
+def load(path: str | Path, *, device: str = "auto") -> Recommender:
+    """Load a model that ``Recommender.save`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    device : str
+        Where the model is to run.
+
+    Returns
+    -------
+    Recommender
+        Fitted; it recommends exactly what it did when it was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ModelFileError
+        When it is not a model's file, is damaged, or was written by a newer version. Every array, setting and id is
+        checked before it is used, and what was written since checksums came is held against them.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pathlib import Path
+    >>> import diffrec
+    >>> model = diffrec.Popularity().fit(np.array([[1, 0], [1, 1]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder) / "popular.diffrec")
+    ...     diffrec.load(Path(folder) / "popular.diffrec").score([0])
+    array([[2., 1.]], dtype=float32)
+    """
+    require_device(device)  # is the caller's, not the file's
+    saved = read(Path(path))
+    with blamed_on(Path(path)):
+        return VARIANTS[known("variant", saved.variant, VARIANTS)].kind._from_saved(saved, device=device)
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is no device's name, or that this machine has not; the processor is always there.
+
+    Raises
+    ------
+    ValueError
+        Naming the device.
+    """
+    if device not in ("auto", "cpu"):
+        training.resolve_device(device)
