@@ -14,6 +14,7 @@ import numpy as np
 
 import diffrec
 from diffrec import Interactions, Recommender
+from diffrec._tensors import on_host
 from diffrec.recommenders import make
 
 _TRAINED: dict[str, Any] = {"epochs": 6, "validate_every": 1, "patience": 3, "holdout": 0.2, "batch_size": 16}
@@ -61,7 +62,7 @@ def same(one: Recommender, other: Recommender) -> None:
     ours, theirs = one._state(), other._state()
     assert ours.keys() == theirs.keys()
     for name in ours:
-        np.testing.assert_array_equal(ours[name].cpu().numpy(), theirs[name].cpu().numpy(), err_msg=name)
+        np.testing.assert_array_equal(on_host(ours[name]), on_host(theirs[name]), err_msg=name)
     epochs = [[(e.epoch, e.loss, e.validation) for e in model.training_.epochs] for model in (one, other)]
     assert epochs[0] == epochs[1]
     assert one.training_.best_epoch == other.training_.best_epoch
