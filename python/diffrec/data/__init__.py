@@ -15,7 +15,7 @@ from diffrec.data._csr import (
 from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
-from diffrec.data.split import Split, has_order, hold_out
+from diffrec.data.split import Split, has_clock, has_order, hold_out
 from diffrec.data.takings import Takings
 from diffrec.data.time_weights import Decay, time_weights
 from diffrec.data.timeline import REPEAT_VIEWS, RepeatView, Timeline, TimeScale
@@ -37,6 +37,7 @@ __all__ = [
     "csr_arrays",
     "empty_like",
     "empty_matrix",
+    "has_clock",
     "has_order",
     "hold_out",
     "row_keys",

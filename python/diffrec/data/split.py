@@ -20,6 +20,8 @@ WAYS = ("time", "global-time", "leave-last", "random", "users")
 
 #: Share of a held-out user's history that is hidden when users are parted; a fifth, as Liang et al. (2018) have it.
 HIDDEN_SHARE = 0.2
+# Of users in the order of their first events, those that begin before another ended: more than these share a clock.
+_MEET = 0.01
 
 
 class PartReport(NamedTuple):
@@ -168,6 +170,10 @@ def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float 
     test = real(0, 1, open_high=True)("test", test)
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
+    return _parted_by(data, by, valid, test, seed)
+
+
+def _parted_by(data: Interactions, by: str, valid: float, test: float, seed: int) -> Split:
     parted = _split(data.with_dislikes(None), by, valid, test, seed)
     if data.dislike_parts is None:
         return parted
@@ -186,6 +192,9 @@ def _split(data: Interactions, by: str, valid: float, test: float, seed: int) ->
     baskets = data.events.baskets()
     if by == "leave-last":
         in_test, in_valid = _last_ones(baskets, valid > 0, test > 0)
+    elif by == "newest":
+        in_test = _newest(baskets, test)
+        in_valid = _newest(baskets, valid, in_test) | (_last_ones(baskets, False, valid > 0)[0] & ~in_test)
     else:
         in_test = _newest(baskets, test)
         in_valid = _newest(baskets, valid, in_test)
@@ -233,8 +242,9 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
     Parameters
     ----------
     data
-        With times, the newest baskets of each user are held out, as many as come nearest to the share; none is
-        parted, and each user keeps one. Without them, or where no user has two baskets, the parts are drawn at random.
+        With times, the newest baskets of each user are held out, as many as come nearest to the share, but at least
+        one of two; none is parted, and each user keeps one. Without times, or where no user has two baskets, the parts
+        are drawn at random.
     share
         Of each user's events, in [0, 1).
     seed
@@ -267,7 +277,7 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
     share = real(0, 1, open_high=True)("share", share)
     kept, held = data, data
     for _ in range(whole(0)("earlier", earlier) + 1):
-        kept, held, _ = kept.split("time" if has_order(kept) else "random", share, 0, seed)
+        kept, held, _ = _parted_by(kept, "newest" if has_order(kept) else "random", share, 0.0, seed)
     return kept, held
 
 
@@ -276,6 +286,29 @@ def has_order(data: Interactions) -> bool:
     if data.timestamps is None:
         return False
     return bool((data.events.baskets().counts > 1).any())
+
+
+def has_clock(data: Interactions) -> bool:
+    """Whether times are of a clock that users share, rather than places in an order of each user's own.
+
+    Places are told by users who all begin at one number, or of whom each begins where another ended.
+
+    Examples
+    --------
+    >>> from diffrec.data import Interactions
+    >>> has_clock(Interactions.from_arrays([0, 0, 1, 1], [3, 1, 2, 1], timestamp=[0, 1, 0, 1]))
+    False
+    >>> has_clock(Interactions.from_arrays([0, 0, 1, 1], [3, 1, 2, 1], timestamp=[10, 20, 15, 27]))
+    True
+    """
+    times, indptr = data.events.times, data.events.indptr
+    some = np.flatnonzero(np.diff(indptr))
+    if times is None or len(some) < 2:
+        return False
+    begins, ends = times[indptr[some]], times[indptr[some + 1] - 1]
+    order = np.argsort(begins, kind="stable")
+    met = begins[order][1:] <= np.maximum.accumulate(ends[order])[:-1]
+    return bool((begins == begins.min()).mean() < 0.5 and met.mean() > _MEET)
 
 
 def _parted(

@@ -20,6 +20,8 @@ _POOLED = 60
 _NOTHING = -1e9
 # Parts of a blend at most, the best candidates that may become one, and the shares a new part is tried with.
 MOST_PARTS, _CANDIDATES, _SHARES = 4, 12, (0.15, 0.3, 0.5, 0.7)
+# Standard errors that the gain of one more part has to exceed; the gain of all of them together, a whole one.
+_STEP = 0.25
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
     """Find the candidates that rank best together (greedy ensemble selection, Caruana et al., ICML 2004).
 
     It begins with the best one. In each round the candidate and share with the largest gain are mixed in, as long as
-    the mean gain over the users is larger than its standard error, which is what a bootstrap over the users would give.
+    there is one to speak of. The sum is kept where its mean gain over the best one alone, taken over the users, is
+    larger than its standard error, which is what a bootstrap over the users would give.
 
     Parameters
     ----------
@@ -123,7 +126,8 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
     order = _spread(np.argsort([-found.mean() for found in alone], kind="stable").tolist(), families)
     pool = _Pool([candidates[place] for place in order], relevant, counts)
     places, weights = [0], [1.0]
-    mixed, current = pool.scores[0], pool.judge(pool.scores[0])
+    mixed = pool.scores[0]
+    best = current = pool.judge(mixed)
     while len(places) < min(MOST_PARTS, len(order)):
         found = [
             (pool.judge(torch.lerp(mixed, pool.scores[place], share)), place, share)
@@ -132,12 +136,18 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
             for share in _SHARES
         ]
         judged, place, share = max(found, key=lambda one: float(one[0].mean()))
-        gain = judged - current
-        if gain.mean() <= gain.std() / np.sqrt(len(gain)):
+        if not _exceeds(judged - current, _STEP):
             break
         mixed, current = torch.lerp(mixed, pool.scores[place], share), judged
         places, weights = [*places, place], [*(weight * (1 - share) for weight in weights), share]
+    if len(places) > 1 and not _exceeds(current - best, 1.0):
+        places, weights, current = [0], [1.0], best
     return Blend([order[place] for place in places], weights, float(current.mean()))
+
+
+def _exceeds(gains: NDArray[np.float64], errors: float) -> bool:
+    """Whether the mean gain is above so many of its standard errors."""
+    return bool(gains.mean() > errors * gains.std() / np.sqrt(len(gains)))
 
 
 def _spread(order: list[int], families: Sequence[str] | None) -> list[int]:

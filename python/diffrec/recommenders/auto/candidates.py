@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from diffrec.data import Interactions, has_order
+from diffrec.data import Interactions, has_clock, has_order
 
 # Items up to which a dense map over them is quick to solve, or users with as little work; items from which an
 # approximate one is worth it; entries that it keeps: the more the better, within some hundred MB.
 _FEW, _MANY, _KEPT = 6_000, 2_000, 40_000_000
 # Ages, in baskets, at which interactions count about half where the order says what comes next.
 _HALF_LIVES = (2.0, 4.0, 14.0)
-# Parts of all the time there is after which what is popular counts half.
-_SPANS = (6, 30)
+# Parts of all the time there is, of a clock that users share, after which what is popular counts half.
+_SPANS = (4, 10, 25, 60, 150)
 # Strengths of exact maps, of approximate ones by their rank, and of forecasts: the fewer vectors, the less.
 _EXACT, _BY_RANK, _FORECASTS = (3.0, 6.0, 12.0, 25.0, 50.0), {16: (6.0, 12.0, 30.0), 64: (12.0, 25.0)}, (10.0, 40.0)
 # Cuts a forecast is trained on in all: more hardly make it better.
@@ -68,10 +68,8 @@ def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
     """Name rivals that are fitted in seconds, the quickest first; with ``repeats`` those of the next basket, too."""
     ordered = has_order(train)
     yield Candidate("popularity", {})
-    if ordered and train.timestamps is not None:
-        span = float(np.ptp(train.timestamps))
-        for parts in _SPANS:
-            yield Candidate("popularity", {"half_life": timedelta(seconds=max(span / parts, 1.0))})
+    for parts in _SPANS if has_clock(train) else ():
+        yield Candidate("popularity", {"half_life": _part_of_all_time(train, parts)})
     if repeats and ordered:
         yield Candidate("topfreq", {})
         yield Candidate("tifuknn", {})
@@ -103,9 +101,10 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
             for age in _HALF_LIVES[1:]:
                 ageing = {"time_weights": "exponential", "half_life": age}
                 yield Candidate("anchor", {**damped, **ageing}, (10.0, 30.0))
-    if ordered and train.timestamps is not None:
+    if ordered:
         yield Candidate("anchor", {**_FORECAST, "horizon": 20}, _FORECASTS)
-        half_life = timedelta(seconds=max(float(np.ptp(train.timestamps)) / 2, 1.0))
+    if has_clock(train):
+        half_life = _part_of_all_time(train, 2)
         yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
 
 
@@ -132,6 +131,11 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, 
         yield Candidate("t-diffrec", {**anchor, "dims": _width(items), "epochs": epochs})
     if "reconstruct" in anchors:
         yield Candidate("diffrec", {**_SMALL, "anchor": True, **anchors["reconstruct"]})
+
+
+def _part_of_all_time(train: Interactions, parts: int) -> timedelta:
+    assert train.timestamps is not None
+    return timedelta(seconds=max(float(np.ptp(train.timestamps)) / parts, 1.0))
 
 
 def _width(items: int) -> tuple[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data import Interactions, empty_like, without
+from diffrec.data import Interactions, empty_like, has_clock, without
 from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, hits_of, ndcg
 from diffrec.recommenders.auto.candidates import Candidate
 from diffrec.recommenders.base import Recommender
@@ -24,6 +24,9 @@ _LOG = logging.getLogger("diffrec")
 # The metric that candidates are judged by, and how many users at most it is taken over.
 METRIC = f"ndcg@{CUT}"
 _JUDGED = 4_000
+# What is recommended now is taken soon: where users share a clock, candidates are judged by those whose held-out
+# interactions are the newest, this share of them, and at least so many.
+_NEWEST, _ENOUGH = 1 / 3, 1_000
 # A fit on everything takes longer than one without what is held out, and its time is not known exactly.
 REFIT = 1.3
 # Share of the best candidate's metric from which on a denoiser may well become a part of what is handed out.
@@ -90,7 +93,8 @@ class Search:
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
         self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
         relevant = without(valid.matrix, self._hidden)
-        self._rows = _some(np.flatnonzero(np.diff(relevant.indptr)), int(named["seed"]))
+        rows = np.flatnonzero(np.diff(relevant.indptr))
+        self._rows = _some(_newest(rows, valid) if has_clock(learn) else rows, int(named["seed"]))
         self._relevant = relevant[self._rows]
 
     @property
@@ -223,6 +227,14 @@ class Search:
 def objective_of(candidate: Candidate) -> str:
     """Say what an anchor or denoiser learns: "forecast" or "reconstruct"."""
     return "forecast" if candidate.variant == "t-diffrec" else str(candidate.settings.get("objective", "reconstruct"))
+
+
+def _newest(rows: NDArray[np.int64], valid: Interactions) -> NDArray[np.int64]:
+    """The rows whose held-out interactions begin last, by the clock."""
+    events = valid.events
+    assert events.times is not None
+    latest = np.argsort(-events.times[events.indptr[rows]], kind="stable")
+    return np.sort(rows[latest[: max(math.ceil(_NEWEST * len(rows)), _ENOUGH)]])
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
