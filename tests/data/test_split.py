@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffrec.data import Interactions, hold_out
+from diffrec.data import Interactions, has_clock, hold_out
 from support.interactions import Row, any_rows, contents, events, same_bits
 
 ways = st.sampled_from(["time", "random", "leave-last", "global-time", "users"])
@@ -177,12 +177,30 @@ def test_holding_out_goes_back_in_time() -> None:
     assert (kept.matrix.indices.tolist(), held.matrix.indices.tolist()) == ([*range(8)], [8, 9])
     kept, held = hold_out(data, 0.2, earlier=1)
     assert (kept.matrix.indices.tolist(), held.matrix.indices.tolist()) == ([*range(6)], [6, 7])
+    # The newest basket is held out however large it is, but never the only one.
+    large = history(10, times=[1, 2, 2, 2, 2, 2, 2, 2, 2, 2])
+    assert [len(part) for part in hold_out(large, 0.2)] == [1, 9]
+    assert [len(part) for part in hold_out(large, 0.2, earlier=1)] == [1, 0]
     assert [len(part) for part in hold_out(Interactions.from_csr(np.ones((5, 10))), 0.2)] == [40, 10]
     assert [len(part) for part in hold_out(history(10, times=[3] * 10), 0.2)] == [8, 2]
     with pytest.raises(ValueError, match="share must be at least 0 and below 1"):
         hold_out(data, 1.0)
     with pytest.raises(ValueError, match="earlier must be at least 0"):
         hold_out(data, 0.1, earlier=-1)
+
+
+def test_a_clock_is_shared() -> None:
+    user, place = np.divmod(np.arange(40), 4)
+
+    def clocked(times: np.ndarray) -> bool:
+        return has_clock(Interactions.from_arrays(user, place, timestamp=times))
+
+    assert clocked(10 * user + 7 * place)
+    # Places: in each user's own order, or in that of all rows.
+    assert not clocked(place)
+    assert not clocked(np.arange(40))
+    assert not has_clock(Interactions.from_arrays([0, 0], [0, 1], timestamp=[5, 9]))
+    assert not has_clock(Interactions.from_arrays([0, 1], [0, 1]))
 
 
 def test_random_parts_are_spread_evenly() -> None:

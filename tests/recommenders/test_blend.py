@@ -65,6 +65,15 @@ def test_luck_is_no_reason() -> None:
     assert blend.value == pytest.approx(plain_ndcg(one, relevant))
 
 
+def test_small_gains_are_kept_where_they_are_much_together() -> None:
+    relevant, _ = world(3)
+    rng = np.random.default_rng(4)
+    wanted = np.argsort(np.argsort(relevant + 0.1 * rng.normal(size=relevant.shape), axis=1), axis=1) / ITEMS
+    views = [wanted + 1.2 * rng.normal(size=wanted.shape) for _ in range(6)]
+    blend = best_blend([lists_of(view) for view in views], sparse.csr_array(relevant))
+    assert len(blend.places) == 4
+
+
 def test_ndcg_is_that_of_reports() -> None:
     data = diffrec.datasets.synthetic(users=80, items=50, seed=2)
     learn, held = hold_out(data, 0.2, 0)

@@ -40,8 +40,8 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     """Choose a recommender for the data and fit it.
 
     The newest baskets of every history are held out. Quick rivals, maps in closed form and denoisers are judged on
-    them, and what is handed out is the best of the table, or the stack of up to four of them that ranks better than it
-    by more than luck.
+    them, those of the users who came last where there is a clock, and what is handed out is the best of the table, or
+    the stack of up to four of them that ranks better than it by more than luck.
 
     Parameters
     ----------
@@ -60,17 +60,25 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     """
     deadline = time.perf_counter() + budget
     train = as_interactions(data, "data")
-    if valid is None:
-        learn, held = hold_out(train, HOLDOUT, named["seed"])
-    else:
-        learn, held = train, align(valid, train, "valid")[0]
-    search = Search(learn, held, named, deadline)
+    search = begun(train, valid, deadline, named)
     if search.judged < _FEWEST:
         model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
         return _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
     table(search)
+    return handed_out(search, train, named)
+
+
+def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, Any]) -> Search:
+    """Hold out the newest baskets, unless there is a validation part, and begin a search that is over in time."""
+    if valid is None:
+        return Search(*hold_out(train, HOLDOUT, named["seed"]), named, deadline)
+    return Search(train, align(valid, train, "valid")[0], named, deadline)
+
+
+def handed_out(search: Search, train: Interactions, named: Mapping[str, Any]) -> Recommender:
+    """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why."""
     chosen, blend = search.blend()
-    models = _fitted(search, chosen, train, final=valid is not None)
+    models = _fitted(search, chosen, train, final=search.learn is train)
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -138,7 +146,7 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
         if trial.model is not None:
             seconds = _SLACK * search.left / (len(places) - done)
             if final or seconds < 0.5 * trial.seconds:
-                models[place] = _knowing(trial.model, train)
+                models[place] = knowing(trial.model, train)
                 continue
             if search.left < math.inf:
                 settings["time_limit"] = seconds
@@ -154,7 +162,7 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
     return [models[place] for place in range(len(chosen))]
 
 
-def _knowing(model: Recommender, train: Interactions) -> Recommender:
+def knowing(model: Recommender, train: Interactions) -> Recommender:
     """Return the model with whole histories for what it knows of the users."""
     other = copy.copy(model)
     other.train_ = train

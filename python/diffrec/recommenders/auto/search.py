@@ -94,7 +94,10 @@ class Search:
         self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
         relevant = without(valid.matrix, self._hidden)
         rows = np.flatnonzero(np.diff(relevant.indptr))
-        self._rows = _some(_newest(rows, valid) if has_clock(learn) else rows, int(named["seed"]))
+        times = valid.events.times
+        if times is not None and has_clock(learn.merge(valid)):
+            rows = _newest(rows, times[valid.events.indptr[rows]])
+        self._rows = _some(rows, int(named["seed"]))
         self._relevant = relevant[self._rows]
 
     @property
@@ -229,12 +232,10 @@ def objective_of(candidate: Candidate) -> str:
     return "forecast" if candidate.variant == "t-diffrec" else str(candidate.settings.get("objective", "reconstruct"))
 
 
-def _newest(rows: NDArray[np.int64], valid: Interactions) -> NDArray[np.int64]:
-    """The rows whose held-out interactions begin last, by the clock."""
-    events = valid.events
-    assert events.times is not None
-    latest = np.argsort(-events.times[events.indptr[rows]], kind="stable")
-    return np.sort(rows[latest[: max(math.ceil(_NEWEST * len(rows)), _ENOUGH)]])
+def _newest(rows: NDArray[np.int64], begins: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The rows whose held-out interactions begin last."""
+    latest = np.argsort(-begins, kind="stable")[: max(math.ceil(_NEWEST * len(rows)), _ENOUGH)]
+    return np.sort(rows[latest])
 
 
 def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
