@@ -1,5 +1,6 @@
 """Comparisons: the table, the intervals, and what is said of them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import diffrec
 from diffrec import Interactions, Recommender, Split
 from diffrec.comparison import bootstrap_interval
 from diffrec.recommenders.registry import VARIANTS, Variant
+from diffrec.training import Checkpoint
 
 DATA = diffrec.datasets.synthetic(users=120, items=60, seed=0)
 
@@ -139,3 +141,40 @@ def test_the_interval_is_the_normal_one_for_many_users() -> None:
     assert middle == differences.mean()
     assert low == pytest.approx(middle - 1.96 * error, abs=0.1 * error)
     assert high == pytest.approx(middle + 1.96 * error, abs=0.1 * error)
+
+
+class Stopped(Exception):
+    """Raised in the middle of a comparison."""
+
+
+def test_a_comparison_that_stops_goes_on(tmp_path: Path) -> None:
+    data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+    variants = {"popularity": {}, "diffrec": {"dims": (8,), "epochs": 3, "holdout": 0}, "ease": {"l2": 5.0}}
+    whole = diffrec.compare(data, variants, seeds=2, progress=False)
+    stops, fitted = 0, []
+    keep, fit = Checkpoint.keep, diffrec.Popularity._fit
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            left = iter([False] * 3 + [True])
+
+            def keep_and_stop(self: Checkpoint, *arguments: Any, left: Any = left, **named: Any) -> bool:
+                written = keep(self, *arguments, **named)
+                if next(left):
+                    raise Stopped
+                return written
+
+            patch.setattr(Checkpoint, "keep", keep_and_stop)
+            patch.setattr(diffrec.Popularity, "_fit", lambda *arguments: (fitted.append(1), fit(*arguments))[1])
+            try:
+                table = diffrec.compare(data, variants, seeds=2, progress=False, checkpoint=tmp_path / "c")
+                break
+            except Stopped:
+                stops += 1
+    assert stops > 2
+    assert len(fitted) == 1
+    assert [row.means for row in table] == [row.means for row in whole]
+    assert [row.deviations for row in table] == [row.deviations for row in whole]
+    assert [row.difference for row in table] == [row.difference for row in whole]
+    assert [file.name for file in tmp_path.iterdir()] == ["c"]
+    with pytest.raises(diffrec.CheckpointError, match="of seeds=2, and this is seeds=3"):
+        diffrec.compare(data, variants, seeds=3, progress=False, checkpoint=tmp_path / "c")

@@ -1,6 +1,7 @@
 """The search for settings."""
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import diffrec
 from diffrec import DiffRec, tuning
+from diffrec.training import Checkpoint
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 DATA = diffrec.datasets.synthetic(users=80, items=40, seed=1)
@@ -103,3 +105,41 @@ def test_trials_are_judged_by_what_is_asked() -> None:
     assert again.value == diffrec.tune(bought, repeats="include", **arguments).value > 0.3
     with pytest.raises(TypeError, match="exclude_seen must be True or False"):
         diffrec.tune(bought, exclude_seen="no", **arguments)
+
+
+def test_a_search_that_stops_goes_on(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"epochs": 6, "validate_every": 1, "trials": 8, "progress": False, "seed": 2}
+    whole = diffrec.tune(DATA, variant="t-diffrec", **settings)
+    assert {trial.state.name for trial in whole.study.trials} == {"COMPLETE", "PRUNED"}
+    stops, keep = 0, Checkpoint.keep
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            left = iter([False] * 10 + [True])
+
+            def keep_and_stop(self: Checkpoint, *arguments: Any, left: Any = left, **named: Any) -> bool:
+                written = keep(self, *arguments, **named)
+                if next(left):
+                    raise KeyboardInterrupt
+                return written
+
+            patch.setattr(Checkpoint, "keep", keep_and_stop)
+            try:
+                found = diffrec.tune(DATA, variant="t-diffrec", **settings, checkpoint=tmp_path / "c")
+                break
+            except KeyboardInterrupt:
+                stops += 1
+    assert stops > 2
+    for one, other in zip(found.study.trials, whole.study.trials, strict=True):
+        for name in ("params", "value", "intermediate_values", "state", "user_attrs"):
+            assert getattr(one, name) == getattr(other, name), name
+    assert (found.settings, found.value) == (whole.settings, whole.value)
+    np.testing.assert_array_equal(found.model.score(), whole.model.score())
+    assert [file.name for file in tmp_path.iterdir()] == ["c"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DiffRec, "_fit", lambda *_: pytest.fail("it is fitted anew"))
+        again = diffrec.tune(DATA, variant="t-diffrec", **settings, checkpoint=tmp_path / "c")
+    np.testing.assert_array_equal(again.model.score(), whole.model.score())
+    with pytest.raises(diffrec.CheckpointError, match="of metric='recall@20', and this is metric='ndcg@10'"):
+        diffrec.tune(DATA, variant="t-diffrec", **settings, checkpoint=tmp_path / "c", metric="ndcg@10")
+    with pytest.raises(ValueError, match="checkpoint is for a study of tune's own"):
+        diffrec.tune(DATA, variant="ease", study=optuna.create_study(direction="maximize"), checkpoint=tmp_path / "d")

@@ -1,9 +1,11 @@
 """Several recommenders on the same split, and whether their differences are more than luck."""
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +13,18 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from diffrec import training
+from diffrec._core import __version__
 from diffrec.checks import flag, nearest, whole
 from diffrec.data import Interactions, Split
+from diffrec.data.arrays import in_short
 from diffrec.data.frames import make_frame
-from diffrec.evaluation import LIST_METRICS, Report, parse_metric
+from diffrec.evaluation import LIST_METRICS, parse_metric
 from diffrec.recommenders.fit import AUTO, fit
 from diffrec.recommenders.histories import as_interactions
 from diffrec.recommenders.registry import VARIANTS
+from diffrec.recommenders.settings import told_value
+from diffrec.training.checkpoint import EPOCH, Checkpoint, seconds_between
+from diffrec.training.steps import Steps
 
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
 # The recommenders that count as simple: closed forms and counts, fitted in one pass.
@@ -154,6 +161,8 @@ def compare(
     exclude_seen: bool = True,
     device: str = "auto",
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: str | float | timedelta = EPOCH,
 ) -> Comparison:
     """Fit several recommenders on the same training data and compare them on the same test data.
 
@@ -178,6 +187,8 @@ def compare(
         Where to fit.
     progress : bool
         Show a bar on a terminal.
+    checkpoint, every
+        As for ``fit``: fits that are done stay done, and the one that was stopped goes on.
 
     Returns
     -------
@@ -187,6 +198,8 @@ def compare(
 
     Raises
     ------
+    CheckpointError
+        When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
     ValueError
         When a variant or the metric is unknown.
 
@@ -206,6 +219,19 @@ def compare(
     settings = {label: {"repeats": repeats, **values} for label, values in _settings_of(variants).items()}
     split = data if isinstance(data, Split) else _split(as_interactions(data, "data"), by)
     cuts = sorted({*k, cut})
+    seconds_between(every)
+    steps = Steps(None)
+    if checkpoint is not None:
+        told = {
+            "diffrec": __version__,
+            "variants": {label: {name: told_value(v) for name, v in one.items()} for label, one in settings.items()},
+            "seeds": seeds,
+            "metric": metric,
+            "k": cuts,
+            "device": training.resolve_device(device).type,
+            **{name: in_short(part) for name, part in zip(("train", "valid", "test"), split, strict=True)},
+        }
+        steps = Steps(Checkpoint(checkpoint, every, told))
 
     outcomes: dict[str, _Outcome] = {}
     refused: dict[str, str] = {}
@@ -213,10 +239,13 @@ def compare(
         for label, values in settings.items():
             bar.set_postfix_str(label)
             try:
-                outcomes[label] = _Outcome.of(list(_runs(split, values, seeds, cuts, device, bar)))
+                outcomes[label] = _Outcome.of(
+                    list(_runs(split, label, values, seeds, metric, cuts, device, bar, steps))
+                )
             except MemoryError as error:
                 _log.info("%s is left out: %s", label, error)
                 refused[label] = str(error)
+    steps.tidy()
     if not outcomes:
         raise MemoryError("; ".join(refused.values()))
     return _ranked(outcomes, settings, metric, cuts, refused)
@@ -237,9 +266,10 @@ def metric_cut(metric: str) -> int:
 
 
 class _Run(NamedTuple):
-    """The report and the costs of one fit."""
+    """Metrics and costs of one fit: their means, and the deciding one of each user."""
 
-    report: Report
+    means: dict[str, float]
+    per_user: NDArray[np.float64]
     seconds: float
     peak_memory: int
     parameters: int
@@ -247,21 +277,23 @@ class _Run(NamedTuple):
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The reports and the costs of all fits of one recommender."""
+    """Metrics and costs of all fits of one recommender."""
 
-    reports: list[Report]
+    means: list[dict[str, float]]
+    each: list[NDArray[np.float64]]
     seconds: float
     peak_memory: int
     parameters: int
 
     @classmethod
     def of(cls, runs: list["_Run"]) -> "_Outcome":
-        reports, seconds, peaks, parameters = zip(*runs, strict=True)
-        return cls(list(reports), float(np.mean(seconds)), max(peaks), max(parameters))
+        means, per_user, seconds, peaks, parameters = zip(*runs, strict=True)
+        return cls(list(means), list(per_user), float(np.mean(seconds)), max(peaks), max(parameters))
 
-    def per_user(self, metric: str) -> NDArray[np.float64]:
-        """Each user's mean over the seeds."""
-        mean: NDArray[np.float64] = np.mean([report.per_user[metric] for report in self.reports], axis=0)
+    @property
+    def per_user(self) -> NDArray[np.float64]:
+        """Each user's mean of the deciding metric over the seeds."""
+        mean: NDArray[np.float64] = np.mean(self.each, axis=0)
         return mean
 
 
@@ -288,7 +320,15 @@ def _split(data: Interactions, by: str | None) -> Split:
 
 
 def _runs(
-    split: Split, settings: Mapping[str, Any], seeds: int, cuts: Sequence[int], device: str, bar: Any
+    split: Split,
+    label: str,
+    settings: Mapping[str, Any],
+    seeds: int,
+    metric: str,
+    cuts: Sequence[int],
+    device: str,
+    bar: Any,
+    steps: Steps,
 ) -> Iterator[_Run]:
     variant = settings["variant"]
     # One fit is enough where the result does not depend on the seed, or the seed is among the settings.
@@ -296,14 +336,24 @@ def _runs(
     # Short histories leave nothing to stop on; then fit holds out its own part, where it can.
     valid = split.valid if len(split.valid) else None
     for seed in range(1 if alone else seeds):
+        step = f"{label}, seed {seed}"
+        kept = steps.done(step)
+        if kept is not None:
+            yield _Run(*kept)
+            bar.update(seeds if alone else 1)
+            continue
         started = time.perf_counter()
         with training.PeakMemory(training.resolve_device(device)) as peak:
-            model = fit(split.train, valid=valid, **{"seed": seed, "device": device, "progress": False, **settings})
+            named = {"seed": seed, "device": device, "progress": False, **settings}
+            model = fit(split.train, valid=valid, **named, **steps.within(step))
         seconds = time.perf_counter() - started
         exclude = settings["repeats"] == "exclude"
         report = model.evaluate(split.test, seen=valid if exclude else None, exclude_seen=exclude, k=cuts)
         _log.info("%r, seed %d: %s", model, seed, ", ".join(f"{name} {report[name]:.4f}" for name in _shown(cuts)))
-        yield _Run(report, seconds, peak.device_bytes or peak.bytes, int(model.training_.facts.get("parameters", 0)))
+        parameters = int(model.training_.facts.get("parameters", 0))
+        run = _Run(dict(report), report.per_user[metric], seconds, peak.device_bytes or peak.bytes, parameters)
+        steps.note(step, tuple(run))
+        yield run
         bar.update(seeds if alone else 1)
 
 
@@ -316,13 +366,13 @@ def _ranked(
 ) -> Comparison:
     shown = _shown(cuts)
     shown += [metric] if metric not in shown else []
-    per_user = {label: outcome.per_user(metric) for label, outcome in outcomes.items()}
+    per_user = {label: outcome.per_user for label, outcome in outcomes.items()}
     order = sorted(outcomes, key=lambda label: -per_user[label].mean())
     best = per_user[order[0]]
     rows = []
     for label in order:
-        reports = outcomes[label].reports
-        values = {name: [report[name] for report in reports] for name in shown}
+        means = outcomes[label].means
+        values = {name: [one[name] for one in means] for name in shown}
         rows.append(
             Row(
                 label,

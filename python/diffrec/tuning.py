@@ -1,17 +1,24 @@
 """The long search for settings, with Optuna."""
 
 import datetime
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diffrec._core import __version__
 from diffrec.callbacks import PruneTrial
 from diffrec.checks import duration, flag, known, whole
-from diffrec.data import hold_out
+from diffrec.data import Interactions, hold_out
+from diffrec.data.arrays import in_short
 from diffrec.evaluation import parse_metric
 from diffrec.recommenders import Recommender, make
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import VARIANTS
+from diffrec.recommenders.settings import told_value
+from diffrec.training import Checkpoint, CheckpointError, EpochRecord
+from diffrec.training.checkpoint import EPOCH, seconds_between
+from diffrec.training.steps import Steps
 
 if TYPE_CHECKING:
     import optuna
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
 Space = Callable[["optuna.Trial"], Mapping[str, Any]]
 # Validation holds this share of each history.
 _HOLDOUT = 0.1
+# The step of a search after the trials.
+_LAST = "the best on everything"
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ def tune(
     progress: bool = True,
     study: "optuna.Study | None" = None,
     exclude_seen: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: str | float | datetime.timedelta = EPOCH,
     **settings: Any,
 ) -> Tuned:
     """Search settings of one variant, then fit it on everything with the best.
@@ -100,6 +111,9 @@ def tune(
     exclude_seen : bool
         Judge by what users discover; False by what they take next, old or new. It is what ``repeats`` of every fit
         becomes, unless that is among the settings.
+    checkpoint, every
+        As for ``fit``: trials that are done stay done, and the one that was stopped goes on. Not with a ``study`` of
+        your own, which has a storage for that.
     **settings
         Held fixed in every trial.
 
@@ -111,6 +125,8 @@ def tune(
     ------
     ImportError
         Without Optuna (``pip install 'diffrec[tune]'``).
+    CheckpointError
+        When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
     ValueError
         When an argument is impossible, or no trial could be fitted.
 
@@ -142,6 +158,20 @@ def tune(
     if len(held) == 0:
         raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
     engine = _optuna()
+    seconds_between(every)
+    if study is not None and checkpoint is not None:
+        raise ValueError(f"checkpoint is for a study of tune's own, got {checkpoint!r} beside study=")
+    steps = Steps(None)
+    if checkpoint is not None:
+        told = {
+            "diffrec": __version__,
+            "variant": variant,
+            "metric": metric,
+            **{name: told_value(value) for name, value in fixed.items() if name != "progress"},
+            "data": in_short(train),
+            "valid": None if valid is None else in_short(held),
+        }
+        steps = Steps(Checkpoint(checkpoint, every, told))
     if study is None:
         study = engine.create_study(
             direction="maximize",
@@ -152,24 +182,74 @@ def tune(
     def value(trial: "optuna.Trial") -> float:
         tried = {**space(trial), **fixed}
         trial.set_user_attr("settings", {name: tried[name] for name in tried if name not in ("device", "progress")})
-        tried["callbacks"] = (PruneTrial(trial),)
-        try:
-            model = make(variant, **tried).fit(learn, held)
-        except (FloatingPointError, MemoryError, ValueError) as error:
-            # These settings cannot be fitted to these data; others can.
-            trial.set_user_attr("error", str(error))
-            raise engine.TrialPruned(str(error)) from error
-        trial.set_user_attr("best_epoch", model.training_.best_epoch)
-        return model._validation(learn, held, metric)
+        step = f"trial {trial.number}"
+        outcome = steps.done(step)
+        if outcome is None:
+            outcome = _outcome(trial, variant, tried, learn, held, metric, steps.within(step))
+            steps.note(step, outcome)
+        else:
+            # The sampler has drawn, and the pruner is told, what it was when the trial was made.
+            if outcome["params"] != trial.params:
+                raise CheckpointError(
+                    f"{step} of the checkpoint has {outcome['params']}, and space draws {trial.params}"
+                )
+            for epoch, validation in outcome["reported"]:
+                trial.report(validation, epoch)
+        for name, attribute in outcome["attributes"].items():
+            trial.set_user_attr(name, attribute)
+        if outcome["value"] is None:
+            raise engine.TrialPruned(outcome["pruned"])
+        return float(outcome["value"])
 
-    study.optimize(value, n_trials=trials, timeout=timeout, show_progress_bar=progress)
+    done = next(number for number in range(trials + 1) if steps.done(f"trial {number}") is None)
+    left = None if timeout is None else timeout - steps.spent
+    study.optimize(value, n_trials=min(done, trials))
+    if done < trials and (left is None or left > 0):
+        study.optimize(value, n_trials=trials - done, timeout=left, show_progress_bar=progress)
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
         errors = [trial.user_attrs.get("error", "given up early") for trial in study.trials]
         raise ValueError(f"none of {len(errors)} trials could be fitted: {errors[-1]}")
     best = {**space(engine.trial.FixedTrial(study.best_params)), **settings}
     final = _on_everything(variant, best, study.best_trial.user_attrs["best_epoch"]) if valid is None else best
-    model = make(variant, **{**fixed, **final, "progress": progress}).fit(train, None if valid is None else held)
+    model = make(variant, **{**fixed, **final, "progress": progress})
+    kept = steps.done(_LAST)
+    if kept is None:
+        model.fit(train, None if valid is None else held, **steps.within(_LAST))
+        steps.note(_LAST, model._kept())
+    else:
+        model = model._taken_back(kept, train)
+    steps.tidy()
     return Tuned(model, final, study.best_value, metric, study)
+
+
+def _outcome(
+    trial: "optuna.Trial",
+    variant: str,
+    tried: Mapping[str, Any],
+    learn: Interactions,
+    held: Interactions,
+    metric: str,
+    checkpoint: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Fit and judge the settings of a trial; what came of it, in a form that a checkpoint can hold."""
+    reported: list[tuple[int, float]] = []
+
+    def note(record: EpochRecord) -> None:
+        if record.validation is not None:
+            reported.append((record.epoch, record.validation))
+
+    outcome: dict[str, Any] = {"params": trial.params, "reported": reported, "attributes": {}, "value": None}
+    try:
+        model = make(variant, **{**tried, "callbacks": (note, PruneTrial(trial))}).fit(learn, held, **checkpoint)
+    except _optuna().TrialPruned as error:
+        return {**outcome, "pruned": str(error)}
+    except CheckpointError:
+        raise
+    except (FloatingPointError, MemoryError, ValueError) as error:
+        # These settings cannot be fitted to these data; others can.
+        return {**outcome, "attributes": {"error": str(error)}, "pruned": str(error)}
+    attributes = {"best_epoch": model.training_.best_epoch}
+    return {**outcome, "attributes": attributes, "value": model._validation(learn, held, metric)}
 
 
 def _on_everything(variant: str, settings: Mapping[str, Any], best_epoch: int) -> dict[str, Any]:

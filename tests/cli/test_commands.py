@@ -370,3 +370,9 @@ def test_a_fit_goes_on_from_its_checkpoint(folder: Path) -> None:
     assert "every must be 'epoch' or a time" in fail(2, *command, "--every", "often")
     assert "would be lost" in fail(1, *command[:-1], "ratings.csv")
     assert "--checkpoint FILE gives it" in fail(2, *command, "--set", "checkpoint=x")
+
+
+def test_a_comparison_goes_on_from_its_checkpoint(folder: Path) -> None:
+    command = ("compare", "ratings.csv", "--variants", "popularity,itemknn", "--json", "--checkpoint", "c")
+    assert succeed(*command) == succeed(*command)
+    assert "'c' is the checkpoint of --metric 'ndcg@20'" in fail(1, *command, "--metric", "ndcg@10")

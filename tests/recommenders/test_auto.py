@@ -4,6 +4,7 @@ import datetime
 import logging
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.data import hold_out
 from diffrec.recommenders.auto import choose
 from diffrec.recommenders.auto.candidates import Candidate, quick
+from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import Search
+from diffrec.training import Checkpoint
 
 
 def walks(users: int = 150, length: int = 12, items: int = 40, seed: int = 0) -> Interactions:
@@ -111,7 +114,7 @@ def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> Non
     search = Search(learn, held, named, deadline=time.perf_counter() + 1000)
     search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 2}), 60.0)
     search.deadline = 0.0
-    (model,) = choose._fitted(search, search.trials, data, final=False)
+    (model,) = choose._fitted(search, search.trials, data, Done(), final=False)
     assert model.train_ is data
     np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
@@ -191,3 +194,76 @@ def test_a_budget_is_refused_where_there_is_nothing_to_choose(named: dict[str, A
 @pytest.mark.parametrize("budget", ["10min", 600, 600.0, datetime.timedelta(minutes=10)])
 def test_the_usual_budget_may_be_said_in_any_way(budget: Any) -> None:
     assert diffrec.fit(walks(), variant="popularity", budget=budget).variant == "popularity"
+
+
+class Stopped(Exception):
+    """Raised in the middle of a choice."""
+
+
+def stopping_after(writings: int, patch: pytest.MonkeyPatch) -> None:
+    """Let a process end once a checkpoint was written so often."""
+    keep, left = Checkpoint.keep, [writings]
+
+    def keep_and_stop(self: Checkpoint, *arguments: Any, **named: Any) -> None:
+        keep(self, *arguments, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stopped
+
+    patch.setattr(Checkpoint, "keep", keep_and_stop)
+
+
+def test_a_choice_that_stops_goes_on_and_hands_out_the_same(tmp_path: Path) -> None:
+    data, path = walks(users=80, length=8, items=20), tmp_path / "choice"
+    whole = diffrec.fit(data, progress=False, budget=None)
+    tried: list[str] = []
+    try_out = Search.try_out
+    stops = 0
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Search, "try_out", lambda s, one: (tried.append(str(one)), try_out(s, one))[1])
+            stopping_after(9, patch)
+            try:
+                model = diffrec.fit(data, progress=False, budget=None, checkpoint=path)
+                break
+            except Stopped:
+                stops += 1
+    assert stops > 5
+    assert len(tried) == len(set(tried))
+    np.testing.assert_array_equal(model.score(), whole.score())
+    assert repr(model) == repr(whole)
+    assert candidates(model) == candidates(whole)
+    assert model.training_.facts["chosen"] == whole.training_.facts["chosen"]
+    assert [file.name for file in tmp_path.iterdir()] == ["choice"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "table", lambda *_: pytest.fail("it is chosen anew"))
+        again = diffrec.fit(data, progress=False, budget=None, checkpoint=path)
+    np.testing.assert_array_equal(again.score(), whole.score())
+    assert again.training_.facts == model.training_.facts
+    with pytest.raises(diffrec.CheckpointError, match="of repeats='exclude', and this is repeats='include'"):
+        diffrec.fit(data, progress=False, budget=None, checkpoint=path, repeats="include")
+
+
+def test_a_budget_is_that_of_all_runs_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, path = walks(), tmp_path / "choice"
+    searches: list[Search] = []
+
+    def noted(*arguments: Any) -> Search:
+        searches.append(Search(*arguments))
+        return searches[-1]
+
+    monkeypatch.setattr(choose, "Search", noted)
+    try_out = Search.try_out
+    monkeypatch.setattr(Search, "try_out", lambda s, one: (time.sleep(0.1), try_out(s, one))[1])
+    started = time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch:
+        stopping_after(8, patch)
+        with pytest.raises(Stopped):
+            diffrec.fit(data, progress=False, budget="15s", checkpoint=path)
+    time.sleep(0.5)
+    begun = time.perf_counter()
+    diffrec.fit(data, progress=False, budget="15s", checkpoint=path)
+    first, second = (search.deadline for search in searches)
+    assert first - started < 15.5
+    # At least the 7 tenths of a second in which candidates were waited for are gone, and none between the runs.
+    assert 10 < second - begun < 14.4

@@ -15,6 +15,7 @@ from diffrec.cli.output import show
 from diffrec.cli.reading import Source, known_part, load_model, read_test, require_place, say_left_out
 from diffrec.comparison import DEFAULT_VARIANTS
 from diffrec.data.tables import table_file, table_format
+from diffrec.training.checkpoint import EPOCH
 
 
 def evaluate(
@@ -133,6 +134,8 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    checkpoint: options.Checkpoint = None,
+    every: options.Every = EPOCH,
     device: options.Device = None,
     user: options.User = None,
     item: options.Item = None,
@@ -158,12 +161,14 @@ def compare(
     chosen = _variants(variants, settings, device)
     if out is not None:
         table_format(out)
-        require_place(out, file)
+        require_place(out, file, checkpoint)
+    if checkpoint is not None:
+        require_place(checkpoint, file)
     where: dict[str, Any] = {} if device is None else {"device": device}
     data = Source(
         file, user, item, timestamp, value, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet
     ).read()
-    where["exclude_seen"] = not include_seen
+    where |= {"exclude_seen": not include_seen, "checkpoint": checkpoint, "every": every}
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
     columns = table.columns()
     if out is not None:

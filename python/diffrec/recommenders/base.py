@@ -189,10 +189,9 @@ class Recommender(metaclass=ABCMeta):
             fresh._checkpoint = Checkpoint(checkpoint, every, fresh._told(train, aligned))
             finished = fresh._checkpoint.resume(_FINISHED)
             if finished is not None:
-                fresh = type(self)(**self._wanted.values())
-                fresh.train_ = train
-                fresh._take_back(finished)
                 _log.info("%s is fitted already, by %s", self, checkpoint)
+                fresh = self._taken_back(finished, train)
+                fresh.training_.tell(fresh.settings.callbacks)
                 self.__dict__ = fresh.__dict__
                 return self
         started = time.perf_counter()
@@ -219,10 +218,12 @@ class Recommender(metaclass=ABCMeta):
         """Return what a checkpoint keeps of a fitted model, besides its settings and data."""
         return {"report": self.training_.to_dict(), "state": self._state()}
 
-    def _take_back(self, kept: dict[str, Any]) -> None:
-        """Be fitted again, by what ``_kept`` gave; ``settings`` and ``train_`` are set already."""
-        self.training_ = TrainingReport.from_dict(kept["report"])
-        self._restore(Stored.of_state(kept["state"]))
+    def _taken_back(self, kept: dict[str, Any], train: Interactions) -> Self:
+        """Return a recommender of the same settings, fitted by what ``_kept`` gave."""
+        model = type(self)(**self._wanted.values())
+        model.train_, model.training_ = train, TrainingReport.from_dict(kept["report"])
+        model._restore(Stored.of_state(kept["state"]))
+        return model
 
     # -- what a recommender has to say ---------------------------------------------------------------------------------
 

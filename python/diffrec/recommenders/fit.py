@@ -105,14 +105,10 @@ def fit(
     seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
-        if checkpoint is not None:
-            raise ValueError(
-                f"checkpoint needs a variant, a preset or settings, got {checkpoint!r} where nothing is named"
-            )
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit
 
-        return choose_and_fit(data, valid, seconds, named)
+        return choose_and_fit(data, valid, seconds, named, checkpoint, every)
     if seconds != duration("budget", _BUDGET):
         raise ValueError(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "

@@ -94,7 +94,7 @@ class Settings:
         """Return by name, as JSON can hold it, what two fits must agree in to end with the same bits."""
         values = {name: value for name, value in self.values().items() if name not in ("progress", "callbacks")}
         values["device"] = training.resolve_device(self.device).type
-        return {name: _told(value) for name, value in values.items()}
+        return {name: told_value(value) for name, value in values.items()}
 
     @classmethod
     def signature(cls) -> inspect.Signature:
@@ -126,8 +126,8 @@ def plain_setting(value: Any) -> Any:
     return [plain_setting(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _told(value: Any) -> Any:
-    """As ``plain_setting``, and of an array its checksum."""
+def told_value(value: Any) -> Any:
+    """A setting's value as ``plain_setting`` has it, and of an array its checksum."""
     if value is None or isinstance(value, bool | int | float | str | tuple | datetime.timedelta):
         return plain_setting(value)
     array = np.asarray(value)

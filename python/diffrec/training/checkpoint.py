@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -122,10 +123,10 @@ class Checkpoint:
         state, self._state = self._state, None
         return state
 
-    def keep(self, stage: str, state: Callable[[], Any], *, now: bool = False) -> None:
-        """Write the state of a stage, if it is time to, or ``now``; it is only asked for then."""
+    def keep(self, stage: str, state: Callable[[], Any], *, now: bool = False) -> bool:
+        """Write the state of a stage if it is time to, or ``now``, and say whether; it is only asked for then."""
         if not now and time.monotonic() - self._written < self._seconds:
-            return
+            return False
         arrays: dict[str, NDArray[Any]] = {}
         tree = json.dumps({"stage": stage, "state": _packed(state(), arrays)}).encode()
         arrays[_TREE] = np.frombuffer(tree, dtype=np.uint8)
@@ -133,6 +134,7 @@ class Checkpoint:
         with replacing(self.path) as temporary:
             write_tensors(temporary, arrays, {_HEADER: header})
         self._written = time.monotonic()
+        return True
 
     def blame(self, error: Exception) -> CheckpointError:
         """Say of what turned out to be wrong that it came from this file."""
@@ -194,6 +196,8 @@ def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {"tuple": [_packed(one, arrays) for one in value]}
     if isinstance(value, list):
         return [_packed(one, arrays) for one in value]
+    if isinstance(value, timedelta):
+        return {"seconds": value.total_seconds()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
@@ -216,4 +220,6 @@ def _unpacked(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         return {name: _unpacked(one, arrays) for name, one in inner}
     if kind == "tuple":
         return tuple(_unpacked(one, arrays) for one in inner)
+    if kind == "seconds":
+        return timedelta(seconds=inner)
     return tensor_of(arrays.pop(inner)) if kind == "tensor" else arrays.pop(inner)

@@ -180,9 +180,7 @@ def train(
             raise checkpoint.blame(error) from error
         _log.info("goes on after epoch %d, from %s", len(course.report.epochs), checkpoint.path)
     report, epochs = course.report, pace.epochs
-    for record in report.epochs:
-        for callback in callbacks:
-            callback(record)
+    report.tell(callbacks)
     shown: dict[str, str] = {}
     done = len(report.epochs)
     with tqdm(

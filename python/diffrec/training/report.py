@@ -1,6 +1,6 @@
 """The report of a training: its epochs, the best of them, and facts about the fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,12 @@ class TrainingReport:
     def best_validation(self) -> float | None:
         """The validation metric of the weights that were kept."""
         return self.epochs[self.best_epoch - 1].validation if self.best_epoch else None
+
+    def tell(self, callbacks: Sequence[Callback]) -> None:
+        """Call back with every epoch: those of earlier runs, so that whoever counts them has all."""
+        for record in self.epochs:
+            for callback in callbacks:
+                callback(record)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file."""

@@ -6,11 +6,13 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from diffrec.data import Interactions, has_order, hold_out
 from diffrec.recommenders.auto.blend import Blend
-from diffrec.recommenders.auto.candidates import closed_form, denoisers, quick
+from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
+from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import METRIC, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
@@ -18,6 +20,7 @@ from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.stack import Stack, StackSettings
+from diffrec.training.checkpoint import EPOCH
 
 _LOG = logging.getLogger("diffrec")
 
@@ -36,7 +39,9 @@ _FIRST, _SHORTEST = 0.6, 5.0
 _SLACK = 0.9
 
 
-def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any]) -> Recommender:
+def choose_and_fit(
+    data: Any, valid: Any, budget: float, named: Mapping[str, Any], checkpoint: Any = None, every: Any = EPOCH
+) -> Recommender:
     """Choose a recommender for the data and fit it.
 
     The newest baskets of every history are held out. Quick rivals, maps in closed form and denoisers are judged on
@@ -51,6 +56,8 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
         Seconds for all of it; infinite for a list of candidates that does not depend on the machine.
     named : mapping
         ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
+    checkpoint, every
+        As for ``fit``: candidates that were tried are not tried again.
 
     Returns
     -------
@@ -61,11 +68,18 @@ def choose_and_fit(data: Any, valid: Any, budget: float, named: Mapping[str, Any
     deadline = time.perf_counter() + budget
     train = as_interactions(data, "data")
     search = begun(train, valid, deadline, named)
+    done = Done.of(checkpoint, every, named, budget, train, None if valid is None else search.valid)
+    model = done.chosen(train, named)
+    if model is not None:
+        return model
+    search.deadline -= done.spent
     if search.judged < _FEWEST:
         model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
-        return _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
-    table(search)
-    return handed_out(search, train, named)
+        _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
+    else:
+        table(search, done)
+        model = handed_out(search, train, named, done)
+    return done.handed_out(model)
 
 
 def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, Any]) -> Search:
@@ -75,10 +89,10 @@ def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, 
     return Search(train, align(valid, train, "valid")[0], named, deadline)
 
 
-def handed_out(search: Search, train: Interactions, named: Mapping[str, Any]) -> Recommender:
+def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], done: Done | None = None) -> Recommender:
     """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why."""
     chosen, blend = search.blend()
-    models = _fitted(search, chosen, train, final=search.learn is train)
+    models = _fitted(search, chosen, train, done or Done(), final=search.learn is train)
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -91,21 +105,22 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any]) ->
     return _told(model, _reason(search, chosen, blend, train), named)
 
 
-def table(search: Search) -> None:
+def table(search: Search, done: Done | None = None) -> None:
     """Judge every candidate that there is time for: the quick ones, maps in closed form, then denoisers beside them."""
+    done = done or Done()
     for candidate in quick(search.learn, repeats=search.named["repeats"] == "include"):
-        search.try_out(candidate)
+        done.tried(search, candidate, partial(search.try_out, candidate))
     # Most of the time is for the denoisers.
     rest = _TRAINING * search.left
     for candidate in closed_form(search.learn):
         if search.left == math.inf or search.left > rest:
-            search.try_out(candidate)
+            done.tried(search, candidate, partial(search.try_out, candidate))
         else:
             search.skipped[str(candidate)] = "no time left"
-    _train_denoisers(search)
+    _train_denoisers(search, done)
 
 
-def _train_denoisers(search: Search) -> None:
+def _train_denoisers(search: Search, done: Done) -> None:
     """Train denoisers beside the best anchors, each for its share of the time left."""
     worth = {
         objective: trial.candidate.settings
@@ -116,7 +131,7 @@ def _train_denoisers(search: Search) -> None:
     cut_short = False
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
-            search.train(candidate, None)
+            done.tried(search, candidate, partial(search.train, candidate, None, done.within(candidate)))
             continue
         if cut_short:
             search.skipped[str(candidate)] = "the time is for the denoiser before it, which had too little"
@@ -127,10 +142,10 @@ def _train_denoisers(search: Search) -> None:
         if seconds < _SHORTEST:
             search.skipped[str(candidate)] = "no time left"
         else:
-            cut_short = search.train(candidate, seconds)
+            cut_short = done.tried(search, candidate, partial(search.train, candidate, seconds))
 
 
-def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: bool) -> list[Recommender]:
+def _fitted(search: Search, chosen: list[Trial], train: Interactions, done: Done, *, final: bool) -> list[Recommender]:
     """Fit what was chosen on everything; ``final`` says that the search has done so already.
 
     What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
@@ -139,27 +154,40 @@ def _fitted(search: Search, chosen: list[Trial], train: Interactions, *, final: 
     anchors: dict[str, Anchor] = {}
     # What was trained by the clock comes last, and shares the time that the others leave.
     places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, chosen[place].seconds))
-    for done, place in enumerate(places):
+    for number, place in enumerate(places):
         trial = chosen[place]
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         if trial.model is not None:
-            seconds = _SLACK * search.left / (len(places) - done)
+            seconds = _SLACK * search.left / (len(places) - number)
             if final or seconds < 0.5 * trial.seconds:
                 models[place] = knowing(trial.model, train)
                 continue
             if search.left < math.inf:
                 settings["time_limit"] = seconds
-        model = make(candidate.variant, **settings, **search.named)
-        if isinstance(model, DiffRec) and model.settings.anchor:
-            # Two denoisers may stand beside one anchor, and that may be a part itself.
-            if repr(candidate.anchor) not in anchors:
-                anchors[repr(candidate.anchor)] = Anchor(**candidate.anchor, **search.named).fit(train)
-            model.anchored_by(anchors[repr(candidate.anchor)])
-        models[place] = model.fit(train)
+        model = done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors))
         if isinstance(model, Anchor):
             anchors[repr(candidate.anchor)] = model
+        models[place] = model
     return [models[place] for place in range(len(chosen))]
+
+
+def _fit(
+    candidate: Candidate,
+    settings: Mapping[str, Any],
+    search: Search,
+    train: Interactions,
+    anchors: dict[str, Anchor],
+    **checkpoint: Any,
+) -> Recommender:
+    """Fit a candidate on everything, with an anchor that is solved once for all that have it."""
+    model = make(candidate.variant, **settings, **search.named)
+    if isinstance(model, DiffRec) and model.settings.anchor:
+        # Two denoisers may stand beside one anchor, and that may be a part itself.
+        if repr(candidate.anchor) not in anchors:
+            anchors[repr(candidate.anchor)] = Anchor(**candidate.anchor, **search.named).fit(train)
+        model.anchored_by(anchors[repr(candidate.anchor)])
+    return model.fit(train, **checkpoint)
 
 
 def knowing(model: Recommender, train: Interactions) -> Recommender:

@@ -18,6 +18,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.registry import make
+from diffrec.training import CheckpointError
 
 _LOG = logging.getLogger("diffrec")
 
@@ -139,8 +140,10 @@ class Search:
         except (ValueError, MemoryError, FloatingPointError) as error:
             self._leave_out(candidate, error)
 
-    def train(self, candidate: Candidate, seconds: float | None) -> bool:
+    def train(self, candidate: Candidate, seconds: float | None, checkpoint: Mapping[str, Any] | None = None) -> bool:
         """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept.
+
+        ``checkpoint`` has the arguments of the fit that give it one.
 
         Returns
         -------
@@ -154,7 +157,9 @@ class Search:
             model = make(candidate.variant, **settings, **self.named)
             if anchor is not None and isinstance(model, DiffRec) and model.settings.anchor:
                 model.anchored_by(anchor)
-            model.fit(self.learn, self._valid_judged())
+            model.fit(self.learn, self._valid_judged(), **(checkpoint or {}))
+        except CheckpointError:
+            raise
         except (ValueError, MemoryError, FloatingPointError) as error:
             self._leave_out(candidate, error)
             return False

@@ -90,9 +90,7 @@ class IALS(Recommender):
         kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
         if kept is not None:
             self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
-            for record in report.epochs:
-                for callback in s.callbacks:
-                    callback(record)
+            report.tell(s.callbacks)
         done = len(report.epochs)
         started = time.perf_counter()
         with tqdm(
