@@ -6,7 +6,8 @@ For each set, ``fit(train)`` alone is measured on the test part, and so is every
 fitted to the whole train part, denoisers as the search trained them, given whole histories. Regret is what the best
 candidate has more, as a share of it: below 0 where the stack is better than any. Beside it stands what would have been
 handed out had the choice been made on the other sets: the candidate with the best mean share of each set's best there
-(leave one set out). ``NAME:blind`` leaves the times out.
+(leave one set out). ``NAME:blind`` leaves the times out. ``--without IDEA`` takes one idea of the choice away, and with
+``--maps`` no denoiser is trained: what an idea is worth, in a minute.
 """
 
 import argparse
@@ -21,11 +22,19 @@ import numpy as np
 import diffrec
 from diffrec.checks import duration
 from diffrec.data import has_order
+from diffrec.recommenders.auto import blend, candidates, choose, search
 from diffrec.recommenders.auto.candidates import Candidate
-from diffrec.recommenders.auto.choose import begun, handed_out, knowing, table
 from diffrec.recommenders.registry import make
 
 METRIC = "ndcg@20"
+# Ideas of the choice, and what is set where it is to do without.
+IDEAS: dict[str, tuple[Any, str, Any]] = {
+    "stack": (blend, "MOST_PARTS", 1),
+    "newest": (search, "_NEWEST", 1.0),
+    "spans": (candidates, "_SPANS", ()),
+    "fifth": (choose, "HOLDOUT", 0.1),
+    "families": (blend, "_spread", lambda order, _: order[: blend._CANDIDATES]),
+}
 
 
 def main() -> None:
@@ -34,19 +43,29 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", metavar="NAME[:blind]")
     parser.add_argument("--budget", default="10min")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", choices=IDEAS, help="take an idea of the choice away")
+    parser.add_argument("--maps", action="store_true", help="train no denoiser, and hand out only")
     arguments = parser.parse_args()
-    found = {name: measured(name, arguments.budget, arguments.seed) for name in arguments.sets}
+    if arguments.without:
+        module, name, value = IDEAS[arguments.without]
+        assert hasattr(module, name)
+        setattr(module, name, value)
+    if arguments.maps:
+        choose._train_denoisers = lambda _: None  # type: ignore[assignment]
+    found = {name: measured(name, arguments.budget, arguments.seed, alone=arguments.maps) for name in arguments.sets}
+    if arguments.maps:
+        return
     print("| set | handed out | N@20 | best candidate | N@20 | regret | chosen on the others | N@20 | asked, taken |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, (chosen, value, seconds, candidates) in found.items():
-        best = max(candidates, key=lambda one: candidates[one])
+    for name, (chosen, value, seconds, tested) in found.items():
+        best = max(tested, key=lambda one: tested[one])
         other = elsewhere(name, {set_: rows for set_, (_, _, _, rows) in found.items()})
-        cells = [name, chosen, f"{value:.4f}", best, f"{candidates[best]:.4f}"]
-        cells += [f"{1 - value / candidates[best]:+.1%}", other, f"{candidates.get(other, float('nan')):.4f}"]
+        cells = [name, chosen, f"{value:.4f}", best, f"{tested[best]:.4f}"]
+        cells += [f"{1 - value / tested[best]:+.1%}", other, f"{tested.get(other, float('nan')):.4f}"]
         print("| " + " | ".join([*cells, f"{arguments.budget}, {seconds:.0f} s"]) + " |")
 
 
-def measured(name: str, budget: str, seed: int) -> tuple[str, float, float, dict[str, float]]:
+def measured(name: str, budget: str, seed: int, *, alone: bool) -> tuple[str, float, float, dict[str, float]]:
     """What is handed out for a set, its test metric, the seconds it took, and the metric of every candidate."""
     base, _, blind = name.partition(":")
     train, valid, test = diffrec.Split.read(Path(os.environ["DIFFREC_DATA"]) / f"{base}.npz")
@@ -58,16 +77,16 @@ def measured(name: str, budget: str, seed: int) -> tuple[str, float, float, dict
 
     named: dict[str, Any] = {"seed": seed, "device": "auto", "progress": False, "callbacks": (), "repeats": "exclude"}
     started = time.perf_counter()
-    search = begun(train, None, started + duration("budget", budget), named)
-    table(search)
-    model = handed_out(search, train, named)
+    found = choose.begun(train, None, started + duration("budget", budget), named)
+    choose.table(found)
+    model = choose.handed_out(found, train, named)
     seconds = time.perf_counter() - started
     value = tested(model)
     print(f"{name}: {METRIC} {value:.4f} in {seconds:.0f} s; {model.training_.facts['chosen']}", flush=True)
     chosen = "stack" if isinstance(model, diffrec.Stack) else model.variant
     rows: dict[str, float] = {}
-    for trial in search.trials:
-        whole = None if trial.model is None else knowing(trial.model, train)
+    for trial in [] if alone else found.trials:
+        whole = None if trial.model is None else choose.knowing(trial.model, train)
         if whole is None:
             whole = make(trial.candidate.variant, **trial.candidate.settings, **named).fit(train)
         rows[label(trial.candidate)] = tested(whole)

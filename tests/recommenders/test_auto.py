@@ -114,7 +114,7 @@ def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> Non
     search = Search(learn, held, named, deadline=time.perf_counter() + 1000)
     search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 2}), 60.0)
     search.deadline = 0.0
-    (model,) = choose._fitted(search, search.trials, data, Done(), final=False)
+    (model,) = choose._fitted(search, search.trials, [1.0], data, Done(), final=False)
     assert model.train_ is data
     np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
@@ -145,6 +145,27 @@ def test_popularity_by_the_clock_needs_one() -> None:
     assert all(isinstance(span, datetime.timedelta) for span in spans[1:])
     assert len(spans) == 6
     assert [str(one) for one in quick(walks(), repeats=False) if one.variant == "popularity"] == ["popularity()"]
+
+
+def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = walks()
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(*hold_out(data, 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    for width in (4, 8, 16):
+        search.train(Candidate("t-diffrec", {"dims": (width,), "epochs": 1}), 60.0)
+    fitted = []
+
+    def fit(candidate: Candidate, settings: dict[str, Any], *_: Any, **__: Any) -> Any:
+        fitted.append((candidate.settings["dims"], settings["time_limit"]))
+        search.deadline = 0.0 if len(fitted) == 2 else search.deadline
+        return search.trials[0].model
+
+    monkeypatch.setattr(choose, "_fit", fit)
+    models = choose._fitted(search, search.trials, [0.2, 0.5, 0.3], data, Done(), final=False)
+    # The first two get all the time that is left, and there is none for the third.
+    assert [dims for dims, _ in fitted] == [(8,), (16,)]
+    assert all(limit > 800 for _, limit in fitted)
+    assert models[0].train_ is data
 
 
 def test_given_validation_is_what_it_chooses_on() -> None:

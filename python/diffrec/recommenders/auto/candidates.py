@@ -121,16 +121,26 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, 
         Whether what a user had before is to be found again. A map of items to items says little of that; what a
         forecast knows of an item if a history has it, much.
     """
+    items = train.shape[1]
     if "forecast" in anchors:
-        anchor, items = anchors["forecast"], train.shape[1]
-        cuts = (np.diff(train.matrix.indptr) - 1).clip(0, 4).sum()
-        epochs = int(np.clip(_ENOUGH_CUTS // max(cuts, 1), 5, 20))
         if repeats:
-            yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": epochs})
-        yield Candidate("t-diffrec", {**anchor, "denoiser": "sequence", "epochs": 20})
-        yield Candidate("t-diffrec", {**anchor, "dims": _width(items), "epochs": epochs})
-    if "reconstruct" in anchors:
-        yield Candidate("diffrec", {**_SMALL, "anchor": True, **anchors["reconstruct"]})
+            yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": _epochs(train)})
+        yield Candidate("t-diffrec", {**anchors["forecast"], "denoiser": "sequence", "epochs": 20})
+    layers = [
+        Candidate("t-diffrec", {**anchors[objective], "dims": _width(items), "epochs": _epochs(train)})
+        if objective == "forecast"
+        else Candidate("diffrec", {**_SMALL, "anchor": True, **anchors[objective]})
+        for objective in ("forecast", "reconstruct")
+        if objective in anchors
+    ]
+    # Of many items the small one gets further in the same time.
+    yield from layers if items <= _FEW else reversed(layers)
+
+
+def _epochs(train: Interactions) -> int:
+    """Epochs of a forecast over cuts of histories."""
+    cuts = (np.diff(train.matrix.indptr) - 1).clip(0, 4).sum()
+    return int(np.clip(_ENOUGH_CUTS // max(cuts, 1), 5, 20))
 
 
 def _part_of_all_time(train: Interactions, parts: int) -> timedelta:

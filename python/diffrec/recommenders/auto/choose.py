@@ -92,7 +92,7 @@ def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, 
 def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], done: Done | None = None) -> Recommender:
     """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why."""
     chosen, blend = search.blend()
-    models = _fitted(search, chosen, train, done or Done(), final=search.learn is train)
+    models = _fitted(search, chosen, blend.weights, train, done or Done(), final=search.learn is train)
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -145,21 +145,23 @@ def _train_denoisers(search: Search, done: Done) -> None:
             cut_short = done.tried(search, candidate, partial(search.train, candidate, seconds))
 
 
-def _fitted(search: Search, chosen: list[Trial], train: Interactions, done: Done, *, final: bool) -> list[Recommender]:
-    """Fit what was chosen on everything; ``final`` says that the search has done so already.
+def _fitted(
+    search: Search, chosen: list[Trial], weights: list[float], train: Interactions, done: Done, *, final: bool
+) -> list[Recommender]:
+    """Fit what was chosen, with these weights, on everything; ``final`` says that the search has done so already.
 
     What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
     """
     models: dict[int, Recommender] = {}
     anchors: dict[str, Anchor] = {}
-    # What was trained by the clock comes last, and shares the time that the others leave.
-    places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, chosen[place].seconds))
-    for number, place in enumerate(places):
+    # What was trained by the clock comes last, and of that what has the most to say first: it takes what it needs.
+    places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, -weights[place]))
+    for place in places:
         trial = chosen[place]
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         if trial.model is not None:
-            seconds = _SLACK * search.left / (len(places) - number)
+            seconds = _SLACK * search.left
             if final or seconds < 0.5 * trial.seconds:
                 models[place] = knowing(trial.model, train)
                 continue
