@@ -36,7 +36,11 @@ TESTS = (
     "tests/plots/test_pictures.py",
     "tests/test_callbacks.py",
     "tests/test_import.py",
+    "tests/test_readme.py",
+    "tests/test_shown.py",
 )
+# Pages whose Python needs nothing but the wheel, and how many of their blocks: all of them, or the first ones.
+PAGES = {"README.md": 2, "docs/index.md": None, "docs/start.md": None}
 # Its lower bounds are above those of the package, so it comes last: until then the oldest are as old as they may be.
 LATER_EXTRA, LATER_TESTS = "onnx", ("tests/export/test_served.py", "tests/export/test_files.py")
 # A module is loaded by itself: what the rest of the package imports need not be there.
@@ -181,6 +185,11 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
         raise SystemExit(f"without typer the command says {lacking.stderr!r}")
     run(python, "-m", "diffrec.demo", cwd=folder)
     said(f"{folder.name}: the demo ran")
+    for page, count in PAGES.items():
+        text = (ROOT / page).read_text()
+        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[:count]
+        run(python, "-c", "\n".join(blocks), cwd=folder)
+        said(f"{folder.name}: {len(blocks)} blocks of {page} ran")
 
     extras = sorted(PROJECT["project"]["optional-dependencies"].keys() - {"all", LATER_EXTRA})
     chosen = [word for extra in extras for word in ("--extra", extra)]

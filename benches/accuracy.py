@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch  # noqa: F401 - waiting for it is no part of a fit
 
 import diffrec
 from diffrec.data import hold_out

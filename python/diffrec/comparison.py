@@ -14,10 +14,11 @@ from tqdm.auto import tqdm
 
 from diffrec import training
 from diffrec._core import __version__
+from diffrec._shown import as_html
 from diffrec.checks import flag, nearest, whole
 from diffrec.data import Interactions, Split
 from diffrec.data.arrays import in_short
-from diffrec.data.frames import make_frame
+from diffrec.data.frames import Framed
 from diffrec.evaluation import LIST_METRICS, parse_metric
 from diffrec.recommenders.fit import AUTO, fit
 from diffrec.recommenders.histories import as_interactions
@@ -70,7 +71,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison(Sequence[Row]):
+class Comparison(Sequence[Row], Framed):
     """The rows of a comparison, the best first.
 
     Attributes
@@ -126,9 +127,28 @@ class Comparison(Sequence[Row]):
             table[name] = [getattr(row, name) for row in self]
         return table
 
-    def to_frame(self, backend: Any = "pandas", *, like: Any = None) -> Any:
-        """Return ``columns`` as a data frame: "pandas", "polars", "pyarrow", or the kind that ``like`` is."""
-        return make_frame(self.columns(), backend, like)
+    def _repr_html_(self) -> str:
+        columns: dict[str, list[Any]] = {"name": [row.name for row in self]}
+        for metric in self.best.means:
+            columns[metric] = [f"{row.means[metric]:.4f} ± {row.deviations[metric]:.4f}" for row in self]
+        columns |= {
+            "against the best": [self._gap(row) for row in self],
+            "fit": [f"{row.seconds:.1f} s" for row in self],
+            "memory": [f"{row.peak_memory / 1e9:.2f} GB" for row in self],
+            "parameters": [f"{row.parameters:,}" for row in self],
+        }
+        return as_html(columns, "\n".join(self._said()))
+
+    def _gap(self, row: Row) -> str:
+        """How far a row is behind the best, with its interval."""
+        middle, low, high = row.difference
+        return "" if row is self.best else f"{middle:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+    def _said(self) -> list[str]:
+        """What was refused, and the verdict."""
+        refused = [f"{name}: {why}" for name, why in self.refused.items()]
+        over = f"mean over {self.users:,} users; intervals hold {CONFIDENCE:.0%} of resamplings"
+        return [*refused, f"{self.verdict} ({over})"]
 
     def __str__(self) -> str:
         """Lay the table out, with the verdict below."""
@@ -141,13 +161,9 @@ class Comparison(Sequence[Row]):
         lines = [" " * wide + head]
         for row in self:
             cells = "".join(f"{row.means[m]:>9.4f} ± {row.deviations[m]:.4f}" for m in metrics)
-            middle, low, high = row.difference
-            gap = "" if row is self.best else f"{middle:+.4f} [{low:+.4f}, {high:+.4f}]"
             size = f"{row.seconds:>8.1f} s{row.peak_memory / 1e9:>7.2f} GB{row.parameters:>14,}"
-            lines.append(f"{row.name:{wide}}{cells}{gap:>28}{size}")
-        lines += [f"{name}: {why}" for name, why in self.refused.items()]
-        lines.append(f"{self.verdict} (mean over {self.users:,} users; intervals hold {CONFIDENCE:.0%} of resamplings)")
-        return "\n".join(lines)
+            lines.append(f"{row.name:{wide}}{cells}{self._gap(row):>28}{size}")
+        return "\n".join([*lines, *self._said()])
 
 
 def compare(
@@ -333,6 +349,8 @@ def _runs(
     variant = settings["variant"]
     # One fit is enough where the result does not depend on the seed, or the seed is among the settings.
     alone = "seed" in settings or (variant != AUTO and VARIANTS[variant].kind.deterministic)
+    # torch is imported by now: waiting for it is no part of a fit.
+    where = training.resolve_device(device)
     # Short histories leave nothing to stop on; then fit holds out its own part, where it can.
     valid = split.valid if len(split.valid) else None
     for seed in range(1 if alone else seeds):
@@ -343,7 +361,7 @@ def _runs(
             bar.update(seeds if alone else 1)
             continue
         started = time.perf_counter()
-        with training.PeakMemory(training.resolve_device(device)) as peak:
+        with training.PeakMemory(where) as peak:
             named = {"seed": seed, "device": device, "progress": False, **settings}
             model = fit(split.train, valid=valid, **named, **steps.within(step))
         seconds = time.perf_counter() - started

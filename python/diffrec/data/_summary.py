@@ -27,36 +27,44 @@ def _counted(data: "Interactions") -> str:
 
 def summary(data: "Interactions") -> str:
     """Say what there is: sizes, density, lengths of histories, span of time."""
+    return "\n".join([heading(data), *(f"{name:16}{value}" for name, value in facts(data).items())])
+
+
+def heading(data: "Interactions") -> str:
+    """Say how many interactions there are of how many users with how many items."""
+    n_users, n_items = data.shape
+    return f"{_counted(data)} of {n_users:,} users with {n_items:,} items"
+
+
+def facts(data: "Interactions") -> dict[str, str]:
+    """Say by name what else there is to say of them."""
     n_users, n_items = data.shape
     lengths = np.diff(data.matrix.indptr)
     lengths = lengths[lengths > 0]
     cells = n_users * n_items
-    lines = [
-        f"{_counted(data)} of {n_users:,} users with {n_items:,} items",
-        f"density         {len(data) / cells if cells else 0:.3%}",
-    ]
+    found = {"density": f"{len(data) / cells if cells else 0:.3%}"}
     if len(lengths):
-        lines.append(f"history length  median {np.median(lengths):g}, from {lengths.min()} to {lengths.max():,}")
+        found["history length"] = f"median {np.median(lengths):g}, from {lengths.min()} to {lengths.max():,}"
     if len(lengths) < n_users:
-        lines.append(f"no history      {n_users - len(lengths):,} users")
+        found["no history"] = f"{n_users - len(lengths):,} users"
     if data.timestamps is not None and len(data):
-        lines.append(f"time            {_span(float(data.timestamps.min()), float(data.timestamps.max()))}")
+        found["time"] = _span(float(data.timestamps.min()), float(data.timestamps.max()))
     if data.n_events > len(data):
         again = data.n_events - len(data)
-        lines.append(f"repeats         {again:,} events, {again / data.n_events:.1%}, are of a pair seen before")
+        found["repeats"] = f"{again:,} events, {again / data.n_events:.1%}, are of a pair seen before"
     if data.timestamps is not None:
         sizes = data.events.baskets().sizes
         if len(sizes) < data.n_events:
             tied = int(sizes[sizes > 1].sum())
-            lines.append(
-                f"baskets         {len(sizes):,} of up to {sizes.max():,} events; "
+            found["baskets"] = (
+                f"{len(sizes):,} of up to {sizes.max():,} events; "
                 f"{tied / data.n_events:.1%} of the events share their time"
             )
     if data.n_dislikes:
-        lines.append(f"dislikes        {data.n_dislikes:,} pairs")
+        found["dislikes"] = f"{data.n_dislikes:,} pairs"
     if data.item_info:
-        lines.append(f"item info       {', '.join(data.item_info)}")
-    return "\n".join(lines)
+        found["item info"] = ", ".join(data.item_info)
+    return found
 
 
 def _span(first: float, last: float) -> str:

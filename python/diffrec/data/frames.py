@@ -1,21 +1,71 @@
 """Interactions out of data frames of any library, and columns into one, through narwhals."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import one_of
 from diffrec.data._columns import Columns, choose
 from diffrec.data._settle import Found
 from diffrec.data._table import as_narwhals, is_frame, is_table, table_of
 from diffrec.data.report import Origin, rows_named
 
-__all__ = ["is_frame", "is_table", "make_frame", "read_table"]
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+__all__ = ["Framed", "is_frame", "is_table", "make_frame", "read_table"]
+
+Frame = TypeVar("Frame")
+#: Libraries whose frames can be made, the one that is taken first where none is named.
+BACKENDS = ("pandas", "polars", "pyarrow")
 
 
-def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = None) -> Any:
+class Framed(ABC):
+    """Results that are a table: columns of equal length, which become a data frame of an installed library."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, Any]:
+        """Return the columns by name."""
+
+    @overload
+    def to_frame(self, backend: Literal["pandas"], *, like: None = None) -> "pandas.DataFrame": ...
+    @overload
+    def to_frame(self, backend: Literal["polars"], *, like: None = None) -> "polars.DataFrame": ...
+    @overload
+    def to_frame(self, backend: Literal["pyarrow"], *, like: None = None) -> "pyarrow.Table": ...
+    @overload
+    def to_frame(self, backend: None = None, *, like: Frame) -> Frame: ...
+    @overload
+    def to_frame(self, backend: None = None, *, like: None = None) -> Any: ...
+    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] | None = None, *, like: Any = None) -> Any:
+        """Return ``columns`` as a data frame.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, optional
+            Which library's frame; by default the first of these that is installed.
+        like : data frame, optional
+            Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
+            same connection).
+
+        Raises
+        ------
+        ImportError
+            When that library is not installed, or none of them is.
+        TypeError
+            When ``like`` is no such frame.
+        """
+        return make_frame(self.columns(), backend, like)
+
+
+def make_frame(columns: Mapping[str, Any], backend: str | None = None, like: Any = None) -> Any:
     """Make a data frame of columns of equal length.
 
     Parameters
@@ -23,7 +73,7 @@ def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = 
     columns
         Name -> array or list.
     backend
-        Which library's frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``.
+        Which library's frame: ``"pandas"``, ``"polars"`` or ``"pyarrow"``; by default the first that is installed.
     like
         A frame whose kind is made instead: the same library, lazy where it is lazy; for a DuckDB relation one on the
         same connection.
@@ -31,7 +81,9 @@ def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = 
     Raises
     ------
     ImportError
-        If the library is not installed.
+        If the library is not installed, or none of them is.
+    ValueError
+        If there is no such library.
     TypeError
         If ``like`` is no frame, or a lazy one of another library than Polars and DuckDB.
 
@@ -43,7 +95,7 @@ def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = 
     ('LazyFrame', [1, 2])
     """
     if like is None:
-        return nw.from_dict(dict(columns), backend=backend).to_native()
+        return nw.from_dict(dict(columns), backend=_installed(backend)).to_native()
     kind = as_narwhals(like, "like")
     if isinstance(kind, nw.DataFrame):
         return nw.from_dict(dict(columns), backend=kind.implementation).to_native()
@@ -52,6 +104,19 @@ def make_frame(columns: Mapping[str, Any], backend: Any = "pandas", like: Any = 
     if kind.implementation is nw.Implementation.DUCKDB:
         return _relation(columns, like)
     raise TypeError(f"like must be an eager frame, a Polars LazyFrame or a DuckDB relation, not {type(like)}")
+
+
+def _installed(backend: str | None) -> Any:
+    """Return the library that is asked for, or the first that is there."""
+    asked = BACKENDS if backend is None else (one_of(BACKENDS)("backend", backend),)
+    found = next((name for name in asked if find_spec(name) is not None), None)
+    if found is None:
+        missing = "pandas, Polars or pyarrow" if backend is None else backend
+        raise ImportError(
+            f"a data frame needs {missing}: pip install {asked[0]}; without one, print() shows the table and "
+            ".columns() gives its columns as arrays"
+        )
+    return found
 
 
 def _relation(columns: Mapping[str, Any], like: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from diffrec._shown import facts_as_html
 from diffrec.checks import one_of
 from diffrec.data._columns import Columns
 from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, stored_entries
@@ -17,7 +18,7 @@ from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import moment_of, require_finite, require_times, require_values, values_of
 from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, owners_of, pick_rows
 from diffrec.data._settle import Settled, settle, whole
-from diffrec.data._summary import one_line, summary
+from diffrec.data._summary import facts, heading, one_line, summary
 from diffrec.data.events import Events
 from diffrec.data.facts import facts_of, holds_facts, title_of
 from diffrec.data.files import read_file
@@ -776,6 +777,9 @@ class Interactions:
 
     def __repr__(self) -> str:
         return one_line(self)
+
+    def _repr_html_(self) -> str:
+        return facts_as_html(facts(self), heading(self))
 
 
 def _rows(ids: Coded, known: Ids | ArrayLike | None, name: str) -> tuple[NDArray[np.int64], Ids]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
+from diffrec._shown import as_html
 from diffrec.data import Csr, csr_arrays
 from diffrec.evaluation.beyond_accuracy import (
     average_precision,
@@ -93,13 +94,25 @@ class Report(Mapping[str, float]):
 
     def __str__(self) -> str:
         """Lay the means out as a table, metrics by k."""
-        ks = sorted({parse_metric(name)[1] for name in self.means})
+        ks, measured = self._laid_out()
         lines = ["metric".ljust(18) + "".join(f"@{k}".rjust(9) for k in ks)]
-        measured = [metric for metric in METRICS if f"{metric}@{ks[0]}" in self.means]
         lines += [m.ljust(18) + "".join(f"{self.means[f'{m}@{k}']:9.4f}" for k in ks) for m in measured]
-        lines.append(f"mean over {len(self.users):,} users")
-        if self.users_without_relevant:
-            lines[-1] += f"; {self.users_without_relevant:,} without relevant items left out"
+        return "\n".join([*lines, self._of_whom()])
+
+    def _repr_html_(self) -> str:
+        ks, measured = self._laid_out()
+        columns = {f"@{k}": [self.means[f"{metric}@{k}"] for metric in measured] for k in ks}
+        return as_html({"metric": measured} | columns, self._of_whom())
+
+    def _laid_out(self) -> tuple[list[int], list[str]]:
+        """The cuts and the metrics that were measured."""
+        ks = sorted({parse_metric(name)[1] for name in self.means})
+        return ks, [metric for metric in METRICS if f"{metric}@{ks[0]}" in self.means]
+
+    def _of_whom(self) -> str:
+        """Say what the means are over, and what is left out."""
+        without = f"; {self.users_without_relevant:,} without relevant items left out"
+        lines = [f"mean over {len(self.users):,} users" + (without if self.users_without_relevant else "")]
         if self.interactions_left_out:
             lines.append(f"{self.interactions_left_out:,} interactions of unknown users or items left out")
         if self.repeats_left_out:

@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec._core import __version__
+from diffrec._shown import facts_as_html
 from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
@@ -117,6 +119,17 @@ class Recommender(metaclass=ABCMeta):
         default = self.settings_type().values()
         changed = [f"{k}={v!r}" for k, v in self._wanted.values().items() if repr(v) != repr(default[k])]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, Any] = {"variant": self.variant}
+        if hasattr(self, "train_"):
+            facts["learnt from"] = heading(self.train_)
+            if self.training_.epochs:
+                facts["epochs"] = f"{len(self.training_.epochs)}, the best of them {self.training_.best_epoch}"
+            if self.training_.best_validation is not None:
+                facts[f"validation {self.training_.metric}"] = self.training_.best_validation
+            facts |= self.training_.facts
+        return facts_as_html(facts, repr(self))
 
     @property
     def n_features_in_(self) -> int:

@@ -1,18 +1,19 @@
 """Why an item has the score it has: which past items carried it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec._shown import as_html
 from diffrec.data import Csr, Interactions
-from diffrec.data.frames import make_frame
+from diffrec.data.frames import Framed
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Framed):
     """A score as a sum over the user's past items.
 
     ``contributions.sum() + others + baseline + remainder`` is ``score``.
@@ -63,22 +64,28 @@ class Explanation:
         """Columns item and contribution, a row per past item."""
         return {"item": self.items, "contribution": self.contributions}
 
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
-        """Return ``columns`` as a data frame of an installed library; see ``Top.to_frame``."""
-        return make_frame(self.columns(), backend, like)
-
     def __str__(self) -> str:
-        parts = [(value, repr(name)) for name, value in zip(self.items.tolist(), self.contributions, strict=True)]
+        lines = [self._said(), *(f"  {value:+.4f}  {name}" for value, name in self._parts(repr))]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        values, names = zip(*self._parts(str), strict=True)
+        return as_html({"part": names, "adds": [f"{value:+.4f}" for value in values]}, self._said())
+
+    def _said(self) -> str:
+        how = "exactly" if self.exact else "by gradient x input"
+        return f"{self.item!r} for {self.user!r} scores {self.score:.4f}, {how}:"
+
+    def _parts(self, written: Callable[[Any], str]) -> list[tuple[float, str]]:
+        """What the score is the sum of, and what each of it is called."""
+        parts = [(value, written(name)) for name, value in zip(self.items.tolist(), self.contributions, strict=True)]
         named = (
             (self.others, "all other past items"),
             (self.baseline, "baseline: with nothing in the history"),
             (self.remainder, "remainder: " + ("rounding" if self.exact else "what gradient x input leaves out")),
         )
         # A contribution that rounds to 0 gets no line.
-        parts += [(value, name) for value, name in named if abs(value) >= 5e-5]
-        how = "exactly" if self.exact else "by gradient x input"
-        lines = [f"{self.item!r} for {self.user!r} scores {self.score:.4f}, {how}:"]
-        return "\n".join(lines + [f"  {value:+.4f}  {name}" for value, name in parts])
+        return parts + [(value, name) for value, name in named if abs(value) >= 5e-5]
 
 
 @dataclass(frozen=True)

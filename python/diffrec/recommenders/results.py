@@ -1,20 +1,47 @@
 """Answers of models: ranked lists, and how sure they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec._shown import SHOWN, as_html, as_text
 from diffrec.data import Ids
-from diffrec.data.frames import make_frame
+from diffrec.data.frames import Frame, Framed, make_frame
 from diffrec.ranking import NO_ITEM
 
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
 
-@dataclass(frozen=True, eq=False)
-class Top:
+
+class Listed(NamedTuple):
+    """One user's list, without the places that hold no item.
+
+    Attributes
+    ----------
+    user
+        The user's id.
+    items : ndarray (m,)
+        Ids of the items, best first.
+    scores : ndarray (m,)
+        float32.
+    """
+
+    user: Any
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Top(Framed):
     """The best k items of n users, best first.
+
+    ``len`` counts the users; ``for user, items, scores in top`` goes through their lists, ``top[0]`` is the first of
+    them and ``top[:5]`` a ``Top`` of five.
 
     Attributes
     ----------
@@ -36,8 +63,11 @@ class Top:
     >>> top = Top.of(np.array(["Ann"]), rows, scores, Ids(["tea", "milk"]))
     >>> top.items
     array([['milk', '']], dtype='<U4')
-    >>> top.to_frame()["item"].tolist()
-    ['milk']
+    >>> [(user, items.tolist()) for user, items, _ in top]
+    [('Ann', ['milk'])]
+    >>> print(top)
+    user  item  rank   score
+    Ann   milk     1  0.5000
     """
 
     users: NDArray[Any]
@@ -64,6 +94,47 @@ class Top:
     def __len__(self) -> int:
         return len(self.users)
 
+    def __iter__(self) -> Iterator[Listed]:
+        return (self[place] for place in range(len(self)))
+
+    @overload
+    def __getitem__(self, place: int) -> Listed: ...
+    @overload
+    def __getitem__(self, place: "slice | Sequence[int] | NDArray[Any]") -> "Top": ...
+    def __getitem__(self, place: Any) -> "Listed | Top":
+        """One user's list by its place, or the lists of several."""
+        if isinstance(place, int | np.integer):
+            filled = self.item_rows[place] != NO_ITEM
+            user = self.users[place]
+            return Listed(
+                user.item() if isinstance(user, np.generic) else user,
+                self.items[place][filled],
+                self.scores[place][filled],
+            )
+        chosen = place if isinstance(place, slice) else np.asarray(place)
+        return Top(self.users[chosen], self.items[chosen], self.scores[chosen], self.item_rows[chosen], self.titles)
+
+    def __repr__(self) -> str:
+        n, k = self.items.shape
+        return f"<Top: the best {k:,} of {n:,} users>"
+
+    def __str__(self) -> str:
+        """Lay the first lists out as a table."""
+        return as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        columns, total, what = self._shown()
+        return as_html(columns, f"the best {self.items.shape[1]:,} of {len(self):,} users", total, what)
+
+    def _shown(self) -> tuple[dict[str, NDArray[Any]], int, str]:
+        """The first rows, with titles where they say more than ids do; how many rows there are, and of what."""
+        k = max(1, self.items.shape[1])
+        first = self[: -(-SHOWN // k)].columns(titles=True)
+        if np.array_equal(first["title"], first["item"].astype(np.str_)):
+            del first["title"]
+        total = int(np.sum(self.item_rows != NO_ITEM))
+        return {name: column[:SHOWN] for name, column in first.items()}, total, "recommendations"
+
     def columns(self, *, titles: bool = False) -> dict[str, NDArray[Any]]:
         """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out.
 
@@ -86,25 +157,44 @@ class Top:
         titles = self.titles[self.item_rows[filled]]
         return np.where(titles == "", ids, titles)
 
+    @overload
     def to_frame(
-        self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None, titles: bool = False
+        self, backend: Literal["pandas"], *, like: None = None, titles: bool = False
+    ) -> "pandas.DataFrame": ...
+    @overload
+    def to_frame(
+        self, backend: Literal["polars"], *, like: None = None, titles: bool = False
+    ) -> "polars.DataFrame": ...
+    @overload
+    def to_frame(self, backend: Literal["pyarrow"], *, like: None = None, titles: bool = False) -> "pyarrow.Table": ...
+    @overload
+    def to_frame(self, backend: None = None, *, like: Frame, titles: bool = False) -> Frame: ...
+    @overload
+    def to_frame(self, backend: None = None, *, like: None = None, titles: bool = False) -> Any: ...
+    def to_frame(
+        self,
+        backend: Literal["pandas", "polars", "pyarrow"] | None = None,
+        *,
+        like: Any = None,
+        titles: bool = False,
     ) -> Any:
         """Return ``columns`` as a data frame of an installed library.
 
         Parameters
         ----------
-        backend : {"pandas", "polars", "pyarrow"}
-            Which library's frame.
-        titles : bool
-            Name the items also as people do: by their titles in the data's ``item_info``.
+        backend : {"pandas", "polars", "pyarrow"}, optional
+            Which library's frame; by default the first of these that is installed. ``print`` shows the table without
+            any, and ``columns`` gives it as arrays.
         like : data frame, optional
             Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
             same connection).
+        titles : bool
+            Name the items also as people do: by their titles in the data's ``item_info``.
 
         Raises
         ------
         ImportError
-            When that library is not installed.
+            When that library is not installed, or none of them is.
         TypeError
             When ``like`` is no such frame.
 
@@ -119,7 +209,7 @@ class Top:
 
 
 @dataclass(frozen=True, eq=False)
-class Uncertainty:
+class Uncertainty(Framed):
     """Scores and ranks of k items for n users: means over several noisy chains, and standard deviations.
 
     Attributes
@@ -178,7 +268,3 @@ class Uncertainty:
             "item": self.items[filled],
             **{name: values[filled] for name, values in numbers.items()},
         }
-
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] = "pandas", *, like: Any = None) -> Any:
-        """Return ``columns`` as a data frame of an installed library; see ``Top.to_frame``."""
-        return make_frame(self.columns(), backend, like)

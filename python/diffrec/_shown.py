@@ -1,0 +1,107 @@
+"""Tables in text and in HTML, for people who look at results."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: Rows of a long table that are shown.
+SHOWN = 20
+
+
+def as_text(columns: Mapping[str, Any], total: int, what: str) -> str:
+    """Lay columns out under their names, numbers to the right.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence or array
+        The first rows of a table.
+    total : int
+        How many rows it has.
+    what : str
+        What a row is, in the plural.
+
+    Examples
+    --------
+    >>> print(as_text({"item": ["tea", "milk"], "score": [1.0, 0.25]}, 5, "recommendations"))
+    item   score
+    tea   1.0000
+    milk  0.2500
+    and 3 more recommendations
+    """
+    cells = {name: [_cell(value) for value in column] for name, column in columns.items()}
+    lines = []
+    widths = [max(map(len, [name, *column])) for name, column in cells.items()]
+    right = [_is_number(column) for column in columns.values()]
+    for row in [list(cells), *zip(*cells.values(), strict=True)]:
+        placed = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        lines.append("  ".join(placed).rstrip())
+    return "\n".join([*lines, *_more(columns, total, what)])
+
+
+def as_html(columns: Mapping[str, Any], caption: str, total: int | None = None, what: str = "rows") -> str:
+    """Lay columns out as a table for a notebook; nothing in them is taken for HTML.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence or array
+        The first rows of a table.
+    caption : str
+        What stands above it.
+    total : int, optional
+        How many rows it has; by default those that are there.
+    what : str
+        What a row is, in the plural.
+
+    Examples
+    --------
+    >>> as_html({"item": ["<b>"]}, "best")
+    '<table><caption>best</caption><thead><tr><th>item</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    right = [' style="text-align: right"' if _is_number(column) else "" for column in columns.values()]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    rows = (
+        "".join(f"<td{style}>{html.escape(_cell(value))}</td>" for value, style in zip(row, right, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    more = "".join(f"<p>{html.escape(line)}</p>" for line in _more(columns, total, what))
+    return (
+        f"<table><caption>{_lines(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    )
+
+
+def facts_as_html(facts: Mapping[str, Any], caption: str) -> str:
+    """Lay names and what they stand for out as rows of a table, for a notebook.
+
+    Examples
+    --------
+    >>> facts_as_html({"density": "1%"}, "data")
+    '<table><caption>data</caption><tbody><tr><th>density</th><td style="text-align: left">1%</td></tr></tbody></table>'
+    """
+    rows = "".join(
+        f'<tr><th>{html.escape(name)}</th><td style="text-align: left">{_lines(_cell(value))}</td></tr>'
+        for name, value in facts.items()
+    )
+    return f"<table><caption>{_lines(caption)}</caption><tbody>{rows}</tbody></table>"
+
+
+def _lines(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
+def _cell(value: Any) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _is_number(column: Sequence[Any]) -> bool:
+    values = [value.item() if hasattr(value, "item") else value for value in column]
+    return bool(values) and all(isinstance(value, int | float) for value in values)
+
+
+def _more(columns: Mapping[str, Any], total: int | None, what: str) -> list[str]:
+    shown = max(map(len, columns.values()), default=0)
+    return [f"and {total - shown:,} more {what}"] if total is not None and total > shown else []
