@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::points::{CHUNK, Points, Space};
 
-/// Coordinates that one task sums: a cache line of the points.
+/// Coordinates that are summed at once: a cache line of the points.
 const BLOCK: usize = 16;
 
 /// The label of a point that has none yet.
@@ -35,16 +35,19 @@ impl Means {
         let k = sizes.len();
         let pairs = before.iter().copied().zip(labels.iter().copied()).enumerate();
         let changes: Vec<(usize, (u32, u32))> = pairs.filter(|(_, (from, to))| from != to).collect();
-        // One task per cache line of the rows: the points stream by once, the sums of all groups stay close.
-        self.sums.par_chunks_mut(k * BLOCK).enumerate().for_each(|(block, sums)| {
-            let columns = block * BLOCK..((block + 1) * BLOCK).min(dim);
+        // Each thread sums some of the coordinates of all groups, and streams by as much of each row as it can at once.
+        let wide = dim.div_ceil(BLOCK).div_ceil(rayon::current_num_threads());
+        self.sums.par_chunks_mut(k * BLOCK * wide).enumerate().for_each(|(task, sums)| {
+            let columns = task * wide * BLOCK..((task + 1) * wide * BLOCK).min(dim);
             let sums = sums.as_chunks_mut::<BLOCK>().0;
             for &(point, (from, to)) in &changes {
-                let row = &points.row(point)[columns.clone()];
-                if from != NONE {
-                    sums[from as usize].iter_mut().zip(row).for_each(|(sum, &x)| *sum -= f64::from(x));
+                for (block, row) in points.row(point)[columns.clone()].chunks(BLOCK).enumerate() {
+                    let sums = &mut sums[block * k..][..k];
+                    if from != NONE {
+                        sums[from as usize].iter_mut().zip(row).for_each(|(sum, &x)| *sum -= f64::from(x));
+                    }
+                    sums[to as usize].iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
                 }
-                sums[to as usize].iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
             }
         });
         let mut steps = 0.0;

@@ -14,8 +14,8 @@ use crate::simd::{PADDING, Vector, Work, with_vectors};
 ///
 /// k-means++ (Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding") draws each next centroid
 /// with probability proportional to D(x)^2, the squared distance of point x to the nearest one chosen before. This is
-/// its greedy form (section 7 there): of 2 + ln k draws, and those that fill up a tile, the one that leaves the
-/// smallest potential, the sum of all D(x)^2.
+/// its greedy form (section 7 there): of 2 + ln k draws, rounded up to fours, the one that leaves the smallest
+/// potential, the sum of all D(x)^2.
 ///
 /// # Errors
 /// [`Error::Interrupted`] once `should_stop` says so.
@@ -31,7 +31,7 @@ pub(super) fn plus_plus(
     let mut search = Search { space, closest };
     let mut chosen = vec![random.below(rows)];
     let mut potential = search.measure(&chosen, true)[0];
-    let trials = (2 + (k as f64).ln() as usize).next_multiple_of(TILE);
+    let trials = (2 + (k as f64).ln() as usize).next_multiple_of(4);
     while chosen.len() < k {
         if should_stop() {
             return Err(Error::Interrupted);

@@ -7,9 +7,10 @@ use std::array::from_fn;
 use super::points::PANEL;
 use crate::simd::Vector;
 
-/// Centroids per tile, and vectors of points that meet them at once: as many sums as the registers of AVX2 hold beside
-/// what is added to them, and enough to hide the latency of an addition.
-pub(super) const TILE: usize = 4;
+/// Centroids per tile, and vectors of points that meet them at once: enough sums to hide the latency of an addition, and
+/// few enough that the 16 registers of AVX2 hold them beside what is added to them. With four centroids they just do not:
+/// the compiler then moves registers about, for half the speed.
+pub(super) const TILE: usize = 3;
 pub(super) const VECTORS: usize = 3;
 
 /// Lay out the rows of `places`, tiles x coordinates x [`TILE`]; past the last one there is the origin.
