@@ -300,7 +300,8 @@ impl<'a> HalfStep<'a> {
         let by_entries = n <= width && values.iter().all(|&value| excess(value) >= 0.0);
         let size = if by_entries { n } else { width };
         system.clear();
-        system.resize(size * size, 0.0);
+        let across = padded(size);
+        system.resize(size * across, 0.0);
         // Long rows are gathered a piece at a time.
         for piece in blocks(n, GRAM_ROWS.max(width)) {
             rows.clear();
@@ -318,14 +319,14 @@ impl<'a> HalfStep<'a> {
             }
             let gathered = Strided::rows(rows, piece.len(), width, stride);
             if by_entries {
-                multiply(gathered, gathered.transposed(), 0.0, system, size);
+                multiply(gathered, gathered.transposed(), 0.0, system, across);
             } else {
                 let weighted = Strided::rows(weighted, piece.len(), width, stride);
-                multiply(gathered.transposed(), weighted, 1.0, system, size);
+                multiply(gathered.transposed(), weighted, 1.0, system, across);
             }
         }
         for i in 0..size {
-            system[i * size + i] += 1.0;
+            system[i * across + i] += 1.0;
         }
         // Its eigenvalues are at least min(c, 1) or, where c is nearly 0, what `l2` leaves: positive but for rounding.
         let definite = cholesky::<V>(system, size);
