@@ -148,8 +148,12 @@ def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
         (["--allow", "nothing"], 1, "unknown item id 'nothing'"),
         (["--unknown", "guess"], 1, "unknown must be one of 'error', 'skip', 'popular', got 'guess'"),
         (["--histories", "gone.csv"], 1, "gone.csv does not exist"),
-        (["--user", "who"], 2, "only --histories has columns; --users names the people"),
+        (["--user", "who"], 2, "only --histories and --candidates have columns; --users"),
         (["--users", "a", "--histories", "b.csv"], 2, "give one of the two, not both"),
+        (["--candidates", "a.csv", "--histories", "b.csv"], 2, "give one of the two, not both"),
+        (["--candidates", "gone.csv"], 1, "gone.csv does not exist"),
+        (["--items", "gone.csv"], 1, "gone.csv does not exist"),
+        (["--deny", "nothing", "--strict"], 1, "unknown item id 'nothing'"),
         (["--k", "0"], 2, "--k"),
         (["--steer", "jazz"], 1, "--steer takes NAME=WEIGHT, such as --steer 12=1.5, got 'jazz'"),
         (["--steer", "nothing=2"], 1, "steer names 'nothing', which is no item, tag or fact"),
@@ -196,3 +200,44 @@ def test_the_moment_of_serving_is_named_by_text(folder: Path) -> None:
     assert_array_equal(np.float32([json.loads(row)["score"] for row in rows]), expected.scores[:, 0])
     assert "is before the newest event" in fail(1, "recommend", "m.diffrec", "--now", "2026-01-01")
     assert "by the clock" in fail(1, "recommend", "model.diffrec", "--now", "2026-01-01")
+
+
+def test_candidates_alone_are_ranked(folder: Path, data: diffrec.Interactions) -> None:
+    users, items = [str(data.users[row]) for row in (1, 1, 4, 4, 4)], [str(data.items[row]) for row in (0, 2, 3, 5, 7)]
+    diffrec.Interactions.from_arrays(users, items).write("pairs.csv")
+    listed = succeed("recommend", "model.diffrec", "--candidates", "pairs.csv", "--include-seen", "--json")
+    rows = [json.loads(line) for line in listed.splitlines()]
+    assert {(str(row["user"]), str(row["item"])) for row in rows} == set(zip(users, items, strict=True))
+    model = diffrec.load("model.diffrec")
+    scores = model.score(data.users.ids[[1, 4]])
+    for row in rows:
+        place = ([1, 4].index(data.users.rows([row["user"]])[0]), data.items.rows([row["item"]])[0])
+        assert row["score"] == pytest.approx(float(scores[place]), rel=1e-4)
+    own = succeed("recommend", "model.diffrec", "--candidates", "pairs.csv", "--users", users[0], "--include-seen")
+    assert len(own.splitlines()) == 1 + 2
+    said = fail(1, "recommend", "model.diffrec", "--candidates", "pairs.csv", "--users", data.users[2])
+    assert "candidates must name items for every user" in said
+
+
+def test_unknown_items_of_files_are_counted_or_refused(folder: Path, data: diffrec.Interactions) -> None:
+    user = str(data.users[1])
+    diffrec.Interactions.from_arrays([user] * 2, [str(data.items[0]), "gone"]).write("pairs.csv")
+    for option in ("--candidates", "--histories"):
+        result = run("recommend", "model.diffrec", option, "pairs.csv", "--include-seen")
+        assert result.exit_code == 0, result.stderr
+        assert "pairs.csv: 1 interactions of unknown users or items left out" in result.stderr
+        said = fail(1, "recommend", "model.diffrec", option, "pairs.csv", "--strict")
+        assert "1 interactions are of users or items that the model does not know" in said
+
+
+def test_titles_come_from_a_file_of_items(folder: Path, data: diffrec.Interactions) -> None:
+    ids = data.items.ids.tolist()
+    lines = [f"{one},Title of {one}" for one in ids[1:]]
+    (folder / "catalogue.csv").write_text("\n".join(["item,title", *lines]))
+    succeed("recommend", "model.diffrec", "--items", "catalogue.csv", "--k", 3, "--out", "top.parquet")
+    written = columns_of(folder / "top.parquet")
+    wanted = [str(one) if one == ids[0] else f"Title of {one}" for one in written["item"]]
+    assert written["title"] == wanted
+    (folder / "prices.csv").write_text("item,price\n" + "\n".join(f"{one},3" for one in ids))
+    said = fail(1, "recommend", "model.diffrec", "--items", "prices.csv")
+    assert "prices.csv has no column of titles, such as 'title' or 'name'; it has price" in said

@@ -12,6 +12,9 @@ import diffrec
 from diffrec import DiffRec, Interactions
 from diffrec.data import Timeline
 from diffrec.recommenders.diffrec.forecast import Forecast
+from diffrec.recommenders.diffrec.objective import objective_of
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.registry import make
 from diffrec.training import CutBatches
 
 ITEMS = 24
@@ -137,6 +140,31 @@ def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
     torch.testing.assert_close(batch.after.to_dense(3).sum(dim=1), torch.ones(3))
 
 
+@pytest.mark.parametrize("repeats", ["exclude", "include"])
+def test_what_is_to_be_discovered_was_not_in_the_visible_history(repeats: str) -> None:
+    rng = np.random.default_rng(0)
+    users, items = rng.integers(0, 20, 600), rng.integers(0, 15, 600)
+    data = Interactions.from_arrays(users, items, timestamp=rng.integers(0, 40, 600))
+    objective = objective_of(DiffRecSettings(objective="forecast", repeats=repeats, cuts=4, horizon=6))
+    known, targets = 0, 0
+    for batch in objective.batches(objective.inputs(data), torch.device("cpu")):
+        before = batch.before[:, : data.shape[1]].toarray() > 0
+        after = batch.after.to_dense(data.shape[1]).numpy()
+        known, targets = known + int((before & (after > 0)).sum()), targets + int((after > 0).sum())
+        assert np.isin(after.sum(axis=1).round(5), [0, 1]).all()
+    assert targets > 0
+    assert (known == 0) == (repeats == "exclude")
+
+
+def test_the_next_basket_is_forecast_without_an_anchor_unless_it_is_asked_for() -> None:
+    again = {"repeats": "include"}
+    assert make("t-diffrec").settings.anchor
+    assert not make("t-diffrec", **again).settings.anchor
+    assert make("t-diffrec", anchor=True, **again).settings.anchor
+    assert make("t-diffrec", denoiser="sequence", **again).settings.anchor
+    assert not make("t-diffrec", time_weights="linear", **again).settings.anchor
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
@@ -207,7 +235,7 @@ def test_own_views_survive_a_file_and_are_explained(settings: dict[str, Any], tm
 
 def test_an_anchor_alone_reads_none_of_them(tmp_path: Path) -> None:
     model = diffrec.fit(SHOP, variant="anchor", objective="forecast", repeats="include")
-    plain = diffrec.fit(SHOP, variant="anchor", objective="forecast")
+    plain = diffrec.fit(SHOP, variant="anchor", objective="forecast", repeats="include", own_views=())
     np.testing.assert_array_equal(model.score(), plain.score())
     np.testing.assert_array_equal(model.similar_items([3], k=4).items, plain.similar_items([3], k=4).items)
     model.save(tmp_path / "model")

@@ -157,19 +157,21 @@ def picked_with_strangers(text: str | None, ids: Ids) -> IdArray | None:
         raise ValueError(f"{ids.name} ids are integers here, got {text!r}") from None
 
 
-def known_items(text: str | None, items: Ids, option: str, *, quiet: bool) -> IdArray | None:
+def known_items(
+    text: str | None, items: Ids, option: str, *, strict: bool = False, quiet: bool = False
+) -> IdArray | None:
     """Read ids as ``--allow`` and ``--deny`` take them; those that the model does not know are counted and left out.
 
     Raises
     ------
     ValueError
-        When nothing is left that is allowed, or there are none.
+        When nothing is left that is allowed, there are none, or one is unknown and ``strict``.
     """
     if text is None:
         return None
     written, rows = _written(text, items)
-    if rows.max() < 0 and option == "--allow":
-        return picked(text, items)  # which says so
+    if strict or (rows.max() < 0 and option == "--allow"):
+        return picked(text, items)  # which says what is unknown
     strange = [one for one, row in zip(written, rows.tolist(), strict=True) if row < 0]
     if strange:
         note(f"{option}: {len(strange):,} items that the model does not know, such as {strange[0]!r}", quiet=quiet)
@@ -224,8 +226,10 @@ def require_place(path: Path, *read: Path | None) -> None:
         raise PermissionError(f"{folder} may not be written to; name another place than {path}")
 
 
-def say_left_out(left_out: int, file: Path, *, quiet: bool) -> None:
-    """Say how much of a file the model does not know."""
+def say_left_out(left_out: int, file: Path, *, strict: bool = False, quiet: bool) -> None:
+    """Say how much of a file the model does not know; where ``strict`` that is a ``ValueError``."""
+    if left_out and strict:
+        raise ValueError(f"{file}: {left_out:,} interactions are of users or items that the model does not know")
     if left_out:
         note(f"{file}: {left_out:,} interactions of unknown users or items left out", quiet=quiet)
 

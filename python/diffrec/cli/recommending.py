@@ -3,16 +3,18 @@
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from diffrec import Interactions, Recommender, Top
+from diffrec import Ids, Interactions, Recommender, Top
 from diffrec.cli import options
-from diffrec.cli.output import json_lines, show
+from diffrec.cli.output import json_lines, note, show
 from diffrec.cli.reading import (
     Source,
     known_items,
@@ -26,6 +28,7 @@ from diffrec.cli.reading import (
     steering,
 )
 from diffrec.data._encode import IdArray
+from diffrec.data.facts import facts_of, title_of
 from diffrec.data.tables import Append, table_file, table_format, text_table
 from diffrec.recommenders.base import USER_BLOCK
 
@@ -64,6 +67,24 @@ def recommend(
     ] = "error",
     allow: options.Allow = None,
     deny: options.Deny = None,
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rank for each user these items alone: pairs of user and item, one on each row. Without --users for "
+            "those it names.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Refuse items that the model does not know in --allow, --deny, --candidates and --histories, instead "
+            "of leaving them out and counting them.",
+        ),
+    ] = False,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend also what a user has taken already.")
     ] = False,
@@ -79,6 +100,7 @@ def recommend(
     titles: Annotated[
         bool, typer.Option("--titles", help="Write also what people call the items, where the model knows it.")
     ] = False,
+    items: options.ItemFacts = None,
     steer: options.Steer = None,
     novelty: options.Novelty = 0.0,
     diversity: options.Diversity = 0.0,
@@ -107,19 +129,23 @@ def recommend(
     diffrec recommend model.diffrec --histories newcomers.csv --out recommendations.parquet
     """
     one_of_two(users, histories, "--users / --histories")
-    if histories is None and any(name is not None for name in (user, item, timestamp, value)):
+    one_of_two(candidates, histories, "--candidates / --histories")
+    source = histories or candidates
+    if source is None and any(name is not None for name in (user, item, timestamp, value)):
         raise typer.BadParameter(
-            "only --histories has columns; --users names the people", param_hint="--user and others"
+            "only --histories and --candidates have columns; --users names the people", param_hint="--user and others"
         )
     if out is not None:
         table_format(out)
-        require_place(out, model, histories)
+        require_place(out, model, source, items)
     fitted = load_model(model, device)
     known = fitted.train_
+    named = _titles(items, known.items, item, quiet=quiet)
+    pairs: Interactions | None = None
     people: Interactions | IdArray
-    if histories is not None:
-        source = Source(
-            histories,
+    if source is not None:
+        given = Source(
+            source,
             user,
             item,
             timestamp,
@@ -129,17 +155,21 @@ def recommend(
             dayfirst=dayfirst,
             quiet=quiet,
         )
-        people, left_out = onto(source.interactions(), known.items)
-        say_left_out(left_out, histories, quiet=quiet)
+        pairs, left_out = onto(given.interactions(), known.items, None if candidates is None else known.users)
+        say_left_out(left_out, source, strict=strict, quiet=quiet)
+    if histories is not None and pairs is not None:
+        people, pairs = pairs, None
     else:
         chosen = (picked if unknown == "error" else picked_with_strangers)(users, known.users)
-        people = known.users.ids if chosen is None else chosen
+        if chosen is None:
+            chosen = known.users.ids if pairs is None else known.users[np.flatnonzero(np.diff(pairs.matrix.indptr))]
+        people = chosen
     choice = {
         "unknown": unknown,
         "exclude_seen": not include_seen,
         "now": now,
-        "allow": known_items(allow, known.items, "--allow", quiet=quiet),
-        "deny": known_items(deny, known.items, "--deny", quiet=quiet),
+        "allow": known_items(allow, known.items, "--allow", strict=strict, quiet=quiet),
+        "deny": known_items(deny, known.items, "--deny", strict=strict, quiet=quiet),
         "steer": steering(steer, known.items),
         "novelty": novelty,
         "diversity": diversity,
@@ -147,8 +177,8 @@ def recommend(
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     rows = 0
     with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=True if quiet else None) as bar:
-        for top in blocks(fitted, people, k, **choice):
-            columns = top.columns(titles=titles)
+        for top in blocks(fitted, people, k, pairs, **choice):
+            columns = (top if named is None else replace(top, titles=named)).columns(titles=titles or items is not None)
             append(columns)
             rows += len(columns["user"])
             bar.update(len(top))
@@ -160,7 +190,9 @@ def recommend(
         )
 
 
-def blocks(model: Recommender, people: Interactions | IdArray, k: int, **choice: Any) -> Iterator[Top]:
+def blocks(
+    model: Recommender, people: Interactions | IdArray, k: int, candidates: Interactions | None = None, **choice: Any
+) -> Iterator[Top]:
     """Recommend to known users or to people with histories, some of them at a time.
 
     The lists are those of one call for all of them.
@@ -171,6 +203,8 @@ def blocks(model: Recommender, people: Interactions | IdArray, k: int, **choice:
         Histories over the items of the model, or ids of users it knows.
     k : int
         Length of the lists.
+    candidates : Interactions, optional
+        On the model's users and items: what alone is ranked for each of the people, who are ids then.
     **choice
         As for ``Recommender.recommend``.
 
@@ -187,7 +221,30 @@ def blocks(model: Recommender, people: Interactions | IdArray, k: int, **choice:
     for start in range(0, n, size):
         stop = min(start + size, n)
         some = people.take(np.arange(start, stop)) if isinstance(people, Interactions) else people[start:stop]
-        yield model.recommend(some, k, **choice)
+        yield model.recommend(some, k, **choice, **_among(candidates, some))
+
+
+def _among(candidates: Interactions | None, users: Interactions | IdArray) -> dict[str, Any]:
+    """Name the candidates of some users as ``Recommender.recommend`` takes them."""
+    if candidates is None or isinstance(users, Interactions):
+        return {}
+    rows = candidates.users.find(users)
+    own = zip(users.tolist(), rows.tolist(), strict=True)
+    cells = candidates.matrix
+    found = {user: cells.indices[cells.indptr[row] : cells.indptr[row + 1]] for user, row in own if row >= 0}
+    return {"candidates": {user: candidates.items.ids[columns] for user, columns in found.items() if len(columns)}}
+
+
+def _titles(file: Path | None, ids: Ids, item: str | None, *, quiet: bool) -> NDArray[Any] | None:
+    """Read what people call the items."""
+    if file is None:
+        return None
+    facts = facts_of(str(file), ids, item)
+    note(facts.note, quiet=quiet)
+    title = title_of(facts.info)
+    if title is None:
+        raise ValueError(f"{file} has no column of titles, such as 'title' or 'name'; it has {', '.join(facts.info)}")
+    return facts.info[title]
 
 
 def _opened(out: Path | None, *, as_json: bool) -> AbstractContextManager[Append]:

@@ -22,7 +22,8 @@ class CutBatch:
     x : SparseRows
         The same on the device.
     after : SparseRows
-        n rows over the items that followed, on the device; each row sums to 1.
+        n rows over the items that followed, on the device; each row sums to 1, or is empty
+        where nothing counts of what followed.
     """
 
     before: Csr
@@ -54,6 +55,9 @@ class CutBatches:
         Of the cuts and their order.
     by_value : bool
         Share a row among the items that followed by the values of the user's pairs with them; otherwise evenly.
+    repeats : bool
+        Whether what came before a cut may be to follow it, too; otherwise a row whose followers all came before has
+        none.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class CutBatches:
         device: torch.device | str,
         seed: int,
         by_value: bool = False,
+        repeats: bool = True,
     ) -> None:
         self._timeline = timeline
         self._scales = scales
@@ -83,6 +88,7 @@ class CutBatches:
         self._device = device
         self._seed = seed
         self._by_value = by_value
+        self._repeats = repeats
         self._shuffle = np.random.default_rng(seed)
         self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
         self._number = 0
@@ -107,7 +113,7 @@ class CutBatches:
             rows = order[start : start + self._batch_size]
             cuts = self._timeline.draw_cuts(rows, self._seed, self._number)
             before = self._timeline.before(rows, cuts, self._scales)
-            after = self._timeline.after(rows, cuts, self._horizon)
+            after = self._timeline.after(rows, cuts, self._horizon, repeats=self._repeats)
             weights = self._timeline.values(rows, after) if self._by_value else after.data
             owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
             shares = weights / np.bincount(owners, weights)[owners]

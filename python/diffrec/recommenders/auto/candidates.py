@@ -127,7 +127,7 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, 
             yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": _epochs(train)})
         yield Candidate("t-diffrec", {**anchors["forecast"], "denoiser": "sequence", "epochs": 20})
     layers = [
-        Candidate("t-diffrec", {**anchors[objective], "dims": _width(items), "epochs": _epochs(train)})
+        Candidate("t-diffrec", {"anchor": True, **anchors[objective], "dims": _width(items), "epochs": _epochs(train)})
         if objective == "forecast"
         else Candidate("diffrec", {**_SMALL, "anchor": True, **anchors[objective]})
         for objective in ("forecast", "reconstruct")

@@ -174,6 +174,7 @@ class Forecasting:
             device=device,
             seed=s.seed,
             by_value=not s.binarize,
+            repeats=s.repeats == "include",
         )
 
     def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
@@ -192,7 +193,7 @@ class Forecasting:
             part = rows[start : start + _ROWS_AT_ONCE]
             # Steps of their own: training draws its cuts at the low ones.
             cuts = inputs.draw_cuts(part, s.seed, (1 << 32) + number)
-            after = inputs.after(part, cuts, s.horizon)
+            after = inputs.after(part, cuts, s.horizon, repeats=s.repeats == "include")
             if s.anchor_half_life is not None:
                 # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
                 # keep their weight, for how items follow each other changes less than which of them there are.
