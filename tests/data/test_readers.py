@@ -4,6 +4,7 @@ import gzip
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -92,7 +93,7 @@ def test_rows_of_no_value_are_counted() -> None:
     assert str(Interactions.from_csr(np.array([[1, 0], [0, 2]])).report_) == "the matrix: 2 rows read, 2 events"
 
 
-# The reader by pyarrow and the one by Python
+# The readers by pyarrow, by Polars and by Python
 
 LETTERS = st.text(st.sampled_from('ab1,",\n\r\t é-'), max_size=40)
 FIELDS = st.sampled_from(
@@ -100,6 +101,9 @@ FIELDS = st.sampled_from(
 )
 HEADERS = {"a.csv": "user,item,ts,n\n", "a.tsv": "user\titem\tts\tn\n", "a.inter": "user\titem\tts\tn\n"}
 LINES = st.lists(st.lists(FIELDS, min_size=3, max_size=5).map(",".join), max_size=12).map("\n".join)
+
+
+READERS = (_cells.arrow_chunks, _cells.polars_chunks, _cells.plain_chunks)
 
 
 def outcome(file: Path, reader: Any, **options: Any) -> Any:
@@ -121,7 +125,7 @@ def outcome(file: Path, reader: Any, **options: Any) -> Any:
     st.integers(1, 4),
     st.sampled_from([40, 1 << 24]),
 )
-def test_both_readers_agree(
+def test_all_readers_agree(
     tmp_path_factory: pytest.TempPathFactory, body: str, name: str, on_bad_row: str, chunk: int, block: int
 ) -> None:
     body = body.replace(",", "\t") if name != "a.csv" else body
@@ -131,16 +135,19 @@ def test_both_readers_agree(
         patch.setattr(_cells, "_BLOCK", block)
         for value in (None, "n"):
             made = [
-                repr(outcome(file, reader, value=value, on_bad_row=on_bad_row, dayfirst=True))
-                for reader in (_cells.arrow_chunks, _cells.plain_chunks)
+                repr(outcome(file, reader, value=value, on_bad_row=on_bad_row, dayfirst=True)) for reader in READERS
             ]
-            assert made[0] == made[1]
+            assert made[0] == made[2]
+            assert made[1] == made[2]
 
 
 def test_text_is_read_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path, "orders.csv", MESSY)
     expected = contents(Interactions.read(file, on_bad_row="drop"))
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert _cells.readers() == [_cells.polars_chunks, _cells.plain_chunks]
+    assert contents(Interactions.read(file, on_bad_row="drop")) == expected
+    monkeypatch.setitem(sys.modules, "polars", None)
     assert _cells.readers() == [_cells.plain_chunks]
     assert contents(Interactions.read(file, on_bad_row="drop")) == expected
     (tmp_path / "a.csv.zst").write_bytes(b"")
@@ -148,10 +155,30 @@ def test_text_is_read_without_pyarrow(tmp_path: Path, monkeypatch: pytest.Monkey
         Interactions.read(tmp_path / "a.csv.zst")
 
 
+def test_polars_reads_what_is_plain(tmp_path: Path) -> None:
+    """Blocks of lines and rows that are not all alike; what Polars would fill up or take its own way is left to csv."""
+    layout = _cells.Layout(",", True, ["user", "item", "n"], header=True)
+
+    def read(text: bytes) -> list[list[str]]:
+        file = tmp_path / "a.csv"
+        file.write_bytes(text)
+        chunks = list(_cells.polars_chunks(file, layout, [2, 0], []))
+        texts = [[column.take(np.arange(len(column.coded()[1]))) for column in chunk] for chunk in chunks]
+        return [list(chain(*column)) for column in zip(*texts, strict=True)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for block in (3, 20, 1 << 24):
+            patch.setattr(_cells, "_BLOCK", block)
+            assert read("\ufeffuser,item,n\r\nänn,7,\r\n bob,8,3".encode()) == [["", "3"], ["änn", " bob"]]
+            for odd in ("a,1\n", "a,1,2,3\n", 'a,"1",2\n', "\na,1,2\n", "a,1,2\rb,1,2\n"):
+                with pytest.raises(_cells.Unlike):
+                    read(f"user,item,n\n{odd}".encode())
+
+
 def test_comments_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes("user,item,note\n1,2,João\n".encode("latin-1"))
-    for reader in (_cells.arrow_chunks, _cells.plain_chunks):
+    for reader in READERS:
         assert outcome(file, reader)[2:] == ([1], [2])
         assert outcome(file, reader, item="note") == f"{file} is not UTF-8 text: save it as UTF-8"
 

@@ -1,6 +1,6 @@
-"""Rows of .csv, .tsv and .inter files, a chunk at a time: by pyarrow where it is installed, else by the csv module.
+"""Rows of .csv, .tsv and .inter files, a chunk at a time: by pyarrow or Polars where one is installed, else by csv.
 
-Both give the same cells of the same rows. What the cells mean is decided behind them, once; so is where a row stands.
+All give the same cells of the same rows. What the cells mean is decided behind them, once; so is where a row stands.
 """
 
 import csv
@@ -8,6 +8,7 @@ import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
@@ -19,7 +20,7 @@ from diffrec.data._times import numbers_of_text
 
 #: Rows of text held as Python strings at a time; more at once is slower, since the garbage collector walks them.
 _CHUNK = 2_000
-#: Bytes that pyarrow parses at a time.
+#: Bytes that pyarrow or Polars parses at a time.
 _BLOCK = 1 << 24
 #: Longest cell: more than that is a quote that is never closed.
 _LONGEST = 131_072
@@ -106,7 +107,7 @@ def records(stream: IO[bytes], delimiter: str, quoted: bool) -> Any:
 
 
 class Unlike(Exception):
-    """Raised for text that pyarrow and the csv module might read in two ways: the csv module decides."""
+    """Raised for text that pyarrow or Polars and the csv module might read in two ways: the csv module decides."""
 
 
 def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iterator[Sequence[Cells]]]]:
@@ -114,11 +115,13 @@ def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iter
 
     Rows that are ragged are left out and put on a list. One that raises ``Unlike`` gives way to the next.
     """
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        return [plain_chunks]
-    return [arrow_chunks, plain_chunks]
+    for name, reader in (("pyarrow", arrow_chunks), ("polars", polars_chunks)):
+        try:
+            import_module(name)
+        except ImportError:
+            continue
+        return [reader, plain_chunks]
+    return [plain_chunks]
 
 
 def plain_chunks(
@@ -247,6 +250,102 @@ class ArrowCells:
     def take(self, rows: NDArray[np.int64]) -> list[str]:
         """See ``Cells``."""
         texts: list[str] = self._texts.take(rows).to_pylist()
+        return texts
+
+
+def polars_chunks(
+    file: Path,
+    layout: Layout,
+    places: Sequence[int],
+    ragged: list[Ragged],  # noqa: ARG001 - there are none in what it reads
+) -> Iterator[Sequence[Cells]]:
+    """Read by Polars, in Rust: text without quotes, in which every line is a row of as many cells.
+
+    Polars fills up rows that are too short, and has its own way with quotes; such text is the csv module's.
+    """
+    import polars as pl
+
+    names = [str(place) for place in range(len(layout.first))]
+    wanted = [names[place] for place in places]
+    header = layout.header
+    with opened(file) as stream:
+        for block in _whole_lines(stream):
+            _require_plain(block, layout)
+            try:
+                rows = pl.scan_csv(
+                    block,
+                    has_header=False,
+                    separator=layout.delimiter,
+                    quote_char=None,
+                    schema=dict.fromkeys(names, pl.String),
+                )
+                table = rows.select(wanted).slice(int(header)).collect()
+            except pl.exceptions.PolarsError as error:
+                raise Unlike from error
+            header = False
+            if len(table):
+                columns = [table[name].fill_null("") for name in wanted]
+                if any(column.str.len_bytes().max() > _LONGEST for column in columns):
+                    raise Unlike
+                yield [PolarsCells(column) for column in columns]
+
+
+def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Part a stream between lines, the last of which may lack its end."""
+    held = stream.read(_BLOCK).removeprefix(b"\xef\xbb\xbf")
+    while more := stream.read(_BLOCK):
+        whole, end, rest = held.rpartition(b"\n")
+        if end:
+            yield whole + end
+            held = rest
+        held += more
+    if held:
+        yield held if held.endswith(b"\n") else held + b"\n"
+
+
+def _require_plain(block: bytes, layout: Layout) -> None:
+    """Raise ``Unlike`` unless every line is a row of as many cells as the first, without quotes or odd line ends."""
+    if b"\0" in block or (layout.quoted and b'"' in block) or block.count(b"\r") != block.count(b"\r\n"):
+        raise Unlike
+    signs = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(signs == ord("\n"))
+    parted = np.flatnonzero(signs == ord(layout.delimiter))
+    if np.any(np.diff(np.searchsorted(parted, ends), prepend=0) != len(layout.first) - 1):
+        raise Unlike
+
+
+class PolarsCells:
+    """Texts as Polars has them."""
+
+    def __init__(self, texts: Any) -> None:
+        self._texts = texts
+
+    def coded(self) -> tuple[list[str], NDArray[np.int64]]:
+        """See ``Cells``."""
+        import polars as pl
+
+        distinct = self._texts.unique()
+        codes = self._texts.cast(pl.Enum(distinct)).to_physical()
+        return distinct.to_list(), codes.to_numpy().astype(np.int64)
+
+    def parted(self, place: int) -> tuple[Cells, Cells]:
+        """See ``Cells``."""
+        return PolarsCells(self._texts.str.slice(0, place)), PolarsCells(self._texts.str.slice(place))
+
+    def numbers(self) -> NDArray[np.float64]:
+        """See ``Cells``."""
+        import polars as pl
+
+        numbers = self._texts.cast(pl.Float64, strict=False)
+        if numbers.null_count():
+            # Also what Python alone takes for a number.
+            return numbers_of_text(self._texts.to_list())
+        read: NDArray[np.float64] = numbers.to_numpy()
+        return read
+
+    def take(self, rows: NDArray[np.int64]) -> list[str]:
+        """See ``Cells``."""
+        texts: list[str] = self._texts.gather(rows).to_list()
         return texts
 
 
