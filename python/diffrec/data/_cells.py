@@ -284,7 +284,7 @@ def polars_chunks(
                 raise Unlike from error
             header = False
             if len(table):
-                columns = [table[name].fill_null("") for name in wanted]
+                columns: list[Any] = [table[name].fill_null("") for name in wanted]
                 if any(column.str.len_bytes().max() > _LONGEST for column in columns):
                     raise Unlike
                 yield [PolarsCells(column) for column in columns]

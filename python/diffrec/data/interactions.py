@@ -322,8 +322,8 @@ class Interactions:
             ``.csv`` and ``.tsv`` (UTF-8, with a header) and ``.inter`` (RecBole's atomic file), also packed (``.gz``;
             ``.zst``, which needs pyarrow); ``.parquet`` or a folder of such files (needs pyarrow); or ``.npz``: a SciPy
             sparse matrix, arrays ``user``, ``item`` and perhaps ``timestamp`` and ``value``, or a split (``shape``, and
-            (n, 2) integers ``train``, ``valid``, ``test``). Text is read by pyarrow where it is installed, which is
-            several times faster, and else by Python; both give the same.
+            (n, 2) integers ``train``, ``valid``, ``test``). Text is read by pyarrow or Polars where one is
+            installed, which is several times faster, and else by Python; all give the same.
         user, item, timestamp, value
             Column names, guessed as in :meth:`from_frame`; or, for text without a header, positions from 0.
             Text ids are integers if all are.
