@@ -26,7 +26,7 @@ use crate::topk::Block;
 use arrays::{
     Csr, MATRIX, RELEVANT, SEEN, expect_shape, flags, matrix, matrix_mut, parts, shape, vector, whole,
 };
-use pool::{detached, pool};
+use pool::{detached, in_place, pool};
 use signals::interruptible;
 
 /// An argument that is to be an array; [`arrays`] says what is wrong with it if it is not.
@@ -84,7 +84,7 @@ fn check_csr<I: Element + Copy + Into<i64>, V: Element + Copy + Into<f64>>(
 ) -> PyResult<()> {
     let matrix = Csr::<I, V>::new(matrix, MATRIX)?;
     let (indptr, indices, data) = matrix.slices()?;
-    detached(py, || CsrView::new(indptr, indices, data, shape).map(drop))
+    in_place(py, || CsrView::new(indptr, indices, data, shape).map(drop))
 }
 
 /// Weigh each interaction by its age within its user's history.
@@ -184,7 +184,7 @@ fn coverage<'py>(
     let ranked = matrix(ranked, "ranked")?;
     let ranked = Ranked::new(ranked.as_slice()?, shape(&ranked))?;
     let (n_items, k) = (whole(n_items, "n_items")?, cuts(&k)?);
-    let shares = detached(py, || crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
+    let shares = in_place(py, || crate::ranking_metrics::coverage(&ranked, n_items, &k))?;
     Ok(PyArray1::from_vec(py, shares))
 }
 

@@ -25,6 +25,12 @@ pub fn detached<T: Send>(py: Python<'_>, kernel: impl FnOnce() -> Result<T> + Se
     Ok(py.detach(|| pool()?.install(kernel))?)
 }
 
+/// Run a kernel of one thread where it was called, without the GIL: a hand-over to the pool takes 17 us, which is more
+/// than most of these work. It may use nothing of rayon's, whose own pool a forked process would wait for.
+pub fn in_place<T: Send>(py: Python<'_>, kernel: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    Ok(py.detach(kernel)?)
+}
+
 /// The pool of this process, made when it is first asked for.
 pub fn pool() -> Result<&'static ThreadPool> {
     let place = POOLS.get(place(&OWNER, process::id())).ok_or(Error::Forks { most: PLACES })?;

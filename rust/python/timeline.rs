@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 use super::Any;
 use super::arrays::{vector, whole};
-use super::pool::detached;
+use super::pool::{detached, in_place};
 use crate::error::Error;
 use crate::timeline::{Scale, Timeline};
 
@@ -50,7 +50,7 @@ pub fn draw_cuts<'py>(
     let (indptr, baskets) = (vector(indptr, "indptr")?, vector(baskets, "baskets")?);
     let (rows, seed, step) = (vector(rows, "rows")?, whole(seed, "seed")?, whole(step, "step")?);
     let (indptr, baskets, rows) = (indptr.as_slice()?, baskets.as_slice()?, rows.as_slice()?);
-    let cuts = detached(py, || crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
+    let cuts = in_place(py, || crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
     Ok(PyArray1::from_vec(py, cuts))
 }
 
