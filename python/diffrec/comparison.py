@@ -145,7 +145,7 @@ class Comparison(Sequence[Row], Framed):
         return "" if row is self.best else f"{middle:+.4f} [{low:+.4f}, {high:+.4f}]"
 
     def _said(self) -> list[str]:
-        """What was refused, and the verdict."""
+        """List what was refused, and the verdict."""
         refused = [f"{name}: {why}" for name, why in self.refused.items()]
         over = f"mean over {self.users:,} users; intervals hold {CONFIDENCE:.0%} of resamplings"
         return [*refused, f"{self.verdict} ({over})"]

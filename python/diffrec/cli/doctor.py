@@ -66,7 +66,7 @@ def device() -> dict[str, Any]:
 
 
 def torch_build() -> dict[str, Any]:
-    """What this torch was built for, and how to get one that takes less room where that is of no use here."""
+    """Say what this torch was built for, and how to get one that takes less room where that is of no use here."""
     built_for = (
         f"CUDA {torch.version.cuda}" if torch.version.cuda else f"ROCm {hip}" if (hip := torch.version.hip) else "CPU"
     )

@@ -77,7 +77,7 @@ class Explanation(Framed):
         return f"{self.item!r} for {self.user!r} scores {self.score:.4f}, {how}:"
 
     def _parts(self, written: Callable[[Any], str]) -> list[tuple[float, str]]:
-        """What the score is the sum of, and what each of it is called."""
+        """List the terms whose sum the score is, each with its name."""
         parts = [(value, written(name)) for name, value in zip(self.items.tolist(), self.contributions, strict=True)]
         named = (
             (self.others, "all other past items"),

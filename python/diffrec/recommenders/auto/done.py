@@ -1,4 +1,4 @@
-"""What an earlier run of the same choice has done already."""
+"""Records of what an earlier run of the same choice has done already."""
 
 import math
 from collections.abc import Callable, Mapping

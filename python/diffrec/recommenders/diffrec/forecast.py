@@ -116,7 +116,7 @@ class Forecast(nn.Module):
         return groups + [{"params": [one], "lr": rate * s.lr, "weight_decay": 0.0} for one, rate in apart]
 
     def changing(self) -> dict[str, Stateful]:
-        """What training changes besides the weights: nothing."""
+        """Return what training changes besides the weights: nothing."""
         return {}
 
     def start_epoch(self, epoch: int) -> None:

@@ -107,7 +107,7 @@ class OverItems(nn.Module):
         return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
 
     def changing(self) -> dict[str, Stateful]:
-        """What training changes besides the weights: what the sampler of steps has learnt."""
+        """Return what training changes besides the weights: what the sampler of steps has learnt."""
         return {"sampler": self.sampler}
 
     def start_epoch(self, epoch: int) -> None:

@@ -79,7 +79,7 @@ class OverLatents(nn.Module):
         ]
 
     def changing(self) -> dict[str, Stateful]:
-        """What training changes besides the weights: what the sampler has learnt, and the batches annealing counts."""
+        """Return what training changes besides the weights: what the sampler learnt, and the count of batches."""
         return {**self.diffusion.changing(), "annealing": Attributes(self, "batches_seen")}
 
     def epoch_of(self, batches: Any) -> Iterable[Any]:

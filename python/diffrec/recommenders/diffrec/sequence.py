@@ -89,7 +89,7 @@ class SequenceForecast(nn.Module):
         ]
 
     def changing(self) -> dict[str, Stateful]:
-        """What training changes besides the weights: nothing."""
+        """Return what training changes besides the weights: nothing."""
         return {}
 
     def start_epoch(self, epoch: int) -> None:
