@@ -64,7 +64,7 @@ def test_what_followed_of_late_counts_more() -> None:
     rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, 20))
     cuts = timeline.draw_cuts(rows, 0, 1 << 32)
     a = timeline.before(rows, cuts, (5.0,)).toarray().astype(np.float64)
-    y = timeline.after(rows, cuts, 3, repeats=False).toarray().astype(np.float64)
+    y = timeline.after(rows, cuts, 3).toarray().astype(np.float64)
     events = data.events
     follows = events.times[events.indptr[rows] + cuts]  # type: ignore[index]
     y *= 2.0 ** ((follows - data.timestamps.max()) / half_life.total_seconds())[:, None]  # type: ignore[union-attr]
