@@ -193,8 +193,8 @@ class Forecasting:
             part = rows[start : start + _ROWS_AT_ONCE]
             # Steps of their own: training draws its cuts at the low ones.
             cuts = inputs.draw_cuts(part, s.seed, (1 << 32) + number)
-            # Repeats are targets here whatever is asked: a linear map learns from them which items go together, and has a
-            # diagonal for what they say of themselves. Without them it finds less of what is new, too.
+            # Repeats are targets here whatever is asked: a linear map learns from them which items go together, and has
+            # a diagonal for what they say of themselves. Without them it finds less of what is new, too.
             after = inputs.after(part, cuts, s.horizon)
             if s.anchor_half_life is not None:
                 # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
