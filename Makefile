@@ -60,12 +60,14 @@ lint: setup
 	cargo clippy --quiet --all-targets --features python -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python .ci/fit_types.py --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest diffrec._core --mypy-config-file pyproject.toml
 	$(BIN)/lint-imports
 
 format: setup
 	cargo fmt
+	$(BIN)/python .ci/fit_types.py
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -18,6 +18,7 @@ from diffrec.forks import compute_alone_in_forks
 if TYPE_CHECKING:
     from diffrec import callbacks, datasets, export
     from diffrec import plots as plots
+    from diffrec._fit import fit
     from diffrec.comparison import Comparison, compare
     from diffrec.data import Ids, Interactions, Split
     from diffrec.evaluation import Report
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
         Uncertainty,
         load,
     )
-    from diffrec.recommenders.fit import fit
     from diffrec.training import CheckpointError
     from diffrec.tuning import Tuned, tune
 else:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     data, split = _load(arguments[0] if arguments else None)
     print(data, end="\n\n")
 
-    variant = "diffrec" if data.timestamps is None else "t-diffrec"
+    variant: Literal["diffrec", "t-diffrec"] = "diffrec" if data.timestamps is None else "t-diffrec"
     started = time.perf_counter()
     model = diffrec.fit(split.train, variant=variant, valid=split.valid, callbacks=[log_epoch])
     print(f"{variant} fitted in {time.perf_counter() - started:.1f} s", end="\n\n")
