@@ -26,10 +26,8 @@ use crate::dense::{
 use crate::error::{Error, Result};
 use crate::simd::{Level, Vector, Work, padded, with_vectors};
 
-/// Rows solved by one task; their factors are transformed back together.
+/// Rows solved by one task, which looks for an interruption first; their factors are transformed back together.
 const ROWS: usize = 32;
-/// Rows solved between two looks for an interruption.
-const ROUND: usize = 512 * ROWS;
 /// Rows of factors summed in single precision before the sum goes on in double.
 const GRAM_ROWS: usize = 512;
 /// Conjugate gradients stop early where the residual has shrunk to this share of the right-hand side.
@@ -171,26 +169,20 @@ impl<'a> HalfStep<'a> {
     ///
     /// # Errors
     /// [`Error::Length`] if `out` has another size, [`Error::Interrupted`] once `should_stop` says so, [`Error::Level`].
-    pub fn solve(&self, out: &mut [f32], should_stop: &dyn Fn() -> bool) -> Result<f64> {
+    pub fn solve(&self, out: &mut [f32], should_stop: &(dyn Fn() -> bool + Sync)) -> Result<f64> {
         self.solve_at(Level::current()?, out, should_stop)
     }
 
-    fn solve_at(&self, level: Level, out: &mut [f32], should_stop: &dyn Fn() -> bool) -> Result<f64> {
+    fn solve_at(
+        &self,
+        level: Level,
+        out: &mut [f32],
+        should_stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<f64> {
         let expected = self.rows() * self.width;
         if out.len() != expected {
             return Err(Error::Length { argument: "out", got: out.len(), expected });
         }
-        let mut loss = 0.0;
-        for (round, out) in out.chunks_mut(ROUND * self.width).enumerate() {
-            if should_stop() {
-                return Err(Error::Interrupted);
-            }
-            loss += self.solve_round(level, round * ROUND, out);
-        }
-        Ok(loss)
-    }
-
-    fn solve_round(&self, level: Level, first: usize, out: &mut [f32]) -> f64 {
         let (width, stride) = (self.width, padded(self.width));
         let loss: Vec<f64> = out
             .par_chunks_mut(ROWS * width)
@@ -198,18 +190,20 @@ impl<'a> HalfStep<'a> {
             .map_init(
                 || (Scratch::default(), vec![0.0; ROWS * stride]),
                 |(scratch, z), (block, out)| {
+                    if should_stop() {
+                        return Err(Error::Interrupted);
+                    }
                     let n = out.len() / width;
                     let z = &mut z[..n * stride];
-                    let loss =
-                        with_vectors(level, Block { step: self, first: first + block * ROWS, z, scratch });
+                    let loss = with_vectors(level, Block { step: self, first: block * ROWS, z, scratch });
                     let back = Strided::rows(self.back, width, width, width);
                     multiply(Strided::rows(z, n, width, stride), back, 0.0, out, width);
-                    loss
+                    Ok(loss)
                 },
             )
-            .collect();
+            .collect::<Result<_>>()?;
         // Summed in the order of the rows: the same for any number of threads.
-        loss.iter().sum()
+        Ok(loss.iter().sum())
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Only the thread that Python calls its main one sees signals, and it may be the one that called.
 pub fn interruptible<T: Send>(
     py: Python<'_>,
-    kernel: impl FnOnce(&dyn Fn() -> bool) -> Result<T, Error> + Send,
+    kernel: impl FnOnce(&(dyn Fn() -> bool + Sync)) -> Result<T, Error> + Send,
 ) -> PyResult<T> {
     let (result, raised) = py.detach(|| {
         let (stop, (done, result)) = (&AtomicBool::new(false), channel());

@@ -95,16 +95,17 @@ def test_a_request_to_end_is_followed_as_tidily(popular: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_stops_training(folder: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_a_request_to_end_stop_training(folder: Path, number: int, code: int) -> None:
     endless = [f"--set={setting}" for setting in ("dims=8", "epochs=1000000", "patience=1000000")]
     process = start(folder, "fit", "ratings.csv", "--out", "new.diffrec", *endless)
     assert process.stderr is not None
     for line in process.stderr:
         if "epoch 10:" in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, stderr = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert stderr.endswith("interrupted\n")
     assert "Traceback" not in stderr
     assert not (folder / "new.diffrec").exists()
@@ -118,6 +119,20 @@ def test_a_reader_that_leaves_early_is_no_error_worth_a_word(popular: Path, tmp_
         process.stdout.close()
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("command", [["info"], ["recommend"], ["recommend", "--json"], ["--help"], ["fit", "--help"]])
+def test_a_reader_that_is_gone_is_no_error_worth_a_word(popular: Path, tmp_path: Path, command: list[str]) -> None:
+    model = [] if "--help" in command else [str(popular)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = [*command[:1], *model, *command[1:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "diffrec", *arguments], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert done.stderr == ""
+    assert done.returncode == 1
 
 
 def test_doctor_sees_the_threads_it_is_given() -> None:

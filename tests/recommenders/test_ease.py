@@ -34,6 +34,18 @@ def test_is_its_closed_form(monkeypatch: pytest.MonkeyPatch, block: int, binariz
     np.testing.assert_allclose(model.score(), x @ expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("block", [1, 7, 512])
+@pytest.mark.parametrize("swept", [1, 5, 1000])
+def test_an_inverse_in_steps_is_the_same(monkeypatch: pytest.MonkeyPatch, block: int, swept: int) -> None:
+    expected = EASE(l2=2.0).fit(MATRIX).similarity_
+    monkeypatch.setattr(ease, "ITEM_BLOCK", block)
+    monkeypatch.setattr(ease, "AT_ONCE", 0)
+    monkeypatch.setattr(ease, "_SWEPT", swept)
+    np.testing.assert_allclose(EASE(l2=2.0).fit(MATRIX).similarity_, expected, atol=1e-7)
+    with pytest.raises(ValueError, match="l2=1e-300 is too small for these values"):
+        EASE(l2=1e-300).fit(np.ones((3, 4)))
+
+
 def test_an_item_is_the_ridge_regression_on_the_others() -> None:
     x, l2, item = (MATRIX.toarray() > 0).astype(np.float64), 5.0, 8
     others = np.delete(np.arange(ITEMS), item)

@@ -100,7 +100,7 @@ def _top(
     Begin with `diffrec demo`, or with `diffrec fit` on a file of your own; `diffrec COMMAND --help` explains each.
 
     Exit codes: 0 done; 1 the input is bad, and one line says what to do; 2 the command is not written as it should be;
-    130 interrupted.
+    130 interrupted; 143 asked to end.
     """
 
 

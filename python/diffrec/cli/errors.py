@@ -10,12 +10,12 @@ from typing import ParamSpec
 
 import typer
 
+from diffrec.cli import exit_code
 from diffrec.cli.output import note
 
 P = ParamSpec("P")
 
 BAD_INPUT = 1
-INTERRUPTED = 130
 #: Where it is set, an error comes with the place in the code where it arose.
 TRACEBACK = "DIFFREC_TRACEBACK"
 
@@ -32,9 +32,9 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     def run(*arguments: P.args, **named: P.kwargs) -> None:
         try:
             command(*arguments, **named)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             note("interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code(interruption)) from None
         except BrokenPipeError:
             # Whoever read standard output has gone: typer ends without a word.
             raise

@@ -34,6 +34,7 @@ from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
+from diffrec.training.report import Interrupted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -179,6 +180,10 @@ class Recommender(metaclass=ABCMeta):
             When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
         ValueError
             When its content is impossible; nothing has changed then.
+        KeyboardInterrupt
+            When it is interrupted. Its ``partial`` is a fitted recommender with the best weights so far, or those that
+            training had come to where nothing was validated; None before the end of the first epoch, and for what has
+            no epochs. This recommender stays as it was.
 
         Examples
         --------
@@ -209,11 +214,18 @@ class Recommender(metaclass=ABCMeta):
                 return self
         started = time.perf_counter()
         _log.info("fitting %r on %r", self, train)
-        fresh._fit(train, aligned)
+        try:
+            fresh._fit(train, aligned)
+            if fresh._checkpoint is not None:
+                fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
+        except KeyboardInterrupt as interruption:
+            # Another's training may have been interrupted, that of a part or of embeddings.
+            own = isinstance(interruption, Interrupted) and interruption.report is fresh.__dict__.get("training_")
+            interruption.partial = fresh if own else None  # type: ignore[attr-defined]
+            raise
+        finally:
+            fresh.__dict__.pop("_checkpoint", None)
         _log.info("fitted %s in %.1f s", type(self).__name__, time.perf_counter() - started)
-        if fresh._checkpoint is not None:
-            fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
-            del fresh._checkpoint
         self.__dict__ = fresh.__dict__
         return self
 

@@ -92,6 +92,10 @@ def fit(
         When a setting is unknown or of the wrong type, or the data of no known kind.
     ValueError
         When a value is impossible.
+    KeyboardInterrupt
+        When it is interrupted. Its ``partial`` is a fitted recommender: what is trained with its best weights so far
+        (those it had come to where nothing was validated), of ``"auto"`` the best candidate so far; None where there is
+        none yet.
 
     Examples
     --------

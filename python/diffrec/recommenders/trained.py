@@ -18,6 +18,7 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
+from diffrec.training.report import Interrupted
 
 # Validation metric of early stopping, as in the DiffRec paper.
 VALIDATION_METRIC = "recall@20"
@@ -136,20 +137,27 @@ class TrainedRecommender(Recommender):
                 return loss
 
             with PeakMemory(device) as peak:
-                self.training_ = train(
-                    network,
-                    run_and_forget,
-                    pace=pace,
-                    validate=None if valid is None else lambda: self._validation(learn, valid, VALIDATION_METRIC),
-                    metric=VALIDATION_METRIC,
-                    validate_every=s.validate_every,
-                    patience=s.patience,
-                    progress=s.progress,
-                    description=self.variant,
-                    callbacks=s.callbacks,
-                    parts=changing,
-                    checkpoint=self._checkpoint,
-                )
+                try:
+                    self.training_ = train(
+                        network,
+                        run_and_forget,
+                        pace=pace,
+                        validate=None if valid is None else lambda: self._validation(learn, valid, VALIDATION_METRIC),
+                        metric=VALIDATION_METRIC,
+                        validate_every=s.validate_every,
+                        patience=s.patience,
+                        progress=s.progress,
+                        description=self.variant,
+                        callbacks=s.callbacks,
+                        parts=changing,
+                        checkpoint=self._checkpoint,
+                    )
+                except Interrupted as interruption:
+                    self.training_ = interruption.report
+                    self._weights_changed()
+                    # Whoever interrupts does not wait for a further look at the validation part.
+                    self._finish(learn, None)
+                    raise
         self._weights_changed()
         self._finish(learn, valid)
         self.training_.facts |= {

@@ -4,7 +4,8 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from tqdm.auto import tqdm
 
 from diffrec.training.checkpoint import TRAINING, Checkpoint, Stateful
 from diffrec.training.precision import autocast
-from diffrec.training.report import Callback, EpochRecord, TrainingReport
+from diffrec.training.report import Callback, EpochRecord, Interrupted, TrainingReport
 
 Batch = TypeVar("Batch")
 
@@ -117,6 +118,30 @@ class _Course:
         self.report = TrainingReport.from_dict(kept["report"])
         self.best, self.over = kept["best"], kept["over"]
 
+    @contextmanager
+    def settling(self) -> Iterator[None]:
+        """End epochs of training with the best weights; epochs that are interrupted, too, and say so."""
+        try:
+            yield
+        except KeyboardInterrupt as interruption:
+            if not self.report.epochs:
+                raise
+            self.settle()
+            raise Interrupted(self.report) from interruption
+        self.settle()
+
+    def settle(self) -> None:
+        """Put the best weights in place, where there was a validation to pick them by."""
+        report = self.report
+        if self.best is None:
+            report.best_epoch = len(report.epochs)
+            _log.info("trained %d epochs without a validation to pick the best by", len(report.epochs))
+        else:
+            self.module.load_state_dict(self.best)
+            done, best, metric = len(report.epochs), report.best_validation, report.metric
+            _log.info("trained %d epochs; the best is %d with %s %.4f", done, report.best_epoch, metric, best)
+        self.module.eval()
+
     def _gpu(self) -> torch.device | None:
         device = next(self.module.parameters()).device
         return device if device.type == "cuda" else None
@@ -168,6 +193,8 @@ def train(
     ------
     FloatingPointError
         When the loss is no longer finite.
+    Interrupted
+        In place of a KeyboardInterrupt, once an epoch is over.
     CheckpointError
         When what the checkpoint holds is no state of these parts.
     """
@@ -183,9 +210,10 @@ def train(
     report.tell(callbacks)
     shown: dict[str, str] = {}
     done = len(report.epochs)
-    with tqdm(
+    bar = tqdm(
         total=epochs, initial=done, desc=description, unit="epoch", disable=None if progress else True, leave=True
-    ) as bar:
+    )
+    with course.settling(), bar:
         for epoch in range(done + 1, epochs + 1):
             if course.over:
                 break
@@ -200,11 +228,10 @@ def train(
             value = None
             if validate is not None and (epoch % validate_every == 0 or epoch == epochs or pace.over):
                 value = validate()
-                if value > (-math.inf if report.best_validation is None else report.best_validation):
-                    report.best_epoch = epoch
-                    course.best = copy.deepcopy(module.state_dict())
             report.epochs.append(EpochRecord(epoch, loss, seconds, value, "" if value is None else metric))
             if value is not None:
+                if value > (-math.inf if report.best_validation is None else report.best_validation):
+                    course.best, report.best_epoch = copy.deepcopy(module.state_dict()), epoch
                 shown = {metric: f"{value:.4f}", "best": f"{report.best_validation:.4f}"}
             bar.set_postfix({"loss": f"{loss:.4g}"} | shown, refresh=False)
             for callback in callbacks:
@@ -218,14 +245,6 @@ def train(
                 course.over = True
             if checkpoint is not None:
                 checkpoint.keep(TRAINING, course.state)
-    if course.best is None:
-        report.best_epoch = len(report.epochs)
-        _log.info("trained %d epochs without a validation to pick the best by", len(report.epochs))
-    else:
-        module.load_state_dict(course.best)
-        best = report.best_validation
-        _log.info("trained %d epochs; the best is %d with %s %.4f", len(report.epochs), report.best_epoch, metric, best)
-    module.eval()
     return report
 
 

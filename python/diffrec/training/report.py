@@ -83,3 +83,14 @@ class TrainingReport:
             for epoch, loss, seconds, validation in values["epochs"]
         ]
         return cls(epochs, values["best_epoch"], metric, values["facts"])
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training that was interrupted after an epoch at least: the module has the best weights so far.
+
+    Where nothing was validated it has those it had come to. ``report`` is that of the epochs that were finished.
+    """
+
+    def __init__(self, report: TrainingReport) -> None:
+        super().__init__()
+        self.report = report

@@ -77,8 +77,13 @@ def choose_and_fit(
         model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
         _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
     else:
-        table(search, done)
-        model = handed_out(search, train, named, done)
+        try:
+            table(search, done)
+            model = handed_out(search, train, named, done)
+        except KeyboardInterrupt as interruption:
+            best = None if search.leader is None else knowing(search.leader, train)
+            interruption.partial = best  # type: ignore[attr-defined]
+            raise
     return done.handed_out(model)
 
 

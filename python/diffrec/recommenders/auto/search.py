@@ -89,6 +89,8 @@ class Search:
         self.named = {**named, "progress": False, "callbacks": ()}
         self.trials: list[Trial] = []
         self.skipped: dict[str, str] = {}
+        # The best candidate as it was fitted, if it was in this run.
+        self.leader: Recommender | None = None
         # By objective, the best anchor: denoisers stand beside it.
         self.anchors: dict[str, tuple[Trial, Anchor]] = {}
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
@@ -206,6 +208,8 @@ class Search:
         value = float(ndcg(hits_of(lists.items[:, :CUT], self._relevant), counts).mean())
         trial = Trial(candidate, value, time.perf_counter() - started, lists, model if keep else None)
         self.trials.append(trial)
+        if trial is self.best:
+            self.leader = model
         _LOG.info("tried %s: %s %.4f in %.1f s", candidate, METRIC, value, trial.seconds)
         self.say(f"tried {candidate}: {METRIC} {value:.4f} in {trial.seconds:.1f} s")
         return trial

@@ -18,6 +18,8 @@ from diffrec.training import require_memory
 
 # Rows of the items x items matrix handled at once.
 ITEM_BLOCK = 512
+# Items up to which LAPACK inverts in less than half a second, and those that are swept at once beyond.
+AT_ONCE, _SWEPT = 2_000, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,43 @@ class EASE(ItemToItem):
         return zero_diagonal_ridge(matrix, self.settings.l2)
 
 
+def _invert(p: NDArray[np.float64]) -> bool:
+    """Invert a symmetric matrix in place, in its lower triangle; whether it could be, which a definite one can."""
+    # LAPACK takes rows for columns; of a symmetric matrix that swaps the triangles only: its upper one is p's lower.
+    _, failed = lapack.dpotrf(p.T, lower=0, clean=0, overwrite_a=1)
+    if not failed:
+        _, failed = lapack.dpotri(p.T, lower=0, overwrite_c=1)
+    return not failed
+
+
+def invert_in_steps(p: NDArray[np.float64]) -> bool:
+    """Invert as ``_invert`` does, but up to the sign, in steps of a fraction of a second: a signal is heard in between.
+
+    By sweeping a block of the diagonal after the other (Goodnight, The American Statistician 1979): of the block D, its
+    columns W and the rest R, ``R - W D^-1 W'``, ``W D^-1`` and ``-D^-1`` take the place. About a quarter more time than
+    LAPACK's way.
+    """
+    n = len(p)
+    for start in range(0, n, _SWEPT):
+        stop = min(start + _SWEPT, n)
+        pivot = np.tril(p[start:stop, start:stop])
+        pivot += np.tril(pivot, -1).T
+        try:
+            np.linalg.cholesky(pivot)
+            inverse = np.linalg.inv(pivot)
+        except np.linalg.LinAlgError:
+            return False
+        columns = np.concatenate([p[start:stop, :start].T, pivot, p[stop:, start:stop]])
+        swept = columns @ inverse
+        for first in range(0, n, _SWEPT):
+            last = min(first + _SWEPT, n)
+            if first != start:
+                p[first:last, :last] -= swept[first:last] @ columns[:last].T
+        p[start:stop, :start], p[stop:, start:stop] = swept[:start].T, swept[stop:]
+        p[start:stop, start:stop] = -inverse
+    return True
+
+
 def zero_diagonal_ridge(matrix: Csr, l2: float) -> NDArray[np.float32]:
     """B of EASE, (items, items), for users x items."""
     items = matrix.shape[1]
@@ -98,12 +137,9 @@ def zero_diagonal_ridge(matrix: Csr, l2: float) -> NDArray[np.float32]:
     for start in range(0, items, ITEM_BLOCK):
         p[start : start + ITEM_BLOCK] = sparse.csr_array(by_item[start : start + ITEM_BLOCK] @ by_user).toarray()
     p[np.diag_indices(items)] += l2
-    # LAPACK takes rows for columns; of a symmetric matrix that swaps the triangles only: its upper one is p's lower.
-    _, failed = lapack.dpotrf(p.T, lower=0, clean=0, overwrite_a=1)
-    if not failed:
-        _, failed = lapack.dpotri(p.T, lower=0, overwrite_c=1)
-    if failed:
+    if not (_invert if items <= AT_ONCE else invert_in_steps)(p):
         raise ValueError(f"l2={l2:g} is too small for these values: X'X + l2 I has no inverse in double precision")
+    # Its sign, which the steps turn, falls out of the quotients.
     diagonal = np.diagonal(p).copy()
     # B takes the place of P: its rows, in single precision, never reach the rows of P that are still to be read.
     b = memory.view(np.float32)[: items * items].reshape(items, items)

@@ -21,6 +21,7 @@ from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import EpochRecord, TrainingReport
 from diffrec.training.checkpoint import TRAINING
+from diffrec.training.report import Interrupted
 
 Factors = NDArray[np.float32]
 
@@ -93,12 +94,12 @@ class IALS(Recommender):
             report.tell(s.callbacks)
         done = len(report.epochs)
         started = time.perf_counter()
-        with tqdm(
+        bar = tqdm(
             total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=None if s.progress else True
-        ) as bar:
-            for epoch, (items, loss) in enumerate(
-                alternate(train.signed_matrix, self.item_factors_, s, done), done + 1
-            ):
+        )
+        try:
+            iterations = alternate(train.signed_matrix, self.item_factors_, s, done)
+            for epoch, (items, loss) in enumerate(iterations, done + 1):
                 self.item_factors_ = items
                 report.epochs.append(EpochRecord(epoch, loss, time.perf_counter() - started))
                 bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
@@ -108,7 +109,17 @@ class IALS(Recommender):
                 if self._checkpoint is not None:
                     self._checkpoint.keep(TRAINING, lambda: {"items": self.item_factors_, "report": report.to_dict()})
                 started = time.perf_counter()
-        report.best_epoch = s.iterations
+        except KeyboardInterrupt as interruption:
+            if not report.epochs:
+                raise
+            self._end(report)
+            raise Interrupted(report) from interruption
+        finally:
+            bar.close()
+        self._end(report)
+
+    def _end(self, report: TrainingReport) -> None:
+        report.best_epoch = len(report.epochs)
         self.training_ = report
         self._use(self.item_factors_)
 

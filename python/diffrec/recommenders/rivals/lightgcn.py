@@ -88,8 +88,11 @@ class LightGCN(TrainedRecommender):
     _vectors: "Vectors | None" = None
 
     def _fit(self, data: Interactions, valid: Interactions | None) -> None:
-        super()._fit(data, valid)
-        self._use_graph(data)
+        try:
+            super()._fit(data, valid)
+        finally:
+            # Also of what is offered when the fit is interrupted.
+            self._use_graph(data)
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
