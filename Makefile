@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all docs lint format bench bench-compare licenses wheel sdist check-wheel \
+.PHONY: all setup demo test test-all docs lint format bench bench-compare licenses lock audit wheel sdist check-wheel \
 	wheel-free-threaded clean
 
 all: lint test docs check-wheel
@@ -28,9 +28,13 @@ $(BIN)/python:
 # uv is taken from the machine when it is there, otherwise from the environment itself.
 UV = $$(command -v uv || echo $(BIN)/uv)
 
+# `make setup LOCKED=1` installs exactly what the lock file names, by its hashes; otherwise the newest there is.
+LOCK := .ci/requirements.lock
+REQUIREMENTS := $(if $(LOCKED),--require-hashes -r $(LOCK),--group dev -r pyproject.toml)
+
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
-	$(UV) pip install --quiet --python $(BIN)/python --group dev -r pyproject.toml
+	$(UV) pip install --quiet --python $(BIN)/python $(REQUIREMENTS)
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(RUST)
@@ -82,6 +86,18 @@ bench-compare: setup
 # The licences of the Rust crates that are compiled in, from their sources.
 licenses: setup
 	$(BIN)/python .ci/third_party.py
+
+# The Python packages anew, after a change of pyproject.toml or for newer ones; Cargo.lock is the crates'.
+lock: setup
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --group dev pyproject.toml -o $(LOCK)
+
+# Known vulnerabilities, licences and sources of all that is depended on. Needs a network, and cargo-deny, whose settings
+# are in deny.toml; a vulnerability of a Python package that does not concern us is left out by --ignore-vuln here, with
+# the reason.
+audit: setup
+	cargo deny --locked check
+	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement $(LOCK)
 
 # One wheel for every Python from the oldest supported on; it may need no library but the system's.
 wheel: setup

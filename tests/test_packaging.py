@@ -12,6 +12,8 @@ import pytest
 import sklearn
 import torch
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import diffrec
 from diffrec.recommenders import VARIANTS
@@ -121,3 +123,36 @@ def test_the_licences_name_every_crate_that_needs_them() -> None:
     text = (ROOT / "THIRD-PARTY-LICENSES").read_text()
     needed = set(CARGO["dependencies"])
     assert needed <= set(re.findall(r"(?m)^([\w-]+) \d\S* \(", text))
+
+
+CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
+
+
+def test_what_it_is_built_of_is_locked() -> None:
+    crates = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
+    for crate in crates:
+        assert crate["name"] == "diffrec" or (crate["source"] == CRATES_IO and len(crate["checksum"]) == 64), crate
+    entries = re.split(r"(?m)^(?=\S)", re.sub(r"(?m)^ *#.*\n", "", (ROOT / ".ci/requirements.lock").read_text()))
+    pinned: dict[str, list[str]] = {}
+    for entry in filter(None, entries):
+        name, version = re.match(r"([\w.-]+)==([\w.+]+)", entry).groups()  # type: ignore[union-attr]
+        assert "--hash=sha256:" in entry, name
+        pinned.setdefault(canonicalize_name(name), []).append(version)
+    assert len(pinned) > 100
+    groups = PROJECT["dependency-groups"]
+    wanted = PROJECT["project"]["dependencies"] + [one for group in groups.values() for one in group]
+    for text in wanted:
+        if isinstance(text, str):
+            asked = Requirement(text)
+            versions = pinned[canonicalize_name(asked.name)]
+            assert all(asked.specifier.contains(version) for version in versions), (text, versions)
+
+
+def test_crates_have_licences_that_are_allowed() -> None:
+    deny = tomllib.loads((ROOT / "deny.toml").read_text())
+    assert deny["sources"]["unknown-registry"] == deny["sources"]["unknown-git"] == "deny"
+    assert deny["sources"]["allow-registry"] == [CRATES_IO.removeprefix("registry+")]
+    # THIRD-PARTY-LICENSES has the choices of every crate that is compiled in.
+    text = (ROOT / "THIRD-PARTY-LICENSES").read_text()
+    for name, choices in re.findall(r"(?m)^([\w-]+) \d\S* \((.*)\)$", text):
+        assert set(re.split(r" OR |/", choices)) & set(deny["licenses"]["allow"]), name
