@@ -144,6 +144,8 @@ def operations() -> dict[str, Callable[[], Operation]]:
 
 def child(prepare: Callable[[], Operation], ready: int, answer: int) -> None:
     """Prepare, say so, work until interrupted, and say what was found then."""
+    # Whatever began this in the background may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     work = prepare()
     os.write(ready, b"!")
     try:
