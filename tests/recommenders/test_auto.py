@@ -1,5 +1,6 @@
 """fit without a variant: what it chooses, says and leaves alone."""
 
+import dataclasses
 import datetime
 import logging
 import re
@@ -166,6 +167,31 @@ def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pyt
     assert [dims for dims, _ in fitted] == [(8,), (16,)]
     assert all(limit > 800 for _, limit in fitted)
     assert models[0].train_ is data
+
+
+def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    for candidate in (Candidate("popularity", {}), Candidate("ease", {"half_life": 2.0})):
+        search.try_out(candidate)
+    assert search.blend()[0][0].candidate.variant == "ease"
+    # A solution of hours: time is kept for it while it is to be had, and it is left out when that has passed.
+    search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
+    assert search.reserve == pytest.approx(1.3 * 900)
+    assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
+    search.deadline = 0.0
+    assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
+
+
+def test_the_first_forecast_is_expected_to_take_long() -> None:
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    search.try_out(Candidate("popularity", {}))
+    search.trials[0] = dataclasses.replace(search.trials[0], seconds=20.0)
+    search.try_out(Candidate("anchor", {"objective": "forecast"}, (10.0,)))
+    assert list(search.skipped.values()) == ["no time left"]
+    search.try_out(Candidate("anchor", {}, (10.0,)))
+    assert len(search.trials) == 2
 
 
 def test_given_validation_is_what_it_chooses_on() -> None:

@@ -3,6 +3,7 @@
 import datetime
 import math
 import os
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,10 +110,11 @@ def fit(
     seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
+        started = time.perf_counter()
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit
 
-        return choose_and_fit(data, valid, seconds, named, checkpoint, every)
+        return choose_and_fit(data, valid, seconds, named, checkpoint, every, started=started)
     if seconds != duration("budget", _BUDGET):
         raise ValueError(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "

@@ -17,7 +17,11 @@ _HALF_LIVES = (2.0, 4.0, 14.0)
 # Parts of all the time there is, of a clock that users share, after which what is popular counts half.
 _SPANS = (4, 10, 25, 60, 150)
 # Strengths of exact maps, of approximate ones by their rank, and of forecasts: the fewer vectors, the less.
-_EXACT, _BY_RANK, _FORECASTS = (3.0, 6.0, 12.0, 25.0, 50.0), {16: (6.0, 12.0, 30.0), 64: (6.0, 12.0, 25.0)}, (10.0, 40.0)
+_EXACT, _BY_RANK, _FORECASTS = (
+    (3.0, 6.0, 12.0, 25.0, 50.0),
+    {16: (6.0, 12.0, 30.0), 64: (6.0, 12.0, 25.0)},
+    (10.0, 40.0),
+)
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
 # A denoiser beside an anchor that reconstructs has little left to say: a small one is enough.
@@ -125,7 +129,7 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, 
     if "forecast" in anchors:
         if repeats:
             yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": _epochs(train)})
-        yield Candidate("t-diffrec", {**anchors["forecast"], "denoiser": "sequence", "epochs": 20})
+        yield Candidate("t-diffrec", {"anchor": True, **anchors["forecast"], "denoiser": "sequence", "epochs": 20})
     layers = [
         Candidate("t-diffrec", {"anchor": True, **anchors[objective], "dims": _width(items), "epochs": _epochs(train)})
         if objective == "forecast"

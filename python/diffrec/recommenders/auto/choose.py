@@ -40,7 +40,14 @@ _SLACK = 0.9
 
 
 def choose_and_fit(
-    data: Any, valid: Any, budget: float, named: Mapping[str, Any], checkpoint: Any = None, every: Any = EPOCH
+    data: Any,
+    valid: Any,
+    budget: float,
+    named: Mapping[str, Any],
+    checkpoint: Any = None,
+    every: Any = EPOCH,
+    *,
+    started: float | None = None,
 ) -> Recommender:
     """Choose a recommender for the data and fit it.
 
@@ -58,6 +65,8 @@ def choose_and_fit(
         ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
     checkpoint, every
         As for ``fit``: candidates that were tried are not tried again.
+    started : float, optional
+        When the budget began to run, by ``time.perf_counter``; now by default.
 
     Returns
     -------
@@ -65,7 +74,7 @@ def choose_and_fit(
         Fitted on all of ``data``; in ``training_.facts`` ``"chosen"`` says what was chosen and why, ``"candidates"``
         how every candidate did, and ``"skipped"`` what was left out, and why.
     """
-    deadline = time.perf_counter() + budget
+    deadline = (time.perf_counter() if started is None else started) + budget
     train = as_interactions(data, "data")
     search = begun(train, valid, deadline, named)
     done = Done.of(checkpoint, every, named, budget, train, None if valid is None else search.valid)
@@ -166,12 +175,12 @@ def _fitted(
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         if trial.model is not None:
-            seconds = _SLACK * search.left
-            if final or seconds < 0.5 * trial.seconds:
+            if final or _SLACK * search.left < 0.5 * trial.seconds:
                 models[place] = knowing(trial.model, train)
                 continue
+            _anchored(candidate, search, train, anchors)
             if search.left < math.inf:
-                settings["time_limit"] = seconds
+                settings["time_limit"] = max(_SLACK * search.left, 1.0)
         model = done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors))
         if isinstance(model, Anchor):
             anchors[repr(candidate.anchor)] = model
@@ -189,12 +198,19 @@ def _fit(
 ) -> Recommender:
     """Fit a candidate on everything, with an anchor that is solved once for all that have it."""
     model = make(candidate.variant, **settings, **search.named)
-    if isinstance(model, DiffRec) and model.settings.anchor:
-        # Two denoisers may stand beside one anchor, and that may be a part itself.
-        if repr(candidate.anchor) not in anchors:
-            anchors[repr(candidate.anchor)] = Anchor(**candidate.anchor, **search.named).fit(train)
-        model.anchored_by(anchors[repr(candidate.anchor)])
+    anchor = _anchored(candidate, search, train, anchors)
+    if anchor is not None and isinstance(model, DiffRec):
+        model.anchored_by(anchor)
     return model.fit(train, **checkpoint)
+
+
+def _anchored(candidate: Candidate, search: Search, train: Interactions, anchors: dict[str, Anchor]) -> Anchor | None:
+    """Fit the anchor of a denoiser on everything: two may stand beside one, and it may be a part itself."""
+    if not candidate.settings.get("anchor", False):
+        return None
+    if repr(candidate.anchor) not in anchors:
+        anchors[repr(candidate.anchor)] = Anchor(**candidate.anchor, **search.named).fit(train)
+    return anchors[repr(candidate.anchor)]
 
 
 def knowing(model: Recommender, train: Interactions) -> Recommender:

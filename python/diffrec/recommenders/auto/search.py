@@ -30,8 +30,10 @@ _JUDGED = 4_000
 _NEWEST, _ENOUGH = 1 / 3, 1_000
 # A fit on everything takes longer than one without what is held out, and its time is not known exactly.
 REFIT = 1.3
-# Share of the best candidate's metric from which on a denoiser may well become a part of what is handed out.
+# Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
+# Views of a history that a forecast has by default.
+_VIEWS = 3
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,12 @@ class Search:
 
     @property
     def reserve(self) -> float:
-        """Seconds to keep for the fit on everything: of the best map or rival, and of denoisers that came near it."""
+        """Seconds to keep for the fit on everything of a map or rival, and of denoisers, that may be part of it."""
         maps = [trial for trial in self.trials if trial.model is None]
         near = [trial for trial in self.trials if trial.model is not None and trial.value > _NEAR * self.best.value]
-        best = max(maps, key=lambda trial: trial.value, default=None)
-        return sum(trial.seconds for trial in near) + (0.0 if best is None else REFIT * best.seconds)
+        best = max((trial.value for trial in maps), default=0.0)
+        slowest = max((trial.seconds for trial in maps if trial.value >= _NEAR * best), default=0.0)
+        return sum(trial.seconds for trial in near) + REFIT * slowest
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
@@ -178,10 +181,12 @@ class Search:
         return cut_short
 
     def blend(self) -> tuple[list[Trial], Blend]:
-        """Return what ranks best together, the best one alone first."""
-        families = [trial.candidate.family for trial in self.trials]
-        found = best_blend([trial.lists for trial in self.trials], self._relevant, families)
-        return [self.trials[place] for place in found.places], found
+        """Return what ranks best together, the best one alone first, of what there is time to fit on everything."""
+        able = [one for one in self.trials if one.model is not None or REFIT * one.seconds <= max(self.left, 0.0)]
+        # Where time ran out nevertheless, the quickest of all.
+        able = able or [min(self.trials, key=lambda trial: trial.seconds)]
+        found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
+        return [able[place] for place in found.places], found
 
     def _anchors(self, candidate: Candidate) -> None:
         """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
@@ -225,9 +230,16 @@ class Search:
         self.skipped[str(candidate)] = str(error)
 
     def _guess(self, candidate: Candidate) -> float:
-        """Seconds that a candidate may take: as many as others of its variant that were tried, else as the slowest."""
-        alike = [trial.seconds for trial in self.trials if trial.candidate.variant == candidate.variant]
-        return max(alike or [trial.seconds for trial in self.trials], default=0.0)
+        """Seconds that a candidate may take: as many as others of its family, else of its variant, else as any.
+
+        The equations of a forecast, whose views are several, are solved in more than the time of others.
+        """
+        tried = self.trials
+        alike = [trial.seconds for trial in tried if trial.candidate.family == candidate.family]
+        if not alike and candidate.settings.get("objective") == "forecast":
+            return _VIEWS**3 * max((trial.seconds for trial in tried), default=0.0)
+        alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
+        return max(alike or [trial.seconds for trial in tried], default=0.0)
 
     def _valid_judged(self) -> Interactions:
         """The held-out interactions of the users that are judged."""
