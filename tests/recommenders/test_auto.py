@@ -187,7 +187,7 @@ def test_the_first_forecast_is_expected_to_take_long() -> None:
     named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
     search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
     search.try_out(Candidate("popularity", {}))
-    search.trials[0] = dataclasses.replace(search.trials[0], seconds=20.0)
+    search.trials[0] = dataclasses.replace(search.trials[0], seconds=40.0)
     search.try_out(Candidate("anchor", {"objective": "forecast"}, (10.0,)))
     assert list(search.skipped.values()) == ["no time left"]
     search.try_out(Candidate("anchor", {}, (10.0,)))

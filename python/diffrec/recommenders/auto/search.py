@@ -32,8 +32,8 @@ _NEWEST, _ENOUGH = 1 / 3, 1_000
 REFIT = 1.3
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
-# Views of a history that a forecast has by default.
-_VIEWS = 3
+# How much longer a forecast in closed form takes than EASE on the same items: 12 to 18 times were measured.
+_DEARER = 14
 
 
 @dataclass(frozen=True)
@@ -232,12 +232,13 @@ class Search:
     def _guess(self, candidate: Candidate) -> float:
         """Seconds that a candidate may take: as many as others of its family, else of its variant, else as any.
 
-        The equations of a forecast, whose views are several, are solved in more than the time of others.
+        A first forecast in closed form, whose equations have several views of each item, takes much longer than the
+        rival before it.
         """
         tried = self.trials
         alike = [trial.seconds for trial in tried if trial.candidate.family == candidate.family]
         if not alike and candidate.settings.get("objective") == "forecast":
-            return _VIEWS**3 * max((trial.seconds for trial in tried), default=0.0)
+            return _DEARER * (tried[-1].seconds if tried else 0.0)
         alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
         return max(alike or [trial.seconds for trial in tried], default=0.0)
 
