@@ -91,7 +91,7 @@ def kill(forms: Iterable[str]) -> list[int]:
 
 
 def test_fits_that_are_killed_at_any_moment_end_with_the_same_bits() -> None:
-    assert sum(kill(["diffrec", "t-diffrec, sequence", "cfgan", "ials"])) > 3
+    assert sum(kill(["diffrec", "t-diffrec, sequence", "cfgan", "ials"])) > 1
 
 
 @pytest.mark.long

@@ -308,7 +308,7 @@ def has_clock(data: Interactions) -> bool:
     begins, ends = times[indptr[some]], times[indptr[some + 1] - 1]
     order = np.argsort(begins, kind="stable")
     met = begins[order][1:] <= np.maximum.accumulate(ends[order])[:-1]
-    return bool((begins == begins.min()).mean() < 0.5 and met.mean() > _MEET)
+    return bool((begins == begins.min()).mean() <= 0.5 and met.mean() > _MEET)
 
 
 def _parted(
