@@ -183,6 +183,29 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
 
 
+def test_parts_that_would_be_late_together_are_no_stack() -> None:
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(*hold_out(diffrec.datasets.synthetic(users=400, items=60, seed=0), 0.2, 0), named)
+    for candidate in quick(search.learn, repeats=False):
+        search.try_out(candidate)
+    chosen, _ = search.blend()
+    assert len(chosen) > 1
+    # Each of the parts could be fitted again in time, but not two of them.
+    parts = [trial.candidate for trial in chosen]
+    search.deadline = time.perf_counter() + 100
+    search.trials = [
+        dataclasses.replace(trial, seconds=60.0) if trial.candidate in parts else trial for trial in search.trials
+    ]
+    chosen, _ = search.blend()
+    assert 1.3 * sum(trial.seconds for trial in chosen) <= 100
+
+
+def test_however_short_the_time_something_is_handed_out() -> None:
+    model = diffrec.fit(walks(), budget=1e-6, progress=False)
+    assert len(candidates(model)) == 1
+    assert model.recommend([0], k=3).items.shape == (1, 3)
+
+
 def test_the_first_forecast_is_expected_to_take_long() -> None:
     named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
     search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)

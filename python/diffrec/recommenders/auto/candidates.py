@@ -24,9 +24,10 @@ _EXACT, _BY_RANK, _FORECASTS = (
 )
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
-# A denoiser beside an anchor that reconstructs has little left to say: a small one is enough.
+# Settings of an anchor but for those that are named after it.
 _OF_ANCHORS = frozenset({"objective", "horizon", "time_weights", "half_life"})
 _FORECAST: Mapping[str, Any] = {"objective": "forecast", "anchor_damping": 0.0}
+# A denoiser beside an anchor that reconstructs has little left to say: a small one is enough.
 _SMALL: Mapping[str, Any] = {"dims": (200,), "noise_scale": 0.005, "epochs": 60, "patience": 10}
 
 
@@ -107,7 +108,7 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
                 yield Candidate("anchor", {**damped, **ageing}, (10.0, 30.0))
     if ordered:
         yield Candidate("anchor", {**_FORECAST, "horizon": 20}, _FORECASTS)
-    if has_clock(train):
+    if ordered and has_clock(train):
         half_life = _part_of_all_time(train, 2)
         yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, empty_like, has_clock, without
 from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, hits_of, ndcg
 from diffrec.recommenders.auto.candidates import Candidate
@@ -32,8 +33,9 @@ _NEWEST, _ENOUGH = 1 / 3, 1_000
 REFIT = 1.3
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
-# How much longer a forecast in closed form takes than EASE on the same items: 12 to 18 times were measured.
-_DEARER = 14
+# How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
+# approximated than iALS (4 to 5), and the views of a history that it has.
+_DEARER, _DEARER_BY_VECTORS, _VIEWS = 14, 5, 3
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ class Search:
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
-        guess = self._guess(candidate)
-        if self.left < guess * (1 + REFIT) + self.reserve:
+        # However short the time, there is something to hand out.
+        if self.trials and self.left < self._guess(candidate) * (1 + REFIT) + self.reserve:
             self.skipped[str(candidate)] = "no time left"
             return
         try:
@@ -182,11 +184,17 @@ class Search:
 
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first, of what there is time to fit on everything."""
-        able = [one for one in self.trials if one.model is not None or REFIT * one.seconds <= max(self.left, 0.0)]
-        # Where time ran out nevertheless, the quickest of all.
-        able = able or [min(self.trials, key=lambda trial: trial.seconds)]
-        found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
-        return [able[place] for place in found.places], found
+        most = left = max(self.left, 0.0)
+        while True:
+            able = [one for one in self.trials if one.model is not None or REFIT * one.seconds <= most]
+            # Where time ran out nevertheless, the quickest of all.
+            able = able or [min(self.trials, key=lambda trial: trial.seconds)]
+            found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
+            chosen = [able[place] for place in found.places]
+            if len(chosen) == 1 or REFIT * sum(one.seconds for one in chosen if one.model is None) <= left:
+                return chosen, found
+            # Each alone could be fitted in time, but not all of them.
+            most /= 2
 
     def _anchors(self, candidate: Candidate) -> None:
         """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
@@ -233,12 +241,13 @@ class Search:
         """Seconds that a candidate may take: as many as others of its family, else of its variant, else as any.
 
         A first forecast in closed form, whose equations have several views of each item, takes much longer than the
-        rival before it.
+        rival before it, most of all where they are solved exactly.
         """
         tried = self.trials
         alike = [trial.seconds for trial in tried if trial.candidate.family == candidate.family]
         if not alike and candidate.settings.get("objective") == "forecast":
-            return _DEARER * (tried[-1].seconds if tried else 0.0)
+            dearer = _DEARER if _VIEWS * self.learn.shape[1] <= EXACT else _DEARER_BY_VECTORS
+            return dearer * (tried[-1].seconds if tried else 0.0)
         alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
         return max(alike or [trial.seconds for trial in tried], default=0.0)
 
