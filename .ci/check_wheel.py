@@ -34,6 +34,7 @@ TESTS = (
     "tests/recommenders/test_threads.py",
     "tests/plots/test_numbers.py",
     "tests/plots/test_pictures.py",
+    "tests/serving",
     "tests/test_callbacks.py",
     "tests/test_import.py",
     "tests/test_readme.py",

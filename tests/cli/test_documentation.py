@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import diffrec
-from diffrec import comparison
+from diffrec import comparison, serving
 from diffrec.cli.app import COMMANDS, function_of
 from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
@@ -53,10 +53,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
         trained = issubclass(VARIANTS[settings.get("variant", "diffrec")].kind, TrainedRecommender)
         return fit(*arguments, **settings | ({"epochs": 2} if trained else {}))
 
-    def interrupted(server: Server) -> None:
+    def interrupted(server: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Server, "serve_forever", interrupted)
+    monkeypatch.setattr(serving.Server, "run", interrupted)
     monkeypatch.setattr(diffrec, "fit", quick)
     monkeypatch.setattr(comparison, "fit", quick)
 

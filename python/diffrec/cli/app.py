@@ -40,6 +40,7 @@ COMMANDS = {
         "exporting",
         "Export a model as a graph that serves it without diffrec: history and weights in, best items and scores out.",
     ),
+    "serve": ("serving", "Serve a model over HTTP: recommend, similar, explain, health, metrics, reload."),
     "doctor": (
         "doctor",
         "Say what is installed and what this machine can do, and check that diffrec works on it.",

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.checks import flag
-from diffrec.data import Csr, Ids, Interactions
+from diffrec.data import Ids, Interactions
 from diffrec.data.facts import title_of
 from diffrec.recommenders import DiffRec, Explanation, Recommender
+from diffrec.recommenders.typed import Past, histories_of
 
 # Hits of a search, and past items named as reasons.
 _HITS = 20
@@ -150,23 +150,13 @@ class Explorer:
         """Return what to hand to the model, the user's row if any, and the history for people to read."""
         if asked.get("history") is not None:
             rows = self._rows("history", asked["history"])
-            return self._typed(rows), None, rows.tolist()[::-1]
+            return histories_of([Past(rows)], self.model.train_.items), None, rows.tolist()[::-1]
         row = _whole("user", asked.get("user"), 0, len(self._users))
         source = self.people or self.model.train_
         one = source.take([row])
         order = np.arange(len(one)) if one.timestamps is None else np.argsort(-one.timestamps, kind="stable")
         history = one.matrix.indices[order].tolist()
         return (self.model.train_.users.ids[[row]] if self.people is None else one), row, history
-
-    def _typed(self, rows: NDArray[np.int64]) -> Interactions:
-        """The history of someone who took these items one after the other."""
-        order = np.argsort(rows)
-        matrix: Csr = sparse.csr_array(
-            (np.ones(len(rows), dtype=np.float32), rows[order].astype(np.int32), np.array([0, len(rows)])),
-            shape=(1, len(self.model.train_.items)),
-        )
-        # The newest item is as old as the data; seconds apart, for models of clock time.
-        return Interactions(matrix, order.astype(np.float64), Ids(np.array(["you"]), "user"), self.model.train_.items)
 
     def _reasons(self, whose: Any, items: NDArray[np.int64]) -> list[dict[str, Any]] | None:
         histories, rows, ids = self.model._histories(whose)

@@ -1,0 +1,380 @@
+"""The server: its answers are the model's, whoever else asks; what it refuses, counts and survives."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diffrec
+from diffrec.recommenders.typed import Past, histories_of
+from diffrec.serving import Server
+from diffrec.serving.answers import recommendations
+from diffrec.serving.batching import Batcher, BusyError
+from diffrec.serving.questions import Recommend
+from support.commands import fail
+
+DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
+USERS, ITEMS = DATA.users.ids.tolist(), DATA.items.ids.tolist()
+
+
+@pytest.fixture(scope="module")
+def model() -> diffrec.Recommender:
+    return diffrec.fit(DATA, variant="diffrec", dims=(8,), steps=2, epochs=2, holdout=0, progress=False)
+
+
+@pytest.fixture(scope="module")
+def file(model: diffrec.Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("served") / "model.diffrec"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(file: Path) -> Iterator[Server]:
+    with Server(file, port=0, largest=20_000) as serving:
+        yield serving
+
+
+def port_of(server: Server) -> int:
+    return int(server.url.rstrip("/").rpartition(":")[2])
+
+
+def ask(server: Server, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=60)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    connection.request("GET" if body is None else "POST", path, data, {"Content-Type": "application/json"} | headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, json.loads(text) if answer.getheader("Content-Type") == "application/json" else text
+
+
+def agree(said: Any, top: diffrec.Top) -> None:
+    _, items, scores = top[0]
+    assert said["items"] == items.tolist()
+    np.testing.assert_allclose(said["scores"], scores, rtol=1e-4, atol=1e-6)
+
+
+# Answers
+
+
+def test_recommendations_are_the_models(server: Server, model: diffrec.Recommender) -> None:
+    for user in USERS[:10]:
+        status, said = ask(server, "/recommend", {"user": user, "k": 7})
+        assert (status, said["user"], said["left_out"]) == (200, user, 0)
+        agree(said, model.recommend([user], k=7))
+    limits = {"allow": ITEMS[5:25], "deny": ITEMS[20:30], "exclude_seen": False}
+    agree(ask(server, "/recommend", {"user": USERS[3], **limits})[1], model.recommend(USERS[3], **limits))
+    guided = {"novelty": 0.5, "diversity": 2.0, "steer": {ITEMS[4]: 1.5}}
+    agree(ask(server, "/recommend", {"user": USERS[3], **guided})[1], model.recommend(USERS[3], **guided))
+    few = ask(server, "/recommend", {"user": USERS[3], "allow": ITEMS[:2], "exclude_seen": False, "titles": True})[1]
+    assert sorted(few["items"]) == sorted(few["titles"]) == sorted(ITEMS[:2])
+
+
+def test_a_history_is_a_strangers(server: Server, model: diffrec.Recommender) -> None:
+    said = ask(server, "/recommend", {"history": [ITEMS[9], "no such thing", ITEMS[2]], "k": 5})[1]
+    assert (said["user"], said["left_out"]) == (None, 1)
+    agree(said, model.recommend(histories_of([Past(np.array([9, 2]))], DATA.items), 5))
+    assert len(ask(server, "/recommend", {"history": []})[1]["items"]) == 20
+    strict = ask(server, "/recommend", {"history": ["no such thing"], "strict": True})
+    assert strict == (404, {"error": "history: the model does not know 'no such thing'"})
+
+
+def test_times_and_values_of_a_history_count() -> None:
+    timed = diffrec.Interactions(DATA.matrix, DATA.timestamps, DATA.users, DATA.items)
+    aged = diffrec.fit(timed, variant="t-diffrec", dims=(8,), steps=2, epochs=1, holdout=0, progress=False)
+    rows, times = [3, 8, 1], [1e9, 2e9, 1.5e9]
+    one = Recommend(history=[ITEMS[row] for row in rows], times=times, k=6)
+    (said,) = recommendations(aged, [one])
+    expected = aged.recommend(histories_of([Past(np.array(rows), np.array(times))], DATA.items), 6)
+    agree(said, expected)
+    assert said != recommendations(aged, [one.model_copy(update={"times": times[::-1]})])[0]
+
+
+def test_questions_together_are_answered_as_alone(model: diffrec.Recommender) -> None:
+    """Whatever stands in one block: known and unknown users, limits of their own, twice the same person."""
+    questions = [Recommend(user=user, k=5) for user in USERS[:6]]
+    questions += [Recommend(user=USERS[0], k=5, deny=ITEMS[:20]), Recommend(user=USERS[0], k=5, allow=ITEMS[:9])]
+    questions += [Recommend(user="nobody", k=5), Recommend(user="nobody", k=5, unknown="popular")]
+    questions += [Recommend(history=ITEMS[4:9], k=5), Recommend(history=ITEMS[1:3], k=5, deny=ITEMS[9:12])]
+    questions += [Recommend(user=USERS[1], k=5, now=0.0), Recommend(user=USERS[1], k=9, novelty=1.0)]
+    together = recommendations(model, questions)
+    for one, said in zip(questions, together, strict=True):
+        (alone,) = recommendations(model, [one])
+        if isinstance(alone, Exception):
+            assert (type(said), str(said)) == (type(alone), str(alone))
+        else:
+            assert isinstance(said, dict)
+            assert {**said, "scores": 0} == {**alone, "scores": 0}
+            np.testing.assert_allclose(said["scores"], alone["scores"], rtol=1e-4, atol=1e-6)
+    assert sum(isinstance(said, Exception) for said in together) == 2
+
+
+def test_who_asks_alike_is_answered_by_one_call(model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    recommend = type(model).recommend
+
+    def counted(self: Any, users: Any, *arguments: Any, **named: Any) -> Any:
+        calls.append(len(users))
+        return recommend(self, users, *arguments, **named)
+
+    monkeypatch.setattr(type(model), "recommend", counted)
+    recommendations(model, [Recommend(user=user, deny=[ITEMS[row]]) for row, user in enumerate(USERS[:30])])
+    assert calls == [30]
+
+
+def test_integer_ids_and_steering_by_them() -> None:
+    numbered = diffrec.Interactions.from_csr(DATA.matrix)
+    model = diffrec.fit(numbered, variant="diffrec", dims=(8,), epochs=1, holdout=0, progress=False)
+    (said,) = recommendations(model, [Recommend(user=3, k=4, steer={"7": 2.0})])
+    agree(said, model.recommend(3, 4, steer={7: 2.0}))
+    (strange,) = recommendations(model, [Recommend(user="3")])
+    assert str(strange) == "unknown user id '3' (user ids are integers here)"
+
+
+def test_similar_items_and_reasons(server: Server, model: diffrec.Recommender) -> None:
+    agree(ask(server, "/similar", {"item": ITEMS[6], "k": 4})[1], model.similar_items(ITEMS[6], 4))
+    why = model.explain(USERS[2], ITEMS[6], 3)
+    said = ask(server, "/explain", {"user": USERS[2], "item": ITEMS[6], "k": 3})[1]
+    assert said["items"] == why.items.tolist()
+    assert said["score"] == pytest.approx(why.score)
+    total = sum(said["contributions"]) + said["others"] + said["baseline"] + said["remainder"]
+    assert total == pytest.approx(why.score, rel=1e-4)
+    assert ask(server, "/explain", {"history": ITEMS[:3], "item": ITEMS[6]})[0] == 200
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/recommend", {"user": "nobody"}, 404, "unknown user id 'nobody'"),
+        ("/recommend", {"user": 5}, 404, "unknown user id 5 (user ids are strings here)"),
+        ("/recommend", {"user": 10**30}, 400, "user ids must fit into 64 signed bits"),
+        ("/recommend", {}, 400, "name either user or history"),
+        ("/recommend", {"user": "a", "history": []}, 400, "name either user or history"),
+        ("/recommend", {"user": USERS[0], "k": 0}, 400, "k should be greater than or equal to 1, got 0"),
+        ("/recommend", {"user": USERS[0], "k": 10**9}, 400, "k should be less than or equal to 1000, got 1000000000"),
+        ("/recommend", {"user": USERS[0], "k": "5"}, 400, "k should be a valid integer, got '5'"),
+        ("/recommend", {"user": USERS[0], "kk": 5}, 400, "there is no argument 'kk'; did you mean 'k'?"),
+        ("/recommend", {"user": USERS[0], "allow": ["x"]}, 400, "allow names no item that the model knows, got ['x']"),
+        ("/recommend", {"user": USERS[0], "steer": {"x": 1}}, 400, "steer"),
+        ("/recommend", {"user": USERS[0], "diversity": -1}, 400, "diversity must be at least 0, got -1"),
+        ("/recommend", {"user": USERS[0], "now": 5}, 400, "now is for models that count ages by the clock"),
+        ("/recommend", {"history": [1, "a"]}, 400, "history must hold integers or strings, not both, got [1, 'a']"),
+        ("/recommend", {"history": ["a"], "times": []}, 400, "times must have one number for each item of history"),
+        ("/recommend", {"history": ITEMS[:1], "values": [-1]}, 400, "values must be at least 0, got -1.0"),
+        ("/recommend", {"history": ITEMS[:1], "times": [float("nan")]}, 400, "times must be finite, got nan"),
+        ("/recommend", [1], 400, "the request should be a valid dictionary"),
+        ("/recommend", b"{nope", 400, "the request is no JSON"),
+        ("/similar", {"item": "nothing"}, 404, "unknown item id 'nothing'"),
+        ("/similar", {}, 400, "item is missing"),
+        ("/explain", {"user": "nobody", "item": ITEMS[0]}, 404, "unknown user id 'nobody'"),
+        ("/explain", {"user": USERS[0], "item": ITEMS[0], "points": 10**6}, 400, "points should be less than"),
+        ("/nothing", {}, 404, "there is nothing at /nothing; there are /recommend"),
+        ("/health", {}, 405, "POST is not answered at /health"),
+    ],
+)  # fmt: skip
+def test_impossible_questions_are_refused(server: Server, path: str, body: Any, status: int, said: str) -> None:
+    found, answer = ask(server, path, body)
+    assert found == status
+    assert said in answer["error"]
+
+
+def test_only_who_means_this_server_is_answered(server: Server) -> None:
+    for headers, status, said in (
+        ({"Host": "evil.example:80"}, 403, "got 'evil.example'"),
+        ({"Content-Type": "text/plain"}, 415, "content-type must be application/json, got 'text/plain'"),
+    ):
+        found, answer = ask(server, "/recommend", {"user": USERS[0]}, **headers)
+        assert found == status
+        assert said in answer["error"]
+    assert ask(server, "/health", Host="localhost:1")[0] == 200
+    assert ask(server, "/health", Host="[::1]")[0] == 200
+    found, answer = ask(server, "/recommend", {"history": ["x" * 50_000]})
+    assert (found, answer["error"].split(",")[0]) == (413, "a request must have at most 20000 bytes")
+
+
+def test_a_body_of_no_known_length_is_limited_too(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=60)
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    connection.request("POST", "/recommend", (b"x" * 4000 for _ in range(8)), headers, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+def test_names_that_clients_may_call_it_by(file: Path) -> None:
+    with Server(file, port=0, hosts=["shop.example"]) as server:
+        assert ask(server, "/health", Host="Shop.Example:80")[0] == 200
+        with pytest.raises(OSError, match=f"127.0.0.1:{port_of(server)} cannot be used"):
+            Server(file, port=port_of(server))
+
+
+# Batches
+
+
+def test_what_comes_meanwhile_is_answered_together() -> None:
+    calls: list[list[int]] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def answer(numbers: Sequence[int]) -> list[Any]:
+        calls.append(list(numbers))
+        begun.set()
+        go.wait(60)
+        return [ValueError("seven") if number == 7 else -number for number in numbers]
+
+    async def main() -> list[Any]:
+        batcher = Batcher(answer, most=4, longest=8)
+        first = asyncio.create_task(batcher.ask(1))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        others = [asyncio.create_task(batcher.ask(number)) for number in range(2, 10)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(BusyError, match="8 requests wait already"):
+            await batcher.ask(0)
+        # Who goes away is not asked for.
+        others[1].cancel()
+        go.set()
+        found = await asyncio.gather(first, *others, return_exceptions=True)
+        batcher.close()
+        return found
+
+    found = asyncio.run(main())
+    assert calls == [[1], [2, 4, 5], [6, 7, 8, 9]]
+    assert [found[0], found[1], *found[3:6]] == [-1, -2, -4, -5, -6]
+    assert isinstance(found[2], asyncio.CancelledError)
+    assert str(found[6]) == "seven"
+
+
+def test_a_call_that_fails_reaches_all_who_wait_and_nobody_after() -> None:
+    def answer(numbers: Sequence[int]) -> list[int]:
+        if 0 in numbers:
+            raise RuntimeError("broken")
+        return list(numbers)
+
+    async def main() -> list[Any]:
+        batcher = Batcher(answer)
+        found = await asyncio.gather(*(batcher.ask(number) for number in (0, 1)), return_exceptions=True)
+        return [*found, await batcher.ask(2)]
+
+    first, second, third = asyncio.run(main())
+    assert str(first) == str(second) == "broken"
+    assert third == 2
+
+
+def test_many_clients_get_their_own_answers(server: Server, model: diffrec.Recommender) -> None:
+    top = model.recommend(USERS, k=5)
+    with ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(lambda user: ask(server, "/recommend", {"user": user, "k": 5}), USERS))
+    assert [status for status, _ in said] == [200] * 60
+    assert [answer["items"] for _, answer in said] == top.items.tolist()
+
+
+# Health, metrics, reload
+
+
+def test_health_and_metrics(server: Server) -> None:
+    status, said = ask(server, "/health")
+    assert (status, said["status"], said["variant"], said["users"]) == (200, "ok", "diffrec", 60)
+    ask(server, "/recommend", {"user": USERS[0]})
+    status, text = ask(server, "/metrics")
+    assert status == 200
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    counts = {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+    assert counts['diffrec_requests_total{path="/recommend",status="200"}'] >= 1
+    buckets = [
+        value for name, value in counts.items() if name.startswith('diffrec_request_seconds_bucket{path="/recommend"')
+    ]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == counts['diffrec_request_seconds_count{path="/recommend"}']
+    assert counts["process_resident_memory_bytes"] > 1e6
+    assert "/openapi.json" not in text
+    schema = ask(server, "/openapi.json")[1]
+    assert schema["components"]["schemas"]["Recommend"]["properties"]["k"]["maximum"] == 1000
+
+
+def test_reload_drops_nothing_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+    old, new = diffrec.fit(DATA, variant="popularity"), diffrec.fit(DATA, variant="itemknn")
+    path = tmp_path / "model.diffrec"
+    old.save(path)
+    tops = [model.recommend(USERS, k=5).items for model in (old, new)]
+    place = int(np.flatnonzero((tops[0] != tops[1]).any(axis=1))[0])
+    lists, user = [top[place].tolist() for top in tops], USERS[place]
+    with Server(path, port=0) as server:
+        done = threading.Event()
+        seen: list[tuple[int, Any]] = []
+
+        def asking() -> None:
+            while not done.is_set():
+                seen.append(ask(server, "/recommend", {"user": user, "k": 5}))
+
+        threads = [threading.Thread(target=asking) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for model in (new, old, new):
+            model.save(path)
+            status, said = ask(server, "/reload", {})
+            assert (status, said["variant"]) == (200, model.variant)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert {status for status, _ in seen} == {200}
+        assert {tuple(answer["items"]) for _, answer in seen} <= {tuple(one) for one in lists}
+        path.write_bytes(b"no model")
+        status, said = ask(server, "/reload", {})
+        assert status == 500
+        assert "the model stays as it was" in said["error"]
+        assert ask(server, "/recommend", {"user": user, "k": 5})[1]["items"] == lists[1]
+        text = ask(server, "/metrics")[1]
+        assert 'diffrec_reloads_total{outcome="done"} 3' in text
+        assert 'diffrec_reloads_total{outcome="failed"} 1' in text
+
+
+def test_the_command_serves_reloads_at_a_signal_and_ends(tmp_path: Path) -> None:
+    path = tmp_path / "model.diffrec"
+    diffrec.fit(DATA, variant="popularity").save(path)
+    command = [sys.executable, "-m", "diffrec", "serve", str(path), "--port", "0", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=60)
+
+        def variant() -> str:
+            connection.request("GET", "/health")
+            return str(json.load(connection.getresponse())["variant"])
+
+        assert variant() == "popularity"
+        diffrec.fit(DATA, variant="itemknn").save(path)
+        os.kill(process.pid, signal.SIGHUP)
+        ends = time.monotonic() + 60
+        while variant() != "itemknn":
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert process.communicate()[1] == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_command_says_what_it_cannot(tmp_path: Path, file: Path) -> None:
+    assert "there is no model file" in fail(1, "serve", tmp_path / "none.diffrec")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "cannot be used" in fail(1, "serve", file, "--port", taken.getsockname()[1])
