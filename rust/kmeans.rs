@@ -118,7 +118,7 @@ fn lloyd(
     let (rows, k) = (points.rows(), settings.k);
     let cap = |balance: f64| ((balance * rows as f64 / k as f64) as usize).clamp(rows.div_ceil(k), rows);
     let assign = |means: &Means| match settings.balance {
-        None => Ok(nearest::nearest(space, &means.places, &[], should_stop)?.0),
+        None => Ok(nearest::nearest::<false>(space, &means.places, &[], should_stop)?.0),
         Some(balance) => balance::assign(space, &means.places, cap(balance), should_stop),
     };
     let enough = settings.tol * space.variance / points.dim as f64;

@@ -37,7 +37,7 @@ pub(super) fn assign(
     let margin = (MARGIN * space.variance / 2.0) as f32;
     let mut rounds = 0;
     let (mut labels, mut surplus) = loop {
-        let (labels, leads) = nearest(space, places, &prices, should_stop)?;
+        let (labels, leads) = nearest::<true>(space, places, &prices, should_stop)?;
         let crowded = crowded(&labels, &leads, prices.len(), cap);
         rounds += 1;
         let surplus: Vec<Leaver> = crowded.iter().flat_map(|(_, leaving)| leaving).copied().collect();

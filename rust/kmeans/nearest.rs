@@ -12,15 +12,15 @@ use crate::simd::{PADDING, Vector, Work, with_vectors};
 /// Products of coordinates between two looks at `should_stop`: below a second of work on any machine.
 const PATIENCE: usize = 1 << 31;
 
-/// For each point the nearest of the centroids at `places`, the lowest of equally near ones, and how much its score is
-/// ahead of the next one's.
+/// For each point the nearest of the centroids at `places`, the lowest of equally near ones, and, if `LEADS`, how much
+/// its score is ahead of the next one's (else 0).
 ///
 /// The score of centroid c for point x is `x.c - |c|^2 / 2` less the price of c (0 without `prices`): half of `|x|^2`
 /// less the squared distance. It is added up in the order of the coordinates, whatever the width of the vectors.
 ///
 /// # Errors
 /// [`Error::Interrupted`] once `should_stop` says so.
-pub(super) fn nearest(
+pub(super) fn nearest<const LEADS: bool>(
     space: &Space<'_>,
     places: &[f32],
     prices: &[f32],
@@ -43,14 +43,15 @@ pub(super) fn nearest(
         }
         let chunks = labels.par_chunks_mut(CHUNK).zip(leads.par_chunks_mut(CHUNK));
         chunks.zip(panels.par_chunks(CHUNK * dim)).for_each(|((labels, leads), panels)| {
-            with_vectors(space.level, Meet { dim, tiles: &tiles, bias: &bias, panels, labels, leads });
+            let meet = Meet::<LEADS> { dim, tiles: &tiles, bias: &bias, panels, labels, leads };
+            with_vectors(space.level, meet);
         });
     }
     Ok(found)
 }
 
 /// Panels of points meet all centroids.
-struct Meet<'a> {
+struct Meet<'a, const LEADS: bool> {
     dim: usize,
     tiles: &'a [[f32; TILE]],
     /// What the scores of each tile start from.
@@ -60,7 +61,7 @@ struct Meet<'a> {
     leads: &'a mut [f32],
 }
 
-impl Work for Meet<'_> {
+impl<const LEADS: bool> Work for Meet<'_, LEADS> {
     type Output = ();
     const WIDEST: usize = PADDING;
 
@@ -79,8 +80,10 @@ impl Work for Meet<'_> {
                     // Plain enough to be compiled to vectors.
                     for lane in 0..PANEL {
                         let (score, before) = (scores[lane], best[lane]);
-                        let lower = if score > before { before } else { score };
-                        second[lane] = if lower > second[lane] { lower } else { second[lane] };
+                        if LEADS {
+                            let lower = if score > before { before } else { score };
+                            second[lane] = if lower > second[lane] { lower } else { second[lane] };
+                        }
                         nearest[lane] = if score > before { id } else { nearest[lane] };
                         best[lane] = if score > before { score } else { before };
                     }
@@ -88,7 +91,7 @@ impl Work for Meet<'_> {
                 }
             }
             labels.copy_from_slice(&nearest[..labels.len()]);
-            for (lane, lead) in leads.iter_mut().enumerate() {
+            for (lane, lead) in leads.iter_mut().enumerate().filter(|_| LEADS) {
                 *lead = best[lane] - second[lane];
             }
         }
