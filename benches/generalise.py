@@ -51,7 +51,7 @@ def main() -> None:
         assert hasattr(module, name)
         setattr(module, name, value)
     if arguments.maps:
-        choose._train_denoisers = lambda _: None  # type: ignore[assignment]
+        choose._train_denoisers = lambda *_: None  # type: ignore[assignment]
     found = {name: measured(name, arguments.budget, arguments.seed, alone=arguments.maps) for name in arguments.sets}
     if arguments.maps:
         return

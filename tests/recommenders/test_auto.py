@@ -137,6 +137,9 @@ def test_candidates_are_judged_by_who_asked_last() -> None:
         *np.divmod(np.arange(7_200), 2), timestamp=np.arange(7_200) % 2, items=np.arange(2)
     )
     assert search.judged == 1_200
+    # A part drawn from all of the time asks about every moment of it.
+    learn, valid, _ = data.split(by="random", valid=0.5, test=0.0)
+    assert len(Search(learn, valid, named)._rows) > 1_200
     assert Search(*hold_out(places, 0.2), {**named, "repeats": "include"}).judged == 3_600
 
 

@@ -7,6 +7,7 @@ from scipy import sparse
 import diffrec
 from diffrec.data import hold_out
 from diffrec.recommenders.auto.blend import KEPT, Lists, best_blend, hits_of, ndcg
+from diffrec.recommenders.histories import as_interactions
 from diffrec.recommenders.stack import Stack
 
 N, ITEMS = 300, 60
@@ -105,3 +106,17 @@ def test_users_with_few_items_to_rank() -> None:
     blend = best_blend([Lists(items, scores), Lists(other, scores)], relevant)
     assert blend.places == [1]
     assert blend.value == 1.0
+
+
+def test_who_gets_no_opinion_gets_a_list_all_the_same() -> None:
+    data = diffrec.datasets.synthetic(users=40, items=30, seed=3)
+    ends = data.matrix.indptr.copy()
+    # The last history is empty: item neighbours give all items the same score, 0.
+    ends[-1] = ends[-2]
+    matrix = sparse.csr_array((data.matrix.data[: ends[-1]], data.matrix.indices[: ends[-1]], ends), data.shape)
+    model = diffrec.fit(matrix, variant="itemknn")
+    rows = np.array([0, 39])
+    lists = Lists.of(model, as_interactions(matrix, "data"), rows, sparse.csr_array(matrix)[rows])
+    assert set(lists.items[1]) == set(range(30))
+    assert (lists.scores[1] == 0.0).all()
+    assert np.isfinite(lists.scores[0][lists.items[0] >= 0]).all()

@@ -52,9 +52,9 @@ class Lists:
             scored = DenseScores.of(model._scores(block))
             spread = deviations(scored, block.matrix).cpu().numpy()[:, None]
             items[part], values = top_k(scored, kept, hidden[part])
-            scores[part] = np.divide(values, spread, out=np.full_like(values, -np.inf), where=np.isfinite(values))
             # All alike: no opinion, but a list all the same.
-            scores[part] = np.where((spread > 0) | (items[part] < 0), scores[part], 0.0)
+            scores[part] = np.where(items[part] < 0, -np.inf, 0.0)
+            np.divide(values, spread, out=scores[part], where=np.isfinite(values) & (spread > 0))
         return cls(items, scores)
 
 

@@ -29,6 +29,9 @@ _JUDGED = 4_000
 # What is recommended now is taken soon: where users share a clock, candidates are judged by those whose held-out
 # interactions are the newest, this share of them, and at least so many.
 _NEWEST, _ENOUGH = 1 / 3, 1_000
+# Share of the rows that go on after what is held out, above which that was drawn from all of the time. (Of two events
+# drawn, half.)
+_GO_ON = 0.25
 # A fit on everything takes longer than one without what is held out, and its time is not known exactly.
 REFIT = 1.3
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
@@ -101,9 +104,9 @@ class Search:
         self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
         relevant = without(valid.matrix, self._hidden)
         rows = np.flatnonzero(np.diff(relevant.indptr))
-        times = valid.events.times
-        if times is not None and has_clock(learn.merge(valid)):
-            rows = _newest(rows, times[valid.events.indptr[rows]])
+        begins = _begins(learn, valid, rows)
+        if begins is not None:
+            rows = _newest(rows, begins)
         self._rows = _some(rows, int(named["seed"]))
         self._relevant = relevant[self._rows]
 
@@ -261,6 +264,21 @@ class Search:
 def objective_of(candidate: Candidate) -> str:
     """Say what an anchor or denoiser learns: "forecast" or "reconstruct"."""
     return "forecast" if candidate.variant == "t-diffrec" else str(candidate.settings.get("objective", "reconstruct"))
+
+
+def _begins(learn: Interactions, valid: Interactions, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """When what is held out begins in each row, by a clock of all users.
+
+    None without a clock, and where many rows go on after it: a validation part that was drawn from all of the time says
+    what it is like to be asked at any moment, not of late.
+    """
+    past, times = learn.events, valid.events.times
+    if past.times is None or times is None or not has_clock(learn.merge(valid)):
+        return None
+    begins = times[valid.events.indptr[rows]]
+    told = rows[np.diff(past.indptr)[rows] > 0]
+    goes_on = past.times[past.indptr[told + 1] - 1] > times[valid.events.indptr[told]]
+    return None if goes_on.sum() > _GO_ON * len(told) else begins
 
 
 def _newest(rows: NDArray[np.int64], begins: NDArray[np.float64]) -> NDArray[np.int64]:
