@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from diffrec._lazy import lazy_names
 from diffrec.ranking.blockwise import NO_ITEM, scores_at, top_k, top_k_among
-from diffrec.ranking.scores import FactorScores, Scores, SharedScores, SparseScores, SumScores
+from diffrec.ranking.scores import Factors, FactorScores, Scores, SharedScores, SparseScores, SumScores
 
 if TYPE_CHECKING:
     from diffrec.ranking.statistics import deviations, ranks_at
@@ -37,6 +37,7 @@ __all__ = [
     "AddedScores",
     "DenseScores",
     "FactorScores",
+    "Factors",
     "LinearScores",
     "NoisyScores",
     "Scores",

@@ -6,17 +6,57 @@ therefore written once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec._tensors import Array
+from diffrec._tensors import Array, on_host
 from diffrec.data import Csr, csr_arrays
 
 # Items that users are multiplied with at once: NumPy's BLAS is fastest with pieces that stay in a near cache.
 _PIECE = 512
+
+
+class Factors(NamedTuple):
+    """Vectors whose inner products are scores.
+
+    Attributes
+    ----------
+    users : ndarray
+        float32 (n, width).
+    items : ndarray
+        float32 (items, width).
+    """
+
+    users: NDArray[np.float32]
+    items: NDArray[np.float32]
+
+    @classmethod
+    def beside(cls, parts: "Sequence[Factors | None]") -> "Factors | None":
+        """Those of the sum of several scores: their vectors one behind the other; None where one of them has none.
+
+        Examples
+        --------
+        >>> one = Factors(np.ones((1, 1), dtype=np.float32), np.ones((2, 1), dtype=np.float32))
+        >>> Factors.beside([one, one]).items.tolist(), Factors.beside([one, None])
+        ([[1.0, 1.0], [1.0, 1.0]], None)
+        """
+        some = [part for part in parts if part is not None]
+        if len(some) < len(parts):
+            return None
+        users, items = (np.concatenate(vectors, axis=1) for vectors in zip(*some, strict=True))
+        return cls(users, items)
+
+    @classmethod
+    def of(cls, users: Array, items: Array, bias: "Array | None" = None) -> "Factors":
+        """Those of ``users @ items.T + bias``: a bias takes a column, of ones in the users' vectors."""
+        users, items = (on_host(vectors).astype(np.float32, copy=False) for vectors in (users, items))
+        if bias is None:
+            return cls(users, items)
+        ones = np.ones((len(users), 1), dtype=np.float32)
+        return cls(np.concatenate([users, ones], axis=1), np.concatenate([items, on_host(bias)[:, None]], axis=1))
 
 
 class Scores(Protocol):
@@ -34,6 +74,13 @@ class Scores(Protocol):
 
     def block(self, first: int, stop: int) -> Array:
         """Scores of the items ``first:stop``, float32 (n_users, stop - first), for the caller to keep or overwrite."""
+        ...
+
+    def factors(self) -> Factors | None:
+        """Vectors whose inner products are these scores, but for what a user's history adds to its own items.
+
+        None where there are none: scores of items by other items, and scores with noise.
+        """
         ...
 
 
@@ -77,6 +124,9 @@ class SparseScores:
             block[block == 0] = self.missing
         return block
 
+    def factors(self) -> None:
+        """None: an item is scored by its likeness to other items."""
+
 
 @dataclass(frozen=True)
 class FactorScores:
@@ -116,6 +166,10 @@ class FactorScores:
             piece = block[:, start : start + _PIECE]
             np.matmul(self.users, self.items[first + start : first + start + piece.shape[1]].T, out=piece)
         return block
+
+    def factors(self) -> Factors:
+        """The vectors themselves."""
+        return Factors(self.users, self.items)
 
 
 @dataclass(frozen=True)
@@ -158,6 +212,10 @@ class SharedScores:
             block[row[inside], self.own.indices[inside] - first] += self.own.data[inside]
         return block
 
+    def factors(self) -> Factors:
+        """A number for each item, and 1 for every user; without what users have beyond it."""
+        return Factors(np.ones((self.n_users, 1), dtype=np.float32), self.row[:, None])
+
 
 @dataclass(frozen=True)
 class SumScores:
@@ -193,3 +251,7 @@ class SumScores:
         for part in self.parts[1:]:
             block += part.block(first, stop)
         return block
+
+    def factors(self) -> Factors | None:
+        """Those of the parts, one behind the other."""
+        return Factors.beside([part.factors() for part in self.parts])

@@ -12,7 +12,7 @@ from diffrec import _core
 from diffrec.data import Csr, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import ItemNoise, linear
-from diffrec.ranking.scores import Scores
+from diffrec.ranking.scores import Factors, Scores
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class LinearScores:
         if self.rows is not None and self.scale != 0:
             self.rows.add_to(block, first, self.scale)
         return block
+
+    def factors(self) -> Factors:
+        """The vectors themselves and a column for the bias; without the sparse correction."""
+        return Factors.of(self.users, self.items, self.bias)
 
     def of_each(self, items: Tensor) -> Tensor:
         """The score of one item for each user, int64 (n,) -> (n,); gradients flow where they are recorded."""
@@ -109,6 +113,9 @@ class SparseItemScores:
         _core.sparse_dense_product(rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
         return by_item.T.contiguous()
 
+    def factors(self) -> None:
+        """None: the items' vectors are as many as they are wide."""
+
 
 @dataclass(frozen=True)
 class NoisyScores:
@@ -141,6 +148,9 @@ class NoisyScores:
         self.noise.add_to(block, first)
         return block
 
+    def factors(self) -> None:
+        """None: noise is of every user and item."""
+
 
 @dataclass(frozen=True)
 class AddedScores:
@@ -172,6 +182,12 @@ class AddedScores:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         block = torch.as_tensor(self.scores.block(first, stop))
         return block.add_(torch.as_tensor(self.more.block(first, stop), device=block.device), alpha=self.scale)
+
+    def factors(self) -> Factors | None:
+        """Those of the two, one behind the other."""
+        more = self.more.factors()
+        scaled = None if more is None else Factors(np.float32(self.scale) * more.users, more.items)
+        return Factors.beside([self.scores.factors(), scaled])
 
 
 @dataclass(frozen=True)
@@ -219,6 +235,14 @@ class WeightedScores:
             block.addcmul_(torch.as_tensor(part.block(first, stop), device=block.device), weight)
         return block
 
+    def factors(self) -> Factors | None:
+        """Those of the parts, one behind the other, the users' times their weights."""
+        weighted: list[Factors | None] = []
+        for part, weight in zip(self.parts, self.weights.cpu().numpy(), strict=True):
+            own = part.factors()
+            weighted.append(None if own is None else Factors(weight[:, None] * own.users, own.items))
+        return Factors.beside(weighted)
+
 
 @dataclass(frozen=True)
 class DenseScores:
@@ -228,14 +252,17 @@ class DenseScores:
     ----------
     values : Tensor
         float32 (n, items).
+    form : Scores, optional
+        What they were written out from.
     """
 
     values: Tensor
+    form: Scores | None = None
 
     @classmethod
     def of(cls, scores: Scores) -> "DenseScores":
         """Write out scores that are to be read several times."""
-        return cls(torch.as_tensor(scores.block(0, scores.n_items)))
+        return cls(torch.as_tensor(scores.block(0, scores.n_items)), scores)
 
     @property
     def n_users(self) -> int:
@@ -250,3 +277,7 @@ class DenseScores:
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         return self.values[:, first:stop].clone()
+
+    def factors(self) -> Factors | None:
+        """Those of what they were written out from."""
+        return None if self.form is None else self.form.factors()

@@ -32,6 +32,7 @@ from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
+from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
 from diffrec.training.report import Interrupted
@@ -489,6 +490,55 @@ class Recommender(metaclass=ABCMeta):
         rows = self._fitted().train_.items.rows(items)
         ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
         return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items, self.train_.titles)
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return a vector for each item, whose inner products with those of ``user_vectors`` are the model's scores.
+
+        For an index of nearest neighbours (``diffrec.export.vectors``) or as features elsewhere: the factors of iALS
+        and LightGCN, the rows of a network's last layer. A bias takes a column of its own.
+        ``similar_items`` compares items by vectors or measures of its own.
+
+        Returns
+        -------
+        ndarray
+            float32 (items, width).
+
+        Raises
+        ------
+        TypeError
+            When the scores are no inner products, naming the variant: EASE, the neighbours and anchors score by
+            likeness to what is in a history, and so do models and stacks with one of these in them.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> model = diffrec.fit(np.array([[1, 1, 0], [0, 1, 1]]), variant="ials", factors=2, progress=False)
+        >>> users, items = model.user_vectors([0]), model.item_vectors()
+        >>> users.shape, items.shape, bool(np.allclose(users @ items.T, model.score([0])))
+        ((1, 2), (3, 2), True)
+        """
+        return item_vectors_of(self._fitted())
+
+    def user_vectors(self, users: Any = None) -> NDArray[np.float32]:
+        """Return a vector for each of some users; the best items are those with the largest inner products.
+
+        Parameters
+        ----------
+        users : as for ``recommend``
+            Histories of people the model never saw get vectors, too.
+
+        Returns
+        -------
+        ndarray
+            float32 (n, width). ``user_vectors(users) @ item_vectors().T`` is what ``score`` gives, but for what a
+            chain, or a forecast by ``own_views``, adds to the items of the history itself.
+
+        Raises
+        ------
+        TypeError
+            As ``item_vectors``.
+        """
+        return user_vectors_of(self._fitted(), users, USER_BLOCK)
 
     def explain(
         self,

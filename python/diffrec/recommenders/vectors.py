@@ -1,0 +1,46 @@
+"""Vectors whose inner products are a model's scores, for indices of nearest neighbours and for other models."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec.data import Interactions
+from diffrec.ranking import Factors
+
+if TYPE_CHECKING:
+    from diffrec.recommenders.base import Recommender
+
+
+def factors_of(model: "Recommender", histories: Interactions, rows: NDArray[np.int64]) -> Factors:
+    """Vectors of some rows of histories and of all items.
+
+    Raises
+    ------
+    TypeError
+        When the model's scores are no inner products, naming its variant.
+    """
+    factors = model._scores_of(histories, rows).factors()
+    if factors is None:
+        raise TypeError(
+            f"{model.variant} has no vectors of users and items: its scores are no inner products, here of {model!r}"
+        )
+    return factors
+
+
+def item_vectors_of(model: "Recommender") -> NDArray[np.float32]:
+    """The items' vectors, (items, width)."""
+    # They are the same whoever is scored.
+    return factors_of(model, model.train_, np.zeros(1, dtype=np.int64)).items
+
+
+def user_vectors_of(model: "Recommender", users: Any, block: int) -> NDArray[np.float32]:
+    """Vectors of n users, (n, width), scored so many at a time."""
+    histories, rows, _ = model._histories(users)
+    if not len(rows):
+        return np.empty((0, item_vectors_of(model).shape[1]), dtype=np.float32)
+    distinct, place = np.unique(rows, return_inverse=True)
+    starts = range(0, len(distinct), block)
+    parts = [factors_of(model, histories, distinct[start : start + block]).users for start in starts]
+    found: NDArray[np.float32] = np.concatenate(parts)[place]
+    return found
