@@ -1,5 +1,6 @@
 """Comparisons: the table, the intervals, and what is said of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,40 @@ def test_a_comparison_that_stops_goes_on(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["c"]
     with pytest.raises(diffrec.CheckpointError, match="of seeds=2, and this is seeds=3"):
         diffrec.compare(data, variants, seeds=3, progress=False, checkpoint=tmp_path / "c")
+
+
+def test_several_sets_are_one_table_with_average_ranks(tmp_path: Path) -> None:
+    sets = {"one": DATA, "two": diffrec.datasets.synthetic(users=90, items=50, seed=3)}
+    variants = {"popularity": {}, "twin": {"variant": "popularity"}, "itemknn": {}}
+    file = tmp_path / "progress"
+    table = diffrec.compare(sets, variants, k=[5], metric="ndcg@5", progress=False, checkpoint=file)
+    assert isinstance(table, diffrec.Comparisons)
+    assert list(table) == ["one", "two"]
+    alone = diffrec.compare(DATA, variants, k=[5], metric="ndcg@5", progress=False)
+    assert {row.name: row.means for row in table["one"]} == {row.name: row.means for row in alone}
+    for name in ("popularity", "twin"):
+        ranks = [(1.5 if row_best(table[one]) == "popularity" else 2.5) for one in table]
+        assert table.average_ranks[name] == pytest.approx(np.mean(ranks))
+    assert sum(table.average_ranks.values()) == pytest.approx(6)
+    assert list(table.average_ranks) == sorted(table.average_ranks, key=table.average_ranks.__getitem__)
+    frame = table.to_frame("pandas")
+    assert list(frame.columns) == ["name", "one", "two", "average rank"]
+    assert "best average rank" in str(table)
+    assert "one: " in str(table)
+    assert "<table>" in table._repr_html_()
+    with pytest.raises(KeyError, match="there are one, two"):
+        table["three"]
+    with pytest.raises(ValueError, match="data must name at least one data set, got none"):
+        diffrec.compare({})
+
+
+def row_best(table: diffrec.Comparison) -> str:
+    return "popularity" if table.best.name in ("popularity", "twin") else table.best.name
+
+
+def test_what_could_not_be_fitted_on_a_set_comes_last_there() -> None:
+    one = diffrec.compare(DATA, ["popularity", "itemknn"], progress=False)
+    lacking = replace(one, rows=[row for row in one if row.name == "popularity"], refused={"itemknn": "too large"})
+    table = diffrec.Comparisons({"here": lacking}, "ndcg@20")
+    assert table.average_ranks == {"popularity": 1.0, "itemknn": 2.0}
+    assert "—" in str(table)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from diffrec import plots as plots
     from diffrec._fit import fit
     from diffrec.comparison import Comparison, compare
+    from diffrec.comparisons import Comparisons
     from diffrec.data import Ids, Interactions, Split
     from diffrec.evaluation import Report
     from diffrec.recommenders import (
@@ -54,6 +55,7 @@ else:
         __name__,
         {
             "diffrec.comparison": ["Comparison", "compare"],
+            "diffrec.comparisons": ["Comparisons"],
             "diffrec.data": ["Ids", "Interactions", "Split"],
             "diffrec.evaluation": ["Report"],
             "diffrec.recommenders": [
@@ -99,6 +101,7 @@ __all__ = [
     "Anchor",
     "CheckpointError",
     "Comparison",
+    "Comparisons",
     "DiffRec",
     "Explanation",
     "Ids",

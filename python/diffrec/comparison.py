@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from diffrec import training
 from diffrec._core import __version__
+from diffrec._progress import disabled, tqdm
 from diffrec._shown import as_html
 from diffrec.checks import flag, nearest, whole
+from diffrec.comparisons import Comparisons
 from diffrec.data import Interactions, Split
 from diffrec.data.arrays import in_short
 from diffrec.data.frames import Framed
@@ -70,7 +71,7 @@ class Row:
     parameters: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Sequence[Row], Framed):
     """The rows of a comparison, the best first.
 
@@ -127,6 +128,9 @@ class Comparison(Sequence[Row], Framed):
             table[name] = [getattr(row, name) for row in self]
         return table
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {len(self)} recommenders by {self.metric}, {self.best.name} first>"
+
     def _repr_html_(self) -> str:
         columns: dict[str, list[Any]] = {"name": [row.name for row in self]}
         for metric in self.best.means:
@@ -166,6 +170,36 @@ class Comparison(Sequence[Row], Framed):
         return "\n".join([*lines, *self._said()])
 
 
+@overload
+def compare(
+    data: Mapping[str, Any],
+    variants: Sequence[str] | Mapping[str, Mapping[str, Any]] = ...,
+    *,
+    seeds: int = 3,
+    metric: str = "ndcg@20",
+    k: Sequence[int] = (10, 20),
+    by: str | None = None,
+    exclude_seen: bool = True,
+    device: str = "auto",
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: str | float | timedelta = EPOCH,
+) -> Comparisons: ...
+@overload
+def compare(
+    data: Any,
+    variants: Sequence[str] | Mapping[str, Mapping[str, Any]] = ...,
+    *,
+    seeds: int = 3,
+    metric: str = "ndcg@20",
+    k: Sequence[int] = (10, 20),
+    by: str | None = None,
+    exclude_seen: bool = True,
+    device: str = "auto",
+    progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: str | float | timedelta = EPOCH,
+) -> Comparison: ...
 def compare(
     data: Any,
     variants: Sequence[str] | Mapping[str, Mapping[str, Any]] = DEFAULT_VARIANTS,
@@ -179,13 +213,13 @@ def compare(
     progress: bool = True,
     checkpoint: str | os.PathLike[str] | None = None,
     every: str | float | timedelta = EPOCH,
-) -> Comparison:
+) -> Comparison | Comparisons:
     """Fit several recommenders on the same training data and compare them on the same test data.
 
     Parameters
     ----------
-    data : Split, Interactions, matrix or frame
-        A ready split, or interactions to split 70 / 10 / 20 per user.
+    data : Split, Interactions, matrix or frame, or a mapping of names to these
+        A ready split, or interactions to split 70 / 10 / 20 per user; of a mapping each set is compared on.
     variants : sequence of str, or mapping of name to settings
         What to compare. Settings are those of ``fit``, ``variant`` among them: by default the name.
     seeds : int
@@ -204,13 +238,15 @@ def compare(
     progress : bool
         Show a bar on a terminal.
     checkpoint, every
-        As for ``fit``: fits that are done stay done, and the one that was stopped goes on.
+        As for ``fit``: fits that are done stay done, and the one that was stopped goes on. Of several data sets each
+        has a file of its own, with the set's number behind.
 
     Returns
     -------
-    Comparison
+    Comparison or Comparisons
         Means and deviations over the seeds; for each row its difference to the best, with a paired bootstrap interval
-        over the users (Efron & Tibshirani 1993, chapter 13); time and peak memory. ``print`` lays it out.
+        over the users (Efron & Tibshirani 1993, chapter 13); time and peak memory. ``print`` lays it out. Of several
+        data sets one for each, and the recommenders' average ranks.
 
     Raises
     ------
@@ -231,6 +267,22 @@ def compare(
     """
     seeds = whole(1)("seeds", seeds)
     cut = metric_cut(metric)
+    if isinstance(data, Mapping):
+        if not data:
+            raise ValueError("data must name at least one data set, got none")
+        choice: dict[str, Any] = {
+            "seeds": seeds,
+            "metric": metric,
+            "k": k,
+            "by": by,
+            "exclude_seen": exclude_seen,
+            "device": device,
+        }
+        tables = {}
+        for place, (name, one) in enumerate(data.items()):
+            file = None if checkpoint is None else f"{os.fspath(checkpoint)}.{place}"
+            tables[str(name)] = compare(one, variants, **choice, progress=progress, checkpoint=file, every=every)
+        return Comparisons(tables, metric)
     repeats = "exclude" if flag("exclude_seen", exclude_seen) else "include"
     settings = {label: {"repeats": repeats, **values} for label, values in _settings_of(variants).items()}
     split = data if isinstance(data, Split) else _split(as_interactions(data, "data"), by)
@@ -251,7 +303,7 @@ def compare(
 
     outcomes: dict[str, _Outcome] = {}
     refused: dict[str, str] = {}
-    with tqdm(total=seeds * len(settings), desc="compare", disable=None if progress else True) as bar:
+    with tqdm(total=seeds * len(settings), desc="compare", disable=disabled(progress)) as bar:
         for label, values in settings.items():
             bar.set_postfix_str(label)
             try:

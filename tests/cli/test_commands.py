@@ -105,6 +105,29 @@ def test_split_then_fit_then_evaluate(folder: Path, data: diffrec.Interactions) 
     assert len(lines) == 1 + len(report.users)
 
 
+def test_evaluate_by_facts(folder: Path, data: diffrec.Interactions) -> None:
+    train, _, test = data.split(by="time")
+    diffrec.fit(train, variant="popularity").save("m")
+    test.write("test.csv")
+    Path("people.csv").write_text("user,country\n" + "".join(f"{user},FR\n" for user in data.users.ids[:20].tolist()))
+    arguments = ("evaluate", "m", "test.csv", "--by", "activity", "--by", "country", "--user-facts", "people.csv")
+    told = json.loads(succeed(*arguments, "--json"))
+    assert {one["label"] for one in told["groups"]["country"]} == {"FR", "unknown"}
+    assert sum(one["size"] for one in told["groups"]["activity"]) == told["users"]
+    assert "largest gap: recall@20" in succeed(*arguments)
+    assert "did you mean 'activity'" in fail(1, "evaluate", "m", "test.csv", "--by", "activty")
+
+
+def test_compare_on_several_files(folder: Path, data: diffrec.Interactions) -> None:
+    data.take(np.arange(40)).write("some.csv")
+    choice = ("--variants", "popularity,itemknn", "--seeds", 1, "--quiet")
+    told = json.loads(succeed("compare", "ratings.csv", "some.csv", *choice, "--json", "--out", "table.csv"))
+    assert set(told["sets"]) == {"ratings", "some"}
+    assert sum(row["average rank"] for row in told["rows"]) == 3
+    assert Path("table.csv").read_text().startswith("name,ratings,some,average rank")
+    assert "names one file twice" in fail(2, "compare", "some.csv", "some.csv", *choice)
+
+
 def test_evaluate_counts_what_the_model_does_not_know(folder: Path, data: diffrec.Interactions) -> None:
     rows = [
         (data.users[0], np.setdiff1d(data.items.ids, data.items[data.matrix[[0]].indices])[0]),

@@ -8,12 +8,12 @@ from scipy import sparse
 
 import diffrec
 from diffrec.evaluation import measure
+from diffrec.evaluation.groups import quantile_parts
 from diffrec.plots.numbers import (
     by_activity,
     by_k,
     by_popularity,
     principal_plane,
-    quantile_parts,
     step_ranks,
 )
 

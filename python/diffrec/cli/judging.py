@@ -11,9 +11,10 @@ import typer
 import diffrec
 from diffrec.cli import options
 from diffrec.cli.named_settings import parse_settings, require_possible, whole_numbers
-from diffrec.cli.output import show
+from diffrec.cli.output import note, show
 from diffrec.cli.reading import Source, known_part, load_model, read_test, require_place, say_left_out
 from diffrec.comparison import DEFAULT_VARIANTS
+from diffrec.data.facts import facts_of
 from diffrec.data.tables import table_file, table_format
 from diffrec.training.checkpoint import EPOCH
 
@@ -40,6 +41,25 @@ def evaluate(
     ] = None,
     include_seen: options.IncludeSeen = False,
     k: options.Cuts = "10,20",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FACT",
+            help="Figures by group besides: activity (of users), popularity (of items), a column of the items' facts "
+            "or of --user-facts; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    user_facts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Facts about users for --by, one user on each row, the column of ids named as in TEST: .csv, .tsv or "
+            ".parquet.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
     per_user: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +89,7 @@ def evaluate(
     diffrec evaluate model.diffrec test.csv
     diffrec evaluate model.diffrec test.csv --seen valid.csv --k 5,50 --json
     diffrec evaluate model.diffrec test.csv --include-seen
+    diffrec evaluate model.diffrec test.csv --by activity --by popularity
     """
     cuts = whole_numbers(k, "--k")
     if per_user is not None:
@@ -89,7 +110,8 @@ def evaluate(
         if seen is not None:
             raise typer.BadParameter("names what is not to be ranked: --include-seen ranks all", param_hint="--seen")
         masked = None
-    report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts)
+    facts = _facts(by, user_facts, fitted.train_, user, quiet=quiet)
+    report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts, by=facts)
     report = replace(report, interactions_left_out=left_out)
     if per_user is not None:
         with table_file(per_user) as append:
@@ -101,11 +123,33 @@ def evaluate(
         "interactions_left_out": report.interactions_left_out,
         "repeats_left_out": report.repeats_left_out,
     }
+    if report.groups:
+        values["groups"] = {name: [one._asdict() for one in groups] for name, groups in report.groups.items()}
     show(str(report), values, as_json=as_json)
 
 
+def _facts(
+    by: list[str] | None, file: Path | None, train: diffrec.Interactions, user: str | None, *, quiet: bool
+) -> list[str | dict[str, Any]] | None:
+    """Facts to group by, those of users from their file."""
+    if file is None:
+        return None if by is None else list(by)
+    facts = facts_of(str(file), train.users, user or "user")
+    note(facts.note.replace("item", "user"), quiet=quiet)
+    wanted = list(facts.info) if by is None else by
+    return [{name: facts.info[name]} if name in facts.info else name for name in wanted]
+
+
 def compare(
-    file: options.Data,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Interactions, one on each row, as for `diffrec fit`; of several files each is a data set.",
+            show_default=False,
+            readable=False,
+        ),
+    ],
     variants: Annotated[
         str,
         typer.Option(metavar="NAME,NAME", help="What to compare, separated by commas; see `diffrec fit --variant`."),
@@ -150,33 +194,69 @@ def compare(
     """Fit several recommenders on the same data and say which wins, and whether it may be luck.
 
     Each history is parted: 70% to learn from, 10% to stop on, 20% to predict. A .npz file that holds a split is used
-    as it is.
+    as it is. Of several files the table has a column for each, and everybody's average rank.
 
     Examples
     --------
     diffrec compare ratings.csv
     diffrec compare ratings.csv --variants popularity,ease,t-diffrec --seeds 1 --out table.csv
+    diffrec compare ratings.csv train.csv --variants popularity,ease
     """
     cuts = whole_numbers(k, "--k")
     chosen = _variants(variants, settings, device)
     if out is not None:
         table_format(out)
-        require_place(out, file, checkpoint)
+        require_place(out, *files, checkpoint)
     if checkpoint is not None:
-        require_place(checkpoint, file)
+        require_place(checkpoint, *files)
     where: dict[str, Any] = {} if device is None else {"device": device}
-    data = Source(
-        file, user, item, timestamp, value, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet
-    ).read()
+    sets = {
+        name: Source(
+            file,
+            user,
+            item,
+            timestamp,
+            value,
+            negatives=negatives,
+            on_bad_row=on_bad_row,
+            dayfirst=dayfirst,
+            quiet=quiet,
+        ).read()
+        for name, file in _named(files).items()
+    }
     where |= {"exclude_seen": not include_seen, "checkpoint": checkpoint, "every": every}
+    data = sets if len(sets) > 1 else next(iter(sets.values()))
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
     columns = table.columns()
     if out is not None:
         with table_file(out) as append:
             append({name: np.asarray(column) for name, column in columns.items()})
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    values = {"verdict": table.verdict, "metric": metric, "users": table.users, "rows": rows, "refused": table.refused}
+    values: dict[str, Any] = {"verdict": table.verdict, "metric": metric, "rows": _rows(columns)}
+    if isinstance(table, diffrec.Comparisons):
+        values["sets"] = {name: _of_one(one) for name, one in table.items()}
+    else:
+        values |= _of_one(table)
     show(str(table), values, as_json=as_json)
+
+
+def _of_one(table: diffrec.Comparison) -> dict[str, Any]:
+    return {
+        "verdict": table.verdict, "users": table.users, "rows": _rows(table.columns()), "refused": table.refused,
+    }  # fmt: skip
+
+
+def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """Data sets by the names of their files, without what all files have; by their paths where two have one name."""
+    names = [file.name.partition(".")[0] for file in files]
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
+    if len(set(names)) < len(names):
+        raise typer.BadParameter("names one file twice", param_hint="FILE")
+    return dict(zip(names, files, strict=True))
 
 
 def _variants(names: str, settings: Sequence[str] | None, device: str | None) -> dict[str, dict[str, Any]]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from diffrec import Ids, Interactions, Recommender, Top
+from diffrec._progress import disabled, tqdm
 from diffrec.cli import options
 from diffrec.cli.output import json_lines, note, show
 from diffrec.cli.reading import (
@@ -176,7 +176,7 @@ def recommend(
     }
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     rows = 0
-    with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=True if quiet else None) as bar:
+    with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
         for top in blocks(fitted, people, k, pairs, **choice):
             columns = (top if named is None else replace(top, titles=named)).columns(titles=titles or items is not None)
             append(columns)

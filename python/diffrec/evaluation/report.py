@@ -1,7 +1,7 @@
 """Ranking metrics of recommended lists, per user and on average."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from diffrec.evaluation.beyond_accuracy import (
     serendipity_of,
     surprise,
 )
+from diffrec.evaluation.groups import Grouping, Groups
 
 # In the order of the kernel's first axis.
 _OF_KERNEL = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rate")
@@ -46,7 +47,7 @@ def parse_metric(name: str) -> tuple[str, int]:
     return metric, int(k)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Mapping[str, float]):
     """Metrics of one evaluation: ``report["ndcg@20"]`` is a mean over users, ``report.per_user["ndcg@20"]`` an array.
 
@@ -69,6 +70,8 @@ class Report(Mapping[str, float]):
         where the question is what a user discovers.
     dislikes_left_out : int
         Test interactions with items that the user disliked before, which are never recommended.
+    groups : dict
+        Fact -> its groups of users or items, with their figures, where ``evaluate`` was asked for them (``by=``).
     """
 
     means: dict[str, float]
@@ -79,6 +82,7 @@ class Report(Mapping[str, float]):
     interactions_left_out: int = 0
     repeats_left_out: int = 0
     dislikes_left_out: int = 0
+    groups: dict[str, Groups] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -92,17 +96,21 @@ class Report(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self.means)
 
+    def __repr__(self) -> str:
+        return f"<Report: {len(self.means)} metrics of {len(self.users):,} users>"
+
     def __str__(self) -> str:
         """Lay the means out as a table, metrics by k."""
         ks, measured = self._laid_out()
         lines = ["metric".ljust(18) + "".join(f"@{k}".rjust(9) for k in ks)]
         lines += [m.ljust(18) + "".join(f"{self.means[f'{m}@{k}']:9.4f}" for k in ks) for m in measured]
-        return "\n".join([*lines, self._of_whom()])
+        return "\n".join([*lines, self._of_whom(), *(f"\n{groups}" for groups in self.groups.values())])
 
     def _repr_html_(self) -> str:
         ks, measured = self._laid_out()
         columns = {f"@{k}": [self.means[f"{metric}@{k}"] for metric in measured] for k in ks}
-        return as_html({"metric": measured} | columns, self._of_whom())
+        tables = [as_html({"metric": measured} | columns, self._of_whom())]
+        return "".join([*tables, *(groups._repr_html_() for groups in self.groups.values())])
 
     def _laid_out(self) -> tuple[list[int], list[str]]:
         """The cuts and the metrics that were measured."""
@@ -152,6 +160,7 @@ def measure(
     interactions_left_out: int = 0,
     repeats_left_out: int = 0,
     dislikes_left_out: int = 0,
+    grouping: Grouping | None = None,
 ) -> Report:
     """Compare ranked lists with relevant items.
 
@@ -169,6 +178,8 @@ def measure(
         Of the items, for novelty, serendipity and diversity.
     users_without_relevant, interactions_left_out, repeats_left_out, dislikes_left_out : int
         For the report.
+    grouping : Grouping, optional
+        How users and items are to be grouped.
 
     Returns
     -------
@@ -216,4 +227,5 @@ def measure(
     means |= {f"coverage@{cut}": float(share) for cut, share in zip(k, covered, strict=True)}
     means |= {f"gini@{cut}": gini(ranked[:, :cut], relevant.shape[1]) for cut in k}
     left_out = (interactions_left_out, repeats_left_out, dislikes_left_out)
-    return Report(means, per_user, users, ranked, users_without_relevant, *left_out)
+    groups = {} if grouping is None else grouping.groups(users, per_user, ranked, relevant)
+    return Report(means, per_user, users, ranked, users_without_relevant, *left_out, groups)

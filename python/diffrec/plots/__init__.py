@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     raise ImportError("diffrec.plots needs matplotlib: pip install 'diffrec[plot]'") from error
 
-from diffrec.plots.breakdowns import recall_by_activity, recall_by_popularity
+from diffrec.plots.breakdowns import metric_by_group, recall_by_activity, recall_by_popularity
 from diffrec.plots.chain import reverse_process
 from diffrec.plots.curves import metric_by_k, training
 from diffrec.plots.grouping import groups
@@ -27,6 +27,7 @@ __all__ = [
     "comparison",
     "groups",
     "guidance",
+    "metric_by_group",
     "metric_by_k",
     "recall_by_activity",
     "recall_by_popularity",

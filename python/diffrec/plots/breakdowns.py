@@ -1,4 +1,4 @@
-"""Whom a model serves: recall by the activity of users and by the popularity of items."""
+"""Whom a model serves: metrics by the activity of users, the popularity of items, and other facts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from diffrec.checks import whole
+from diffrec.checks import one_of, whole
 from diffrec.data import Csr, Interactions
 from diffrec.evaluation import Report
 from diffrec.plots.models import named_models
 from diffrec.plots.numbers import Part, by_activity, by_popularity
-from diffrec.plots.style import dress, legend, line_of, new_figure
+from diffrec.plots.style import dress, legend, line_of, new_figure, short
 from diffrec.recommenders import Recommender
 from diffrec.recommenders.histories import align
 
@@ -118,17 +118,23 @@ def _parts(
 ) -> dict[str, list[Part]]:
     """Each model's recall by parts, which are the same for all."""
     named = named_models(models, Recommender)
-    trains = {name: model._fitted().train_ for name, model in named.items()}
-    first, train = next(iter(trains.items()))
-    for name, other in trains.items():
-        if not _same(train, other):
-            raise ValueError(f"models must have been fitted on the same interactions; {first!r} and {name!r} were not")
+    train = _require_same(named)
     relevant = align(test, train, "test")[0].matrix
     parts = {}
     for name, model in named.items():
         report = model.evaluate(test, seen=seen, k=[k])
         parts[name] = measured(report, relevant[train.users.rows(report.users)], train)
     return parts
+
+
+def _require_same(named: Mapping[str, Recommender]) -> Interactions:
+    """Return what the models were fitted on, which must be the same for all."""
+    trains = {name: model._fitted().train_ for name, model in named.items()}
+    first, train = next(iter(trains.items()))
+    for name, other in trains.items():
+        if not _same(train, other):
+            raise ValueError(f"models must have been fitted on the same interactions; {first!r} and {name!r} were not")
+    return train
 
 
 def _same(one: Interactions, other: Interactions) -> bool:
@@ -163,3 +169,87 @@ def _drawn(parts: Mapping[str, list[Part]], labels: list[str], y: str, x: str, b
 
 def _span(part: Part) -> str:
     return f"{part.low:,}" if part.low == part.high else f"{part.low:,}–{part.high:,}"  # noqa: RUF001 - a range
+
+
+def metric_by_group(
+    models: Models,
+    test: Any,
+    by: str | Mapping[str, Any],
+    *,
+    seen: Any = None,
+    metric: str = "recall@20",
+    bins: int = 5,
+) -> Figure:
+    """Draw a metric by groups of users or items: by activity, popularity, or any fact.
+
+    Parameters
+    ----------
+    models : Recommender or mapping of name to Recommender
+        Fitted, several on the same interactions.
+    test, seen
+        As for ``Recommender.evaluate``.
+    by : str or mapping
+        One fact, as for ``Recommender.evaluate``.
+    metric : str
+        Of users any metric; of items recall@k or exposure@k.
+    bins : int
+        Groups of a fact that is a number, at most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A row per group, with its 95% interval (normal approximation over the users); how many users or items it has
+        stands beside its name. The line is what holds over all users.
+
+    Raises
+    ------
+    TypeError
+        When a model is no recommender.
+    ValueError
+        When the models were fitted on different interactions, the metric is none of groups like these, or as
+        ``evaluate``.
+
+    Examples
+    --------
+    >>> import diffrec
+    >>> train, valid, test = diffrec.datasets.synthetic(users=80, items=40, seed=1).split()
+    >>> model = diffrec.fit(train, variant="itemknn")
+    >>> figure = diffrec.plots.metric_by_group(model, test, "genre", seen=valid, metric="exposure@5")
+    >>> figure.axes[0].get_xlabel()
+    'exposure@5'
+    """
+    named = named_models(models, Recommender)
+    _require_same(named)
+    if isinstance(by, Mapping) and len(by) != 1:
+        raise ValueError(f"by must name one fact, got {', '.join(map(str, by))}")
+    length = metric.partition("@")[2]
+    if not length.isdecimal():
+        raise ValueError(f"metric must end in @k, such as 'recall@20', got {metric!r}")
+    reports = {
+        name: model.evaluate(test, seen=seen, k=[int(length)], by=by, bins=bins) for name, model in named.items()
+    }
+    first = next(iter(next(iter(reports.values())).groups.values()))
+    one_of(first[0].means)("metric", metric)
+    figure = new_figure(6.4, 1.4 + 0.28 * len(first) * (1 + 0.3 * len(reports)))
+    axes = figure.subplots()
+    for place, (name, report) in enumerate(reports.items()):
+        (groups,) = report.groups.values()
+        look = line_of(place, len(groups)) | {"linestyle": "none"}
+        axes.errorbar(
+            [group.means[metric] for group in groups],
+            np.arange(len(groups)) + 0.15 * (place - (len(reports) - 1) / 2),
+            xerr=[group.errors.get(metric, 0.0) for group in groups],
+            label=name,
+            elinewidth=1.0,
+            **look,
+        )
+        if first.of == "users":
+            axes.axvline(report[metric], color=look["color"], linestyle=":", linewidth=0.8)
+    labels = [f"{short(group.label)}  ({group.size:,})" for group in first]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    dress(axes, x=metric, title=f"{metric} by {first.by}, with 95% intervals over the users", grid="x")
+    if len(reports) > 1:
+        legend(axes)
+    return figure

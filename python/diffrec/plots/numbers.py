@@ -1,18 +1,14 @@
 """The numbers behind the pictures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.data import Csr
 from diffrec.evaluation import LIST_METRICS, Report
-from diffrec.ranking import NO_ITEM
-
-# Standard errors to either side of a mean that hold it with 95% confidence.
-Z = 1.96
+from diffrec.evaluation.groups import half_width, quantile_parts, recall_of_items
 
 
 class Part(NamedTuple):
@@ -38,25 +34,6 @@ class Part(NamedTuple):
     relevant: int
     recall: float
     error: float
-
-
-def quantile_parts(values: NDArray[np.int64], bins: int) -> Iterator[NDArray[np.int64]]:
-    """Part values at their quantiles into at most ``bins`` parts, equal values together; yield each part's places.
-
-    Examples
-    --------
-    >>> [part.tolist() for part in quantile_parts(np.array([1, 9, 1, 5, 7, 1]), 3)]
-    [[0, 2, 5], [3], [1, 4]]
-    """
-    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="inverted_cdf"))
-    part_of = np.searchsorted(edges, values)
-    for part in np.unique(part_of):
-        yield np.flatnonzero(part_of == part)
-
-
-def half_width(values: NDArray[np.float64]) -> float:
-    """Half width of the interval that holds the mean of independent values with 95% confidence; 0 for one value."""
-    return 0.0 if len(values) < 2 else float(Z * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -120,23 +97,11 @@ def by_popularity(report: Report, relevant: Csr, popularity: NDArray[np.int64], 
     k, bins : int
         Length of the lists, and how many parts at most.
     """
-    users, items = relevant.shape
-    listed = report.ranked[:, :k]
-    filled = listed != NO_ITEM
-    entries = (np.ones(filled.sum()), (np.nonzero(filled)[0], listed[filled]))
-    sought = sparse.csr_array((np.ones(relevant.nnz), relevant.indices, relevant.indptr), shape=relevant.shape)
-    hits = sparse.csr_array(sought.multiply(sparse.csr_array(entries, shape=(users, items))))
     parts = []
     for part in quantile_parts(popularity, bins):
-        inside = np.zeros(items)
-        inside[part] = 1.0
-        wanted, found = sought @ inside, hits @ inside
-        total = wanted.sum()
-        recall = found.sum() / total if total else np.nan
-        # A ratio of two sums over independent users (Cochran 1977, eq. 6.13).
-        error = Z * np.sqrt(np.square(found - recall * wanted).sum()) / total if total else np.nan
+        total, recall, error = recall_of_items(report.ranked[:, :k], relevant, part)
         low, high = popularity[part].min(), popularity[part].max()
-        parts.append(Part(int(low), int(high), len(part), int(total), float(recall), float(error)))
+        parts.append(Part(int(low), int(high), len(part), total, recall, error))
     return parts
 
 

@@ -23,7 +23,7 @@ from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
-from diffrec.evaluation import Catalogue, Report, measure, parse_metric
+from diffrec.evaluation import By, Catalogue, Grouping, Report, measure, parse_metric
 from diffrec.ranking import FactorScores, Scores, SharedScores, top_k
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
@@ -598,7 +598,14 @@ class Recommender(metaclass=ABCMeta):
         return self._explain(histories, row, user_id, wanted, k, points)[0]
 
     def evaluate(
-        self, test: Any, *, seen: Any = None, exclude_seen: bool = True, k: int | Sequence[int] = (10, 20)
+        self,
+        test: Any,
+        *,
+        seen: Any = None,
+        exclude_seen: bool = True,
+        k: int | Sequence[int] = (10, 20),
+        by: By = None,
+        bins: int = 5,
     ) -> Report:
         """Measure how well the known users' later interactions are predicted.
 
@@ -615,11 +622,22 @@ class Recommender(metaclass=ABCMeta):
             what a user had before may be recommended again.
         k : sequence of int
             Cuts of the ranked lists.
+        by : str, mapping or sequence of these, optional
+            Whose figures to give besides: ``"activity"`` (of users, by how much they have), ``"popularity"`` (of items,
+            by how many have them), a column of the data's ``item_info``; or facts of users by name, as ``{"country":
+            {"Ann": "FR", ...}}`` or with a value for each user of the training data. ``report.groups`` has them.
+        bins : int
+            Groups of a fact that is a number, at most, of about as many users or items each.
 
         Returns
         -------
         Report
             Means over the users with relevant items, and values per user.
+
+        Raises
+        ------
+        ValueError
+            When ``test`` holds nothing to measure, or a fact is unknown.
 
         Examples
         --------
@@ -629,6 +647,7 @@ class Recommender(metaclass=ABCMeta):
         1.0
         """
         lengths, train = cuts("k", k), self._fitted().train_
+        grouping = Grouping.of(train, by, bins)
         relevant, left_out = align(test, train, "test")
         hidden = train.matrix
         if not flag("exclude_seen", exclude_seen):
@@ -637,7 +656,7 @@ class Recommender(metaclass=ABCMeta):
             hidden = empty_like(hidden)
         elif seen is not None:
             hidden = union(hidden, align(seen, train, "seen")[0].matrix)
-        return self._measure(train, relevant, hidden, lengths, left_out, self._catalogue())
+        return self._measure(train, relevant, hidden, lengths, left_out, self._catalogue(), grouping)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
@@ -762,6 +781,7 @@ class Recommender(metaclass=ABCMeta):
         k: Sequence[int],
         left_out: int = 0,
         catalogue: Catalogue | None = None,
+        grouping: Grouping | None = None,
     ) -> Report:
         """Rank the histories of users with relevant items, which are not ``hidden``, and say how well."""
         allowed = without(later.matrix, histories.dislikes)
@@ -784,6 +804,7 @@ class Recommender(metaclass=ABCMeta):
             interactions_left_out=left_out,
             repeats_left_out=allowed.nnz - relevant.nnz,
             dislikes_left_out=later.matrix.nnz - allowed.nnz,
+            grouping=grouping,
         )
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from diffrec._progress import disabled, tqdm
 from diffrec.training.checkpoint import TRAINING, Checkpoint, Stateful
 from diffrec.training.precision import autocast
 from diffrec.training.report import Callback, EpochRecord, Interrupted, TrainingReport
@@ -210,9 +210,7 @@ def train(
     report.tell(callbacks)
     shown: dict[str, str] = {}
     done = len(report.epochs)
-    bar = tqdm(
-        total=epochs, initial=done, desc=description, unit="epoch", disable=None if progress else True, leave=True
-    )
+    bar = tqdm(total=epochs, initial=done, desc=description, unit="epoch", disable=disabled(progress), leave=True)
     with course.settling(), bar:
         for epoch in range(done + 1, epochs + 1):
             if course.over:

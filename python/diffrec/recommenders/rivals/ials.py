@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from tqdm.auto import tqdm
 
 from diffrec import _core
+from diffrec._progress import disabled, tqdm
 from diffrec.checks import one_of, real, whole, width
 from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.data.stored import Stored
@@ -94,9 +94,7 @@ class IALS(Recommender):
             report.tell(s.callbacks)
         done = len(report.epochs)
         started = time.perf_counter()
-        bar = tqdm(
-            total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=None if s.progress else True
-        )
+        bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=disabled(s.progress))
         try:
             iterations = alternate(train.signed_matrix, self.item_factors_, s, done)
             for epoch, (items, loss) in enumerate(iterations, done + 1):
