@@ -1,6 +1,10 @@
 """Results as people look at them: printed, and as tables in a notebook."""
 
+import os
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +101,53 @@ def test_models_data_reports_comparisons_and_explanations() -> None:
     assert compared.verdict in table.caption
     why = MODEL.explain(DATA.users.ids[0], DATA.items.ids[0], k=2)
     assert [row[0] for row in Table(why._repr_html_()).rows][1:3] == why.items.tolist()
+
+
+def test_splits_trainings_searches_and_uncertain_lists() -> None:
+    split = DATA.split()
+    rows = Table(split._repr_html_()).rows
+    assert [row[0] for row in rows] == ["train", "valid", "test"]
+    assert f"{len(TRAIN):,} pairs" in rows[0][1]
+    assert repr(split).startswith(f"<Split: {len(TRAIN)} / {len(VALID)} / {len(TEST)} interactions")
+    trained = diffrec.fit(TRAIN, valid=VALID, variant="diffrec", dims=(4,), epochs=3, validate_every=1, progress=False)
+    table = Table(trained.training_._repr_html_())
+    assert table.rows[0] == ["epoch", "loss", "seconds", "recall@20"]
+    assert len(table.rows) == 4
+    assert "3 epochs" in table.caption
+    assert repr(trained.training_).startswith("<TrainingReport: 3 epochs, the best of them")
+    assert trained.training_.to_frame("pandas")["epoch"].tolist() == [1, 2, 3]
+    sure = trained.uncertainty(k=2, forward_steps=1)
+    assert Table(sure._repr_html_()).rows[0] == ["user", "item", "score", "score_std", "rank", "rank_std"]
+    assert str(sure).splitlines()[-1] == "and 100 more items"
+    assert repr(sure).startswith("<Uncertainty: 2 items of 60 users")
+
+
+def test_reprs_are_a_line() -> None:
+    report = MODEL.evaluate(TEST, k=5, by="activity")
+    compared = diffrec.compare(DATA, ["popularity", "ease"], progress=False)
+    both = diffrec.compare({"one": DATA}, ["popularity"], progress=False)
+    for one in (DATA, MODEL, report, report.groups["activity"], compared, both, LISTS, DATA.split()):
+        assert len(repr(one)) < 160
+        assert "\n" not in repr(one)
+    assert compared.best.name in repr(compared)
+
+
+def test_bars_show_in_a_notebook_and_say_nothing_of_what_is_not_installed(tmp_path: Path) -> None:
+    """A kernel's streams are no terminal, and without ipywidgets tqdm warns when it is imported."""
+    kernel = tmp_path / "IPython"
+    kernel.mkdir()
+    (kernel / "__init__.py").write_text(
+        "class Shell:\n    config = {'IPKernelApp': {}}\n\n\ndef get_ipython():\n    return Shell()\n"
+    )
+    code = (
+        "import warnings; warnings.simplefilter('error'); import IPython, diffrec; "
+        "diffrec.fit(diffrec.datasets.synthetic(users=60, items=40, seed=1), variant='ials', factors=2, iterations=2)"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2/2" in done.stderr
+    assert "Warning" not in done.stderr
 
 
 def test_lists_are_counted_gone_through_and_indexed() -> None:

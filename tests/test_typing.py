@@ -31,6 +31,10 @@ reveal_type(top[0].user)
 reveal_type(top[:3])
 user, items, scores = next(iter(top))
 reveal_type(scores)
+reveal_type(diffrec.compare(data, ["ease"]).to_frame("polars"))
+reveal_type(diffrec.compare({"one": data}, ["ease"]))
+reveal_type(diffrec.fit(data, variant="ease").evaluate(data, by="activity").groups["activity"].to_frame("polars"))
+reveal_type(diffrec.fit(data, variant="ials").item_vectors())
 """
 MEANT = (
     "diffrec.recommenders.base.Recommender",
@@ -44,6 +48,10 @@ MEANT = (
     "polars.lazyframe.frame.LazyFrame",
     "Any",
     "diffrec.recommenders.results.Top",
+    "numpy.ndarray",
+    "polars.dataframe.frame.DataFrame",
+    "diffrec.comparisons.Comparisons",
+    "polars.dataframe.frame.DataFrame",
     "numpy.ndarray",
 )
 BAD = """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffrec._core import __version__
+from diffrec._shown import facts_as_html
 from diffrec.callbacks import PruneTrial
 from diffrec.checks import duration, flag, known, whole
 from diffrec.data import Interactions, hold_out
@@ -31,7 +32,7 @@ _HOLDOUT = 0.1
 _LAST = "the best on everything"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tuned:
     """The outcome of a search: the best model, its settings, and all trials.
 
@@ -54,6 +55,12 @@ class Tuned:
     value: float
     metric: str
     study: "optuna.Study"
+
+    def __repr__(self) -> str:
+        return f"<Tuned: {self}>"
+
+    def _repr_html_(self) -> str:
+        return facts_as_html(self.settings, f"{self.metric} {self.value:.4f}, best of {len(self.study.trials)} trials")
 
     def __str__(self) -> str:
         named = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())

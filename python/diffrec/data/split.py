@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec._shown import facts_as_html
 from diffrec.checks import one_of, real, whole
 from diffrec.data._csr import Parts, assemble
 from diffrec.data._reshape import keep, owners_of
@@ -103,6 +104,17 @@ class Split(_Parts):
         made.visible = visible
         made._moments = moments
         return made
+
+    def __repr__(self) -> str:
+        sizes = " / ".join(f"{len(part):,}" for part in self)
+        return f"<Split: {sizes} interactions to train on, choose by and test on, of {self.train.shape[0]:,} users>"
+
+    def _repr_html_(self) -> str:
+        lines = (line.partition("  ")[::2] for line in str(self.report_).splitlines())
+        users, items = self.train.shape
+        return facts_as_html(
+            {name: said.strip() for name, said in lines}, f"a split of {users:,} users, {items:,} items"
+        )
 
     @cached_property
     def report_(self) -> SplitReport:

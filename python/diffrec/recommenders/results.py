@@ -208,7 +208,7 @@ class Top(Framed):
         return make_frame(self.columns(titles=titles), backend, like)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Uncertainty(Framed):
     """Scores and ranks of k items for n users: means over several noisy chains, and standard deviations.
 
@@ -258,6 +258,21 @@ class Uncertainty(Framed):
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        return f"<Uncertainty: {self.items.shape[1]:,} items of {len(self):,} users over {self.chains} chains>"
+
+    def __str__(self) -> str:
+        """Lay the first items out as a table."""
+        return as_text(*self._shown())
+
+    def _repr_html_(self) -> str:
+        columns, total, what = self._shown()
+        return as_html(columns, f"means and standard deviations over {self.chains} chains", total, what)
+
+    def _shown(self) -> tuple[dict[str, NDArray[Any]], int, str]:
+        table = self.columns()
+        return {name: column[:SHOWN] for name, column in table.items()}, len(table["item"]), "items"
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """One entry per item of a user: columns user, item, score, score_std, rank and rank_std."""

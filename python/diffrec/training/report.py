@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffrec._shown import SHOWN, as_html
+from diffrec.data.frames import Framed
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -33,8 +36,8 @@ class EpochRecord:
 Callback = Callable[[EpochRecord], object]
 
 
-@dataclass
-class TrainingReport:
+@dataclass(repr=False)
+class TrainingReport(Framed):
     """Report of a training: its epochs, the best of them, and facts such as its memory.
 
     Attributes
@@ -53,6 +56,29 @@ class TrainingReport:
     best_epoch: int = 0
     metric: str = ""
     facts: dict[str, str | int | float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<TrainingReport: {self._said()}>"
+
+    def _repr_html_(self) -> str:
+        shown = {name: column[-SHOWN:] for name, column in self.columns().items()}
+        facts = [f"{name}: {value}" for name, value in self.facts.items()]
+        return as_html(shown, "\n".join([self._said(), *facts]), len(self.epochs), "epochs before these")
+
+    def columns(self) -> dict[str, list[Any]]:
+        """A row per epoch: its number, loss, seconds, and the validation metric, NaN where nothing was validated."""
+        validation = [float("nan") if one.validation is None else one.validation for one in self.epochs]
+        table: dict[str, list[Any]] = {
+            "epoch": [one.epoch for one in self.epochs],
+            "loss": [one.loss for one in self.epochs],
+            "seconds": [one.seconds for one in self.epochs],
+        }
+        return table | ({self.metric: validation} if self.metric else {})
+
+    def _said(self) -> str:
+        best = f", the best of them {self.best_epoch}" if self.best_epoch else ""
+        value = "" if self.best_validation is None else f", {self.metric} {self.best_validation:.4f} on validation"
+        return f"{len(self.epochs):,} epochs{best}{value}"
 
     @property
     def best_validation(self) -> float | None:
