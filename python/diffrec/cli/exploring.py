@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from diffrec import Interactions
 from diffrec.cli import options
 from diffrec.cli.output import note
-from diffrec.cli.reading import Source, load_model, onto, say_left_out
+from diffrec.cli.reading import Source, known_part, load_model, onto, say_left_out
 from diffrec.explore import Explorer, Server
 
 
@@ -23,6 +24,31 @@ def explore(
             readable=False,
         ),
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Another model of the same items, to be looked at beside it; repeatable.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What the model's users took later: the overview says how well it is predicted, and for whom.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Show pictures of items from where the items' facts say they are, which is asked for them.",
+        ),
+    ] = False,
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="Where the page is to be; 0 for any free port.")
     ] = 8642,
@@ -40,20 +66,25 @@ def explore(
     """Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.
 
     Choose a user or type a history; deny items and see the lists change. The page is served to this machine alone
-    (127.0.0.1) and needs no network. Ctrl-C ends it.
+    (127.0.0.1) and needs no network but for --pictures. Ctrl-C ends it.
 
     Examples
     --------
     diffrec explore model.diffrec
     diffrec explore model.diffrec newcomers.csv --port 0
+    diffrec explore model.diffrec --against guided.diffrec --test test.csv
     """
-    if data is None and any(name is not None for name in (user, item, timestamp, value)):
-        raise typer.BadParameter("only DATA has columns", param_hint="--user and others")
+    if data is None and test is None and any(name is not None for name in (user, item, timestamp, value)):
+        raise typer.BadParameter("only DATA has columns, and --test", param_hint="--user and others")
+    if data is not None and test is not None:
+        raise typer.BadParameter("measures those the model learnt from, and DATA has others", param_hint="--test")
     fitted = load_model(model, device)
-    people = None
-    if data is not None:
+    others = {file.stem: load_model(file, device) for file in against or ()}
+
+    def read(file: Path) -> Interactions:
+        """Read a file by its columns."""
         source = Source(
-            data,
+            file,
             user,
             item,
             timestamp,
@@ -63,9 +94,16 @@ def explore(
             dayfirst=dayfirst,
             quiet=quiet,
         )
-        people, left_out = onto(source.interactions(), fitted.train_.items)
+        return source.interactions()
+
+    people = later = None
+    if data is not None:
+        people, left_out = onto(read(data), fitted.train_.items)
         say_left_out(left_out, data, quiet=quiet)
-    with Server(Explorer(fitted, people), port) as server:
+    if test is not None:
+        later, left_out = known_part(read(test), fitted.train_, test)
+        say_left_out(left_out, test, quiet=quiet)
+    with Server(Explorer(fitted, people, against=others, test=later, pictures=pictures), port) as server:
         print(server.url, flush=True)
         note("Ctrl-C ends it", quiet=quiet)
         if open_page:

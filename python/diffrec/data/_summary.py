@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from diffrec.data.interactions import Interactions
 
 #: Times inside these bounds (1980 to 2100, seconds since the epoch) are shown as dates.
-_DATES = (315_532_800.0, 4_102_444_800.0)
+DATES = (315_532_800.0, 4_102_444_800.0)
 
 
 def one_line(data: "Interactions") -> str:
@@ -68,7 +68,7 @@ def facts(data: "Interactions") -> dict[str, str]:
 
 
 def _span(first: float, last: float) -> str:
-    if first < _DATES[0] or last > _DATES[1]:
+    if first < DATES[0] or last > DATES[1]:
         return f"{first:g} to {last:g}"
     start, end = (datetime.fromtimestamp(time, UTC) for time in (first, last))
     if start.date() == end.date():

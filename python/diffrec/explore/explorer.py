@@ -1,6 +1,7 @@
 """Answers of a model to what the page asks, in plain values."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 
 from diffrec.checks import flag
 from diffrec.data import Ids, Interactions
-from diffrec.data.facts import title_of
+from diffrec.data._summary import DATES
+from diffrec.explore.facts import ItemFacts
+from diffrec.explore.overview import Overview
 from diffrec.recommenders import DiffRec, Explanation, Recommender
 from diffrec.recommenders.typed import Past, histories_of
 
@@ -32,6 +35,19 @@ class Explorer:
         Fitted.
     people : Interactions, optional
         Histories over the model's items; by default those it was fitted on.
+    against : mapping of name to Recommender, optional
+        Further models of the same items, to be looked at beside it.
+    test : Interactions, optional
+        What the model's users did later, by which the overview says how well each model predicts it.
+    seen : Interactions, optional
+        Not to be ranked besides, such as a validation part.
+    pictures : bool
+        Whether pictures of items may be fetched from where the items' facts say they are.
+
+    Raises
+    ------
+    ValueError
+        When another model does not know the same items.
 
     Examples
     --------
@@ -43,17 +59,27 @@ class Explorer:
     ('tea', 'milk')
     """
 
-    def __init__(self, model: Recommender, people: Interactions | None = None) -> None:
+    def __init__(
+        self,
+        model: Recommender,
+        people: Interactions | None = None,
+        *,
+        against: Mapping[str, Recommender] | None = None,
+        test: Interactions | None = None,
+        seen: Interactions | None = None,
+        pictures: bool = False,
+    ) -> None:
         self.model = model
         self.people = people
-        facts = model.train_.item_info
+        self.against = dict(against or {})
+        self.pictures = pictures
+        for name, other in self.against.items():
+            if set(other.train_.items) != set(model.train_.items):
+                raise ValueError(f"{name} does not know the same items: it cannot be looked at beside {model!r}")
+        self._test, self._seen = test, seen
+        self._overview: Overview | None = None
         self._labels = [str(label) for label in model.train_.item_labels]
-        title = title_of(facts)
-        self._facts = {
-            name: [_said(value) for value in values.tolist()]
-            for name, values in facts.items()
-            if name != title and values.dtype.kind in "Uibf"
-        }
+        self._facts = ItemFacts(model.train_.item_info, remote=pictures)
         self._found_by = {"users": _lowered(self._users.ids), "items": _lowered(self._labels)}
 
     @property
@@ -71,6 +97,35 @@ class Explorer:
             "interactions": len(train),
             "known": self.people is None,
             "guided": isinstance(self.model, DiffRec),
+            "against": list(self.against),
+            "filters": self._facts.filters(),
+            "measured": self._test is not None,
+            "pictures": self._facts.has_remote_pictures and not self.pictures,
+        }
+
+    def overview(self, order: str = "most") -> dict[str, Any]:
+        """Return figures of each model, how long histories are, what is popular, and users in an order.
+
+        Raises
+        ------
+        ValueError
+            When the order is unknown, or needs a test set that is not there.
+        """
+        if self._overview is None:
+            # Measured when it is first asked for: it takes a ranking of all users.
+            named = {self.model.variant: self.model, **self.against} if self._test is not None else {}
+            reports = {name: one.evaluate(self._test, seen=self._seen) for name, one in named.items()}
+            self._overview = Overview(self.people or self.model.train_, reports)
+        overview = self._overview
+        users = overview.users(order)
+        for one in users:
+            one |= {"label": str(self._users[one["row"]]), "last": _moment(one["last"])}
+        return {
+            "figures": overview.figures(),
+            "lengths": overview.lengths(),
+            "popular": [{**self._item(row), "users": users_of} for row, users_of in overview.popular()],
+            "deciding": overview.deciding,
+            "users": users,
         }
 
     def search(self, kind: str, text: str) -> list[dict[str, Any]]:
@@ -99,15 +154,17 @@ class Explorer:
         ----------
         asked : mapping
             ``user`` (a row) or ``history`` (items, oldest first); ``k``, 10 by default; ``deny`` (items); ``again``,
-            whether what was taken before may be recommended again; for a diffusion model ``novelty``, ``diversity`` and
-            ``steer`` (pairs of item and weight).
+            whether what was taken before may be recommended again; ``where``, what facts must be; ``against``, the name
+            of another model, asked the same; for a diffusion model ``novelty``, ``diversity`` and ``steer`` (pairs of
+            item and weight).
 
         Returns
         -------
         dict
-            ``history``: items, newest first where that is known. ``top``: items with ``score`` and ``why``, of which
-            the latter is None for a model that cannot say. ``steps``: for each step of the reverse chain its best
+            ``history``: items, newest first, with ``time`` and ``count``. ``top``: items with ``score`` and ``why``, of
+            which the latter is None for a model that cannot say. ``steps``: for each step of the reverse chain its best
             items' rows, and ``passing``: those of them that are not in ``top``, by row; empty where there is no chain.
+            ``other``: items of the other model with their scores; None where none is asked.
 
         Raises
         ------
@@ -117,11 +174,13 @@ class Explorer:
         k = _whole("k", asked.get("k", 10), 1, _LONGEST + 1)
         denied = self._rows("deny", asked.get("deny", []))
         whose, row, history = self._whose(asked)
+        allowed = self._facts.allowed(asked.get("where", {}))
         ids = self.model.train_.items.ids
         steered = _pairs(asked.get("steer", []))
         liked = self._rows("steer", [row for row, _ in steered])
         choice: dict[str, Any] = {
             "deny": ids[denied] if len(denied) else None,
+            "allow": None if allowed is None else ids[allowed],
             "exclude_seen": not flag("again", asked.get("again", False)),
             "novelty": asked.get("novelty", 0),
             "diversity": asked.get("diversity", 0),
@@ -133,7 +192,8 @@ class Explorer:
         steps, listed = self._steps(whose, k, choice), set(rows.tolist())
         return {
             "user": None if row is None else str(self._users[row]),
-            "history": [self._item(one) for one in history],
+            "history": history,
+            "other": self._other(asked.get("against"), whose, k, choice),
             "top": [
                 {**self._item(one), "score": float(score), "why": None if reasons is None else reasons[place]}
                 for place, (one, score) in enumerate(zip(rows.tolist(), top.scores[0], strict=False))
@@ -146,16 +206,41 @@ class Explorer:
             ],
         }
 
-    def _whose(self, asked: Mapping[str, Any]) -> tuple[Any, int | None, list[int]]:
+    def _other(self, name: Any, whose: Any, k: int, choice: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """What another model recommends to the same person, within the same limits and without guidance."""
+        if name is None:
+            return None
+        if not isinstance(name, str) or name not in self.against:
+            raise ValueError(f"against must be one of {', '.join(self.against) or 'no model'}, got {name!r}")
+        other = self.against[name]
+        # Whoever it does not know it is asked about by the history.
+        if not isinstance(whose, Interactions) and whose[0] not in other.train_.users:
+            histories, rows, _ = self.model._histories(whose)
+            whose = histories.take(rows)
+        top = other.recommend(whose, k, **{limit: choice[limit] for limit in ("deny", "allow", "exclude_seen")})
+        _, items, scores = top[0]
+        own = self.model.train_.items.rows(items).tolist() if len(items) else []
+        return [{**self._item(row), "score": float(score)} for row, score in zip(own, scores, strict=True)]
+
+    def _whose(self, asked: Mapping[str, Any]) -> tuple[Any, int | None, list[dict[str, Any]]]:
         """Return what to hand to the model, the user's row if any, and the history for people to read."""
         if asked.get("history") is not None:
             rows = self._rows("history", asked["history"])
-            return histories_of([Past(rows)], self.model.train_.items), None, rows.tolist()[::-1]
+            listed = [{**self._item(one), "time": None, "count": 1} for one in rows.tolist()[::-1]]
+            return histories_of([Past(rows)], self.model.train_.items), None, listed
         row = _whole("user", asked.get("user"), 0, len(self._users))
         source = self.people or self.model.train_
         one = source.take([row])
         order = np.arange(len(one)) if one.timestamps is None else np.argsort(-one.timestamps, kind="stable")
-        history = one.matrix.indices[order].tolist()
+        counts = np.bincount(one.cells_of_events(), minlength=len(one))
+        history = [
+            {
+                **self._item(int(one.matrix.indices[place])),
+                "time": None if one.timestamps is None else _moment(float(one.timestamps[place])),
+                "count": int(counts[place]),
+            }
+            for place in order.tolist()
+        ]
         return (self.model.train_.users.ids[[row]] if self.people is None else one), row, history
 
     def _reasons(self, whose: Any, items: NDArray[np.int64]) -> list[dict[str, Any]] | None:
@@ -195,7 +280,8 @@ class Explorer:
             "row": row,
             "label": label,
             "id": None if name == label else name,
-            "facts": {fact: values[row] for fact, values in self._facts.items() if values[row]},
+            "facts": self._facts.said(row),
+            "picture": self._facts.picture(row),
         }
 
     def _rows(self, name: str, given: Any) -> NDArray[np.int64]:
@@ -218,11 +304,14 @@ def _whole(name: str, value: Any, low: int, end: int) -> int:
     return value
 
 
-def _said(fact: Any) -> str:
-    """A fact for people to read; nothing where there is none."""
-    if isinstance(fact, float):
-        return "" if fact != fact else f"{fact:.10g}"
-    return str(fact)
+def _moment(time: float | None) -> str | None:
+    """A time for people to read: a date where it can be one."""
+    if time is None:
+        return None
+    if not DATES[0] <= time <= DATES[1]:
+        return f"{time:.10g}"
+    moment = datetime.fromtimestamp(time, UTC)
+    return f"{moment:%Y-%m-%d}" if time % 86400 == 0 else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def _lowered(names: Iterable[Any]) -> list[str]:

@@ -1,9 +1,11 @@
 "use strict";
 // What is shown is a function of the state, which the address keeps: a link shows the same again.
 // user: a row, or null where a history was typed; history: rows, oldest first; deny: rows; step: counted from 1, 0 for the last.
-// novelty, diversity: weights; steer: pairs of row and weight; again: whether what was taken may be recommended again.
-const state = { user: 0, history: null, deny: [], step: 0, novelty: 0, diversity: 0, steer: [], again: false };
+// novelty, diversity: weights; steer: pairs of row and weight; again: whether what was taken may be recommended again;
+// against: the name of another model, or null; where: fact -> what it must be.
+const state = { user: 0, history: null, deny: [], step: 0, novelty: 0, diversity: 0, steer: [], again: false, against: null, where: {} };
 let guided = false; // whether the model can be
+let about = null;
 const SHORT = matchMedia("(max-width: 48rem)").matches ? 4 : 12; // past items shown at first
 let answer = null, asked = 0, whole = false;
 const found = { users: [], items: [] };
@@ -46,6 +48,8 @@ function readAddress() {
   state.step = Number(said.get("step") || 0);
   for (const name of ["novelty", "diversity"]) state[name] = Number(said.get(name) || 0);
   state.steer = (said.get("steer") || "").split(",").filter(Boolean).map((pair) => pair.split(":").map(Number));
+  state.against = said.get("against");
+  try { state.where = JSON.parse(said.get("where") || "{}"); } catch { state.where = {}; }
 }
 
 function writeAddress() {
@@ -57,6 +61,8 @@ function writeAddress() {
   if (state.step) said.set("step", state.step);
   for (const name of ["novelty", "diversity"]) if (state[name]) said.set(name, state[name]);
   if (state.steer.length) said.set("steer", state.steer.map((pair) => pair.join(":")).join(","));
+  if (state.against) said.set("against", state.against);
+  if (Object.keys(state.where).length) said.set("where", JSON.stringify(state.where));
   history.replaceState(null, "", "#" + said);
 }
 
@@ -69,8 +75,8 @@ async function refresh(note) {
   $("top").setAttribute("aria-busy", "true");
   try {
     const whose = state.history === null ? { user: state.user } : { history: state.history };
-    const { deny, novelty, diversity, steer, again } = state;
-    const values = await fetched("api/recommend", { ...whose, deny, novelty, diversity, steer, again, k: 10 });
+    const { deny, novelty, diversity, steer, again, against, where } = state;
+    const values = await fetched("api/recommend", { ...whose, deny, novelty, diversity, steer, again, against, where, k: 10 });
     if (mine !== asked) return; // something newer is on its way
     answer = values;
     complain(null);
@@ -93,13 +99,20 @@ function show() {
   showHistory();
   showDenied();
   showGuidance();
+  showFilters();
   showChain();
   showTop();
+  showOther();
 }
 
 function nameOf(item) {
-  const facts = Object.values(item.facts).map((fact) => make("span", { class: "fact" }, fact));
-  return make("span", { class: "name" }, item.label, item.id === null ? null : make("span", { class: "quiet" }, " " + item.id), ...facts);
+  // A number says nothing without its name; a text mostly does.
+  const facts = Object.entries(item.facts).map(([name, fact]) => make("span", { class: "fact", title: name }, Number.isNaN(Number(fact)) ? fact : `${name} ${fact}`));
+  return make("span", { class: "name" }, pictureOf(item), item.label, item.id === null ? null : make("span", { class: "quiet" }, " " + item.id), ...facts);
+}
+
+function pictureOf(item) {
+  return item.picture ? make("img", { src: item.picture, alt: "", loading: "lazy", class: "picture", onerror: (event) => event.target.remove() }) : null;
 }
 
 function showHistory() {
@@ -109,6 +122,7 @@ function showHistory() {
   $("user").value = answer.user === null ? "" : answer.user;
   const shown = whole ? answer.history : answer.history.slice(0, SHORT);
   $("history").replaceChildren(...shown.map((item) => make("li", { "data-row": item.row }, nameOf(item),
+    make("span", { class: "when" }, item.count > 1 ? make("b", { title: `${item.count} times` }, `×${item.count} `) : null, item.time === null ? null : make("time", {}, item.time)),
     make("button", { type: "button", class: "small", "aria-label": `Take ${item.label} out of the history`, onclick: () => edit((rows) => rows.filter((row) => row !== item.row), `${item.label} is out of the history.`) }, "Remove"))));
   $("more").hidden = many <= SHORT;
   $("more").textContent = whole ? "Show fewer" : `Show all ${many}`;
@@ -129,6 +143,91 @@ function showGuidance() {
   }
   $("steered").replaceChildren(...answer.steered.map((item) => make("li", {},
     make("button", { type: "button", class: "small", "aria-label": `Stop steering towards ${item.label}`, onclick: () => unsteer(item) }, `${item.label} +${item.weight} ✕`))));
+}
+
+function showFilters() {
+  for (const field of $("filters").querySelectorAll("[data-fact]")) {
+    const wish = state.where[field.dataset.fact];
+    field.value = wish === undefined ? "" : field.dataset.end === undefined ? wish : wish[Number(field.dataset.end)] ?? "";
+  }
+}
+
+function makeFilters(filters) {
+  $("filters").hidden = !filters.length;
+  const narrow = (name, wish) => {
+    state.where = { ...state.where };
+    if (wish === null) delete state.where[name]; else state.where[name] = wish;
+    refresh();
+  };
+  for (const one of filters) {
+    if (one.kind === "text") {
+      const field = make("select", { id: `fact-${one.name}`, "data-fact": one.name, onchange: (event) => narrow(one.name, event.target.value || null) },
+        make("option", { value: "" }, "any"), ...one.choices.map((choice) => make("option", { value: choice }, choice)));
+      $("filters").append(make("label", {}, one.name, " ", field));
+      continue;
+    }
+    const ends = [0, 1].map((end) => make("input", { type: "number", step: "any", "data-fact": one.name, "data-end": end, placeholder: end ? one.high : one.low, "aria-label": `${one.name}, ${end ? "most" : "least"}` }));
+    const changed = () => {
+      const wish = ends.map((field) => field.value === "" ? null : Number(field.value));
+      narrow(one.name, wish.every((end) => end === null) ? null : wish);
+    };
+    for (const field of ends) field.addEventListener("change", changed);
+    $("filters").append(make("span", { class: "range" }, one.name, ends[0], "to", ends[1]));
+  }
+}
+
+function showOther() {
+  const shown = answer.other !== null;
+  $("other-side").hidden = $("top-name").hidden = !shown;
+  document.body.classList.toggle("two", shown);
+  $("against").value = state.against || "";
+  if (!shown) return;
+  $("top-name").textContent = about.variant;
+  $("other-name").textContent = state.against;
+  const places = new Map(answer.top.map((item, place) => [item.row, place]));
+  $("other").replaceChildren(...answer.other.map((item, place) => {
+    const here = places.get(item.row);
+    const text = here === undefined ? "only here" : here === place ? "same rank" : `${here + 1} by ${about.variant}`;
+    return make("li", { "data-row": item.row }, make("div", { class: "line" },
+      make("span", { class: "rank", "aria-label": `rank ${place + 1}` }, String(place + 1)), nameOf(item),
+      make("span", { class: "score", title: "score" }, item.score.toFixed(3)),
+      make("span", { class: "move " + (here === undefined ? "down" : here === place ? "" : "up") }, text)));
+  }));
+  const shared = answer.other.filter((item) => places.has(item.row)).length;
+  $("said").textContent = `${shared} of ${answer.other.length} stand in both lists.`;
+}
+
+// The overview
+
+async function showOverview() {
+  const values = await fetched(`api/overview?order=${$("order").value}`);
+  const number = (value) => value === null ? "–" : Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(4);
+  const metrics = values.figures.length ? Object.keys(values.figures[0].means) : [];
+  $("figures").replaceChildren(values.figures.length
+    ? make("table", {}, make("caption", {}, `over ${number(values.figures[0].users)} users with something in the test set`),
+      make("thead", {}, make("tr", {}, make("th", {}, ""), ...values.figures.map((one) => make("th", {}, one.name)))),
+      make("tbody", {}, ...metrics.map((metric) => make("tr", {}, make("th", { scope: "row" }, metric), ...values.figures.map((one) => make("td", { class: "number" }, number(one.means[metric])))))))
+    : make("p", { class: "quiet" }, make("code", {}, "--test FILE"), " says how well the model predicts what its users took later."));
+  const served = values.deciding !== null, timed = values.users.some((one) => one.last !== null);
+  $("people").tHead.replaceChildren(make("tr", {}, make("th", {}, "user"), make("th", {}, "items"), timed ? make("th", {}, "last") : null, served ? make("th", {}, values.deciding) : null));
+  $("people").tBodies[0].replaceChildren(...values.users.map((one) => make("tr", {},
+    make("td", {}, make("button", { type: "button", class: "plain", onclick: () => look(one.row) }, one.label)),
+    make("td", { class: "number" }, number(one.count)), timed ? make("td", {}, one.last === null ? "" : one.last.slice(0, 10)) : null,
+    served ? make("td", { class: "number" }, number(one.served)) : null)));
+  const most = Math.max(...values.lengths.map((bar) => bar.users), 1);
+  $("lengths").tBodies[0].replaceChildren(...values.lengths.map((bar) => make("tr", {},
+    make("th", { scope: "row" }, bar.low === bar.high ? number(bar.low) : `${number(bar.low)}–${number(bar.high)}`),
+    make("td", { class: "bars" }, make("meter", { min: 0, max: most, value: bar.users, class: "for", "aria-label": `${bar.users} users` })),
+    make("td", { class: "number" }, number(bar.users)))));
+  $("popular").replaceChildren(...values.popular.map((item) => make("li", {}, nameOf(item), make("span", { class: "when" }, `${number(item.users)} users`))));
+  document.body.dataset.overview = $("order").value;
+}
+
+function look(row) {
+  Object.assign(state, { user: row, history: null, deny: [], step: 0 });
+  whole = false;
+  refresh();
+  scrollTo({ top: 0 });
 }
 
 function showChain() {
@@ -258,9 +357,7 @@ async function begin() {
   searching("users", $("user"));
   searching("items", $("item"));
   submitting($("user-form"), "users", $("user"), (hit) => {
-    Object.assign(state, { user: hit.row, history: null, deny: [], step: 0 });
-    whole = false;
-    refresh();
+    look(hit.row);
   });
   submitting($("item-form"), "items", $("item"), (hit) => {
     $("item").value = "";
@@ -277,7 +374,10 @@ async function begin() {
     writeAddress();
     showChain();
     showTop();
+    showOther();
   });
+  $("order").addEventListener("change", () => showOverview().catch(complain));
+  $("against").addEventListener("change", () => { state.against = $("against").value || null; refresh(); });
   $("again").addEventListener("change", () => { state.again = $("again").checked; refresh(); });
   for (const name of ["novelty", "diversity"]) {
     $(name).addEventListener("change", () => { state[name] = Number($(name).value); refresh(); });
@@ -285,11 +385,18 @@ async function begin() {
   addEventListener("hashchange", () => { readAddress(); refresh(); });
   readAddress();
   try {
-    const about = await fetched("api/about");
+    about = await fetched("api/about");
     guided = about.guided;
+    makeFilters(about.filters);
+    $("against-row").hidden = !about.against.length;
+    $("against").append(...about.against.map((name) => make("option", { value: name }, name)));
+    if (!about.against.includes(state.against)) state.against = null;
+    $("without-pictures").hidden = !about.pictures;
+    for (const option of document.querySelectorAll("[data-measured]")) option.hidden = option.disabled = !about.measured;
     const number = (value) => value.toLocaleString("en");
     $("model").textContent = `${about.model} · learnt from ${number(about.interactions)} interactions of ${number(about.items)} items · ${number(about.users)} users to look at`;
     await refresh();
+    await showOverview();
   } catch (error) { complain(error); }
 }
 

@@ -79,6 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, kind, (resources.files("diffrec.explore") / name).read_bytes())
         elif asked.path == "/api/about":
             self._answer(explorer.about)
+        elif asked.path == "/api/overview":
+            order = parse_qs(asked.query).get("order", ["most"])[0]
+            self._answer(lambda: explorer.overview(order))
         elif asked.path in ("/api/users", "/api/items"):
             text = parse_qs(asked.query).get("q", [""])[0]
             self._answer(lambda: explorer.search(asked.path.removeprefix("/api/"), text))
@@ -122,7 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Security-Policy", "default-src 'self'; img-src data:; frame-ancestors 'none'")
+        pictures = "data: https: http:" if self.server.explorer.pictures else "data:"
+        policy = f"default-src 'self'; img-src {pictures}; frame-ancestors 'none'"
+        self.send_header("Content-Security-Policy", policy)
+        self.send_header("Referrer-Policy", "no-referrer")
         self.end_headers()
         self.wfile.write(body)
 
