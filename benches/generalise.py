@@ -6,8 +6,12 @@ For each set, ``fit(train)`` alone is measured on the test part, and so is every
 fitted to the whole train part, denoisers as the search trained them, given whole histories. Regret is what the best
 candidate has more, as a share of it: below 0 where the stack is better than any. Beside it stands what would have been
 handed out had the choice been made on the other sets: the candidate with the best mean share of each set's best there
-(leave one set out). ``NAME:blind`` leaves the times out. ``--without IDEA`` takes one idea of the choice away, and with
-``--maps`` no denoiser is trained: what an idea is worth, in a minute.
+(leave one set out).
+
+``NAME:blind`` leaves the times out. ``NAME/leave-last`` parts the train part again, by that rule of ``split``: another
+question to the same data; ``shop/RULE`` asks it of generated people. ``--with-valid`` hands the validation part to the
+choice. ``--maps`` trains no denoiser, and ``--without IDEA`` takes one idea of the choice away: what it is worth, in a
+minute.
 """
 
 import argparse
@@ -40,11 +44,13 @@ IDEAS: dict[str, tuple[Any, str, Any]] = {
 def main() -> None:
     """Measure each set, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="+", metavar="NAME[:blind]")
+    parser.add_argument("sets", nargs="+", metavar="NAME[:blind|/RULE]")
     parser.add_argument("--budget", default="10min")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--without", choices=IDEAS, help="take an idea of the choice away")
-    parser.add_argument("--maps", action="store_true", help="train no denoiser, and hand out only")
+    parser.add_argument("--maps", action="store_true", help="train no denoiser")
+    parser.add_argument("--alone", action="store_true", help="hand out only, and measure no candidate")
+    parser.add_argument("--with-valid", action="store_true", help="choose on the validation part")
     arguments = parser.parse_args()
     if arguments.without:
         module, name, value = IDEAS[arguments.without]
@@ -52,8 +58,8 @@ def main() -> None:
         setattr(module, name, value)
     if arguments.maps:
         choose._train_denoisers = lambda *_: None  # type: ignore[assignment]
-    found = {name: measured(name, arguments.budget, arguments.seed, alone=arguments.maps) for name in arguments.sets}
-    if arguments.maps:
+    found = {name: measured(name, arguments) for name in arguments.sets}
+    if arguments.alone:
         return
     print("| set | handed out | N@20 | best candidate | N@20 | regret | chosen on the others | N@20 | asked, taken |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -65,19 +71,29 @@ def main() -> None:
         print("| " + " | ".join([*cells, f"{arguments.budget}, {seconds:.0f} s"]) + " |")
 
 
-def measured(name: str, budget: str, seed: int, *, alone: bool) -> tuple[str, float, float, dict[str, float]]:
-    """What is handed out for a set, its test metric, the seconds it took, and the metric of every candidate."""
-    base, _, blind = name.partition(":")
+def parts(name: str) -> diffrec.Split:
+    """Read or make a set as it was asked for."""
+    base, _, rule = name.partition("/")
+    base, _, blind = base.partition(":")
+    if base == "shop":
+        return diffrec.datasets.synthetic(users=3_000, items=1_500).split(by=rule or "time")
     train, valid, test = diffrec.Split.read(Path(os.environ["DIFFREC_DATA"]) / f"{base}.npz")
     if blind or not has_order(train):
         train = diffrec.Interactions(train.matrix, None, train.users, train.items)
+    return train.split(by=rule, seed=1) if rule else diffrec.Split(train, valid, test)
+
+
+def measured(name: str, arguments: argparse.Namespace) -> tuple[str, float, float, dict[str, float]]:
+    """What is handed out for a set, its test metric, the seconds it took, and the metric of every candidate."""
+    train, valid, test = parts(name)
+    budget, seed = arguments.budget, arguments.seed
 
     def tested(model: diffrec.Recommender) -> float:
         return model.evaluate(test, seen=valid, k=20)[METRIC]
 
     named: dict[str, Any] = {"seed": seed, "device": "auto", "progress": False, "callbacks": (), "repeats": "exclude"}
     started = time.perf_counter()
-    found = choose.begun(train, None, started + duration("budget", budget), named)
+    found = choose.begun(train, valid if arguments.with_valid else None, started + duration("budget", budget), named)
     choose.table(found)
     model = choose.handed_out(found, train, named)
     seconds = time.perf_counter() - started
@@ -85,7 +101,7 @@ def measured(name: str, budget: str, seed: int, *, alone: bool) -> tuple[str, fl
     print(f"{name}: {METRIC} {value:.4f} in {seconds:.0f} s; {model.training_.facts['chosen']}", flush=True)
     chosen = "stack" if isinstance(model, diffrec.Stack) else model.variant
     rows: dict[str, float] = {}
-    for trial in [] if alone else found.trials:
+    for trial in [] if arguments.alone else found.trials:
         whole = None if trial.model is None else choose.knowing(trial.model, train)
         if whole is None:
             whole = make(trial.candidate.variant, **trial.candidate.settings, **named).fit(train)
