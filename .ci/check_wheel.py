@@ -3,7 +3,8 @@
 The wheel holds what it should and nothing else, the sdist builds one by itself, and the compiled module loads in every
 CPython there is here. In two clean environments away from the checkout, one with the oldest dependencies that
 pyproject.toml allows on the oldest Python, one with the newest on the newest Python here, the installed package does
-its main job and passes tests.
+its main job and passes tests. The README and the pages of the documentation run in environments of their own: with
+nothing but the wheel, then with one extra after the other.
 """
 
 import os
@@ -40,8 +41,22 @@ TESTS = (
     "tests/test_readme.py",
     "tests/test_shown.py",
 )
-# Pages whose Python needs nothing but the wheel, and how many of their blocks: all of them, or the first ones.
-PAGES = {"README.md": 2, "docs/index.md": None, "docs/start.md": None}
+# Extras, what pages tell their readers to have besides, and the pages whose blocks run with these and nothing else.
+# Of the README the first two blocks need nothing; its commands, and those of docs/command-line.md, the tests run.
+PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
+    ((), (), ("README.md:2", "docs/index.md", "docs/start.md:python", "docs/explain.md", "docs/gpu.md")),
+    ((), (), ("docs/variants.md",)),
+    (("cli",), (), ("docs/start.md",)),
+    (("cli",), ("pandas", "scikit-learn"), ("README.md:python", "docs/cold-users.md", "docs/filters.md")),
+    (("cli",), ("pandas",), ("docs/own-csv.md", "docs/rivals.md")),
+    (("cli", "parquet"), ("pandas", "polars"), ("docs/many-users.md", "docs/several-machines.md")),
+    (("explore",), ("pandas",), ("docs/shop.md",)),
+    (("plot",), ("pandas",), ("docs/pictures.md", "docs/guidance.md", "docs/settings.md")),
+    (("serve",), (), ("docs/serving.md",)),
+    (("tune",), ("scikit-learn",), ("docs/tuning.md",)),
+    (("mlflow", "plot", "tensorboard", "wandb"), (), ("docs/callbacks.md",)),
+    (("onnx",), ("faiss-cpu", "pyarrow"), ("docs/export.md", "docs/vectors.md")),
+)
 # Its lower bounds are above those of the package, so it comes last: until then the oldest are as old as they may be.
 LATER_EXTRA, LATER_TESTS = "onnx", ("tests/export/test_served.py", "tests/export/test_files.py")
 # A module is loaded by itself: what the rest of the package imports need not be there.
@@ -82,6 +97,8 @@ def main() -> None:
         with_gil = [interpreter for interpreter in found if not interpreter.free_threaded]
         check_installed(wheel, with_gil[0], "lowest-direct", away / "oldest")
         check_installed(wheel, with_gil[-1], "highest", away / "newest")
+        for place, (extras, besides, pages) in enumerate(PAGES):
+            check_pages(wheel, with_gil[-1], extras, besides, pages, away / f"pages-{place}")
 
 
 def newest(pattern: str) -> Path:
@@ -186,11 +203,8 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
         raise SystemExit(f"without typer the command says {lacking.stderr!r}")
     run(python, "-m", "diffrec.demo", cwd=folder)
     said(f"{folder.name}: the demo ran")
-    for page, count in PAGES.items():
-        text = (ROOT / page).read_text()
-        blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[:count]
-        run(python, "-c", "\n".join(blocks), cwd=folder)
-        said(f"{folder.name}: {len(blocks)} blocks of {page} ran")
+    run(python, ROOT / ".ci/run_page.py", ROOT / "README.md:2")
+    said(f"{folder.name}: the first blocks of the README ran")
 
     extras = sorted(PROJECT["project"]["optional-dependencies"].keys() - {"all", LATER_EXTRA})
     chosen = [word for extra in extras for word in ("--extra", extra)]
@@ -206,6 +220,23 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
     said(f"{folder.name}, extra {LATER_EXTRA}: " + ", ".join(versions(python)))
     run_tests(python, folder, LATER_TESTS)
     said(f"{folder.name}: passed in {time.perf_counter() - started:.0f} s")
+
+
+def check_pages(
+    wheel: Path,
+    interpreter: Interpreter,
+    extras: tuple[str, ...],
+    besides: tuple[str, ...],
+    pages: tuple[str, ...],
+    folder: Path,
+) -> None:
+    """Pages run with the wheel, some extras and what the pages ask for, in an environment of their own."""
+    python = environment_of(interpreter, folder)
+    named = f"diffrec[{','.join(extras)}] @ {wheel.as_uri()}" if extras else str(wheel)
+    run(UV, "pip", "install", "--quiet", "--python", python, named, *besides)
+    for line in run(python, ROOT / ".ci/run_page.py", *(ROOT / page for page in pages), cwd=folder).splitlines():
+        said(f"{', '.join(extras) or 'nothing'} and the wheel: {line}")
+    shutil.rmtree(folder)
 
 
 def run_tests(python: str, folder: Path, tests: tuple[str, ...]) -> None:
