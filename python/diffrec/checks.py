@@ -96,7 +96,10 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool | str) or not hasattr(value, "__float__"):
             raise TypeError(f"{name} must be a number, got {value!r}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond all of them
+            number = math.inf if value > 0 else -math.inf
         below = number <= low if open_low else number < low
         above = number >= high if open_high else number > high
         if not math.isfinite(number) or below or above:

@@ -1,7 +1,11 @@
 """The page: what it answers, to whom, and what a browser makes of it."""
 
+import contextlib
 import json
+import random
+import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -148,15 +152,115 @@ def test_impossible_questions_are_refused(server: Server, body: Any, said: str) 
 
 def test_only_this_machine_and_only_this_page_are_answered(server: Server) -> None:
     assert server.server_address[0] == "127.0.0.1"
-    for headers, code in (({"Host": "evil.example:80"}, 403), ({"Content-Type": "text/plain"}, 400)):
+    own = server.url.removesuffix("/")
+    assert ask(server, "api/recommend", {"user": 1}, Origin=own)["top"]
+    for headers, code in (
+        ({"Host": "evil.example:80"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": own.rpartition(":")[0]}, 403),  # a page of another server on this machine
+        ({"Origin": "null"}, 403),
+        ({"Content-Type": "text/plain"}, 400),
+        ({"Content-Length": "-1"}, 400),
+        ({"Content-Length": "1048577"}, 400),
+        ({"Content-Length": "9" * 5000}, 400),
+        ({"Content-Length": "x"}, 400),
+        ({"Transfer-Encoding": "chunked"}, 400),
+    ):
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(server, "api/recommend", {"user": 1}, **headers)
         assert refused.value.code == code
         refused.value.close()
-    with pytest.raises(urllib.error.HTTPError) as missing:
-        ask(server, "../explorer.py")
-    assert missing.value.code == 404
-    missing.value.close()
+    for path in (
+        "../explorer.py",
+        "%2e%2e/server.py",
+        "page.html/../page.css",
+        "//etc/passwd",
+        "page.js%00",
+        "api/users/x",
+    ):
+        with pytest.raises(urllib.error.HTTPError) as missing:
+            ask(server, path)
+        assert missing.value.code == 404
+        missing.value.close()
+
+
+def test_what_no_page_sends_is_refused(server: Server) -> None:
+    rng = random.Random(0)
+    values: list[Any] = [
+        None, True, -1, 0, 5, 40, 2**63, 10**400, 0.5, 1e308, float("nan"), "", "\ud800", "é" * 2**16,
+        [], [1], [[1, 2]], [[1, 1e308]], [[1, 10**400]], [[[1], 2]], [None], {}, [True], list(range(40)),
+        [[item, 1.0] for item in range(40)],
+    ]  # fmt: skip
+    names = ["user", "history", "k", "deny", "again", "novelty", "diversity", "steer"]
+    refused = 0
+    for _ in range(150):
+        asked = {"user": 3} | {rng.choice(names): rng.choice(values) for _ in range(2)}
+        with contextlib.ExitStack() as refusal:
+            try:
+                ask(server, "api/recommend", asked)
+            except urllib.error.HTTPError as error:
+                found = refusal.enter_context(error)
+            else:
+                continue
+            assert found.code == 400
+            assert json.load(found)["error"]
+            refused += 1
+    assert 20 < refused < 150
+    for body in (b"[" * 100_000, b"{", b"\xff", b"1" * 10_000, b'{"user": 1e999}'):
+        request = urllib.request.Request(server.url + "api/recommend", body, {"Content-Type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError, match="400") as damaged:
+            urllib.request.urlopen(request)
+        damaged.value.close()
+
+
+def test_slow_clients_are_dropped_and_too_many_are_not_let_in(
+    model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffrec.explore.connections.PATIENCE", 0.5)
+    monkeypatch.setattr("diffrec.explore.connections.CONNECTIONS", 4)
+    with Server(Explorer(model)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        address = server.server_address[:2]
+        slow = [socket.create_connection(address, timeout=10) for _ in range(4)]
+        request = b"POST /api/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        slow[1].sendall(b"GET / HT")
+        slow[2].sendall(request)
+        slow[3].sendall(request + b"Content-Length: 9\r\n\r\n{")
+        with pytest.raises(OSError, match="closed|reset|RemoteDisconnected"):
+            ask(server, "api/about")  # a fifth
+        started = time.monotonic()
+        # A byte now and then is no request.
+        while time.monotonic() - started < 10:
+            try:
+                slow[2].sendall(b"X")
+            except OSError:
+                break
+            time.sleep(0.1)
+        for connection in slow:
+            with contextlib.suppress(ConnectionError):
+                while connection.recv(4096):
+                    pass
+            connection.close()
+        assert time.monotonic() - started < 5
+        while server._deadlines:
+            time.sleep(0.01)
+        assert ask(server, "api/about")["items"] == 40
+        server.shutdown()
+        thread.join()
+
+
+def test_an_answer_may_take_its_time(model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrec.explore.connections.PATIENCE", 0.2)
+    explorer = Explorer(model)
+    monkeypatch.setattr(explorer, "about", lambda: time.sleep(0.6) or {"slow": True})
+    with Server(explorer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        assert ask(server, "api/about") == {"slow": True}
+        server.shutdown()
+        thread.join()
 
 
 # The command
@@ -260,6 +364,31 @@ def test_the_page_in_a_browser(page: Page, server: Server, model: diffrec.Recomm
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     assert page.problems == []
     assert all(url.startswith(server.url) for url in page.requested)
+
+
+def test_titles_and_ids_are_shown_as_text(page: Page) -> None:
+    bad = [
+        "<img src=x onerror=document.title='hacked'>",
+        "</script><script>document.title='hacked'</script>",
+        "&lt;b&gt;",
+    ]
+    names = [*bad, "\u202egnirts", "x" * 2**20, "a\x00b\n", "\U0001f600", "plain"]
+    user, item = np.repeat(names, 4), np.array(names)[np.arange(4 * len(names)) * 3 % len(names)]
+    data = diffrec.Interactions.from_arrays(
+        user, item, items=names, item_info={"title": names, "genre": names[::-1]}, users=names
+    )
+    with Server(Explorer(diffrec.fit(data, variant="itemknn"))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for user_row in range(2):
+            page.open(f"{server.url}#user={user_row}")
+            settled(page)
+            assert page.run("document.title") != "hacked"
+            assert page.run("document.querySelectorAll('img').length") == 0
+        assert bad[0] in page.run("document.body.textContent")
+        server.shutdown()
+        thread.join()
+    assert page.problems == []
 
 
 def test_the_page_guides(page: Page, server: Server, model: diffrec.Recommender) -> None:

@@ -1,14 +1,16 @@
 """The page's server: this machine only, standard library only, nothing fetched from anywhere else."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from diffrec.explore.connections import BoundedServer
 from diffrec.explore.explorer import Explorer
 
 HOST = "127.0.0.1"
@@ -21,7 +23,7 @@ _FILES = {
 _LONGEST_REQUEST = 1 << 20
 
 
-class Server(ThreadingHTTPServer):
+class Server(BoundedServer):
     """Serves the page of one explorer on 127.0.0.1.
 
     Parameters
@@ -48,8 +50,6 @@ class Server(ThreadingHTTPServer):
     2
     """
 
-    daemon_threads = True
-
     def __init__(self, explorer: Explorer, port: int = 0) -> None:
         self.explorer = explorer
         # A model answers one at a time.
@@ -71,7 +71,13 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     protocol_version = "HTTP/1.1"
 
+    def handle_one_request(self) -> None:
+        self.server.wait_for(self.connection)
+        super().handle_one_request()
+
     def do_GET(self) -> None:
+        if self._is_foreign():
+            return
         asked = urlsplit(self.path)
         explorer = self.server.explorer
         if asked.path in _FILES:
@@ -89,13 +95,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.NOT_FOUND, {"error": "there is nothing here"})
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
+        if self._is_foreign():
+            return
+        length = re.fullmatch("[0-9]{1,9}", self.headers.get("Content-Length") or "")
         # Only a page of this server may send JSON: other sites would have to ask first, and are not answered.
-        if self.headers.get_content_type() != "application/json" or length > _LONGEST_REQUEST:
+        if (
+            self.headers.get_content_type() != "application/json"
+            or "Transfer-Encoding" in self.headers
+            or length is None
+            or int(length[0]) > _LONGEST_REQUEST
+        ):
             self.close_connection = True
             self._json(HTTPStatus.BAD_REQUEST, {"error": "a short JSON request is expected"})
             return
-        body = self.rfile.read(length)
+        body = self.rfile.read(int(length[0]))
         if self.path != "/api/recommend":
             self._json(HTTPStatus.NOT_FOUND, {"error": "there is nothing here"})
             return
@@ -104,7 +117,18 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the standard library's name
         """Say nothing: requests are no news."""
 
+    def _is_foreign(self) -> bool:
+        """Refuse what another site's page asks, whatever it asks."""
+        host, origin = self.headers.get("Host") or "", self.headers.get("Origin")
+        # A name that only resolves to this machine is a foreign page's way in.
+        if host.partition(":")[0] in (HOST, "localhost") and origin in (None, f"http://{host}"):
+            return False
+        self.close_connection = True
+        self._send(HTTPStatus.FORBIDDEN, "text/plain", b"ask for 127.0.0.1")
+        return True
+
     def _answer(self, answer: Callable[[], Any]) -> None:
+        self.server.work_for(self.connection)
         try:
             with self.server.lock:
                 found = answer()
@@ -117,9 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, "application/json", json.dumps(values).encode())
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
-        # A name that only resolves to this machine is a foreign page's way in.
-        if (self.headers.get("Host") or "").rpartition(":")[0] not in (HOST, "localhost"):
-            status, kind, body = HTTPStatus.FORBIDDEN, "text/plain", b"ask for 127.0.0.1"
+        self.server.wait_for(self.connection)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -129,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         policy = f"default-src 'self'; img-src {pictures}; frame-ancestors 'none'"
         self.send_header("Content-Security-Policy", policy)
         self.send_header("Referrer-Policy", "no-referrer")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -136,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _parsed(body: bytes) -> dict[str, Any]:
     try:
         asked = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError("the request is no JSON") from None
     if not isinstance(asked, dict):
         raise ValueError("the request must be a JSON object")

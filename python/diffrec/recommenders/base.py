@@ -736,6 +736,8 @@ class Recommender(metaclass=ABCMeta):
         self, histories: Interactions, row: int, user: Any, items: NDArray[np.int64], k: int | None, points: int
     ) -> list[Explanation]:
         """Explanations of some items' scores for one user."""
+        if len(items) == 0:
+            return []
         one = histories.take([row])
         scores = self._scores_of(histories, np.array([row]))
         of_items = [float(scores.block(item, item + 1).item()) for item in items.tolist()]

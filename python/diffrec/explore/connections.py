@@ -1,0 +1,65 @@
+"""A server that nobody holds up: so many connections at once, and none that takes its time."""
+
+import contextlib
+import math
+import socket
+import sys
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+# Seconds that a request may take to arrive, and its answer to be taken.
+PATIENCE = 20.0
+# Connections that are held at once; one more is closed as it comes.
+CONNECTIONS = 64
+
+
+class BoundedServer(ThreadingHTTPServer):
+    """An HTTP server with bounds on the number of its connections and on what each may take.
+
+    A client that sends or takes a byte now and then is dropped as one that does neither: what counts is the time since
+    the request began. That is no matter of a socket's own timeout, which starts again with every byte.
+    """
+
+    daemon_threads = True
+    request_queue_size = CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        self._deadlines: dict[socket.socket, float] = {}
+        super().__init__(address, handler)
+
+    def wait_for(self, connection: socket.socket) -> None:
+        """From now on it is the client's turn."""
+        self._deadlines[connection] = time.monotonic() + PATIENCE
+
+    def work_for(self, connection: socket.socket) -> None:
+        """From now on it is ours."""
+        self._deadlines[connection] = math.inf
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the standard library's
+        """Whether there is room for another connection."""
+        return len(self._deadlines) < CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        self.wait_for(request)
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Twice a second: end the connections whose time is up, which their threads notice."""
+        now = time.monotonic()
+        for connection, deadline in list(self._deadlines.items()):
+            if deadline < now:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong, but for clients that are gone."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
