@@ -14,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
-.PHONY: all setup demo test test-all docs lint format bench bench-compare licenses lock audit wheel sdist check-wheel \
-	wheel-free-threaded clean
+.PHONY: all setup demo test test-all docs lint format bench bench-compare licenses lock audit sanitize fuzz wheel sdist \
+	check-wheel wheel-free-threaded clean
 
 all: lint test docs check-wheel
 
@@ -98,6 +98,14 @@ lock: setup
 audit: setup
 	cargo deny --locked check
 	$(UV) tool run pip-audit --strict --disable-pip --require-hashes --requirement $(LOCK)
+
+# The Rust tests under Miri, AddressSanitizer and ThreadSanitizer; needs a nightly toolchain, see the script.
+sanitize:
+	.ci/sanitize miri address thread
+
+# Every fuzz target for ten minutes; `make fuzz SECONDS_EACH=60 ONLY=top_k` shorter, and some of them.
+fuzz:
+	.ci/sanitize fuzz
 
 # One wheel for every Python from the oldest supported on; it may need no library but the system's.
 wheel: setup

@@ -156,11 +156,11 @@ def check_contents(wheel: Path) -> None:
 
 
 def check_sdist(sdist: Path, folder: Path) -> None:
-    """The sdist is the tracked files without .ci, and builds a wheel from an empty folder."""
+    """The sdist is the tracked files without .ci and fuzz, and builds a wheel from an empty folder."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO"}
     tracked = run("git", "ls-files", cwd=ROOT).split()
-    same(names, {name for name in tracked if not name.startswith(".ci/")}, sdist.name)
+    same(names, {name for name in tracked if not name.startswith((".ci/", "fuzz/"))}, sdist.name)
     # The crates it depends on are compiled already, in the checkout.
     environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target")}
     run(UV, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", folder, sdist, env=environment)

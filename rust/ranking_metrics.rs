@@ -162,27 +162,27 @@ pub fn coverage(ranked: &Ranked<'_>, n_items: usize, k: &[i64]) -> Result<Vec<f6
         return Err(Error::Setting { argument: "n_items", got: n_items.to_string(), expected: "at least 1" });
     }
     let cutoffs = ranked.cutoffs(k)?;
-    // The best place each item has in any list answers every cutoff at once; items in no list need no place.
-    let listed = ranked.items.iter().map(|&item| i64::from(item) + 1).max().unwrap_or(0).max(0) as usize;
-    let mut best = vec![usize::MAX; listed.min(n_items)];
-    for user in 0..ranked.users {
-        for (place, &item) in ranked.row(user).iter().enumerate() {
-            let Ok(index) = usize::try_from(item) else { continue };
-            let Some(best) = best.get_mut(index) else {
-                let (value, high) = (i64::from(item), n_items as i64);
-                return Err(Error::Index {
-                    argument: "ranked",
-                    position: user * ranked.length + place,
-                    value,
-                    low: -1,
-                    high,
-                });
-            };
-            *best = (*best).min(place);
+    let missing = |item: &i32| usize::try_from(*item).is_ok_and(|item| item >= n_items);
+    if let Some(position) = ranked.items.iter().position(missing) {
+        let (value, high) = (ranked.items[position].into(), n_items as i64);
+        return Err(Error::Index { argument: "ranked", position, value, low: -1, high });
+    }
+    // A bit per item that could be listed: one item of a great number would ask for gigabytes of anything longer.
+    let listed = ranked.items.iter().max().map_or(0, |&item| (i64::from(item) + 1).max(0) as usize);
+    let mut seen = vec![0_u64; listed.div_ceil(64)];
+    let deepest = cutoffs.iter().copied().max().unwrap_or(0);
+    // How many items stand in the first k places, for every k.
+    let mut found = vec![0_usize; deepest + 1];
+    for place in 0..deepest {
+        found[place + 1] = found[place];
+        for user in 0..ranked.users {
+            let Ok(item) = usize::try_from(ranked.items[user * ranked.length + place]) else { continue };
+            let (word, bit) = (&mut seen[item / 64], 1 << (item % 64));
+            found[place + 1] += usize::from(*word & bit == 0);
+            *word |= bit;
         }
     }
-    let share = |&k: &usize| best.iter().filter(|&&place| place < k).count() as f64 / n_items as f64;
-    Ok(cutoffs.iter().map(share).collect())
+    Ok(cutoffs.iter().map(|&k| found[k] as f64 / n_items as f64).collect())
 }
 
 fn running_sums(values: &[f64]) -> Vec<f64> {

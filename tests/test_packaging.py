@@ -130,9 +130,10 @@ CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
 
 
 def test_what_it_is_built_of_is_locked() -> None:
-    crates = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
-    for crate in crates:
-        assert crate["name"] == "diffrec" or (crate["source"] == CRATES_IO and len(crate["checksum"]) == 64), crate
+    for lock in ("Cargo.lock", "fuzz/Cargo.lock"):
+        for crate in tomllib.loads((ROOT / lock).read_text())["package"]:
+            own = crate["name"] in ("diffrec", "diffrec-fuzz")
+            assert own or (crate["source"] == CRATES_IO and len(crate["checksum"]) == 64), crate
     entries = re.split(r"(?m)^(?=\S)", re.sub(r"(?m)^ *#.*\n", "", (ROOT / ".ci/requirements.lock").read_text()))
     pinned: dict[str, list[str]] = {}
     for entry in filter(None, entries):
@@ -147,6 +148,14 @@ def test_what_it_is_built_of_is_locked() -> None:
             asked = Requirement(text)
             versions = pinned[canonicalize_name(asked.name)]
             assert all(asked.specifier.contains(version) for version in versions), (text, versions)
+
+
+def test_every_kernel_has_a_fuzz_target() -> None:
+    said = {"multiplies_bfloat16", "simd_level", "simd_levels", "threads"}  # what takes nothing
+    kernels = {name for name in dir(diffrec._core) if not name.startswith("_")} - said
+    targets = {file.stem for file in (ROOT / "fuzz/targets").glob("*.rs")}
+    declared = tomllib.loads((ROOT / "fuzz/Cargo.toml").read_text())["bin"]
+    assert kernels == targets == {target["name"] for target in declared}
 
 
 def test_crates_have_licences_that_are_allowed() -> None:

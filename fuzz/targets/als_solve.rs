@@ -1,0 +1,26 @@
+//! Half a step of alternating least squares, by both solvers.
+#![no_main]
+
+use diffrec::als::{HalfStep, Solver, whiten};
+use diffrec::csr::CsrView;
+use diffrec_fuzz::{Rows, filled};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (Rows, Vec<f32>, u8, f32, Option<u8>, [bool; 2])| {
+    let (rows, given, width, alpha, steps, [raw, spoilt]) = input;
+    let (matrix, width) = (rows.csr(), usize::from(width) % 40 + 1);
+    let factors = filled(&given, matrix.columns * width);
+    let Ok(mut fixed) = whiten(&factors, width, 1.0) else { return };
+    if raw {
+        // Any numbers, not those that whitening gives.
+        fixed.factors = filled(&given, fixed.factors.len() + usize::from(spoilt));
+        fixed.back = filled(&given, fixed.back.len());
+    }
+    let solver = steps.map_or(Solver::Exact, |steps| Solver::ConjugateGradient(usize::from(steps)));
+    let shape = (matrix.rows(), matrix.columns);
+    let Ok(confidence) = CsrView::signed(&matrix.indptr, &matrix.indices, &matrix.data, shape) else {
+        return;
+    };
+    let Ok(step) = HalfStep::new(confidence, alpha, (&fixed.factors, &fixed.back), solver) else { return };
+    let _ = step.solve(&mut vec![0.0; shape.0 * width], &|| false);
+});

@@ -1,0 +1,33 @@
+//! A block of columns of the product of two sparse matrices, against the plain sum.
+#![no_main]
+
+use diffrec::csr::Sparse;
+use diffrec::products::multiply_block;
+use diffrec_fuzz::Rows;
+use libfuzzer_sys::fuzz_target;
+
+const NAMES: [&str; 3] = ["indptr", "indices", "data"];
+
+fuzz_target!(|input: (Rows, Rows, u64, u8)| {
+    let (left, right) = (input.0.csr().with_small_values(), input.1.csr().with_small_values());
+    let (first, width) = (input.2 as usize, usize::from(input.3));
+    let Ok(a) = Sparse::new(NAMES, &left.indptr, &left.indices, &left.data) else { return };
+    let Ok(b) = Sparse::new(NAMES, &right.indptr, &right.indices, &right.data) else { return };
+    let mut out = vec![7.0; a.indptr().rows() * width];
+    if multiply_block(&a, &b, first, width, &mut out).is_err() {
+        return;
+    }
+    for (row, out) in out.chunks(width.max(1)).enumerate() {
+        let mut expected = vec![0.0; width];
+        let (inner, scales) = a.row(row).expect("it was multiplied");
+        for (&inner, scale) in inner.iter().zip(scales) {
+            let (columns, values) = b.row(inner as usize).expect("it was multiplied");
+            for (&column, value) in columns.iter().zip(values) {
+                if let Some(cell) = (column as usize).checked_sub(first).and_then(|at| expected.get_mut(at)) {
+                    *cell += scale * value;
+                }
+            }
+        }
+        assert_eq!(out, expected);
+    }
+});
