@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec._tensors import on_host
-from diffrec.anchors import LinearMap, Ridge
+from diffrec.anchors import LinearMap, Ridge, in_steps
 from diffrec.data.stored import Stored
 from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
 
@@ -55,6 +55,25 @@ def test_every_way_solves_the_equations(after: Any, damping: float, row_damping:
     expected = twin(BEFORE[:10][:, touched], after[:10], 2.0 * 20 / len(touched), 0.0, row_damping)
     if damping == 0:
         np.testing.assert_allclose(whole(dual.scores(NEW)), NEW[:, touched] @ expected, atol=1e-5)
+
+
+def test_large_systems_are_solved_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after, few = some_rows(300, 150, 0), some_rows(300, 90, 1), some_rows(50, 150, 2)
+    pairs = [(before, after), (before, before), (few, after[:50])]
+    at_once = [Ridge.of([pair], damping=0.3).solve(0.5) for pair in pairs]
+    monkeypatch.setattr(in_steps, "AT_ONCE", 0)
+    monkeypatch.setattr(in_steps, "_COLUMNS", 16)
+    monkeypatch.setattr(in_steps, "_ROWS", 24)
+    for pair, expected in zip(pairs, at_once, strict=True):
+        found = Ridge.of([pair], damping=0.3).solve(0.5)
+        for name in ("direct", "left"):
+            one, other = getattr(found, name), getattr(expected, name)
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_allclose(one, other, atol=1e-5)
+    singular = sparse.csr_array(np.ones((300, 150), dtype=np.float32))
+    with pytest.raises(ValueError, match="anchor_l2=1e-30 is too small"):
+        Ridge.of([(singular, after)]).solve(1e-30)
 
 
 def test_pieces_are_stacked() -> None:

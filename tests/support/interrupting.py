@@ -22,6 +22,7 @@ from tqdm import TMonitor
 
 import diffrec
 from diffrec import Interactions
+from diffrec.anchors import Ridge
 from diffrec.latent.kmeans import kmeans
 from diffrec.recommenders import make
 from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
@@ -100,6 +101,12 @@ def others() -> dict[str, Callable[[], Operation]]:
     def ease() -> Operation:
         return partial(zero_diagonal_ridge, world(5000, 6000).matrix, 100.0)
 
+    def equations(users: int) -> Operation:
+        """Of an exact anchor of 7,000 features, or of its rows where those are fewer; whatever of it takes long."""
+        matrix = world(users, 7000).matrix
+        ridge = Ridge.of([(matrix, matrix)])
+        return lambda: [ridge.solve(1.0) for _ in range(100)]
+
     def graph(suffix: str) -> Operation:
         model = make("diffrec", epochs=1, dims=(200,), progress=False, holdout=0).fit(world(2000, 1000))
         folder = tempfile.mkdtemp()
@@ -128,6 +135,8 @@ def others() -> dict[str, Callable[[], Operation]]:
         "k-means": grouping,
         "ials, exact": least_squares,
         "ease": ease,
+        "anchor's equations": partial(equations, 7500),
+        "anchor's equations, of rows": partial(equations, 5000),
         "export to .pt2": partial(graph, ".pt2"),
         "export to .onnx": partial(graph, ".onnx"),
         "read .csv": partial(reading, ".csv"),

@@ -1,5 +1,6 @@
 """Ridge regression from features of a history to items, exact where that fits and close to it where it does not."""
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec import _core
+from diffrec.anchors import in_steps
 from diffrec.anchors.linear_map import LinearMap
 from diffrec.data import Csr, csr_arrays, rows_times
 from diffrec.training import require_memory
@@ -127,14 +129,15 @@ class _Primal(Ridge):
         weight = strength * self._mean_energy
         factor = self._gram.clone()
         factor.diagonal().add_(weight)
-        factor = _cholesky(factor, strength)
+        _factor(factor, strength)
         if self._itself:
             # (G + lambda I)^-1 G = I - lambda (G + lambda I)^-1: an inverse is a third of the work of solving.
-            b = torch.cholesky_inverse(factor).mul_(-weight)
+            b = in_steps.inverse(factor).mul_(-weight)
             b.diagonal().add_(1.0)
             b /= self._scale
         else:
-            b = torch.cholesky_solve(self._scale[:, None] * self._cross, factor)
+            b = self._scale[:, None] * self._cross
+            in_steps.solve(factor, b)
         b *= self._scale[:, None]
         return LinearMap(direct=np.ascontiguousarray(b.numpy()))
 
@@ -146,13 +149,15 @@ class _Dual(Ridge):
         self._scale, self._mean_energy = scale, mean_energy
         self._scaled = _columns_times(before, scale)
         self._by_item = sparse.csr_array(after.T)
-        self._products = torch.from_numpy((self._scaled @ self._scaled.T).toarray())
+        rows = before.shape[0]
+        self._products = torch.zeros(rows, rows)
+        _add_product(self._scaled, sparse.csr_array(self._scaled.T), self._products)
 
     def solve(self, strength: float) -> LinearMap:
         factor = self._products.clone()
         factor.diagonal().add_(strength * self._mean_energy)
-        inverse = torch.cholesky_inverse(_cholesky(factor, strength)).numpy()
-        left = self._scale[:, None] * (sparse.csr_array(self._scaled.T) @ inverse)
+        _factor(factor, strength)
+        left = self._scale[:, None] * _times(sparse.csr_array(self._scaled.T), in_steps.inverse(factor).numpy())
         # The factor of the items stays as sparse as Y is, which costs a fraction of a dense one to keep and to rank by.
         return LinearMap(left=np.ascontiguousarray(left), right=self._by_item)
 
@@ -180,7 +185,7 @@ class _LowRank(Ridge):
         scaled = _columns_times(before, scale)
         self._vectors, singular = _leading(scaled, min(rank, *scaled.shape), seed)
         self._squares = singular.astype(np.float64) ** 2
-        self._right = np.ascontiguousarray(after.T @ (scaled @ self._vectors))
+        self._right = _times(sparse.csr_array(after.T), _times(scaled, self._vectors))
         largest = _largest_products(scaled, after, neighbors)
         largest.data *= np.repeat(scale, np.diff(largest.indptr))
         self._largest = largest
@@ -220,12 +225,19 @@ def _add_product(left: Csr, right: Csr, out: Tensor, block: int = 1024) -> None:
         out[start : start + block] += torch.from_numpy((left[start : start + block] @ right).toarray())
 
 
-def _cholesky(matrix: Tensor, strength: float) -> Tensor:
-    factor: Tensor
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if int(failed):
+def _factor(matrix: Tensor, strength: float) -> None:
+    if not in_steps.factor(matrix):
         raise ValueError(f"anchor_l2={strength:g} is too small: the anchor's equations are singular in float32")
-    return factor
+
+
+def _times(matrix: Csr, dense: NDArray[np.float32], multiplications: int = 1 << 28) -> NDArray[np.float32]:
+    """``matrix @ dense``, some rows at a time: a signal is heard in between."""
+    out = np.empty((matrix.shape[0], dense.shape[1]), dtype=np.float32)
+    ends = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, max(1, multiplications // max(1, dense.shape[1]))))
+    bounds = np.unique([0, *ends, matrix.shape[0]])
+    for start, stop in itertools.pairwise(bounds.tolist()):
+        out[start:stop] = matrix[start:stop] @ dense
+    return out
 
 
 def _leading(matrix: Csr, rank: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -235,8 +247,8 @@ def _leading(matrix: Csr, rank: int, seed: int) -> tuple[NDArray[np.float32], ND
     transposed = sparse.csr_array(matrix.T)
     basis = torch.from_numpy(start)
     for _ in range(_POWER_STEPS):
-        rows = torch.linalg.qr(torch.from_numpy(matrix @ basis.numpy())).Q
-        image = torch.from_numpy(transposed @ rows.numpy())
+        rows = torch.linalg.qr(torch.from_numpy(_times(matrix, basis.numpy()))).Q
+        image = torch.from_numpy(_times(transposed, rows.numpy()))
         basis = torch.linalg.qr(image).Q
     # The image's left singular vectors: from its small factor, since (features, width) itself is large.
     vectors, singular, _ = torch.linalg.svd(basis.T @ image, full_matrices=False)
