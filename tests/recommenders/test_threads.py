@@ -11,9 +11,10 @@ import diffrec
 from diffrec import Recommender
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
+from support.resuming import FORMS, unfitted
 
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
-THREADS, CALLS = 6, 5
+THREADS, CALLS = 16, 2
 
 
 def fitted(variant: str) -> Recommender:
@@ -39,3 +40,19 @@ def test_threads_get_what_one_gets(variant: str) -> None:
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, range(THREADS)))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fits_in_threads_are_those_of_one(form: str) -> None:
+    seeds = [1, 2, 3, 4]
+    short = {} if form == "ials" else {"epochs": 2}
+    wanted = [unfitted(form, seed=seed, **short).fit(DATA).score() for seed in seeds]
+    start = threading.Barrier(len(seeds))
+
+    def work(seed: int) -> Any:
+        start.wait()
+        return unfitted(form, seed=seed, **short).fit(DATA).score()
+
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        for found, expected in zip(pool.map(work, seeds), wanted, strict=True):
+            np.testing.assert_array_equal(found, expected)

@@ -18,6 +18,7 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
+from diffrec.training.generator import seeded
 from diffrec.training.report import Interrupted
 
 # Validation metric of early stopping, as in the DiffRec paper.
@@ -126,8 +127,7 @@ class TrainedRecommender(Recommender):
         plan = self._foresee(learn, device, valid is not None)
         if plan is not None:
             _log.info("planned on %s: %s", device, plan)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(s.seed)
+        with seeded(s.seed, device):
             self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
             network, run_epoch, changing = self._prepare(learn, device)
 

@@ -40,6 +40,7 @@ from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
+from diffrec.training.generator import seeded
 
 # Weights that are tried for an anchor that was not trained along with the network.
 _SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
@@ -135,7 +136,7 @@ class DiffRec(TrainedRecommender):
         plan = memory_plan(s, train.shape, len(train), device, valid is not None or s.holdout > 0)
         plan.require(device, _INSTEAD)
         rehearsal = DiffRec(**s.values())
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with seeded(s.seed, device):
             return plan.timed(rehearsal._rehearse(train, device))
 
     def _rehearse(self, train: Interactions, device: torch.device) -> float:
