@@ -658,14 +658,15 @@ class Recommender(metaclass=ABCMeta):
             hidden = union(hidden, align(seen, train, "seen")[0].matrix)
         return self._measure(train, relevant, hidden, lengths, left_out, self._catalogue(), grouping)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, measured: bool = True) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
 
-        The file is complete or absent: it is written beside its place first and renamed.
+        The file is complete or absent: it is written beside its place first and renamed. With ``measured=False`` it
+        lacks the seconds and bytes that training took, which are all that tells apart the files of two runs of one fit.
         """
-        self._fitted()
+        report = self._fitted().training_ if flag("measured", measured) else self.training_.unmeasured()
         settings = self.settings.values(saved_only=True)
-        write(Path(path), self.variant, settings, self.train_, self.training_, self._state())
+        write(Path(path), self.variant, settings, self.train_, report, self._state())
 
     @classmethod
     def _from_saved(cls, saved: Saved, **transient: Any) -> Self:

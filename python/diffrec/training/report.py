@@ -1,11 +1,14 @@
 """The report of a training: its epochs, the best of them, and facts about the fit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffrec._shown import SHOWN, as_html
 from diffrec.data.frames import Framed
+
+# Facts that are another every time, or hold such a number.
+_MEASURED = ("peak_memory", "planned_memory", "candidates")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class TrainingReport(Framed):
         for record in self.epochs:
             for callback in callbacks:
                 callback(record)
+
+    def unmeasured(self) -> "TrainingReport":
+        """The report without seconds and bytes: the same for every run of one fit."""
+        epochs = [replace(record, seconds=0.0) for record in self.epochs]
+        return replace(self, epochs=epochs, facts={n: v for n, v in self.facts.items() if n not in _MEASURED})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file."""

@@ -1,0 +1,74 @@
+"""The same seed gives the same model, and who is asked about together changes no answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import diffrec
+from diffrec import Interactions, Recommender
+from support.model_fuzz import FORMS, data
+
+WORLD = diffrec.datasets.synthetic(users=150, items=120, seed=1)
+
+
+def fitted(form: str, train: Interactions) -> Recommender:
+    variant, settings = FORMS[form]
+    return diffrec.fit(train, variant=variant, **settings)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_seed_gives_the_same_file(form: str, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        fitted(form, data(repeats=False)).save(tmp_path / name, measured=False)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    loaded = diffrec.load(tmp_path / "one", device="cpu")
+    loaded.save(tmp_path / "again", measured=False)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_change_no_more_than_rounding(form: str, two_threads: None) -> None:
+    # torch cuts sums among its threads; the kernels do not.
+    scores = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        scores.append(fitted(form, WORLD).score())
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3, atol=1e-4 * np.abs(scores[0]).max())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_who_else_is_asked_about_changes_no_list(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fitted(form, WORLD)
+    whole = model.recommend(k=10)
+    rng = np.random.default_rng(0)
+    some = rng.permutation(len(WORLD.users))[:37]
+    parts = [model.recommend(WORLD.users.ids[some], k=10), model.recommend(WORLD.users.ids[some[:1]], k=10)]
+    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 11)
+    parts.append(model.recommend(WORLD.users.ids[some], k=10))
+    # Products of matrices of other sizes are rounded otherwise, which may turn items of equal scores round.
+    slack = 1e-5 * np.abs(whole.scores[np.isfinite(whole.scores)]).max()
+    for part in parts:
+        expected = whole.scores[some[: len(part.scores)]]
+        np.testing.assert_allclose(part.scores, expected, rtol=1e-5, atol=slack)
+        differ = part.items != whole.items[some[: len(part.scores)]]
+        gaps = np.abs(np.diff(expected, axis=1, append=-np.inf))
+        near = (gaps <= 2 * slack) | np.roll(gaps <= 2 * slack, 1, axis=1)
+        assert not (differ & ~near).any()
+
+
+@pytest.mark.long
+def test_a_choice_without_a_budget_is_the_same_again(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        diffrec.fit(WORLD, budget=None, progress=False).save(tmp_path / name, measured=False)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
