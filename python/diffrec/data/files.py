@@ -55,6 +55,25 @@ def read_file(path: str | PathLike[str], asked: Asked, part: str | None = None, 
     return _read_parquet(file, asked, dayfirst) if suffix == ".parquet" else read_text(file, asked, dayfirst)
 
 
+@contextmanager
+def blamed_on(path: str | PathLike[str]) -> Iterator[None]:
+    """Say of whatever is wrong with a file which file that is."""
+    file = Path(path)
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if file.name in str(error):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{file}: {error}") from None
+    except (zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from None
+    except OSError as error:
+        if error.errno is not None:  # the disk's, not the file's: other libraries raise these for what they cannot read
+            raise
+        raise ValueError(f"{file} is damaged: {error}") from None
+
+
 def read_split(path: str | PathLike[str]) -> SplitFile:
     """Read a .npz file of ``shape``, ``train``, ``valid``, ``test`` and perhaps ``train_time`` and so on."""
     file = _existing(path)
@@ -187,7 +206,10 @@ def _array(file: Path, arrays: Any, name: str) -> NDArray[Any]:
 def _matrix_columns(file: Path) -> Columns:
     try:
         matrix = sparse.load_npz(file)
-    except (ValueError, KeyError, NotImplementedError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError, zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # fmt: skip
         raise ValueError(f"{file} is not a SciPy matrix: {error}") from None
     (rows, columns, values), (n_users, n_items) = stored_entries(matrix, str(file))
     return Columns(Coded(np.arange(n_users), rows), Coded(np.arange(n_items), columns), None, values)

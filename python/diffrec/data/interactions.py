@@ -21,7 +21,7 @@ from diffrec.data._settle import Settled, settle, whole
 from diffrec.data._summary import facts, heading, one_line, summary
 from diffrec.data.events import Events
 from diffrec.data.facts import facts_of, holds_facts, title_of
-from diffrec.data.files import read_file
+from diffrec.data.files import blamed_on, read_file
 from diffrec.data.frames import read_table
 from diffrec.data.ids import Ids, catalogue
 from diffrec.data.negatives import NEGATIVES, Entries, NegativesReport, newest_words, settle_negatives
@@ -359,9 +359,10 @@ class Interactions:
         ...     Interactions.read(file, item="artistId")
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row)
-        settled.warn()
-        return cls._settled(settled, users, items, negatives=negatives)
+        with blamed_on(path):
+            settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row)
+            settled.warn()
+            return cls._settled(settled, users, items, negatives=negatives)
 
     def write(self, path: str | PathLike[str]) -> None:
         r"""Write a file with a row per interaction, which :meth:`read` reads back.

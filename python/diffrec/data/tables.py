@@ -242,7 +242,8 @@ def _npz(path: Path) -> Iterator[Append]:
 
     try:
         yield append
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        # A file that it opened itself the archive leaves open where the disk is full.
+        with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name, spool in spools.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
                     spool.write(out)
