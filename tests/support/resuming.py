@@ -1,4 +1,4 @@
-"""Fits that go on where they were killed: ``python tests/support/resuming.py FORM...`` kills them in children."""
+"""What goes on where it was killed: ``python tests/support/resuming.py NAME...`` kills fits and others in children."""
 
 import os
 import random
@@ -7,6 +7,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +71,53 @@ def same(one: Recommender, other: Recommender) -> None:
     np.testing.assert_array_equal(one.score(), other.score())
 
 
-def killed_until_done(form: str, checkpoint: Path, moments: random.Random, seconds: float) -> int:
-    """Fit in a child and kill it at random moments, again and again until it is done; how many died.
+def _choice(checkpoint: Path | None) -> list[Any]:
+    model = diffrec.fit(world(), budget=None, progress=False, checkpoint=checkpoint)
+    return [repr(model), model.training_.facts["chosen"], model.score()]
 
-    ``seconds`` is how long a fit takes.
+
+def _search(checkpoint: Path | None) -> list[Any]:
+    settings: dict[str, Any] = {"epochs": 6, "validate_every": 1, "trials": 8, "progress": False, "seed": 2}
+    found = diffrec.tune(world(), variant="t-diffrec", **settings, checkpoint=checkpoint)
+    trials = [(trial.params, trial.value, trial.state.name) for trial in found.study.trials]
+    return [trials, found.settings, found.value, found.model.score()]
+
+
+def _comparison(checkpoint: Path | None) -> list[Any]:
+    variants: dict[str, dict[str, Any]] = {
+        "popularity": {}, "diffrec": {"dims": (8,), "epochs": 8, "holdout": 0}, "ease": {"l2": 5.0},
+    }  # fmt: skip
+    table = diffrec.compare(world(), variants, seeds=4, progress=False, checkpoint=checkpoint)
+    return [(row.means, row.deviations, row.difference) for row in table]
+
+
+def _fit(form: str, checkpoint: Path | None) -> list[Any]:
+    model = unfitted(form).fit(world(), checkpoint=checkpoint)
+    epochs = [(epoch.epoch, epoch.loss, epoch.validation) for epoch in model.training_.epochs]
+    state = [on_host(one) for one in model._state().values()]
+    return [epochs, model.training_.best_epoch, *state, model.score()]
+
+
+#: By name: what takes a checkpoint, and gives what may not depend on whether it was killed.
+WORKS: dict[str, Callable[[Path | None], list[Any]]] = {form: partial(_fit, form) for form in FORMS} | {
+    "the choice": _choice,
+    "tune": _search,
+    "compare": _comparison,
+}
+
+
+def killed_until_done(name: str, checkpoint: Path, moments: random.Random, seconds: float) -> int:
+    """Do a work in a child and kill it at random moments, again and again until it is done; how many died.
+
+    ``seconds`` is how long it takes.
     """
-    data, killed = world(), 0
+    killed = 0
     while True:
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                unfitted(form).fit(data, checkpoint=checkpoint)
+                WORKS[name](checkpoint)
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -90,24 +127,25 @@ def killed_until_done(form: str, checkpoint: Path, moments: random.Random, secon
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFEXITED(status):
-            assert os.WEXITSTATUS(status) == 0, "a fit that went on failed, as it said above"
+            assert os.WEXITSTATUS(status) == 0, "what went on failed, as it said above"
             return killed
         killed += 1
 
 
-def main(forms: list[str]) -> None:
-    """Compare fits that were killed with fits that were not."""
-    for seed, form in enumerate(forms):
-        unfitted(form).fit(world())  # prepares what a process needs once
+def main(names: list[str]) -> None:
+    """Compare what was killed with what was not."""
+    for seed, name in enumerate(names):
+        WORKS[name](None)  # prepares what a process needs once
         started = time.perf_counter()
-        whole = unfitted(form).fit(world())
+        whole = WORKS[name](None)
         seconds = time.perf_counter() - started
         with tempfile.TemporaryDirectory() as folder:
-            killed = killed_until_done(form, Path(folder) / "c", random.Random(seed), seconds)
-            same(whole, unfitted(form).fit(world(), checkpoint=Path(folder) / "c"))
+            killed = killed_until_done(name, Path(folder) / "c", random.Random(seed), seconds)
+            for found, wanted in zip(WORKS[name](Path(folder) / "c"), whole, strict=True):
+                np.testing.assert_equal(found, wanted)
             left = [file.name for file in Path(folder).iterdir()]
         assert left == ["c"], left
-        print(f"{form}: killed {killed} times", flush=True)
+        print(f"{name}: killed {killed} times", flush=True)
 
 
 if __name__ == "__main__":
