@@ -19,12 +19,12 @@ def fuzz(cases: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def test_700_hostile_inputs_do_no_harm() -> None:
-    found = fuzz(700, 0)
+def test_400_hostile_inputs_do_no_harm() -> None:
+    found = fuzz(400, 0)
     # All kinds are among what is refused, and among what is taken.
     for kind in ("text", "npz", "parquet"):
-        assert found[f"{kind}: refused"] > 10
-        assert found[f"{kind}: taken"] > 5
+        assert found[f"{kind}: refused"] > 5
+        assert found[f"{kind}: taken"] > 2
 
 
 @pytest.mark.long

@@ -37,7 +37,9 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", ["diffrec", "l-diffrec", "lt-diffrec", "lightgcn", "multivae", "cfgan", "ease", "anchor"]
+)
 def test_threads_change_no_more_than_rounding(form: str, two_threads: None) -> None:
     # torch cuts sums among its threads; the kernels do not.
     scores = []
@@ -47,7 +49,9 @@ def test_threads_change_no_more_than_rounding(form: str, two_threads: None) -> N
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3, atol=1e-4 * np.abs(scores[0]).max())
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [form for form in FORMS if form != "sasrec"]
+)  # the slowest, as t-diffrec's by sequences
 def test_who_else_is_asked_about_changes_no_list(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(form, WORLD)
     whole = model.recommend(k=10)

@@ -28,7 +28,7 @@ def require_flat(found: dict[str, Any], before: str, share: float) -> None:
 
 
 def test_cycles_leave_nothing() -> None:
-    found = soak("cycles", 20)
+    found = soak("cycles", 16)
     require_flat(found, "before", 0.05)
     assert found["left"] == ["model"]
 

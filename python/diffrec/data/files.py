@@ -69,7 +69,8 @@ def blamed_on(path: str | PathLike[str]) -> Iterator[None]:
     except (zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"{file} is damaged: {error}") from None
     except OSError as error:
-        if error.errno is not None:  # the disk's, not the file's: other libraries raise these for what they cannot read
+        # The disk's, not the file's: other libraries raise bare ones for what they cannot read.
+        if error.errno is not None or isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{file} is damaged: {error}") from None
 

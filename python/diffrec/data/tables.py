@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, cast
@@ -238,18 +238,16 @@ def _npz(path: Path) -> Iterator[Append]:
         for name, column in block.items():
             if name not in spools:
                 spools[name] = _Spool(path.parent)
+                opened.callback(spools[name].close)
             spools[name].append(column)
 
-    try:
+    # All are closed, even where the disk is full and one cannot be; what an archive opened itself it leaves open there.
+    with ExitStack() as opened:
         yield append
-        # A file that it opened itself the archive leaves open where the disk is full.
         with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name, spool in spools.items():
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
                     spool.write(out)
-    finally:
-        for spool in spools.values():
-            spool.close()
 
 
 _FORMATS: dict[str, Callable[[Path], AbstractContextManager[Append]]] = {
