@@ -49,7 +49,7 @@ class Comparisons(Mapping[str, "Comparison"], Framed):
         return len(self.tables)
 
     @property
-    def means(self) -> dict[str, dict[str, float]]:
+    def by_set(self) -> dict[str, dict[str, float]]:
         """Recommender -> data set -> mean of the metric; NaN where it could not be fitted."""
         found = {name: {row.name: row.means[self.metric] for row in table} for name, table in self.tables.items()}
         tables = self.tables.values()
@@ -62,7 +62,7 @@ class Comparisons(Mapping[str, "Comparison"], Framed):
 
         The best of a set has rank 1, equals share the mean of their ranks, and what could not be fitted comes last.
         """
-        means = self.means
+        means = self.by_set
         ranks: dict[str, list[float]] = {one: [] for one in means}
         for name in self.tables:
             values = {one: -np.inf if np.isnan(of_sets[name]) else of_sets[name] for one, of_sets in means.items()}
@@ -86,7 +86,7 @@ class Comparisons(Mapping[str, "Comparison"], Framed):
 
     def columns(self) -> dict[str, list[Any]]:
         """A row per recommender, the best on average first: its mean on each data set, and its average rank."""
-        ranks, means = self.average_ranks, self.means
+        ranks, means = self.average_ranks, self.by_set
         table: dict[str, list[Any]] = {"name": list(ranks)}
         table |= {name: [means[one][name] for one in ranks] for name in self.tables}
         return table | {"average rank": list(ranks.values())}
