@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import diffrec
@@ -14,6 +15,7 @@ from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
 from support.commands import run, succeed
+from support.lists import histories_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +41,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     for name, part in zip(("train", "valid", "test"), split, strict=True):
         part.write(f"{name}.csv")
     numbered.take([3, 4]).write("newcomers.csv")
+    pq.write_table(histories_of(numbered.take([5, 6])), "lists.parquet")
     Path("some.txt").write_text("12\n57\n")
     Path("orders.csv").write_text(
         "buyer,thing,bought,amount\n1,2,2026-01-31,3\n2,3,2026-02-01T10:00,1\n2,2,2026-01-01,1\n"

@@ -22,8 +22,8 @@ _IDS = "separated by commas, or @FILE with one on each line (@- reads standard i
 ALL = "all"
 
 
-def _checked(check: Callable[[str], object]) -> Callable[[str | None], str | None]:
-    """Make a wrong value a usage error, heard of before any work."""
+def checked(check: Callable[[str], object]) -> Callable[[str | None], str | None]:
+    """Make an option's wrong value a usage error, heard of before any work."""
 
     def callback(value: str | None) -> str | None:
         if value is not None:
@@ -80,7 +80,7 @@ Negatives = Annotated[
     str,
     typer.Option(
         metavar="WHAT",
-        callback=_checked(lambda value: one_of(NEGATIVES)("negatives", value)),
+        callback=checked(lambda value: one_of(NEGATIVES)("negatives", value)),
         help="What becomes of values below 0: error; drop (left out); net (returns, taken off what the user bought of "
         "the item before); dislike (never recommended, and less of what is like it).",
         rich_help_panel=_COLUMNS,
@@ -90,7 +90,7 @@ OnBadRow = Annotated[
     str,
     typer.Option(
         metavar="WHAT",
-        callback=_checked(lambda value: one_of(ON_BAD_ROW)("on_bad_row", value)),
+        callback=checked(lambda value: one_of(ON_BAD_ROW)("on_bad_row", value)),
         help="What becomes of rows that cannot be used, such as those without a user: error, or drop (left out and "
         "counted).",
         rich_help_panel=_COLUMNS,
@@ -121,7 +121,7 @@ Part = Annotated[
     str | None,
     typer.Option(
         metavar="PART",
-        callback=_checked(lambda value: one_of((*PARTS, ALL))("part", value)),
+        callback=checked(lambda value: one_of((*PARTS, ALL))("part", value)),
         help="Of a .npz file that holds a split: take train, valid or test, or all, instead of each for its purpose.",
         rich_help_panel=_COLUMNS,
         show_default=False,
@@ -141,7 +141,7 @@ By = Annotated[
     str | None,
     typer.Option(
         metavar="WAY",
-        callback=_checked(lambda value: one_of(WAYS)("by", value)),
+        callback=checked(lambda value: one_of(WAYS)("by", value)),
         help="How to part each history: time (newest last), random or leave-last; by default time where there are "
         "times, else random.",
         show_default=False,
@@ -184,12 +184,12 @@ Repeats = Annotated[
     str,
     typer.Option(
         metavar="WHAT",
-        callback=_checked(lambda value: one_of(("exclude", "include"))("repeats", value)),
+        callback=checked(lambda value: one_of(("exclude", "include"))("repeats", value)),
         help="What a model is chosen and stopped for: exclude, what users discover; include, what they take next, "
         "whether they had it before or not (then recommend and evaluate with --include-seen).",
     ),
 ]
-Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=_checked(metric_cut), help="What decides who wins.")]
+Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=checked(metric_cut), help="What decides who wins.")]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
 
 Checkpoint = Annotated[
@@ -204,7 +204,7 @@ Every = Annotated[
     str,
     typer.Option(
         metavar="TIME",
-        callback=_checked(lambda value: seconds_between(value)),
+        callback=checked(lambda value: seconds_between(value)),
         help="How often the checkpoint is written, at most: epoch (at the end of each), or a time such as 5min.",
     ),
 ]

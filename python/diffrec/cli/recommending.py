@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from diffrec import Ids, Interactions, Recommender, Top
 from diffrec._progress import disabled, tqdm
+from diffrec.checks import one_of
 from diffrec.cli import options
+from diffrec.cli.batches import list_columns, recommend_lists, recommend_on
 from diffrec.cli.output import json_lines, note, show
 from diffrec.cli.reading import (
     Source,
@@ -52,7 +54,8 @@ def recommend(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Recommend to the people in this file from their interactions there, known to the model or not.",
+            help="Recommend to the people in this file from their interactions there, known to the model or not. "
+            "Parquet may have a row for each person, with a list of items: it is read and ranked by batches.",
             show_default=False,
             readable=False,
         ),
@@ -104,6 +107,18 @@ def recommend(
     steer: options.Steer = None,
     novelty: options.Novelty = 0.0,
     diversity: options.Diversity = 0.0,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            callback=options.checked(lambda value: one_of(("ray", "spark"))("engine", value)),
+            help="Rank a folder of lists on the cluster that ray or spark are set up for, into a folder of Parquet.",
+            show_default=False,
+        ),
+    ] = None,
+    actors: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many actors of Ray rank at a time, each with the model.")
+    ] = 1,
     device: options.Device = None,
     user: options.User = None,
     item: options.Item = None,
@@ -127,6 +142,7 @@ def recommend(
     diffrec recommend model.diffrec --k 10 --out recommendations.csv
     diffrec recommend model.diffrec --k 5 --users 12,57
     diffrec recommend model.diffrec --histories newcomers.csv --out recommendations.parquet
+    diffrec recommend model.diffrec --histories lists.parquet --out recommendations.parquet
     """
     one_of_two(users, histories, "--users / --histories")
     one_of_two(candidates, histories, "--candidates / --histories")
@@ -135,11 +151,37 @@ def recommend(
         raise typer.BadParameter(
             "only --histories and --candidates have columns; --users names the people", param_hint="--user and others"
         )
-    if out is not None:
+    lists = None if histories is None else list_columns(histories, user, item, timestamp, value)
+    if engine is not None and (lists is None or out is None):
+        raise typer.BadParameter("needs --histories with lists in Parquet, and --out", param_hint="--engine")
+    if out is not None and engine is None:
         table_format(out)
         require_place(out, model, source, items)
+    if lists is not None:
+        _refuse(
+            "a file of lists",
+            {"--titles": titles, "--items": items, "--negatives": negatives != "error"}
+            | {"--on-bad-row": on_bad_row != "error", "--dayfirst": dayfirst is not None},
+        )
     fitted = load_model(model, device)
     known = fitted.train_
+    choice: dict[str, Any] = {
+        "exclude_seen": not include_seen,
+        "now": now,
+        "allow": known_items(allow, known.items, "--allow", strict=strict, quiet=quiet),
+        "deny": known_items(deny, known.items, "--deny", strict=strict, quiet=quiet),
+        "steer": steering(steer, known.items),
+        "novelty": novelty,
+        "diversity": diversity,
+    }
+    if engine is not None and histories is not None and lists is not None and out is not None:
+        recommend_on(engine, model, histories, lists, k, out, actors, strict=strict, **choice)
+        show(f"{out}: written by {engine}", {"file": str(out), "k": k}, as_json=as_json)
+        return
+    if histories is not None and lists is not None:
+        n, rows = recommend_lists(fitted, histories, lists, k, out, as_json=as_json, strict=strict, **choice)
+        _say(out, n, rows, k, as_json=as_json)
+        return
     named = _titles(items, known.items, item, quiet=quiet)
     pairs: Interactions | None = None
     people: Interactions | IdArray
@@ -164,16 +206,7 @@ def recommend(
         if chosen is None:
             chosen = known.users.ids if pairs is None else known.users[np.flatnonzero(np.diff(pairs.matrix.indptr))]
         people = chosen
-    choice = {
-        "unknown": unknown,
-        "exclude_seen": not include_seen,
-        "now": now,
-        "allow": known_items(allow, known.items, "--allow", strict=strict, quiet=quiet),
-        "deny": known_items(deny, known.items, "--deny", strict=strict, quiet=quiet),
-        "steer": steering(steer, known.items),
-        "novelty": novelty,
-        "diversity": diversity,
-    }
+    choice["unknown"] = unknown
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     rows = 0
     with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
@@ -182,6 +215,18 @@ def recommend(
             append(columns)
             rows += len(columns["user"])
             bar.update(len(top))
+    _say(out, n, rows, k, as_json=as_json)
+
+
+def _refuse(where: str, given: dict[str, Any]) -> None:
+    """Refuse options that say nothing here."""
+    for option, value in given.items():
+        if value:
+            raise typer.BadParameter(f"says nothing of {where}", param_hint=option)
+
+
+def _say(out: Path | None, n: int, rows: int, k: int, *, as_json: bool) -> None:
+    """Say what was written to a file."""
     if out is not None:
         show(
             f"{out}: {rows:,} recommendations for {n:,} users",

@@ -118,6 +118,11 @@ def item_names() -> tuple[str, ...]:
     return (*(name for name in _NAMES["item"] if name != "title"), "id")
 
 
+def user_names() -> tuple[str, ...]:
+    """Names that a column of users goes by, the likelier first."""
+    return _NAMES["user"]
+
+
 def looks_like_header(cells: Iterable[str]) -> bool:
     """Whether a line holds names that columns of users, items or times go by."""
     known = {_folded(name) for names in _NAMES.values() for name in names}

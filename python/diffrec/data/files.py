@@ -107,7 +107,7 @@ def _existing(path: str | PathLike[str]) -> Path:
 
 
 def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
-    with _parquet(file) as held:
+    with opened_parquet(file) as held:
         names = choose(held.schema.names, asked, str(file))
         unused = names.unused(held.schema.names)
         table = held.to_table(columns=list(names.used.values()))
@@ -120,12 +120,12 @@ def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
 
 def parquet_table(file: Path) -> Any:
     """Read all of a Parquet file, or of a folder of such files, as a pyarrow table."""
-    with _parquet(file) as held:
+    with opened_parquet(file) as held:
         return held.to_table()
 
 
 @contextmanager
-def _parquet(file: Path) -> Iterator[Any]:
+def opened_parquet(file: Path) -> Iterator[Any]:
     """Open a file, or a folder's files in the order of their names; what these say (country=FR) are columns, too."""
     try:
         import pyarrow as pa

@@ -190,6 +190,8 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
     Items that the model does not know are left out with one warning that counts them, or refused where ``strict``.
     """
     histories = as_interactions(users, "users", allow_empty=True)
+    if histories.items is items:
+        return histories
     if isinstance(users, Interactions) or is_frame(users):
         known, left_out = histories.align(histories.users, items)
         if left_out:

@@ -1,0 +1,152 @@
+"""``diffrec recommend`` for Parquet with a list of items for each person: read and ranked by batches."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from diffrec import Recommender
+from diffrec.cli.output import json_lines
+from diffrec.data._columns import guess, item_names, user_names
+from diffrec.data._replace import replacing
+from diffrec.data.files import opened_parquet
+from diffrec.data.tables import Append, table_file, text_table
+from diffrec.recommenders.base import USER_BLOCK
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# People read at once: whole blocks of the ranking.
+_AT_ONCE = 8 * USER_BLOCK
+_TIMES = ("times", "timestamps", "timestamp", "time")
+
+
+class ListColumns(NamedTuple):
+    """The columns of a file of lists, as ``diffrec.integrations.BatchRecommender`` takes them."""
+
+    user: str
+    items: str
+    times: str | None
+    values: str | None
+
+
+def list_columns(
+    file: Path, user: str | None, item: str | None, timestamp: str | None, value: str | None
+) -> ListColumns | None:
+    """Find the columns of a Parquet file, or of a folder of them, whose items are in lists; None where they are not.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing or cannot be guessed.
+    """
+    if file.suffix.lower() != ".parquet" and not file.is_dir():
+        return None
+    import pyarrow as pa
+
+    with opened_parquet(file) as held:
+        schema = held.schema
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    lists = [field.name for field in schema if any(kind(field.type) for kind in kinds)]
+    if not lists or (item is not None and item not in lists):
+        return None
+    for option, name in (("--user", user), ("--timestamp", timestamp), ("--value", value)):
+        if name is not None and name not in schema.names:
+            raise ValueError(f"{option} {name} is no column of {file}, which has {', '.join(schema.names)}")
+    who = user or guess(schema.names, user_names())
+    what = item or guess(lists, ("items", "history", *item_names())) or (lists[0] if len(lists) == 1 else None)
+    for option, found in (("--user", who), ("--item", what)):
+        if found is None:
+            raise ValueError(f"no column of {file} looks like {option}: name it; it has {', '.join(schema.names)}")
+    assert who is not None
+    assert what is not None
+    return ListColumns(who, what, timestamp or guess(lists, _TIMES), value)
+
+
+def recommend_lists(
+    model: Recommender, file: Path, columns: ListColumns, k: int, out: Path | None, *, as_json: bool, **choice: Any
+) -> tuple[int, int]:
+    """Recommend to the people of such a file, and write as it goes; how many people there were, and rows written."""
+    from diffrec.integrations.arrow import BatchRecommender
+
+    lists_of = BatchRecommender(model, k, **columns._asdict(), **choice)
+    people = rows = 0
+    with opened_parquet(file) as held:
+        wanted = [name for name in columns if name is not None]
+        schema = lists_of.schema(held.schema.field(columns.user).type)
+        with _opened(out, schema, as_json=as_json) as write:
+            # A few batches are read ahead, whatever the size of the file.
+            for batch in held.to_batches(columns=wanted, batch_size=_AT_ONCE, batch_readahead=2, fragment_readahead=1):
+                lists = lists_of(batch)
+                write(lists)
+                people += batch.num_rows
+                rows += lists.num_rows
+    return people, rows
+
+
+def recommend_on(
+    engine: str, model: Path, file: Path, columns: ListColumns, k: int, out: Path, actors: int, **choice: Any
+) -> None:
+    """Have an engine do that: Ray or Spark, of the cluster that its own settings name, or else of this machine.
+
+    Parameters
+    ----------
+    engine : {"ray", "spark"}
+        Which.
+    file, out : Path
+        Folders that all machines see.
+    actors : int
+        How many of Ray's actors rank at a time.
+    """
+    named = {**columns._asdict(), **choice}
+    if engine == "ray":
+        import ray
+        from ray import data
+
+        from diffrec.integrations.ray import recommend as by_ray
+
+        ray.init(ignore_reinit_error=True, log_to_driver=False)
+        by_ray(data.read_parquet(str(file.absolute())), model, k, actors=actors, **named).write_parquet(
+            str(out.absolute())
+        )
+        return
+    from pyspark.sql import SparkSession
+
+    from diffrec.integrations.spark import recommend as by_spark
+
+    # Workers are to have diffrec, as this process has; on other machines the environment is where it is here.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+
+    spark = SparkSession.builder.appName("diffrec recommend").getOrCreate()
+    by_spark(spark.read.parquet(str(file.absolute())), model, k, **named).write.parquet(str(out.absolute()))
+
+
+@contextmanager
+def _opened(out: Path | None, schema: "pa.Schema", *, as_json: bool) -> Iterator[Any]:
+    """Open what takes batches of lists: Parquet as they are, another kind of table, or standard output."""
+    if out is None:
+        yield _by_columns(json_lines(sys.stdout) if as_json else text_table(sys.stdout))
+    elif out.suffix.lower() == ".parquet":
+        from pyarrow import parquet
+
+        with replacing(out) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+            yield writer.write_batch
+    else:
+        with table_file(out) as append:
+            yield _by_columns(append)
+
+
+def _by_columns(append: Append) -> Any:
+    def write(lists: "pa.RecordBatch") -> None:
+        append({name: _array(column) for name, column in zip(lists.schema.names, lists.columns, strict=True)})
+
+    return write
+
+
+def _array(column: Any) -> Any:
+    array = column.to_numpy(zero_copy_only=False)
+    return array if array.dtype.kind in "iuf" else np.array(column.to_pylist(), dtype=np.str_)

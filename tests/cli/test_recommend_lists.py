@@ -1,0 +1,64 @@
+"""``diffrec recommend`` from a Parquet file with a list of items for each person."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import diffrec
+from diffrec.cli import batches
+from support.commands import fail, leftovers, run, succeed
+from support.lists import assert_same_lists, histories_of
+
+
+@pytest.fixture
+def lists(folder: Path, data: diffrec.Interactions, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
+    """What one call recommends; the histories are in several row groups, and read several batches at a time."""
+    monkeypatch.setattr(batches, "_AT_ONCE", 13)
+    pq.write_table(histories_of(data), "lists.parquet", row_group_size=25)
+    return diffrec.load("model.diffrec").recommend(data, k=4).to_frame("pyarrow")
+
+
+def test_lists_of_parquet_become_lists_of_parquet(folder: Path, lists: pa.Table) -> None:
+    said = succeed("recommend", "model.diffrec", "-k", 4, "--histories", "lists.parquet", "--out", "top.parquet")
+    assert said == f"top.parquet: {lists.num_rows} recommendations for 60 users\n"
+    assert pq.ParquetFile("top.parquet").num_row_groups > 4
+    assert_same_lists(pq.read_table("top.parquet"), lists)
+
+
+def test_a_folder_of_files_and_other_names(folder: Path, lists: pa.Table) -> None:
+    Path("people").mkdir()
+    named = pq.read_table("lists.parquet").rename_columns(["who", "had", "when", "stars"])
+    for part in range(2):
+        pq.write_table(named.slice(30 * part, 30), f"people/{part}.parquet")
+    columns = ("--user", "who", "--item", "had", "--timestamp", "when", "--value", "stars")
+    succeed("recommend", "model.diffrec", "-k", 4, "--histories", "people", *columns, "--out", "top.parquet")
+    assert_same_lists(pq.read_table("top.parquet"), lists)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_lists_in_other_formats(folder: Path, lists: pa.Table, suffix: str) -> None:
+    succeed("recommend", "model.diffrec", "-k", 4, "--histories", "lists.parquet", "--out", f"top{suffix}", "--quiet")
+    read = diffrec.Interactions.read(f"top{suffix}")
+    wanted = diffrec.Interactions.from_arrays(lists["user"].to_numpy(), lists["item"].to_pylist())
+    assert (read.matrix != wanted.matrix).nnz == 0
+
+
+def test_standard_output_gets_rows(folder: Path, lists: pa.Table) -> None:
+    rows = succeed("recommend", "model.diffrec", "-k", 4, "--histories", "lists.parquet").splitlines()
+    assert rows[0] == "user,item,rank,score"
+    assert len(rows) == 1 + lists.num_rows
+
+
+def test_what_is_wrong_with_a_file_of_lists_is_said(folder: Path, lists: pa.Table) -> None:
+    given = ("recommend", "model.diffrec", "--histories", "lists.parquet")
+    assert "--titles" in fail(2, *given, "--titles")
+    assert "needs --histories with lists" in fail(2, *given, "--engine", "ray")
+    assert "engine must be one of 'ray', 'spark', got 'dask'" in fail(2, *given, "--engine", "dask")
+    assert "--user who is no column of lists.parquet, which has user, items" in fail(1, *given, "--user", "who")
+    pq.write_table(pa.table({"user": [1], "items": [["tea", None]]}), "lists.parquet")
+    assert "row 0 of a batch has null in its list" in fail(1, *given, "--out", "top.parquet")
+    assert run(*given, "--out", "top.parquet").exit_code == 1
+    assert not Path("top.parquet").exists()
+    assert leftovers(folder) == []

@@ -1,0 +1,141 @@
+"""Record batches of histories in, record batches of lists out."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import diffrec
+from diffrec.integrations import BatchRecommender, recommend_batches
+from support.lists import assert_same_lists, histories_of
+
+TIMED: dict[str, Any] = {"time_weights": "linear", "dims": (8,), "epochs": 1, "holdout": 0, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def data() -> diffrec.Interactions:
+    world = diffrec.datasets.synthetic(users=90, items=40, seed=1)
+    return diffrec.Interactions.from_csr(world.matrix, world.timestamps)
+
+
+@pytest.fixture(scope="module")
+def model(data: diffrec.Interactions) -> diffrec.Recommender:
+    return diffrec.fit(data, variant="ease", l2=10.0)
+
+
+def lists(model: diffrec.Recommender, table: pa.Table, size: int = 1000, **choice: Any) -> pa.Table:
+    batches = table.to_batches(max_chunksize=size)
+    return pa.Table.from_batches(recommend_batches(model, batches, **{"k": 6} | choice))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_lists_are_those_of_one_call(data: diffrec.Interactions, model: diffrec.Recommender, size: int) -> None:
+    assert_same_lists(lists(model, histories_of(data), size), model.recommend(data, k=6).to_frame("pyarrow"))
+
+
+@pytest.mark.parametrize("variant", ["diffrec", "ials"])
+def test_times_and_values_are_read(data: diffrec.Interactions, variant: str) -> None:
+    settings: dict[str, Any] = TIMED if variant == "diffrec" else {"factors": 4, "progress": False}
+    weighted = diffrec.Interactions.from_arrays(
+        data.events.owners,
+        data.events.items,
+        data.events.times,
+        1 + data.events.owners % 5,
+        users=data.users,
+        items=data.items,
+    )
+    model = diffrec.fit(weighted, variant=variant, **settings)
+    found = lists(model, histories_of(weighted), 13, times="times", values="values")
+    assert_same_lists(found, model.recommend(weighted, k=6).to_frame("pyarrow"))
+
+
+def test_a_model_that_needs_times_says_so(data: diffrec.Interactions) -> None:
+    model = diffrec.fit(data, variant="diffrec", **TIMED)
+    with pytest.raises(ValueError, match="need timestamps"):
+        lists(model, histories_of(data))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.dictionary(pa.int32(), pa.string())),
+        pa.list_(pa.string(), 2),
+    ],
+)
+def test_every_kind_of_list_is_read(kind: pa.DataType) -> None:
+    bought = diffrec.Interactions.from_arrays([0, 0, 1, 1, 2], ["tea", "salt", "tea", "milk", "milk"])
+    model = diffrec.fit(bought, variant="ease", l2=1.0)
+    wanted = model.recommend(diffrec.Interactions.from_arrays([0, 0], ["tea", "salt"], items=bought.items), k=1).items
+    entries = [["nothing", "nothing"], ["tea", "salt"], None, ["salt", "tea"]]
+    if pa.types.is_dictionary(kind.value_type):
+        flat = pa.array(["nothing", "nothing", "tea", "salt", "salt", "tea"]).dictionary_encode()
+        column = pa.ListArray.from_arrays(pa.array([0, 2, 4, 4, 6], pa.int32()), flat)
+    else:
+        column = pa.array(entries, kind)
+    batch = pa.record_batch({"user": pa.array([9, 8, 7, 6], pa.uint8()), "items": column}).slice(1)
+    made = BatchRecommender(model, 1)(batch)
+    assert made.schema == pa.schema(
+        {"user": pa.uint8(), "item": pa.string(), "rank": pa.int64(), "score": pa.float32()}
+    )
+    assert made["user"].to_pylist() == [8, 7, 6]
+    assert made["item"].to_pylist()[::2] == [wanted[0, 0]] * 2
+
+
+def test_who_stands_twice_gets_two_lists_and_who_has_all_gets_none(model: diffrec.Recommender) -> None:
+    everything = list(range(40))
+    batch = pa.record_batch({"user": ["Ann", "Ann", "Bob"], "items": [[1], [1, 1, 2], everything]})
+    made = BatchRecommender(model, 3)(batch).to_pydict()
+    assert made["user"] == ["Ann"] * 6
+    assert made["rank"] == [1, 2, 3] * 2
+    assert not {1, 2} & set(made["item"][3:])
+
+
+def test_an_empty_batch_has_empty_lists(model: diffrec.Recommender) -> None:
+    batch = pa.record_batch({"user": pa.array([], pa.int64()), "items": pa.array([], pa.list_(pa.int64()))})
+    assert BatchRecommender(model)(batch).num_rows == 0
+
+
+def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffrec.Recommender) -> None:
+    choice: dict[str, Any] = {"exclude_seen": False, "deny": iter([3, 4])}
+    found = lists(model, histories_of(data), 20, **choice)
+    assert_same_lists(found, model.recommend(data, k=6, exclude_seen=False, deny=[3, 4]).to_frame("pyarrow"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "choice", "error", "message"),
+    [
+        ({"items": [1]}, {}, ValueError, "must hold a list for each user, not int64"),
+        ({"items": [[1.5]]}, {}, TypeError, "must hold lists of integers or text, not of double"),
+        ({"items": [["1"]]}, {}, TypeError, "holds text, and the model's items are integers, such as 0"),
+        ({"items": [[1, None]]}, {}, ValueError, "row 0 of a batch has null in its list in column 'items'"),
+        (
+            {"items": [[1]]},
+            {"items": "had"},
+            ValueError,
+            "items='had' is no column of the batch, which has 'user', 'items'",
+        ),
+        (
+            {"items": [[1]], "at": [[1, 2]]},
+            {"times": "at"},
+            ValueError,
+            "has 1 entries in column 'items' and 2 in 'at'",
+        ),
+        ({"items": [[1]], "of": [[-1.0]]}, {"values": "of"}, ValueError, "value\\[0\\] is -1"),
+        ({"items": [[1, 99]]}, {"strict": True}, ValueError, "has the item 99, which the model does not know"),
+        ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must hold items that are the same for everybody"),
+        ({"items": [[1]]}, {"k": 0}, ValueError, "k must be at least 1"),
+    ],
+)
+def test_bad_batches_are_refused(
+    model: diffrec.Recommender, columns: dict[str, Any], choice: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        list(recommend_batches(model, [pa.record_batch({"user": ["Ann"], **columns})], **choice))
+
+
+def test_rows_that_are_refused_are_named(model: diffrec.Recommender) -> None:
+    batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [None]]})
+    with pytest.raises(ValueError, match="row 2 of a batch"):
+        BatchRecommender(model)(batch)
