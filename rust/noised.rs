@@ -24,6 +24,8 @@ pub struct Noising<'a> {
     pub seed: u64,
     /// The same: the number of the batch.
     pub step: u32,
+    /// The same: a number for each row, where the matrix holds some rows of a larger one; None for its own numbers.
+    pub keys: Option<&'a [i64]>,
 }
 
 /// A number format of batches.
@@ -55,8 +57,8 @@ impl Cell for Bf16 {
 
 /// Write the rows of `matrix` that `rows` names, noised, into `out`, `(rows.len(), columns)` in C order.
 ///
-/// A column stored twice in a row counts with the sum of its values. The noise of a cell depends on (seed, step, number
-/// of its row in the matrix, column) alone. After an error `out` may be partly written.
+/// A column stored twice in a row counts with the sum of its values. The noise of a cell depends on (seed, step, key of
+/// its row, column) alone. After an error `out` may be partly written.
 ///
 /// # Errors
 /// [`Error::Length`] if the arrays do not go together, [`Error::Index`] for a row or column that does not exist,
@@ -76,6 +78,10 @@ pub fn noised_rows<C: Cell>(
     for position in 0..rows.len() {
         indptr.range(indptr.row(rows, position)?)?;
     }
+    let keys = noising.keys.unwrap_or(rows);
+    if keys.len() != rows.len() {
+        return Err(Error::Length { argument: "keys", got: keys.len(), expected: rows.len() });
+    }
     for (argument, given) in [("signal", noising.signal), ("spread", noising.spread)] {
         if given.len() != rows.len() {
             return Err(Error::Length { argument, got: given.len(), expected: rows.len() });
@@ -89,7 +95,7 @@ pub fn noised_rows<C: Cell>(
     let fill = |scratch: &mut Vec<f32>, (position, out): (usize, &mut [C])| -> Option<Error> {
         // Whole chunks: the noise is made by chunks.
         scratch.resize(columns.next_multiple_of(CHUNK), 0.0);
-        let noise = RowNoise::new(noising.seed, noising.step, rows[position]);
+        let noise = RowNoise::new(noising.seed, noising.step, keys[position]);
         let x_t = scratch.as_chunks_mut().0;
         with_vectors(level, Spread { noise, factor: noising.spread[position], x_t });
         if let Err(error) = add_row(matrix, rows[position], noising.signal[position], &mut scratch[..columns])
@@ -214,6 +220,7 @@ mod tests {
         dropout: 0.0,
         seed: 4,
         step: 9,
+        keys: None,
     };
 
     fn noised<C: Cell>(rows: &[i64], noising: &Noising<'_>, columns: usize) -> Result<Vec<C>> {
@@ -242,6 +249,20 @@ mod tests {
     fn is_the_forward_process() {
         let rows = [2, 1, 0];
         assert_eq!(noised::<f32>(&rows, &PLAIN, COLUMNS), Ok(expected(&rows, &PLAIN)));
+    }
+
+    #[test]
+    fn noise_is_drawn_by_keys() {
+        // Rows 2, 0 and 1 of a larger matrix, whose rows stand in another order here.
+        let keyed = Noising { keys: Some(&[7, 1 << 40, 0]), ..PLAIN };
+        let found = noised::<f32>(&[2, 0, 1], &keyed, COLUMNS).expect("sound");
+        let mut noise = vec![0.0; 3 * COLUMNS];
+        normal_rows(PLAIN.seed, PLAIN.step, &[7, 1 << 40, 0], 0, COLUMNS, &mut noise).expect("sizes agree");
+        // Where nothing is stored there is noise alone; row 1 is empty.
+        assert_eq!(found[COLUMNS + 1], PLAIN.spread[1] * noise[COLUMNS + 1]);
+        for column in 0..COLUMNS {
+            assert_eq!(found[2 * COLUMNS + column], PLAIN.spread[2] * noise[2 * COLUMNS + column]);
+        }
     }
 
     #[test]
@@ -298,6 +319,7 @@ mod tests {
         let error = |argument, got, expected| Err(Error::Length { argument, got, expected });
         assert_eq!(wrong(&PLAIN, &[0], 150), error("signal", 3, 1));
         assert_eq!(wrong(&Noising { spread: &[], ..PLAIN }, &[0, 0, 0], 150), error("spread", 0, 3));
+        assert_eq!(wrong(&Noising { keys: Some(&[1]), ..PLAIN }, &[0, 0, 0], 150), error("keys", 1, 3));
         for dropout in [1.0, -0.1, f32::NAN] {
             let found = wrong(&Noising { dropout, ..PLAIN }, &[0, 0, 0], 150);
             assert!(matches!(found, Err(Error::Setting { argument: "dropout", .. })), "{found:?}");

@@ -11,6 +11,7 @@ import pytest
 import diffrec
 from diffrec import comparison, serving
 from diffrec.cli.app import COMMANDS, function_of
+from diffrec.data.prepare import prepare
 from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.trained import TrainedRecommender
@@ -47,6 +48,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
         "buyer,thing,bought,amount\n1,2,2026-01-31,3\n2,3,2026-02-01T10:00,1\n2,2,2026-01-01,1\n"
     )
     Path("bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
+    prepare("ratings.csv", "prepared")
+    diffrec.fit("prepared", variant="diffrec", dims=(4,), epochs=1, progress=False).save("of-files.diffrec")
     diffrec.fit(split.train, variant="popularity").save("model.diffrec")
     diffrec.fit(numbered, dims=(4,), epochs=1, holdout=0, progress=False).save("guided.diffrec")
 

@@ -49,6 +49,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "dropout": 0.5,
         "seed": 0,
         "step": 1,
+        "keys": np.array([7, 9]),
     },
     "normal_rows": lambda: {
         "seed": 0,

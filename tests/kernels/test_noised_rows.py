@@ -32,6 +32,15 @@ def test_same_as_the_twin(data: st.DataObject, columns: int, normalize: bool) ->
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_noise_is_that_of_the_keys() -> None:
+    matrix = np.array([0, 1, 2]), np.array([3, 0], np.int32), np.ones(2, np.float32)
+    rows, keys = np.array([1, 0, 1]), np.array([5, 2**40, 6])
+    out = np.empty((3, 70), np.float32)
+    settings = {"normalize": False, "dropout": 0.0, "seed": 3, "step": 4}
+    _core.noised_rows(matrix, rows, np.ones(3, np.float32), np.ones(3, np.float32), out, **settings, keys=keys)
+    np.testing.assert_allclose(out, twins.dense_rows(*matrix, rows, 70) + noise(keys, 70), rtol=1e-6)
+
+
 def test_bfloat16_is_what_torch_rounds_to() -> None:
     rows = np.arange(50)
     empty = np.zeros(51, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)

@@ -23,6 +23,10 @@ COMMANDS = {
         "splitting",
         "Part each user's history into train, valid and test, for `diffrec fit` and `diffrec evaluate`.",
     ),
+    "prepare": (
+        "preparing",
+        "Prepare interactions larger than memory for training: ids to rows, k-core, a split, sorted by user.",
+    ),
     "evaluate": ("judging", "Measure how well a model predicts what its users took later."),
     "compare": (
         "judging",

@@ -20,7 +20,7 @@ def described(model: Recommender) -> dict[str, Any]:
         "items": train.shape[1],
         "interactions": len(train),
         "timestamps": train.timestamps is not None,
-        "first_user": train.users[0],
+        "first_user": train.users[0] if len(train.users) else None,
         "first_item": train.items[0],
         "epochs": len(training.epochs),
         "best_epoch": training.best_epoch,
@@ -33,11 +33,17 @@ def in_words(values: dict[str, Any]) -> dict[str, str]:
     """Put the values of ``described`` in words for people, without the settings."""
     size = f"{values['users']:,} users x {values['items']:,} items, {values['interactions']:,} interactions"
     changed = ", ".join(f"{name}={values['settings'][name]!r}" for name in values["changed"])
+    ids = f"items such as {values['first_item']!r}"
+    if values["first_user"] is None:
+        learnt = f"files, whose histories it does not keep; {values['items']:,} items"
+    else:
+        learnt = f"{size}, {'with' if values['timestamps'] else 'without'} timestamps"
+        ids = f"users such as {values['first_user']!r}, {ids}"
     words = {
         "variant": values["variant"],
         "model": f"{values['class']}({changed})",
-        "learnt from": f"{size}, {'with' if values['timestamps'] else 'without'} timestamps",
-        "ids": f"users such as {values['first_user']!r}, items such as {values['first_item']!r}",
+        "learnt from": learnt,
+        "ids": ids,
     }
     if values["epochs"]:
         epochs = "1 epoch" if values["epochs"] == 1 else f"{values['epochs']} epochs"

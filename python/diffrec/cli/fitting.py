@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from diffrec.cli.describe import described, in_words
 from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
 from diffrec.cli.output import note, pairs, show, size
 from diffrec.cli.reading import Source, known_part, require_place, say_left_out
+from diffrec.data.streamed import is_prepared
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
 from diffrec.recommenders.fit import AUTO
@@ -100,6 +101,7 @@ def fit(
     diffrec fit train.csv --valid valid.csv --out model.diffrec --variant t-diffrec
     diffrec fit ratings.csv --out model.diffrec --variant ease --set l2=500
     diffrec fit ratings.csv --out model.diffrec --variant diffrec --checkpoint fit.checkpoint --every 5min
+    diffrec fit prepared --out model.diffrec --variant diffrec
     """
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     if repeats != "exclude":
@@ -108,22 +110,29 @@ def fit(
     if checkpoint is not None:
         require_place(checkpoint, file, valid, items)
         arguments |= {"checkpoint": checkpoint, "every": every}
-    train, held_out = _read(
-        Source(
-            file,
-            user,
-            item,
-            timestamp,
-            value,
-            part,
-            negatives=negatives,
-            on_bad_row=on_bad_row,
-            dayfirst=dayfirst,
-            items=items,
+    train: Any
+    held_out: Any
+    # A folder that was prepared is read by the fit itself, block by block.
+    train, held_out = (
+        (file, valid)
+        if is_prepared(file)
+        else _read(
+            Source(
+                file,
+                user,
+                item,
+                timestamp,
+                value,
+                part,
+                negatives=negatives,
+                on_bad_row=on_bad_row,
+                dayfirst=dayfirst,
+                items=items,
+                quiet=quiet,
+            ),
+            valid,
             quiet=quiet,
-        ),
-        valid,
-        quiet=quiet,
+        )
     )
 
     started = time.perf_counter()

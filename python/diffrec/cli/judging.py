@@ -15,6 +15,7 @@ from diffrec.cli.output import note, show
 from diffrec.cli.reading import Source, known_part, load_model, read_test, require_place, say_left_out
 from diffrec.comparison import DEFAULT_VARIANTS
 from diffrec.data.facts import facts_of
+from diffrec.data.streamed import is_prepared
 from diffrec.data.tables import table_file, table_format
 from diffrec.training.checkpoint import EPOCH
 
@@ -89,6 +90,7 @@ def evaluate(
     diffrec evaluate model.diffrec test.csv
     diffrec evaluate model.diffrec test.csv --seen valid.csv --k 5,50 --json
     diffrec evaluate model.diffrec test.csv --include-seen
+    diffrec evaluate of-files.diffrec prepared
     diffrec evaluate model.diffrec test.csv --by activity --by popularity
     """
     cuts = whole_numbers(k, "--k")
@@ -96,23 +98,32 @@ def evaluate(
         table_format(per_user)
         require_place(per_user, model, test, seen)
     fitted = load_model(model, device)
-    later, masked = read_test(
-        Source(test, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst),
-        seen,
-    )
-    relevant, left_out = known_part(later, fitted.train_, test)
-    if masked is not None and len(masked):
-        masked, unknown = known_part(masked, fitted.train_, seen or test)
-        say_left_out(unknown, seen or test, quiet=quiet)
+    if is_prepared(test):
+        if seen is not None or by:
+            raise typer.BadParameter("says nothing of a folder that was prepared", param_hint="--seen and --by")
+        report = fitted.evaluate(test, exclude_seen=not include_seen, k=cuts)
     else:
-        masked = None
-    if include_seen and masked is not None:
-        if seen is not None:
-            raise typer.BadParameter("names what is not to be ranked: --include-seen ranks all", param_hint="--seen")
-        masked = None
-    facts = _facts(by, user_facts, fitted.train_, user, quiet=quiet)
-    report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts, by=facts)
-    report = replace(report, interactions_left_out=left_out)
+        later, masked = read_test(
+            Source(
+                test, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst
+            ),
+            seen,
+        )
+        relevant, left_out = known_part(later, fitted.train_, test)
+        if masked is not None and len(masked):
+            masked, unknown = known_part(masked, fitted.train_, seen or test)
+            say_left_out(unknown, seen or test, quiet=quiet)
+        else:
+            masked = None
+        if include_seen and masked is not None:
+            if seen is not None:
+                raise typer.BadParameter(
+                    "names what is not to be ranked: --include-seen ranks all", param_hint="--seen"
+                )
+            masked = None
+        facts = _facts(by, user_facts, fitted.train_, user, quiet=quiet)
+        report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts, by=facts)
+        report = replace(report, interactions_left_out=left_out)
     if per_user is not None:
         with table_file(per_user) as append:
             append({"user": report.users, **report.per_user})

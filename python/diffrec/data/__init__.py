@@ -16,6 +16,7 @@ from diffrec.data.events import Baskets, Events
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
 from diffrec.data.split import Split, has_clock, has_order, hold_out
+from diffrec.data.streamed import ParquetInteractions
 from diffrec.data.takings import Takings
 from diffrec.data.time_weights import Decay, time_weights
 from diffrec.data.timeline import REPEAT_VIEWS, RepeatView, Timeline, TimeScale
@@ -28,6 +29,7 @@ __all__ = [
     "Events",
     "Ids",
     "Interactions",
+    "ParquetInteractions",
     "RepeatView",
     "Split",
     "Takings",

@@ -22,9 +22,11 @@ from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, uni
 from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
+from diffrec.data.streamed import OWNERS, ParquetInteractions, streamed, validation_files
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import By, Catalogue, Grouping, Report, measure, parse_metric
 from diffrec.ranking import FactorScores, Scores, SharedScores, top_k
+from diffrec.recommenders.evaluation_files import evaluate_files
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
 from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
@@ -156,8 +158,10 @@ class Recommender(metaclass=ABCMeta):
 
         Parameters
         ----------
-        data : Interactions, matrix or data frame
-            Users x items; a matrix of SciPy, NumPy or torch. Frames need columns whose names say user and item.
+        data : Interactions, matrix or data frame; or files
+            Users x items; a matrix of SciPy, NumPy or torch. Frames need columns whose names say user and item. The
+            path of a folder that ``diffrec prepare`` made, or ``ParquetInteractions``, is read block by block where
+            the settings allow it, and the model keeps no histories.
         valid : the same kinds, optional
             Later interactions of the same users, on which models that train by epochs stop early. A matrix must have
             the shape of ``data``; ``Interactions`` are matched by id.
@@ -196,20 +200,17 @@ class Recommender(metaclass=ABCMeta):
         >>> bool((model.score() == again.score()).all())
         True
         """
-        train = as_interactions(data, "data")
-        aligned = None if valid is None else align(valid, train, "valid")[0]
-        if aligned is not None and len(aligned) == 0:
-            raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
-        seconds_between(every)
         # A fit that fails or is interrupted leaves this model as it was.
         fresh = copy.copy(self)
-        fresh.settings, fresh.train_ = self._wanted, train
+        fresh.settings = self._wanted
+        train, aligned, fresh.train_ = fresh._taken(data, valid)
+        seconds_between(every)
         if checkpoint is not None:
             fresh._checkpoint = Checkpoint(checkpoint, every, fresh._told(train, aligned))
             finished = fresh._checkpoint.resume(_FINISHED)
             if finished is not None:
                 _log.info("%s is fitted already, by %s", self, checkpoint)
-                fresh = self._taken_back(finished, train)
+                fresh = self._taken_back(finished, fresh.train_)
                 fresh.training_.tell(fresh.settings.callbacks)
                 self.__dict__ = fresh.__dict__
                 return self
@@ -230,14 +231,33 @@ class Recommender(metaclass=ABCMeta):
         self.__dict__ = fresh.__dict__
         return self
 
-    def _told(self, train: Interactions, valid: Interactions | None) -> dict[str, Any]:
+    def _taken(self, data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
+        """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
+        files = streamed(data)
+        if files is not None:
+            self._refuse_streams()
+            return files, validation_files(files, data, valid), files.catalogue()
+        train = as_interactions(data, "data")
+        aligned = None if valid is None else align(valid, train, "valid")[0]
+        if aligned is not None and len(aligned) == 0:
+            raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+        return train, aligned, train
+
+    def _refuse_streams(self) -> None:
+        """Refuse to learn from files where these settings need everything in memory."""
+        raise TypeError(
+            f"{self.variant} needs all interactions in memory, and the data is in files: read it by "
+            "ParquetInteractions(...).read(), or train variant='diffrec'"
+        )
+
+    def _told(self, train: Any, valid: Any) -> dict[str, Any]:
         """Say what a fit must agree in with that of a checkpoint."""
         return {
             "diffrec": __version__,
             "variant": self.variant,
             **self.settings.told(),
-            "data": in_short(train),
-            "valid": None if valid is None else in_short(valid),
+            "data": _in_short(train),
+            "valid": None if valid is None else _in_short(valid),
         }
 
     def _kept(self) -> dict[str, Any]:
@@ -611,9 +631,11 @@ class Recommender(metaclass=ABCMeta):
 
         Parameters
         ----------
-        test : Interactions, matrix or frame
+        test : Interactions, matrix or frame; or files
             What users did later. A matrix must have the shape of the training
-            data; ``Interactions`` are matched by id, and what the model does not know is left out and counted.
+            data; ``Interactions`` are matched by id, and what the model does not know is left out and counted. The path
+            of a folder that ``diffrec prepare`` made stands for its test part, whose users have the histories of its
+            train part, and with ``exclude_seen`` get nothing of its valid part.
         seen : the same kinds, optional
             Items not to rank besides those of the training data, such as the validation part.
         exclude_seen : bool
@@ -647,6 +669,10 @@ class Recommender(metaclass=ABCMeta):
         1.0
         """
         lengths, train = cuts("k", k), self._fitted().train_
+        if streamed(test, "test") is not None:
+            if seen is not None or by is not None:
+                raise ValueError("seen and by are for interactions in memory, and test is in files")
+            return evaluate_files(self, test, flag("exclude_seen", exclude_seen), lengths)
         grouping = Grouping.of(train, by, bins)
         relevant, left_out = align(test, train, "test")
         hidden = train.matrix
@@ -774,6 +800,8 @@ class Recommender(metaclass=ABCMeta):
 
     def _owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""
+        if self.train_.shape[0] == 0 and OWNERS in self.train_.item_info:
+            return self.train_.item_info[OWNERS].astype(np.int64)
         return np.bincount(self.train_.matrix.indices, minlength=self._n_items)
 
     def _measure(
@@ -815,3 +843,7 @@ class Recommender(metaclass=ABCMeta):
         name, k = parse_metric(metric)
         hidden = train.matrix if self.settings.repeats == "exclude" else empty_like(train.matrix)
         return self._measure(train, valid, hidden, [k])[f"{name}@{k}"]
+
+
+def _in_short(data: Interactions | ParquetInteractions) -> str:
+    return data.in_short() if isinstance(data, ParquetInteractions) else in_short(data)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffrec.checks import duration, known
+from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
 from diffrec.training import Callback
@@ -37,8 +38,9 @@ def fit(
 
     Parameters
     ----------
-    data : Interactions, scipy.sparse matrix or array, ndarray or data frame
-        Users x items.
+    data : Interactions, scipy.sparse matrix or array, ndarray or data frame; or files
+        Users x items. The path of a folder that ``diffrec prepare`` made, or ``ParquetInteractions``, trains from
+        files, some users at a time, for variant ``"diffrec"``; the folder's valid part is ``valid`` then.
     variant : str
         ``"auto"`` judges closed-form maps, quick rivals and the forms of DiffRec on the newest baskets of the
         histories, and hands out what ranks best there, fitted on all of ``data``. What it chose and why stands in
@@ -110,6 +112,11 @@ def fit(
     seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
     if variant == AUTO and preset is None and not settings:
+        if streamed(data) is not None:
+            raise ValueError(
+                "variant='auto' needs all interactions in memory, and the data is in files: name what to train, "
+                "such as variant='diffrec'"
+            )
         started = time.perf_counter()
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit

@@ -122,6 +122,11 @@ class Asked:
             strangers = fold_in(users, train.items, strict=strict)
             return cls(strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids)
         if unknown == "error":
+            if not len(train.users):
+                raise ValueError(
+                    "this model keeps no histories of the users it learnt from, for they were in files: hand over the "
+                    "histories of those to recommend to, as Interactions"
+                )
             rows = user_rows(users, train.users)
             return cls(train, rows, train.users.ids[rows])
         wanted = np.atleast_1d(np.asarray(users))

@@ -4,7 +4,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,11 @@ from torch.nn import functional
 
 from diffrec.checks import duration, one_of, optional, real, whole
 from diffrec.data import Interactions
+from diffrec.data.streamed import ParquetInteractions
+from diffrec.evaluation import parse_metric
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.evaluation_files import reports_of
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
 from diffrec.training.generator import seeded
@@ -167,6 +170,16 @@ class TrainedRecommender(Recommender):
         }
         if plan is not None:
             self.training_.facts |= {"planned_memory": plan.memory}
+
+    def _validation(self, train: Any, valid: Any, metric: str) -> float:
+        if not isinstance(train, ParquetInteractions):
+            return super()._validation(train, valid, metric)
+        name, k = parse_metric(metric)
+        reports = reports_of(self, train, valid, (), self.settings.repeats == "exclude", [k])
+        every = np.concatenate([np.empty(0), *(report.per_user[f"{name}@{k}"] for report in reports)])
+        if not len(every):
+            raise ValueError("valid must hold an interaction that is not in the data, got none")
+        return float(every.mean())
 
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
         """Estimate the memory and refuse what cannot fit, before anything is allocated; None where it takes little."""

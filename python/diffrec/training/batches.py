@@ -1,8 +1,8 @@
-"""Shuffled batches of a sparse matrix's rows: sparse, or noised on their way out of it."""
+"""Shuffled batches of sparse rows: as they are, or noised on their way out of the matrix."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,15 +14,18 @@ from torch.nn import functional
 from diffrec import _core
 from diffrec.data import Csr, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.training.rows import HeldRows, InMemoryRows, Rows
+
+CsrArrays: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
 
 class SparseBatches:
-    """Batches of a CSR matrix's rows as ``SparseRows``.
+    """Batches of sparse rows as ``SparseRows``.
 
     Parameters
     ----------
-    matrix : scipy.sparse CSR
-        float32 (rows, columns).
+    rows : Rows or scipy.sparse CSR
+        Where the rows come from: float32 (rows, columns), in memory or not.
     batch_size : int
         Rows in a batch; the last batch of an epoch may be shorter.
     device : torch.device
@@ -38,14 +41,16 @@ class SparseBatches:
     [2, 1]
     """
 
-    def __init__(self, matrix: Csr, batch_size: int, device: torch.device, generator: np.random.Generator) -> None:
-        self._matrix = matrix
+    def __init__(
+        self, rows: "Rows | Csr", batch_size: int, device: torch.device, generator: np.random.Generator
+    ) -> None:
+        self._rows: Rows = InMemoryRows(rows) if isinstance(rows, sparse.csr_array) else rows
         self._batch_size = batch_size
         self._device = device
         self._generator = generator
 
     def __len__(self) -> int:
-        return -(-self._matrix.shape[0] // self._batch_size)
+        return -(-self._rows.shape[0] // self._batch_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the order of the next epochs depends on."""
@@ -57,16 +62,20 @@ class SparseBatches:
 
     def __iter__(self) -> Iterator[SparseRows]:
         """Yield n rows at a time."""
-        for rows in self._numbers():
-            yield self._gathered(rows)
+        for held, rows in self._parts():
+            yield self._gathered(held, rows)
 
-    def _numbers(self) -> Iterator[NDArray[np.int64]]:
-        order = self._generator.permutation(self._matrix.shape[0]).astype(np.int64)
-        return (order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size))
+    def _parts(self) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
+        """Rows of an epoch's batches, in what is held of them all."""
+        for held, order in self._rows.epoch(self._generator, self._batch_size):
+            for start in range(0, len(order), self._batch_size):
+                yield held, order[start : start + self._batch_size]
 
-    def _gathered(self, rows: NDArray[np.int64]) -> SparseRows:
-        batch = self._matrix[rows]
-        return SparseRows.from_csr(batch.indptr, batch.indices, batch.data, 0, len(rows), self._device)
+    def _gathered(self, held: HeldRows, rows: NDArray[np.int64]) -> SparseRows:
+        batch = held.matrix[rows]
+        gathered = SparseRows.from_csr(batch.indptr, batch.indices, batch.data, 0, len(rows), self._device)
+        weights = held.weights(rows)
+        return gathered if weights is None else replace(gathered, confidence=torch.from_numpy(weights).to(self._device))
 
 
 class NoisedBatches(SparseBatches):
@@ -77,12 +86,10 @@ class NoisedBatches(SparseBatches):
 
     Parameters
     ----------
-    matrix, batch_size, device, generator
+    rows, batch_size, device, generator
         As for ``SparseBatches``.
     seed : int
         Of the noise.
-    confidence : ndarray, optional
-        float32 (nnz,), the weight of each stored entry's part of a loss.
 
     Examples
     --------
@@ -96,21 +103,16 @@ class NoisedBatches(SparseBatches):
 
     def __init__(
         self,
-        matrix: Csr,
+        rows: "Rows | Csr",
         batch_size: int,
         device: torch.device,
         generator: np.random.Generator,
         *,
         seed: int,
-        confidence: NDArray[np.float32] | None = None,
     ) -> None:
-        super().__init__(matrix, batch_size, device, generator)
+        super().__init__(rows, batch_size, device, generator)
         self.seed = seed
-        self.columns = int(matrix.shape[1])
-        self._arrays = csr_arrays(matrix)
-        self._confidence: Csr | None = None
-        if confidence is not None:
-            self._confidence = sparse.csr_array((confidence, matrix.indices, matrix.indptr), shape=matrix.shape)
+        self.columns = self._rows.shape[1]
         self._number = 0
         self._buffers: dict[torch.dtype, Tensor] = {}
 
@@ -125,18 +127,22 @@ class NoisedBatches(SparseBatches):
 
     def noised(self) -> Iterator["NoisedBatch"]:
         """Yield an epoch's batches; what one made is overwritten by the next."""
-        for rows in self._numbers():
+        whole: HeldRows | None = None
+        for held, rows in self._parts():
+            if held is not whole:
+                whole, arrays = held, csr_arrays(held.matrix)
             self._number += 1
-            yield NoisedBatch(self, self._gathered(rows), rows, self._number)
+            yield NoisedBatch(self, self._gathered(held, rows), arrays, rows, held.numbers[rows], self._number)
 
-    def _gathered(self, rows: NDArray[np.int64]) -> SparseRows:
-        batch = super()._gathered(rows)
-        if self._confidence is None:
-            return batch
-        weights = torch.from_numpy(self._confidence[rows].data).to(self._device)
-        return replace(batch, confidence=weights)
-
-    def noise_from_csr(self, rows: NDArray[np.int64], number: int, dtype: torch.dtype, **noising: Any) -> Tensor:
+    def noise_from_csr(
+        self,
+        arrays: CsrArrays,
+        rows: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        number: int,
+        dtype: torch.dtype,
+        **noising: Any,
+    ) -> Tensor:
         """Noised rows (n, columns), without another copy on the way; see ``_core.noised_rows`` for ``noising``."""
         n, columns = len(rows), self.columns
         if dtype not in self._buffers or self._buffers[dtype].numel() < n * columns:
@@ -144,7 +150,7 @@ class NoisedBatches(SparseBatches):
         x_t = self._buffers[dtype][: n * columns].view(n, columns)
         # NumPy knows no bfloat16; the kernel writes its bits.
         bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
-        _core.noised_rows(self._arrays, rows, out=bits.numpy(), seed=self.seed, step=number, **noising)
+        _core.noised_rows(arrays, rows, out=bits.numpy(), seed=self.seed, step=number, keys=keys, **noising)
         return x_t
 
 
@@ -157,10 +163,20 @@ class NoisedBatch:
         The rows themselves, on their device.
     """
 
-    def __init__(self, batches: NoisedBatches, x0: SparseRows, rows: NDArray[np.int64], number: int) -> None:
+    def __init__(
+        self,
+        batches: NoisedBatches,
+        x0: SparseRows,
+        arrays: CsrArrays,
+        rows: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        number: int,
+    ) -> None:
         self.x0 = x0
         self._batches = batches
+        self._arrays = arrays
         self._rows = rows
+        self._keys = keys
         self._number = number
         self._noise: Tensor | None = None
 
@@ -196,7 +212,9 @@ class NoisedBatch:
         """
         if self.x0.values.device.type == "cpu":
             return self._batches.noise_from_csr(
+                self._arrays,
                 self._rows,
+                self._keys,
                 self._number,
                 dtype,
                 signal=signal.numpy(),
@@ -221,5 +239,5 @@ class NoisedBatch:
             block -= self._noise[:, first : first + block.shape[1]]
             return
         noise = torch.empty(block.shape)
-        _core.normal_rows(self._batches.seed, self._number, self._rows, first, noise.numpy())
+        _core.normal_rows(self._batches.seed, self._number, self._keys, first, noise.numpy())
         block -= noise

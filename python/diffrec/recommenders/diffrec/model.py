@@ -17,6 +17,7 @@ from diffrec.checks import whole
 from diffrec.data import Csr, Interactions, empty_like, union
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import LARGEST_WEIGHT, Stored
+from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import measure, parse_metric
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
 from diffrec.recommenders.base import USER_BLOCK, GuidedScores
@@ -154,8 +155,24 @@ class DiffRec(TrainedRecommender):
         batches = objective.batches(inputs, device)
         return seconds_per_epoch(network.loss, network.epoch_of(batches), len(batches), optimizer, self._dtype(device))
 
-    def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan:
-        plan = memory_plan(self.settings, learn.shape, len(learn), device, validated)
+    def _refuse_streams(self) -> None:
+        s = self.settings
+        whole = {
+            "objective='forecast'": s.objective == "forecast",
+            f"groups={s.groups}": s.groups is not None,
+            "anchor=True": s.anchor,
+        }
+        for setting, given in whole.items():
+            if given:
+                raise ValueError(
+                    f"{setting} needs all interactions in memory, and the data is in files: read it by "
+                    "ParquetInteractions(...).read(), or train variant='diffrec' (with time_weights='linear' newer "
+                    "interactions weigh more)"
+                )
+
+    def _foresee(self, learn: Interactions | ParquetInteractions, device: torch.device, validated: bool) -> Plan:
+        held = learn.events_held if isinstance(learn, ParquetInteractions) else len(learn)
+        plan = memory_plan(self.settings, learn.shape, held, device, validated)
         plan.require(device, _INSTEAD)
         return plan
 

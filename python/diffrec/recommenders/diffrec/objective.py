@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -13,12 +13,13 @@ from scipy import sparse
 from diffrec.anchors import Ridge
 from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, empty_like, row_keys, rows_times
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.data.streamed import ParquetInteractions
 from diffrec.diffusion import Sequences
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
-from diffrec.training import CutBatch, CutBatches, NoisedBatches, WindowBatches
+from diffrec.training import CutBatch, CutBatches, InMemoryRows, NoisedBatches, Rows, StreamedRows, WindowBatches
 
 # Cut histories the forecast's equations are made of, at most: more hardly change them.
 _MOST_ROWS = 500_000
@@ -70,13 +71,6 @@ class Objective(Protocol):
         ...
 
 
-class Confident(NamedTuple):
-    """Vectors x_0, (users, items), and the confidence in each stored entry, None for 1."""
-
-    x0: Csr
-    confidence: NDArray[np.float32] | None
-
-
 class Reconstruction:
     """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them."""
 
@@ -95,23 +89,30 @@ class Reconstruction:
         ageing = None if s.time_weights is None else Ageing(s.time_weights, s.w_min, s.w_max, s.half_life)
         return Reading.of(values=False, ageing=ageing)
 
-    def inputs(self, histories: Interactions) -> "Confident":
+    def inputs(self, histories: Interactions | ParquetInteractions) -> Rows:
         """Return the vectors x_0, (users, items), and the confidence in their entries."""
-        return Confident(self.reading.weights(histories), None if self._settings.binarize else histories.matrix.data)
+        if isinstance(histories, ParquetInteractions):
+            return StreamedRows(histories, self.rows_of, histories.shape[1])
+        return InMemoryRows(*self.rows_of(histories))
 
-    def batches(self, inputs: "Confident", device: torch.device) -> NoisedBatches:
+    def rows_of(self, histories: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
+        """Return the vectors x_0 of some users, and the confidence in their entries, None for 1."""
+        return self.reading.weights(histories), None if self._settings.binarize else histories.matrix.data
+
+    def batches(self, inputs: Rows, device: torch.device) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
         s = self._settings
         generator = np.random.default_rng(s.seed)
-        return NoisedBatches(inputs.x0, s.batch_size, device, generator, seed=s.seed, confidence=inputs.confidence)
+        return NoisedBatches(inputs, s.batch_size, device, generator, seed=s.seed)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
         """Return the rows, twice."""
         return batch, batch
 
-    def equations(self, inputs: "Confident") -> Ridge:
+    def equations(self, inputs: InMemoryRows) -> Ridge:
         """Map the vectors x_0 to themselves; a closed form knows no confidence in single entries."""
-        return _ridge(self._settings, [(inputs.x0, inputs.x0)])
+        x0 = inputs.held.matrix
+        return _ridge(self._settings, [(x0, x0)])
 
     def views(self, block: Interactions) -> Views:
         """Return the vectors x_0."""
