@@ -57,3 +57,14 @@ def test_both_files_of_large_weights_are_counted(folder: Path, monkeypatch: pyte
     told = json.loads(succeed("export", "model.diffrec", "--out", "model.onnx", "--no-check", "--json"))
     sizes = [Path(name).stat().st_size for name in ("model.onnx", "model.onnx.data")]
     assert told["bytes"] == sum(sizes)
+
+
+def test_vectors_go_into_tables_and_indices(folder: Path, data: diffrec.Interactions) -> None:
+    diffrec.fit(data, variant="ials", factors=4, progress=False).save("factors.diffrec")
+    assert "items.parquet: vectors of 40 items" in succeed("export", "factors.diffrec", "--out", "items.parquet")
+    told = json.loads(succeed("export", "factors.diffrec", "--out", "users.parquet", "--of", "users", "--json"))
+    assert (told["vectors"], told["bytes"]) == (60, Path("users.parquet").stat().st_size)
+    assert "itemknn has no vectors" in fail(1, "export", "model.diffrec", "--out", "items.parquet")
+    assert "of must be one of 'items', 'users', got 'item'" in fail(
+        1, "export", "factors.diffrec", "--out", "items.parquet", "--of", "item"
+    )

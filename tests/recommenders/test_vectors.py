@@ -1,5 +1,8 @@
 """Vectors of users and items: their inner products are the scores, in every form that has them."""
 
+from collections.abc import Collection, Iterable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,10 @@ WITHOUT = {
     "ease", "ease, values", "itemknn", "itemknn, bm25, dense", "rp3beta", "rp3beta, values", "anchor", "stack",
     "stack with a forecast", "anchor and denoiser", "approximate anchor and denoiser", "forecast, approximate anchor",
     "anchor of a forecast", "forecast", "latent forecast, anchor", "sequence", "sequence by the clock, anchor",
+}  # fmt: skip
+QUICK = {
+    "x0", "eps, values", "time weights", "latent", "popularity", "topfreq", "ials", "multivae", "cfgan",
+    "forecast by own views", "noise at every step", "lightgcn",
 }  # fmt: skip
 _QUICK = {"dims": (8,), "epochs": 2, "holdout": 0, "progress": False, "device": "cpu"}
 #: Further forms that have them.
@@ -23,7 +30,12 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("form", [*sorted(set(FORMS) - WITHOUT), *MORE])
+def cases(forms: Iterable[str], quick: Collection[str]) -> list[Any]:
+    """Forms as parameters, those that are not quick for long runs."""
+    return [one if one in quick else pytest.param(one, marks=pytest.mark.long) for one in forms]
+
+
+@pytest.mark.parametrize("form", cases([*sorted(set(FORMS) - WITHOUT), *MORE], QUICK))
 def test_inner_products_are_the_scores_of_what_is_unseen(form: str) -> None:
     model = diffrec.fit(DATA, **MORE[form]) if form in MORE else fitted(form)
     items = model.item_vectors()
@@ -38,7 +50,7 @@ def test_inner_products_are_the_scores_of_what_is_unseen(form: str) -> None:
         np.testing.assert_allclose((users @ items.T)[unseen], expected[unseen], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", sorted(WITHOUT))
+@pytest.mark.parametrize("form", cases(sorted(WITHOUT), ("ease", "itemknn", "anchor", "stack")))
 def test_where_there_are_none_the_variant_is_named(form: str) -> None:
     model = fitted(form)
     with pytest.raises(TypeError, match=f"{model.variant} has no vectors of users and items"):

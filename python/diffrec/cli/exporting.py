@@ -1,4 +1,4 @@
-"""``diffrec export``: a model as a graph that serves without diffrec."""
+"""``diffrec export``: a model as a graph that serves without diffrec, or its vectors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,7 @@ from diffrec.cli.output import show, size
 from diffrec.cli.reading import load_model, require_place
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
+_VECTORS = (".parquet", ".faiss", ".hnsw")
 
 
 def export(
@@ -19,7 +20,7 @@ def export(
         Path,
         typer.Option(
             metavar="FILE",
-            help="Where to write: .onnx for onnxruntime, .pt2 for torch.export.",
+            help="Where to write: .onnx for onnxruntime, .pt2 for torch.export; vectors to .parquet, .faiss or .hnsw.",
             show_default=False,
         ),
     ],
@@ -30,22 +31,34 @@ def export(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare some lists with the model's before anything is written.")
     ] = True,
+    of: Annotated[
+        str, typer.Option(metavar="WHOSE", help="Whose vectors, where vectors are written: items or users.")
+    ] = "items",
     as_json: options.Json = False,
 ) -> None:
     """Export a model as a graph that serves it without diffrec: history and weights in, best items and scores out.
 
-    It works in item rows; the file holds their ids as JSON, and says what its inputs mean.
+    It works in item rows; the file holds their ids as JSON, and says what its inputs mean. Where a model's scores are
+    inner products, its vectors go into a table or an index of neighbours instead.
 
     Examples
     --------
     diffrec export model.diffrec --out model.onnx --k 20
     diffrec export model.diffrec --out model.pt2
+    diffrec export model.diffrec --out items.parquet
     """
-    write = _WRITERS.get(out.suffix)
-    if write is None:
-        raise typer.BadParameter(f"{str(out)!r} must end in {' or '.join(_WRITERS)}", param_hint="--out")
+    if out.suffix not in (*_WRITERS, *_VECTORS):
+        suffixes = " or ".join((*_WRITERS, *_VECTORS))
+        raise typer.BadParameter(f"{str(out)!r} must end in {suffixes}", param_hint="--out")
     require_place(out, model)
     fitted = load_model(model, "cpu")
+    if out.suffix in _VECTORS:
+        exports.vectors(fitted, out, of)
+        n = fitted.train_.shape[1 if of == "items" else 0]
+        values = {"file": str(out), "bytes": out.stat().st_size, "of": of, "vectors": n}
+        show(f"{out}: vectors of {n:,} {of} ({size(out.stat().st_size)})", values, as_json=as_json)
+        return
+    write = _WRITERS[out.suffix]
     # Where large weights go; what an earlier export left there is none of this one's.
     beside = Path(f"{out}.data")
     earlier = beside.stat().st_ino if beside.is_file() else None
