@@ -58,7 +58,15 @@ PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("onnx",), ("faiss-cpu", "pyarrow"), ("docs/export.md", "docs/vectors.md")),
 )
 # Its lower bounds are above those of the package, so it comes last: until then the oldest are as old as they may be.
-LATER_EXTRA, LATER_TESTS = "onnx", ("tests/export/test_served.py", "tests/export/test_files.py")
+LATER_EXTRA, LATER_TESTS = (
+    "onnx",
+    (
+        "tests/export/test_served.py",
+        "tests/export/test_files.py",
+        # Every command of the README and of the help.
+        "tests/cli/test_documentation.py",
+    ),
+)
 # A module is loaded by itself: what the rest of the package imports need not be there.
 LOADS = """
 import importlib.util, sys
@@ -211,7 +219,7 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
     run(*install, *requirements, *chosen, "--group", "test")
     run(UV, "pip", "check", "--quiet", "--python", python)
     print(run(command, "doctor", cwd=folder), flush=True)
-    for name in ("tests", "README.md", "pyproject.toml"):
+    for name in ("tests", "docs", "README.md", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
     run_tests(python, folder, TESTS)
