@@ -47,9 +47,10 @@ PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     ((), (), ("README.md:2", "docs/index.md", "docs/start.md:python", "docs/explain.md", "docs/gpu.md")),
     ((), (), ("docs/variants.md",)),
     (("cli",), (), ("docs/start.md",)),
-    (("cli",), ("pandas", "scikit-learn"), ("README.md:python", "docs/cold-users.md", "docs/filters.md")),
-    (("cli",), ("pandas",), ("docs/own-csv.md", "docs/rivals.md")),
+    (("cli",), ("pandas", "scikit-learn"), ("README.md:python",)),
     (("cli", "parquet"), ("pandas", "polars"), ("docs/many-users.md", "docs/several-machines.md")),
+    (("cli", "parquet"), (), ("docs/clusters.md",)),
+    (("cli", "prepare"), (), ("docs/beyond-memory.md",)),
     (("explore",), ("pandas",), ("docs/shop.md",)),
     (("plot",), ("pandas",), ("docs/pictures.md", "docs/guidance.md", "docs/settings.md")),
     (("serve",), (), ("docs/serving.md",)),
@@ -57,6 +58,8 @@ PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("mlflow", "plot", "tensorboard", "wandb"), (), ("docs/callbacks.md",)),
     (("onnx",), ("faiss-cpu", "pyarrow"), ("docs/export.md", "docs/vectors.md")),
 )
+# All other pages.
+OTHERS = (("cli",), ("pandas",))
 # Its lower bounds are above those of the package, so it comes last: until then the oldest are as old as they may be.
 LATER_EXTRA, LATER_TESTS = (
     "onnx",
@@ -105,7 +108,7 @@ def main() -> None:
         with_gil = [interpreter for interpreter in found if not interpreter.free_threaded]
         check_installed(wheel, with_gil[0], "lowest-direct", away / "oldest")
         check_installed(wheel, with_gil[-1], "highest", away / "newest")
-        for place, (extras, besides, pages) in enumerate(PAGES):
+        for place, (extras, besides, pages) in enumerate([*PAGES, (*OTHERS, other_pages())]):
             check_pages(wheel, with_gil[-1], extras, besides, pages, away / f"pages-{place}")
 
 
@@ -220,8 +223,10 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
     run(UV, "pip", "check", "--quiet", "--python", python)
     print(run(command, "doctor", cwd=folder), flush=True)
     for name in ("tests", "docs", "README.md", "pyproject.toml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("_build", "api", "figures"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
     run_tests(python, folder, TESTS)
     run(*install, *requirements, "--extra", "all", "--group", "test")
     run(UV, "pip", "check", "--quiet", "--python", python)
@@ -245,6 +250,17 @@ def check_pages(
     for line in run(python, ROOT / ".ci/run_page.py", *(ROOT / page for page in pages), cwd=folder).splitlines():
         said(f"{', '.join(extras) or 'nothing'} and the wheel: {line}")
     shutil.rmtree(folder)
+
+
+def other_pages() -> tuple[str, ...]:
+    """Pages with blocks that no extras are named for."""
+    named = {page.partition(":")[0] for _, _, pages in PAGES for page in pages} | {"docs/command-line.md"}
+    written = {
+        f"docs/{page.name}"
+        for page in (ROOT / "docs").glob("*.md")
+        if re.search(r"^```(python|sh)$", page.read_text(), flags=re.MULTILINE)
+    }
+    return tuple(sorted(written - named))
 
 
 def run_tests(python: str, folder: Path, tests: tuple[str, ...]) -> None:
