@@ -41,7 +41,7 @@ def assert_same_lists(found: pa.Table, wanted: pa.Table) -> None:
 def prepared(folder: Path, users: int = 4000, files: int = 8) -> tuple[diffrec.Interactions, Path, dict[str, Path]]:
     """Models in files, and a folder of Parquet files of histories; users have ids of text."""
     world = diffrec.datasets.synthetic(users=users, items=200, seed=1)
-    names = np.char.add("u", world.users.ids.astype(np.str_))
+    names = np.char.add("u", np.arange(len(world.users)).astype(np.str_))
     data = world.with_ids(diffrec.Ids(names, "user"), world.items)
     models = {}
     learnt = data.take(np.arange(500))

@@ -27,13 +27,14 @@ TIMES = 6
 
 def offspring(process: int) -> list[int]:
     """The processes that come from one, of all generations."""
-    parents = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        parents.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended
+            parents.setdefault(int(fields[1]), []).append(int(folder.name))
     found, left = [], [process]
     while left:
         children = parents.get(left.pop(), [])
@@ -67,20 +68,9 @@ def kill_one(done: threading.Event, killed: list[int]) -> None:
 
 def main(folder: Path) -> None:
     """Hold the lists of actors against those of one process."""
-    data, histories, models = prepared(folder)
+    data, histories, models = prepared(folder, users=2000)
     ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    for variant, times in (("ease", None), ("diffrec", "times")):
-        out = folder / f"lists-{variant}"
-        recommend(ray.data.read_parquet(str(histories)), models[variant], K, batch_size=300, times=times).write_parquet(
-            str(out)
-        )
-        assert_same_lists(pq.read_table(out), alone(models[variant], data, K))
-    columns = ListColumns("user", "items", None, None)
-    recommend_on("ray", models["ease"], histories, columns, K, folder / "lists-command", 1, exclude_seen=False)
-    repeated = diffrec.load(models["ease"]).recommend(data, K, exclude_seen=False).to_frame("pyarrow")
-    assert_same_lists(pq.read_table(folder / "lists-command"), repeated)
-    print("equal")
 
     # Small batches and two actors, so that there is work left when one of them is killed.
     table, many = pq.read_table(histories), folder / "many"
@@ -95,7 +85,9 @@ def main(folder: Path) -> None:
     watch.start()
     started = time.monotonic()
     try:
-        recommend(ray.data.read_parquet(str(many)), models["ease"], K, batch_size=16, actors=2).write_parquet(str(out))
+        recommend(
+            ray.data.read_parquet(str(many)), models["ease"], K, batch_size=50, actors=2, num_cpus=0.5
+        ).write_parquet(str(out))
     finally:
         done.set()
         watch.join()
@@ -106,7 +98,13 @@ def main(folder: Path) -> None:
     counts = found.group_by(["user", "item", "rank"]).aggregate([("score", "count")])
     assert set(counts["score_count"].to_pylist()) == {TIMES}
     assert counts.num_rows == wanted.num_rows
-    print("killed one, lost nothing")
+    print("killed one, lost nothing", flush=True)
+
+    columns = ListColumns("user", "items", "times", None)
+    recommend_on("ray", models["diffrec"], histories, columns, K, folder / "lists", 1, exclude_seen=False)
+    repeated = diffrec.load(models["diffrec"]).recommend(data, K, exclude_seen=False).to_frame("pyarrow")
+    assert_same_lists(pq.read_table(folder / "lists"), repeated)
+    print("equal")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def recommend(
     batch_size : int
         People that an actor ranks in one call.
     num_cpus, num_gpus : float
-        What each actor takes of a machine; one with a GPU scores there.
+        What each actor takes of a machine; one with a GPU scores there. Reading and writing take processors, too: a
+        cluster whose processors all belong to actors waits for ever.
     **choice
         As for ``diffrec.integrations.BatchRecommender``: the columns (``user``, ``items``, ``times``, ``values``) and
         what is to be recommended.
