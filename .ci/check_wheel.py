@@ -59,7 +59,9 @@ PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("onnx",), ("faiss-cpu", "pyarrow"), ("docs/export.md", "docs/vectors.md")),
 )
 # All other pages.
-OTHERS = (("cli",), ("pandas",))
+OTHERS = (("cli",), ("pandas", "scikit-learn"))
+# A cluster has its own; they are no part of "all".
+CLUSTERS = {"ray", "spark"}
 # Its lower bounds are above those of the package, so it comes last: until then the oldest are as old as they may be.
 LATER_EXTRA, LATER_TESTS = (
     "onnx",
@@ -217,7 +219,7 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
     run(python, ROOT / ".ci/run_page.py", ROOT / "README.md:2")
     said(f"{folder.name}: the first blocks of the README ran")
 
-    extras = sorted(PROJECT["project"]["optional-dependencies"].keys() - {"all", LATER_EXTRA})
+    extras = sorted(PROJECT["project"]["optional-dependencies"].keys() - {"all", LATER_EXTRA} - CLUSTERS)
     chosen = [word for extra in extras for word in ("--extra", extra)]
     run(*install, *requirements, *chosen, "--group", "test")
     run(UV, "pip", "check", "--quiet", "--python", python)
