@@ -103,6 +103,82 @@ def test_no_place_sees_what_followed() -> None:
     torch.testing.assert_close(encoder.newest(cut), encoder(history)[:, 1:3].mean(dim=1))
 
 
+def bought(seed: int, users: int = 6, items: int = 6) -> Interactions:
+    """Baskets in which most items were taken before, some of them twice at one time."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers((users, items, 8), size=(60, 3))
+    return Interactions.from_arrays(*rows[:, :2].T, timestamp=rows[:, 2], items=np.arange(items))
+
+
+@given(seed=st.integers(0, 2**32 - 1), horizon=st.integers(1, 4), size=st.integers(1, 60))
+def test_without_repeats_only_what_is_new_is_forecast(seed: int, horizon: int, size: int) -> None:
+    """Against the plain reading of the histories, user by user: whole baskets until enough in them is new."""
+    data, decay = bought(seed), 0.5
+    batches = WindowBatches(
+        Timeline(data),
+        length=99,
+        horizon=horizon,
+        decay=decay,
+        batch_size=size,
+        clock=False,
+        device="cpu",
+        seed=seed,
+        repeats=False,
+    )
+    found = []
+    for batch in batches:
+        assert len(batch) > 0
+        dense = batch.after.to_dense(6)
+        for number in range(len(batch)):
+            places = batch.places[batch.basket == number]
+            row, age = int(places[0]) // batch.history.items.shape[1], int(batch.history.ages.flatten()[places[0]])
+            past = batch.history.items[row][(batch.history.items[row] >= 0) & (batch.history.ages[row] >= age)]
+            assert not dense[number][past].any()
+            found.append((past.tolist(), dense[number].tolist()))
+    expected, events = [], data.events
+    assert events.times is not None
+    for user in range(6):
+        own = slice(events.indptr[user], events.indptr[user + 1])
+        items, times = events.items[own], events.times[own]
+        moments = np.unique(times)
+        for place, moment in enumerate(moments[:-1]):
+            past, weights = items[times <= moment], np.zeros(6)
+            for away, later in enumerate(moments[place + 1 :]):
+                if (weights > 0).sum() >= horizon:
+                    break
+                new = np.setdiff1d(items[times == later], np.append(past, np.flatnonzero(weights)))
+                weights[new] = decay**away
+            if weights.any():
+                expected.append((past.tolist(), (weights / weights.sum()).tolist()))
+    assert len(found) == len(expected)
+    for (past, weights), (own_past, own_weights) in zip(sorted(found), sorted(expected), strict=True):
+        assert past == own_past
+        np.testing.assert_allclose(weights, own_weights, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["t-diffrec", "sasrec"])
+def test_who_asks_for_what_is_new_is_not_taught_what_was_had(variant: str) -> None:
+    """Everybody takes the same three times, then the next item of a circle; the last item was taken twice."""
+    user, step = np.divmod(np.arange(60 * 14), 14)
+    item = (user + step // 3) % ITEMS
+    data = Interactions.from_arrays(user, item, timestamp=step)
+    chosen = (
+        SMALL
+        if variant == "t-diffrec"
+        else {"variant": "sasrec", "width": 16, "epochs": 20, "lr": 1e-2, "progress": False}
+    )
+    ranked = {
+        repeats: diffrec.fit(data, **chosen | {"repeats": repeats}).recommend(k=1, exclude_seen=False).items[:, 0]
+        for repeats in ("include", "exclude")
+    }
+    last = (np.arange(60) + 4) % ITEMS
+    assert (ranked["include"] == last).mean() > 0.6
+    assert (ranked["exclude"] == (last + 1) % ITEMS).mean() > 0.6
+    same = Interactions.from_arrays([0, 0, 1, 1], [3, 3, 4, 4], timestamp=[1, 2, 1, 2])
+    with pytest.raises(ValueError, match="repeats='exclude' needs a history with something new"):
+        diffrec.fit(same, **chosen)
+
+
 @given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 14), horizon=st.integers(1, 6), size=st.integers(1, 60))
 def test_every_basket_with_a_future_is_forecast_once(seed: int, length: int, horizon: int, size: int) -> None:
     """Against the plain reading of the histories, user by user."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -237,10 +238,31 @@ class Timeline:
             np.where(there, self._times[newest] - self._times[at], 0).astype(np.float32),
         )
 
+    @cached_property
+    def _first_takings(self) -> NDArray[np.int64]:
+        """Places of the events at which a user took an item for the first time, rising."""
+        cells = np.repeat(np.arange(len(self.lengths)) * self.n_items, self.lengths) + self._items
+        return np.sort(np.unique(cells, return_index=True)[1])
+
+    @property
+    def brings_new(self) -> bool:
+        """Whether somebody ever took something new after the first basket."""
+        places = self._first_takings if self._repeats else slice(None)
+        return bool((self._baskets[places] > 0).any())
+
     def following(
-        self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, decay: float, *, by_value: bool = False
+        self,
+        rows: NDArray[np.int64],
+        cuts: NDArray[np.int64],
+        horizon: int,
+        decay: float,
+        *,
+        by_value: bool = False,
+        repeats: bool = True,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """The events after the cuts, whole baskets until there are ``horizon``, as a CSR's arrays.
+
+        Without ``repeats`` only those count at which the user took an item for the first time.
 
         Returns
         -------
@@ -253,12 +275,20 @@ class Timeline:
             row's sum to 1.
         """
         first, stop = self._indptr[rows] + cuts, self._indptr[rows + 1]
-        last = np.minimum(first + horizon, stop) - 1
+        fresh = self._first_takings if self._repeats and not repeats else None
+        if fresh is not None:
+            # Their places among those that count, which lie side by side, too.
+            first, stop = np.searchsorted(fresh, first), np.searchsorted(fresh, stop)
+        last = np.maximum(np.minimum(first + horizon, stop) - 1, 0)
         # Up to the end of the basket that the last one lies in.
-        counts = np.where(first < stop, self._basket_ends[np.maximum(last, 0)] - first, 0)
+        ends = self._basket_ends[last] if fresh is None else np.searchsorted(fresh, self._basket_ends[fresh[last]])
+        counts = np.where(first < stop, ends - first, 0)
         indptr = np.concatenate([[0], np.cumsum(counts)])
         at = np.arange(indptr[-1]) + np.repeat(first - indptr[:-1], counts)
-        away = self._baskets[at] - np.repeat(self._baskets[np.where(counts > 0, first, 0)], counts)
+        nearest = np.where(counts > 0, first, 0)
+        if fresh is not None:
+            at, nearest = fresh[at], fresh[nearest]
+        away = self._baskets[at] - np.repeat(self._baskets[nearest], counts)
         weights = np.power(decay, away, dtype=np.float64)
         if by_value:
             shape = (len(rows), self.n_items)

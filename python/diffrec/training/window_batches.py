@@ -65,6 +65,13 @@ class WindowBatches:
         Where the batches are wanted.
     seed : int
         Of their order.
+    repeats : bool
+        Whether what came before may be to follow; otherwise a basket is forecast from only where something new follows.
+
+    Raises
+    ------
+    ValueError
+        Without ``repeats``, if nobody took anything new after the first basket.
 
     Examples
     --------
@@ -88,10 +95,16 @@ class WindowBatches:
         by_value: bool = False,
         device: torch.device | str,
         seed: int,
+        repeats: bool = True,
     ) -> None:
+        if not (repeats or timeline.brings_new):
+            raise ValueError(
+                "repeats='exclude' needs a history with something new after its first interactions, and there is none; "
+                "repeats='include' forecasts what is taken again"
+            )
         self._timeline = timeline
         self._horizon, self._decay = horizon, decay
-        self._clock, self._by_value = clock, by_value
+        self._clock, self._by_value, self._repeats = clock, by_value, repeats
         self._device = device
         self._shuffle = np.random.default_rng(seed)
         self._rows, self._ends, self._lengths = _windows(timeline, length)
@@ -113,7 +126,10 @@ class WindowBatches:
         # Stretches of one length change their batches; those of others do not meet.
         order = np.lexsort((self._shuffle.random(len(self._rows)), self._lengths))
         for number in self._shuffle.permutation(len(self._batches)):
-            yield self._batch(order[self._batches[number]])
+            batch = self._batch(order[self._batches[number]])
+            # Without repeats a batch may have nothing to forecast.
+            if len(batch):
+                yield batch
 
     def _batch(self, chosen: NDArray[np.int64]) -> WindowBatch:
         rows, ends, length = self._rows[chosen], self._ends[chosen], int(self._lengths[chosen].max())
@@ -125,11 +141,12 @@ class WindowBatches:
         begins[1:] = (of_window[1:] != of_window[:-1]) | (age[1:] != age[:-1])
         last = np.append(np.flatnonzero(begins)[1:], len(places)) - 1
         rows, cuts = rows[of_window[last]], ends[of_window[last]] - (length - 1 - place[last])
-        basket, followed = np.cumsum(begins) - 1, cuts < self._timeline.lengths[rows]
-        kept = followed[basket]
         indptr, after, weights = self._timeline.following(
-            rows[followed], cuts[followed], self._horizon, self._decay, by_value=self._by_value
+            rows, cuts, self._horizon, self._decay, by_value=self._by_value, repeats=self._repeats
         )
+        followed = np.diff(indptr) > 0
+        basket, indptr = np.cumsum(begins) - 1, np.append(indptr[:-1][followed], indptr[-1])
+        kept = followed[basket]
         history = Sequences(
             torch.from_numpy(items), torch.from_numpy(ages), torch.from_numpy(elapsed) if self._clock else None
         )

@@ -278,6 +278,7 @@ class SequentialForecasting:
             by_value=not s.binarize,
             device=device,
             seed=s.seed,
+            repeats=s.repeats == "include",
         )
 
     def pair(self, batch: CutBatch) -> tuple[SparseRows, SparseRows]:

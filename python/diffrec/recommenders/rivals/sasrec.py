@@ -131,6 +131,7 @@ class SASRec(TrainedRecommender):
             clock=s.clock,
             device=device,
             seed=s.seed,
+            repeats=s.repeats == "include",
         )
 
         def run_epoch(_epoch: int) -> float:
