@@ -135,6 +135,72 @@ impl<'a> Walk<'a> {
         Ok(all)
     }
 
+    /// For each place of lists of `length` the sum of the entries of `L'R` between its item and those listed before it.
+    ///
+    /// -1 is no item, where a list is short. An item's row is formed once, in whatever number of lists it stands.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for an item outside `-1..items`, [`Error::Interrupted`] once `should_stop` says so.
+    pub fn pair_sums(&self, lists: &[i32], length: usize, should_stop: &dyn Fn() -> bool) -> Result<Vec<f64>> {
+        let mut starts = vec![0; self.items + 1];
+        for (position, &item) in lists.iter().enumerate() {
+            match usize::try_from(item) {
+                // Before the first of a list there is nothing.
+                Ok(item) if item < self.items => starts[item + 1] += usize::from(position % length > 0),
+                _ if item == -1 => {}
+                _ => {
+                    let (value, high) = (item.into(), self.items as i64);
+                    return Err(Error::Index { argument: "ranked", position, value, low: -1, high });
+                }
+            }
+        }
+        for item in 0..self.items {
+            starts[item + 1] += starts[item];
+        }
+        let mut next = starts.clone();
+        let mut places = vec![0; starts[self.items]];
+        for (position, &item) in lists.iter().enumerate().filter(|&(position, _)| position % length > 0) {
+            if let Ok(item) = usize::try_from(item) {
+                places[next[item]] = position;
+                next[item] += 1;
+            }
+        }
+        let mut out = vec![0.0; lists.len()];
+        for round in blocks(self.items, ROUND) {
+            if should_stop() {
+                return Err(Error::Interrupted);
+            }
+            let found: Vec<Vec<f64>> = blocks(round.len(), ITEMS)
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .map_init(
+                    || Reached::new(self.items),
+                    |reached, block| {
+                        let mut sums = Vec::new();
+                        for item in block {
+                            let item = round.start + item;
+                            let own = &places[starts[item]..starts[item + 1]];
+                            if own.is_empty() {
+                                continue;
+                            }
+                            self.reach(item, reached);
+                            sums.extend(own.iter().map(|&place| {
+                                let before = &lists[place - place % length..place];
+                                before.iter().filter(|&&other| other >= 0).map(|&other| reached.get(other)).sum::<f64>()
+                            }));
+                            reached.clear();
+                        }
+                        sums
+                    },
+                )
+                .collect();
+            for (&place, sum) in places[starts[round.start]..starts[round.end]].iter().zip(found.into_iter().flatten()) {
+                out[place] = sum;
+            }
+        }
+        Ok(out)
+    }
+
     fn reach(&self, item: usize, reached: &mut Reached) {
         for &(user, left) in &self.users[self.starts[item]..self.starts[item + 1]] {
             // Checked when made.
@@ -167,6 +233,17 @@ impl Reached {
             self.items.push(item);
         } else {
             *sum += value;
+        }
+    }
+
+    fn get(&self, item: i32) -> f64 {
+        let sum = self.sums[item as usize];
+        if sum.is_nan() { 0.0 } else { sum }
+    }
+
+    fn clear(&mut self) {
+        for item in self.items.drain(..) {
+            self.sums[item as usize] = f64::NAN;
         }
     }
 

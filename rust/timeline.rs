@@ -36,6 +36,19 @@ pub enum Scale {
     /// `r / (1 + r)`, r being the time since an item was last taken as a multiple of its mean time between baskets: 1/2
     /// where it is due, 0 where it was in one basket only.
     Due,
+    /// `r / (1 + r)`, r being the time since an item was last taken as a multiple of what is usual for the item.
+    Usual,
+}
+
+/// Times of the events, and what ages by them are compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock<'a> {
+    /// Time of each event.
+    pub times: &'a [f64],
+    /// The moment that ages are counted from; None for the newest event before a cut.
+    pub now: Option<f64>,
+    /// The usual time between two baskets of a user with each item; empty where no scale compares with it.
+    pub intervals: &'a [f64],
 }
 
 /// When an item of a history was taken.
@@ -71,10 +84,11 @@ impl Scale {
             "often" => Ok(Self::Often),
             "ago" => Ok(Self::Ago),
             "due" => Ok(Self::Due),
+            "usual" => Ok(Self::Usual),
             _ => Err(Error::Setting {
                 argument: "scales",
                 got: format!("{kind:?}"),
-                expected: "\"interactions\", \"seconds\", \"even\", \"had\", \"often\", \"ago\" or \"due\"",
+                expected: "\"interactions\", \"seconds\", \"even\", \"had\", \"often\", \"ago\", \"due\" or \"usual\"",
             }),
         }
     }
@@ -85,27 +99,31 @@ impl Scale {
             Self::Interactions(tau) => Some((-f64::from(newer) / tau).exp()),
             Self::Seconds(tau) => Some((-passed / tau).exp()),
             Self::Even => Some((length as f64).sqrt().recip()),
-            Self::Had | Self::Often | Self::Ago | Self::Due => None,
+            Self::Had | Self::Often | Self::Ago | Self::Due | Self::Usual => None,
         }
     }
 
     /// The weight of an item that was taken so, seen from a basket and a moment; of a view of events it is 0.
-    fn of_item(self, item: &Takings, basket: i32, moment: f64) -> f64 {
+    fn of_item(self, item: i32, taken: &Takings, basket: i32, moment: f64, intervals: &[f64]) -> f64 {
+        let compared = |usual: f64| {
+            let since = moment - taken.last;
+            since / (since + usual)
+        };
         match self {
             Self::Had => 1.0,
-            Self::Often => f64::from(item.baskets).ln_1p(),
-            Self::Ago => f64::from(1 + basket - item.newest).recip(),
-            Self::Due if item.baskets > 1 => {
-                let usual = (item.last - item.first) / f64::from(item.baskets - 1);
-                let since = moment - item.last;
-                since / (since + usual)
+            Self::Often => f64::from(taken.baskets).ln_1p(),
+            Self::Ago => f64::from(1 + basket - taken.newest).recip(),
+            Self::Due if taken.baskets > 1 => {
+                compared((taken.last - taken.first) / f64::from(taken.baskets - 1))
             }
+            // Items have been checked against the number of intervals.
+            Self::Usual => compared(intervals[item as usize]),
             Self::Due | Self::Interactions(_) | Self::Seconds(_) | Self::Even => 0.0,
         }
     }
 
     fn is_of_items(self) -> bool {
-        matches!(self, Self::Had | Self::Often | Self::Ago | Self::Due)
+        matches!(self, Self::Had | Self::Often | Self::Ago | Self::Due | Self::Usual)
     }
 }
 
@@ -159,24 +177,33 @@ impl<'a> Timeline<'a> {
 
     /// What came before the cut of each row, seen on each of the scales: scale s has the columns from `s * n_items`.
     ///
-    /// Within a row and scale the newest comes first; the weights of a repeated item are summed. `times` has the time
-    /// of each event; ages by it are counted from `now`, or from the newest event before the cut.
+    /// Within a row and scale the newest comes first; the weights of a repeated item are summed.
     ///
     /// # Errors
-    /// [`Error::Length`] unless every row has a cut and every event a time; [`Error::Index`] for a row, cut, basket or
-    /// item that does not exist; [`Error::Setting`] for a cut inside a basket, or where so many columns have no number;
+    /// [`Error::Length`] unless every row has a cut, every event a time and, for [`Scale::Usual`], every item an
+    /// interval; [`Error::Index`] for a row, cut, basket or item that does not exist; [`Error::Setting`] for a cut inside
+    /// a basket, for an interval that is not positive and finite, or where so many columns have no number;
     /// [`Error::Unordered`] where times fall.
     pub fn before(
         &self,
-        times: &[f64],
+        clock: Clock<'_>,
         n_items: usize,
         rows: &[i64],
         cuts: &[i64],
         scales: &[Scale],
-        now: Option<f64>,
     ) -> Result<Ragged> {
-        if times.len() != self.items.len() {
-            return Err(Error::Length { argument: "times", got: times.len(), expected: self.items.len() });
+        let length = |argument, got, expected| Err(Error::Length { argument, got, expected });
+        if clock.times.len() != self.items.len() {
+            return length("times", clock.times.len(), self.items.len());
+        }
+        if scales.contains(&Scale::Usual) {
+            if clock.intervals.len() != n_items {
+                return length("intervals", clock.intervals.len(), n_items);
+            }
+            if let Some(wrong) = clock.intervals.iter().find(|&&one| !(one.is_finite() && one > 0.0)) {
+                let expected = "positive finite numbers";
+                return Err(Error::Setting { argument: "intervals", got: wrong.to_string(), expected });
+            }
         }
         if n_items.checked_mul(scales.len()).is_none_or(|columns| i32::try_from(columns).is_err()) {
             let expected = "so few that items times scales is below 2^31";
@@ -185,7 +212,7 @@ impl<'a> Timeline<'a> {
         let weighed = (0..rows.len())
             .into_par_iter()
             .with_min_len(16)
-            .map(|position| self.weigh(times, n_items, self.prefix(rows, cuts, position)?, scales, now))
+            .map(|position| self.weigh(clock, n_items, self.prefix(rows, cuts, position)?, scales))
             .collect::<Result<Vec<_>>>()?;
         let mut out = Ragged::with_offsets(weighed.iter().map(Vec::len));
         out.indices = weighed.iter().flatten().map(|&(column, _)| column).collect();
@@ -275,21 +302,20 @@ impl<'a> Timeline<'a> {
 
     fn weigh(
         &self,
-        times: &[f64],
+        clock: Clock<'_>,
         n_items: usize,
         prefix: Range<usize>,
         scales: &[Scale],
-        now: Option<f64>,
     ) -> Result<Vec<(i32, f64)>> {
         let items = self.checked_items(n_items, prefix.clone())?;
-        let (baskets, times) = (&self.baskets[prefix.clone()], &times[prefix.clone()]);
+        let (baskets, times) = (&self.baskets[prefix.clone()], &clock.times[prefix.clone()]);
         if let Some(place) = times.windows(2).position(|pair| pair[0] > pair[1] || pair[1].is_nan()) {
             return Err(Error::Unordered { argument: "times", position: prefix.start + place + 1 });
         }
         let (Some(&basket), Some(&newest)) = (baskets.last(), times.last()) else {
             return Ok(Vec::new());
         };
-        let moment = now.unwrap_or(newest);
+        let moment = clock.now.unwrap_or(newest);
         let mut out: Vec<(i32, f64)> = Vec::with_capacity(items.len() * scales.len());
         let takings = if scales.iter().any(|scale| scale.is_of_items()) {
             takings(items, baskets, times)
@@ -302,8 +328,9 @@ impl<'a> Timeline<'a> {
             // Below 2^31: `before` has seen to it.
             let first = (number * n_items) as i32;
             if scale.is_of_items() {
-                let weighed =
-                    takings.iter().map(|(item, taken)| (first + item, scale.of_item(taken, basket, moment)));
+                let weighed = takings.iter().map(|&(item, ref taken)| {
+                    (first + item, scale.of_item(item, taken, basket, moment, clock.intervals))
+                });
                 out.extend(weighed.filter(|&(_, weight)| weight >= NEGLIGIBLE));
                 continue;
             }
@@ -392,6 +419,10 @@ mod tests {
     const TIMES: [f64; 5] = [1.0, 2.0, 2.0, 5.0, 9.0];
     const BASKETS: [i32; 5] = [0, 1, 1, 2, 0];
 
+    fn clock(times: &[f64]) -> Clock<'_> {
+        Clock { times, now: None, intervals: &[] }
+    }
+
     fn timeline() -> Result<Timeline<'static>> {
         Timeline::new(&INDPTR, &ITEMS, &BASKETS)
     }
@@ -409,7 +440,7 @@ mod tests {
     #[test]
     fn sees_the_past_on_each_scale() -> Result<()> {
         let scales = [Scale::Interactions(1.0), Scale::Seconds(2.0), Scale::Even];
-        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &scales, None)?;
+        let seen = timeline()?.before(clock(&TIMES), 4, &[0], &[4], &scales)?;
         assert_eq!(seen.indices, [3, 1, 0, 2, 7, 5, 4, 6, 11, 9, 8, 10]);
         // Items 0 and 1 came in one basket: both are as old.
         let e = |x: f64| x.exp() as f32;
@@ -420,7 +451,7 @@ mod tests {
 
     #[test]
     fn leaves_out_what_has_faded() -> Result<()> {
-        let seen = timeline()?.before(&TIMES, 4, &[0], &[4], &[Scale::Interactions(0.1)], None)?;
+        let seen = timeline()?.before(clock(&TIMES), 4, &[0], &[4], &[Scale::Interactions(0.1)])?;
         assert_eq!((seen.indices, seen.data), (vec![3], vec![1.0]));
         Ok(())
     }
@@ -430,7 +461,7 @@ mod tests {
         let (items, baskets, times) =
             ([1, 0, 1, 0, 2, 2], [0, 1, 1, 2, 2, 3], [1.0, 2.0, 2.0, 3.0, 3.0, 4.0]);
         let bought = Timeline::new(&[0, 6], &items, &baskets)?.with_repeats(true);
-        let seen = bought.before(&times, 3, &[0], &[3], &[Scale::Interactions(1.0), Scale::Even], None)?;
+        let seen = bought.before(clock(&times), 3, &[0], &[3], &[Scale::Interactions(1.0), Scale::Even])?;
         let even = 1.0 / 3.0_f64.sqrt();
         assert_eq!(seen.indices, [1, 0, 4, 3]);
         assert_eq!(seen.data, [(1.0 + (-1.0_f64).exp()) as f32, 1.0, (even + even) as f32, even as f32]);
@@ -447,16 +478,34 @@ mod tests {
             ([1, 0, 1, 1, 1, 2, 2], [0, 1, 1, 2, 2, 2, 3], [1.0, 2.0, 2.0, 4.0, 4.0, 4.0, 9.0]);
         let bought = Timeline::new(&[0, 7], &items, &baskets)?.with_repeats(true);
         let views = [Scale::Had, Scale::Often, Scale::Ago, Scale::Due];
-        let seen = bought.before(&times, 3, &[0], &[7], &views, None)?;
+        let seen = bought.before(clock(&times), 3, &[0], &[7], &views)?;
         // What is not due at all is left out.
         assert_eq!(seen.indices, [2, 1, 0, 5, 4, 3, 8, 7, 6, 10]);
         let ln = |count: f64| count.ln_1p() as f32;
         let due = (5.0 / (5.0 + 1.5)) as f32;
         assert_eq!(seen.data, [1.0, 1.0, 1.0, ln(2.0), ln(3.0), ln(1.0), 1.0, 0.5, 1.0 / 3.0, due]);
-        let later = bought.before(&times, 3, &[0], &[7], &[Scale::Due, Scale::Seconds(1.0)], Some(10.0))?;
+        let later = Clock { now: Some(10.0), ..clock(&times) };
+        let later = bought.before(later, 3, &[0], &[7], &[Scale::Due, Scale::Seconds(1.0)])?;
         assert_eq!((later.indices, later.data[0]), (vec![2, 1, 5, 4, 3], (1.0 / 6.0) as f32));
         assert_eq!(later.data[2], ((-1.0_f64).exp() + (-6.0_f64).exp()) as f32);
-        assert!(bought.before(&times, 3, &[0], &[0], &views, None)?.indices.is_empty());
+        assert!(bought.before(clock(&times), 3, &[0], &[0], &views)?.indices.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn compares_with_what_is_usual_for_an_item() -> Result<()> {
+        let clock = Clock { now: Some(10.0), intervals: &[8.0, 4.0, 1.0, 5.0], ..clock(&TIMES) };
+        let seen = timeline()?.before(clock, 4, &[0], &[4], &[Scale::Usual])?;
+        assert_eq!(seen.indices, [3, 1, 0, 2]);
+        assert_eq!(seen.data, [0.5, 8.0 / 12.0, 0.5, 0.9]);
+        for (intervals, got) in [(&[1.0; 3][..], 3), (&[], 0)] {
+            let wrong = timeline()?.before(Clock { intervals, ..clock }, 4, &[0], &[4], &[Scale::Usual]);
+            assert_eq!(wrong, Err(Error::Length { argument: "intervals", got, expected: 4 }));
+        }
+        for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let intervals = &[1.0, 1.0, wrong, 1.0];
+            assert!(timeline()?.before(Clock { intervals, ..clock }, 4, &[0], &[4], &[Scale::Usual]).is_err());
+        }
         Ok(())
     }
 
@@ -483,7 +532,7 @@ mod tests {
     #[test]
     fn refuses_what_does_not_exist() -> Result<()> {
         let before = |n_items, rows: &[i64], cuts: &[i64]| {
-            timeline()?.before(&TIMES, n_items, rows, cuts, &[Scale::Even], None).map(|_| ())
+            timeline()?.before(clock(&TIMES), n_items, rows, cuts, &[Scale::Even]).map(|_| ())
         };
         let index =
             |argument, position, value, high| Error::Index { argument, position, value, low: 0, high };
@@ -497,12 +546,12 @@ mod tests {
         let length = |argument, got, expected| Error::Length { argument, got, expected };
         assert_eq!(before(4, &[0], &[]), Err(length("cuts", 0, 1)));
         assert_eq!(Timeline::new(&INDPTR, &ITEMS, &BASKETS[1..]).err(), Some(length("baskets", 4, 5)));
-        let few = timeline()?.before(&TIMES[1..], 4, &[0], &[4], &[Scale::Even], None);
+        let few = timeline()?.before(clock(&TIMES[1..]), 4, &[0], &[4], &[Scale::Even]);
         assert_eq!(few, Err(length("times", 4, 5)));
         let backwards = [1.0, 2.0, 1.0, 5.0, 9.0];
-        let unordered = timeline()?.before(&backwards, 4, &[0], &[4], &[Scale::Even], None);
+        let unordered = timeline()?.before(clock(&backwards), 4, &[0], &[4], &[Scale::Even]);
         assert_eq!(unordered, Err(Error::Unordered { argument: "times", position: 2 }));
-        assert!(timeline()?.before(&TIMES, 1 << 30, &[0], &[4], &[Scale::Even; 2], None).is_err());
+        assert!(timeline()?.before(clock(&TIMES), 1 << 30, &[0], &[4], &[Scale::Even; 2]).is_err());
         for (kind, tau) in [("interactions", 0.0), ("seconds", f64::INFINITY), ("minutes", 1.0)] {
             assert!(Scale::new(kind, tau).is_err());
         }
@@ -525,7 +574,7 @@ mod tests {
             let indptr = [0, items.len() as i64];
             let timeline = Timeline::new(&indptr, &items, &baskets)?;
             let cuts = draw_cuts(&indptr, &baskets, &[0], seed, 0)?;
-            let mut whole = timeline.before(&times, 50, &[0], &cuts, &[Scale::Even], None)?.indices;
+            let mut whole = timeline.before(clock(&times), 50, &[0], &cuts, &[Scale::Even])?.indices;
             whole.reverse();
             whole.extend(timeline.after(50, &[0], &cuts, usize::MAX, false)?.indices);
             prop_assert_eq!(whole, items);

@@ -30,6 +30,7 @@ __all__ = [
     "next_items",
     "noised_rows",
     "normal_rows",
+    "pair_sums",
     "prefix_rows",
     "ranking_metrics",
     "simd_level",
@@ -137,10 +138,11 @@ def prefix_rows(
     n_items: int,
     rows: NDArray[np.int64],
     cuts: NDArray[np.int64],
-    scales: Sequence[tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due"], float]],
+    scales: Sequence[tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due", "usual"], float]],
     *,
     repeats: bool = False,
     now: float | None = None,
+    intervals: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """The first ``cuts[i]`` events of row ``rows[i]`` on each scale: ``indptr``, ``indices`` and ``data``.
 
@@ -151,8 +153,9 @@ def prefix_rows(
 
     The other kinds are of an item as a whole: ``"had"`` is 1, ``"often"`` ln(1 + baskets with it), ``"ago"``
     1 / (1 + baskets newer than its newest), and ``"due"`` r / (1 + r), r being the time since its newest as a multiple
-    of the mean time between its baskets, or 0 where there is one. They and ``"even"`` ignore the length. Values below
-    1e-4 are left out; within a row and scale the newest comes first.
+    of the mean time between its baskets, or 0 where there is one. ``"usual"`` is the same with ``intervals``, one for
+    each of the items and above 0, in the place of that mean. They and ``"even"`` ignore the length. Values below 1e-4
+    are left out; within a row and scale the newest comes first.
     """
 
 def next_items(
@@ -220,6 +223,13 @@ def nearest_items(
 
     L is ``matrix``, users x items, and R has the same pattern and the values ``right``. Of equal entries the first are
     kept; entries of 0 are not, nor, without ``itself``, the diagonal.
+    """
+
+def pair_sums(matrix: _Csr, right: NDArray[np.float32], n_items: int, ranked: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Sum the entries of ``L.T @ R`` between the item of each place of lists and those before it, (n, length).
+
+    L and R are as for ``nearest_items``. ``ranked`` (n, length) holds items, and -1 where a list is short. An item's
+    row of the product is formed once, in whatever number of lists it stands.
     """
 
 def sparse_product(

@@ -42,6 +42,24 @@ pub fn nearest_items<'py>(
 }
 
 #[pyfunction]
+pub fn pair_sums<'py>(
+    py: Python<'py>,
+    matrix: Any<'_, '_>,
+    right: Any<'_, '_>,
+    n_items: Any<'_, '_>,
+    ranked: Any<'_, '_>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (matrix, right) = (Csr::new(matrix, MATRIX)?, vector(right, "right")?);
+    let ((indptr, indices, data), right) = (matrix.slices()?, right.as_slice()?);
+    let (n_items, ranked) = (whole(n_items, "n_items")?, arrays::matrix(ranked, "ranked")?);
+    let ((users, length), lists) = (shape(&ranked), ranked.as_slice()?);
+    let sums = interruptible(py, |should_stop| {
+        Walk::new(indptr, indices, data, right, n_items)?.pair_sums(lists, length, should_stop)
+    })?;
+    PyArray1::from_vec(py, sums).reshape([users, length])
+}
+
+#[pyfunction]
 pub fn sparse_product(
     py: Python<'_>,
     left: Any<'_, '_>,

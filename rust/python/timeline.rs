@@ -7,7 +7,7 @@ use super::Any;
 use super::arrays::{vector, whole};
 use super::pool::{detached, in_place};
 use crate::error::Error;
-use crate::timeline::{Scale, Timeline};
+use crate::timeline::{Clock, Scale, Timeline};
 
 type Vector<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -55,7 +55,7 @@ pub fn draw_cuts<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (indptr, items, baskets, times, n_items, rows, cuts, scales, *, repeats=false, now=None))]
+#[pyo3(signature = (indptr, items, baskets, times, n_items, rows, cuts, scales, *, repeats=false, now=None, intervals=None))]
 pub fn prefix_rows<'py>(
     py: Python<'py>,
     indptr: Any<'_, '_>,
@@ -68,14 +68,18 @@ pub fn prefix_rows<'py>(
     scales: Vec<(String, f64)>,
     repeats: bool,
     now: Option<f64>,
+    intervals: Option<Any<'_, '_>>,
 ) -> PyResult<(Vector<'py, i64>, Vector<'py, i32>, Vector<'py, f32>)> {
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
     let times = vector(times, "times")?;
-    let (timeline, times) = (cut.timeline()?.with_repeats(repeats), times.as_slice()?);
+    let intervals = intervals.map(|given| vector(given, "intervals")).transpose()?;
+    let intervals = intervals.as_ref().map_or(Ok(&[][..]), PyReadonlyArray1::as_slice)?;
+    let clock = Clock { times: times.as_slice()?, now, intervals };
+    let timeline = cut.timeline()?.with_repeats(repeats);
     let scales =
         scales.iter().map(|(kind, tau)| Scale::new(kind, *tau)).collect::<Result<Vec<_>, Error>>()?;
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
-    let found = detached(py, || timeline.before(times, cut.n_items, rows, cuts, &scales, now))?;
+    let found = detached(py, || timeline.before(clock, cut.n_items, rows, cuts, &scales))?;
     Ok((
         PyArray1::from_vec(py, found.indptr),
         PyArray1::from_vec(py, found.indices),

@@ -75,6 +75,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "scales": [("interactions", 2.0), ("even", 0.0)],
         "repeats": False,
         "now": 5.0,
+        "intervals": np.ones(3),
     },
     "next_items": lambda: {
         **events("indptr", "items", "baskets", "rows", "cuts"),
@@ -105,6 +106,12 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "n_items": 3,
         "k": 2,
         "itself": True,
+    },
+    "pair_sums": lambda: {
+        "matrix": matrix(),
+        "right": np.ones(4, np.float32),
+        "n_items": 3,
+        "ranked": np.array([[0, 1], [2, -1]], np.int32),
     },
     "sparse_product": lambda: {
         "left": matrix(),
@@ -394,6 +401,7 @@ for steps in (None, 2):
 _core.sparse_dense_product(matrix, out[:items].copy(), 0, block := np.empty((users, items), np.float32))
 digest.update(block)
 digest.update(_core.coverage(ranked, items, [1, 10, 20]))
+digest.update(_core.pair_sums(matrix, data.copy(), items, ranked))
 points = rng.random((4000, 20), np.float32)
 for balance in (None, 1.2):
     labels, centroids, inertia, iterations = _core.kmeans(points, 50, 2, 9, 0.0, balance, 5, None)

@@ -36,6 +36,21 @@ def test_nearest_items_keeps_the_best_of_the_product(csr, k: int, itself: bool, 
         assert not len(rest) or rest.max() <= row[taken].min()
 
 
+@given(csr_arrays(ITEMS), st.integers(0, 99), st.integers(0, 6), st.integers(0, 5))
+def test_pair_sums_are_those_of_the_product(csr, seed: int, n: int, length: int) -> None:
+    indptr, indices, left = csr
+    rng = np.random.default_rng(seed)
+    right = rng.integers(-3, 4, len(left)).astype(np.float32)
+    ranked = rng.integers(-1, ITEMS, (n, length)).astype(np.int32)
+    product = np.zeros((ITEMS + 1, ITEMS + 1))  # what -1 stands for is last
+    product[:-1, :-1] = dense((indptr, indices, left)).T @ dense((indptr, indices, right))
+    expected = [
+        [sum(product[item, other] for other in row[:place]) for place, item in enumerate(row)] for row in ranked
+    ]
+    found = _core.pair_sums(csr, right, ITEMS, ranked)
+    np.testing.assert_allclose(found, np.reshape(expected, (n, length)), rtol=1e-6)
+
+
 @given(csr_arrays(5), csr_arrays(ITEMS, min_rows=5, max_rows=5), st.integers(0, ITEMS - 1), st.data())
 def test_products_are_the_block_of_the_product(left, right, first: int, data: st.DataObject) -> None:
     width = data.draw(st.integers(0, ITEMS - first))
@@ -90,6 +105,7 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
     ("name", "change", "words"),
     [
         ("nearest_items", {"k": 0}, "`k` is 0"),
+        ("pair_sums", {"ranked": np.array([[0, 3]], np.int32)}, r"`ranked\[1\]` is 3, expected a value in \[-1, 3\)"),
         ("nearest_items", {"n_items": 2}, r"`indices\[3\]` is 2, expected a value in \[0, 2\)"),
         ("nearest_items", {"n_items": 2**40}, "`n_items` is 1099511627776"),
         (

@@ -11,7 +11,8 @@ from diffrec import _core
 from support import twins
 
 SCALES: list[Any] = [("interactions", 2.0), ("seconds", 7.5), ("even", 0.0)]
-REPEATS: list[Any] = [(kind, 0.0) for kind in ("had", "often", "ago", "due")]
+REPEATS: list[Any] = [(kind, 0.0) for kind in ("had", "often", "ago", "due", "usual")]
+INTERVALS = np.arange(1.0, 16.0)
 INDPTR = np.array([0, 3, 3, 4], dtype=np.int64)
 ITEMS = np.array([2, 0, 1, 2], dtype=np.int32)
 TIMES = np.array([1.0, 2.0, 2.0, 5.0])
@@ -59,9 +60,9 @@ def cut_histories(draw: st.DrawFn) -> Histories:
 def test_prefixes_are_those_of_the_twin(case: Histories, views: list[Any], now: float | None) -> None:
     indptr, items, baskets, times, rows, cuts, repeats = case
     starts, columns, values = _core.prefix_rows(
-        indptr, items, baskets, times, 15, rows, cuts, views, repeats=repeats, now=now
+        indptr, items, baskets, times, 15, rows, cuts, views, repeats=repeats, now=now, intervals=INTERVALS
     )
-    expected = twins.prefix_rows(indptr, items, times, 15, rows, cuts, views, now)
+    expected = twins.prefix_rows(indptr, items, times, 15, rows, cuts, views, now, INTERVALS)
     assert starts.tolist() == np.concatenate([[0], np.cumsum([len(row) for row in expected])]).tolist()
     assert columns.tolist() == [column for row in expected for column, _ in row]
     np.testing.assert_allclose(values, [value for row in expected for _, value in row], rtol=1e-6)
@@ -108,6 +109,8 @@ def test_cuts_leave_something_on_both_sides() -> None:
         ({"times": TIMES[1:]}, "`times` has 3 entries, expected 4"),
         ({"scales": [("minutes", 1.0)]}, '`scales` is "minutes"'),
         ({"scales": [("seconds", 0.0)]}, "`scales` is 0, expected a positive finite number"),
+        ({"scales": [("usual", 0.0)]}, "`intervals` has 0 entries, expected 3"),
+        ({"scales": [("usual", 0.0)], "intervals": np.array([1.0, 0.0, 1.0])}, "`intervals` is 0, expected positive"),
         ({"n_items": 2**30, "scales": SCALES}, "`n_items` is 1073741824"),
     ],
 )

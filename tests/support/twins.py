@@ -80,7 +80,9 @@ def coverage(ranked, n_items, k: Sequence[int]) -> NDArray[np.float64]:
     return np.array([len(set(ranked[:, :cut].ravel().tolist()) - {-1}) / n_items for cut in k])
 
 
-def prefix_rows(indptr, items, times, n_items, rows, cuts, scales, now=None) -> list[list[tuple[int, float]]]:
+def prefix_rows(
+    indptr, items, times, n_items, rows, cuts, scales, now=None, intervals=None
+) -> list[list[tuple[int, float]]]:
     """Column and weight of each entry, a list per row; scale by scale, the newest first, repeats summed."""
     out = []
     for row, cut in zip(rows, cuts, strict=True):
@@ -88,9 +90,9 @@ def prefix_rows(indptr, items, times, n_items, rows, cuts, scales, now=None) -> 
         moments = times[indptr[row] : indptr[row] + cut].tolist()
         entries: dict[int, float] = {}
         for number, (kind, length) in enumerate(scales):
-            if kind in ("had", "often", "ago", "due"):
+            if kind in ("had", "often", "ago", "due", "usual"):
                 for item in dict.fromkeys(history[::-1]):
-                    weight = repeated(kind, history, moments, item, now)
+                    weight = repeated(kind, history, moments, item, now, intervals)
                     if weight >= 1e-4:
                         entries[number * n_items + item] = weight
                 continue
@@ -105,7 +107,7 @@ def prefix_rows(indptr, items, times, n_items, rows, cuts, scales, now=None) -> 
     return out
 
 
-def repeated(kind, history, moments, item, now) -> float:
+def repeated(kind, history, moments, item, now, intervals) -> float:
     """What a view of how an item was taken before says of it."""
     taken = sorted({moment for own, moment in zip(history, moments, strict=True) if own == item})
     if kind == "had":
@@ -114,10 +116,10 @@ def repeated(kind, history, moments, item, now) -> float:
         return float(np.log(1 + len(taken)))
     if kind == "ago":
         return 1 / (1 + len({moment for moment in moments if moment > taken[-1]}))
-    if len(taken) == 1:
+    if kind == "due" and len(taken) == 1:
         return 0.0
     since = (moments[-1] if now is None else now) - taken[-1]
-    due = since / np.diff(taken).mean()
+    due = since / (np.diff(taken).mean() if kind == "due" else intervals[item])
     return float(due / (1 + due))
 
 
