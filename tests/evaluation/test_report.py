@@ -40,8 +40,11 @@ def test_what_is_known_of_the_items_is_measured() -> None:
     ranked[2, 2:], ranked[5] = -1, -1
     relevant = rng.random((6, 9)) < 0.4
     relevant[:, 0] = True
-    owners, vectors = rng.integers(0, 20, 9), rng.normal(size=(9, 3))
-    report = measure(ranked, sparse.csr_array(relevant), np.arange(6), [2, 4], catalogue=Catalogue(owners, 20, vectors))
+    had = (rng.random((20, 9)) < rng.random(9)).astype(np.float32)
+    had[:, 8] = 0
+    owners = had.sum(axis=0)
+    catalogue = Catalogue(sparse.csr_array(had))
+    report = measure(ranked, sparse.csr_array(relevant), np.arange(6), [2, 4], catalogue=catalogue)
     assert set(report) == {f"{metric}@{k}" for metric in METRICS for k in (2, 4)}
     for k in (2, 4):
         lists = [[item for item in row[:k].tolist() if item >= 0] for row in ranked]
@@ -58,5 +61,5 @@ def test_what_is_known_of_the_items_is_measured() -> None:
         counts = np.bincount([item for row in lists for item in row], minlength=9)
         differences = np.abs(counts[:, None] - counts[None, :]).sum()
         assert report[f"gini@{k}"] == pytest.approx(differences / (2 * 9 * counts.sum()))
-        assert report[f"diversity@{k}"] == pytest.approx(intra_list_diversity(ranked[:, :k], vectors))
+        assert report[f"diversity@{k}"] == pytest.approx(intra_list_diversity(ranked[:, :k], had.T))
         assert report[f"novelty@{k}"] == pytest.approx(novelty(ranked[:, :k], -np.log2((owners + 1) / 22)))

@@ -3,11 +3,13 @@
 Lists are ranked item rows, int (users, k), with -1 where a list is short; users without any item are left out of means.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.data import Csr
+from diffrec.data import Csr, csr_arrays
 
 
 def self_information(histories: Csr) -> NDArray[np.float64]:
@@ -81,6 +83,47 @@ def diversity_of(ranked: NDArray[np.integer], vectors: NDArray[np.floating]) -> 
         alike = np.square(listed.sum(axis=1)).sum(axis=1) - np.square(listed).sum(axis=(1, 2))
         pairs = inside.sum(axis=1) * (inside.sum(axis=1) - 1)
         found[start : start + 64] = 1.0 - np.divide(alike, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return found
+
+
+def diversity_by_owners(ranked: NDArray[np.integer], histories: Csr, cuts: Sequence[int]) -> list[NDArray[np.float64]]:
+    """Mean of 1 - cosine over the pairs of the first k of each list, where items are alike that the same users have.
+
+    The vector of an item says who has it: the cosine of two is ``|A and B| / sqrt(|A| |B|)``, A and B being their
+    users (Ziegler et al. 2005, with the similarity of item-based neighbours, Sarwar et al. 2001). It is the same for
+    every recommender, so that lists of different ones can be compared.
+
+    Parameters
+    ----------
+    ranked : int (users, length)
+        Item rows.
+    histories : scipy.sparse CSR
+        (any users, items), who has what.
+    cuts : sequence of int
+        For each k, how many of a list are looked at.
+
+    Returns
+    -------
+    list of ndarray
+        For each k (users,); NaN for a list without pairs.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> had = sparse.csr_array(np.array([[1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]], dtype=np.float32))
+    >>> diversity_by_owners(np.array([[0, 1, 2]]), had, [2, 3])  # 1 - sqrt(2 / 3), and the mean over three pairs
+    [array([0.18350342]), array([0.42509447])]
+    """
+    indptr, indices, _ = csr_arrays(histories)
+    unit = (1 / np.sqrt(np.bincount(indices, minlength=histories.shape[1]).clip(1))).astype(np.float32)[indices]
+    lists = np.ascontiguousarray(ranked, dtype=np.int32)
+    alike = _core.pair_sums((indptr, indices, unit), unit, histories.shape[1], lists)
+    found = []
+    for k in cuts:
+        listed = (ranked[:, :k] >= 0).sum(axis=1)
+        pairs = listed * (listed - 1) / 2
+        sums = alike[:, :k].sum(axis=1)
+        found.append(1.0 - np.divide(sums, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
     return found
 
 

@@ -11,7 +11,7 @@ from diffrec._shown import as_html
 from diffrec.data import Csr, csr_arrays
 from diffrec.evaluation.beyond_accuracy import (
     average_precision,
-    diversity_of,
+    diversity_by_owners,
     gini,
     hits_of,
     novelty_of,
@@ -136,17 +136,16 @@ class Catalogue:
 
     Attributes
     ----------
-    owners : int64 (items,)
-        How many users have each item.
-    users : int
-        Of how many.
-    vectors : ndarray (items, width), optional
-        Whose cosine says how alike two items are.
+    histories : scipy.sparse CSR (users, items)
+        Who has what: items are alike that the same users have.
     """
 
-    owners: NDArray[np.int64]
-    users: int
-    vectors: NDArray[np.floating] | None = None
+    histories: Csr
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """Count the users of each item, int64 (items,)."""
+        return np.bincount(self.histories.indices, minlength=self.histories.shape[1])
 
 
 def measure(
@@ -190,8 +189,8 @@ def measure(
         coverage = share of all items that stand in some list; gini = how unevenly the lists' places are shared among
         all items, 0 for evenly (Gini 1912; Adomavicius & Kwon 2012). With a catalogue novelty, the mean
         ``self_information`` of a list; serendipity = hits, each weighted by the share of items that are more popular,
-        / k (Castells, Vargas & Wang 2011); and with vectors diversity, the mean of 1 - cosine over a list's pairs
-        (Ziegler et al. 2005).
+        / k (Castells, Vargas & Wang 2011); and diversity, the mean of 1 - cosine over a list's pairs (Ziegler et al.
+        2005), an item's vector saying which users have it, whatever the recommender.
 
     Examples
     --------
@@ -213,14 +212,16 @@ def measure(
     values = _core.ranking_metrics(ranked, csr_arrays(relevant), list(k))
     per_user = {f"{m}@{cut}": values[i, j] for i, m in enumerate(_OF_KERNEL) for j, cut in enumerate(k)}
     hits = hits_of(ranked, relevant)
+    owners = None if catalogue is None else catalogue.owners
     for cut in k:
         per_user[f"map@{cut}"] = average_precision(hits[:, :cut], np.diff(relevant.indptr))
-        if catalogue is not None:
+        if catalogue is not None and owners is not None:
             listed = ranked[:, :cut]
-            per_user[f"novelty@{cut}"] = novelty_of(listed, surprise(catalogue.owners, catalogue.users))
-            per_user[f"serendipity@{cut}"] = serendipity_of(listed, hits[:, :cut], catalogue.owners)
-            if catalogue.vectors is not None:
-                per_user[f"diversity@{cut}"] = diversity_of(listed, catalogue.vectors)
+            per_user[f"novelty@{cut}"] = novelty_of(listed, surprise(owners, catalogue.histories.shape[0]))
+            per_user[f"serendipity@{cut}"] = serendipity_of(listed, hits[:, :cut], owners)
+    if catalogue is not None:
+        for cut, values_of in zip(k, diversity_by_owners(ranked, catalogue.histories, k), strict=True):
+            per_user[f"diversity@{cut}"] = values_of
     # Lists without items, or without pairs, say nothing of novelty and diversity.
     means = {name: float(np.nanmean(v)) if np.isfinite(v).any() else float("nan") for name, v in per_user.items()}
     covered = _core.coverage(ranked, relevant.shape[1], list(k))

@@ -741,11 +741,7 @@ class Recommender(metaclass=ABCMeta):
 
     def _catalogue(self) -> Catalogue:
         """Return the facts of the items by which lists are judged beyond accuracy."""
-        try:
-            vectors = on_host(self._item_vectors())
-        except TypeError:
-            vectors = None
-        return Catalogue(self._owners(), self.train_.shape[0], vectors)
+        return Catalogue(self.train_.matrix)
 
     def _one(self, user: Any) -> tuple[Interactions, int, Any]:
         """Histories, the row and the id of one user, refusing several."""
