@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import warnings
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
@@ -112,10 +113,13 @@ def outcome(file: Path, reader: Any, **options: Any) -> Any:
             _cells, "readers", lambda: [reader] if reader is _cells.plain_chunks else [reader, _cells.plain_chunks]
         )
         try:
-            data = Interactions.read(file, **options)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                data = Interactions.read(file, **options)
         except ValueError as error:
             return str(error)
-    return events(data), data.report_, data.users.ids.tolist(), data.items.ids.tolist()
+    said = [str(one.message) for one in caught]
+    return events(data), data.report_, said, data.users.ids.tolist(), data.items.ids.tolist()
 
 
 @given(
@@ -219,7 +223,8 @@ def test_folders_of_parquet_are_one_table(tmp_path: Path) -> None:
             {"customer": users, "sku": range(len(users)), "order_date": [datetime(2025, 1, 2)] * len(users)}
         )
         parquet.write_table(table, tmp_path / f"country={country}" / "part.parquet")
-    with pytest.raises(ValueError, match=r"customer is empty in 2 rows: part\.parquet row 1, part\.parquet row 2$"):
+    named = r"customer is empty in 2 rows: country=FR.part\.parquet row 1, country=SE.part\.parquet row 2$"
+    with pytest.raises(ValueError, match=named):
         Interactions.read(tmp_path)
     data = Interactions.read(tmp_path, on_bad_row="drop")
     assert data.users.ids.tolist() == ["ann", "bob", "cem"]
@@ -228,6 +233,29 @@ def test_folders_of_parquet_are_one_table(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"customer": [1.5], "sku": ["x"]}), tmp_path / "other.parquet")
     with pytest.raises(ValueError, match="is not a folder of Parquet files of the same columns|order_date"):
         Interactions.read(tmp_path)
+
+
+def test_ids_of_parquet_that_are_uuids_are_text(tmp_path: Path) -> None:
+    ids = [UUID(int=3), UUID(int=1)]
+    column = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([one.bytes for one in ids], pa.binary(16)))
+    table = pa.table({"customer": column, "sku": [7, 9]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    for data in (Interactions.from_frame(table), Interactions.read(tmp_path / "a.parquet")):
+        assert data.users.ids.tolist() == sorted(map(str, ids))
+
+
+def test_values_below_zero_are_among_what_is_wrong(tmp_path: Path) -> None:
+    file = write(tmp_path, "a.csv", "user,item,qty\n1,2,1\n,2,-3\n1,3,-2\n1,4,x\n")
+    expected = (
+        r"3 rows of 4 cannot be used .*\n  user is empty in 1 row: line 3;\n  qty is no finite number in 1 row: line 5 "
+        r"\('x'\);\n  qty is below 0 \(negatives= .*\) in 2 rows: line 3 \('-3'\), line 4 \('-2'\)$"
+    )
+    with pytest.raises(ValueError, match=expected):
+        Interactions.read(file, value="qty")
+    with pytest.raises(ValueError, match="2 rows of 4 cannot be used"):
+        Interactions.read(file, value="qty", negatives="net")
+    with pytest.raises(ValueError, match="qty in line 4 is -2"):
+        Interactions.read(file, value="qty", on_bad_row="drop")
 
 
 # Names
@@ -264,8 +292,11 @@ def test_times_that_are_not_used_are_warned_of(make: Any, column: list[Any]) -> 
     ):
         data = Interactions.from_frame(make({"user": [1], "item": [2], "shipped": column, "size": ["12"]}))
     assert data.timestamps is None
+    both = make({"user": [1], "item": [2], "shipped": column, "date": column})
+    with pytest.warns(UserWarning, match="'date' was taken for the times, and 'shipped' looks like some, too: name"):
+        Interactions.from_frame(both)
     # None where the times are known.
-    Interactions.from_frame(make({"user": [1], "item": [2], "shipped": column, "date": column}))
+    Interactions.from_frame(both, timestamp="date")
 
 
 def test_times_in_a_file_that_are_not_used_are_warned_of(tmp_path: Path) -> None:
@@ -409,12 +440,26 @@ class DataSet:
     def __getitem__(self, rows: slice) -> pa.Table:
         return self.table[rows.start or 0 :]
 
+    def __len__(self) -> int:
+        return len(self.table)
+
 
 def test_data_sets_are_tables() -> None:
     one = DataSet(pa.table({"user_id": ["ann", "bob"], "asin": ["x", "y"], "ts": [5, 6]}))
     assert contents(Interactions.from_frame(one)) == plain([("ann", "x", 5, 1), ("bob", "y", 6, 1)])
     with pytest.raises(TypeError, match="df holds data sets: hand over one of them, 'train' or 'test'"):
         Interactions.from_frame({"train": one, "test": one})
+
+
+def test_data_sets_of_hugging_face_are_tables() -> None:
+    datasets = pytest.importorskip("datasets")
+    one = datasets.Dataset.from_dict({"user_id": ["ann", "bob", "ann"], "asin": ["x", "y", "z"], "ts": [5, 6, 7]})
+    data = Interactions.from_frame(one.select([2, 0]))
+    assert contents(data) == plain([("ann", "x", 5, 1), ("ann", "z", 7, 1)])
+    assert data.report_ is not None
+    assert data.report_.rows == 2
+    with pytest.raises(TypeError, match="a Hugging Face data set or a mapping of columns, not Iterable"):
+        Interactions.from_frame(one.to_iterable_dataset())
 
 
 def test_columns_of_a_mapping_are_of_one_length() -> None:

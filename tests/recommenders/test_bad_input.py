@@ -28,7 +28,11 @@ def csr(indptr: list[int], indices: list[int], shape: tuple[int, int]) -> sparse
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        ("ratings.csv", TypeError, "data must be Interactions, a user x item matrix or a data frame, got str"),
+        (
+            "ratings.csv",
+            TypeError,
+            "data must be Interactions, a user x item matrix, a data frame, .* or a mapping of columns, got str",
+        ),
         ([[1, 0]], TypeError, "data must be .* got list"),
         (np.zeros(3), ValueError, r"matrix must have two dimensions, not shape \(3,\)"),
         (np.zeros((2, 2)), ValueError, "no interactions"),

@@ -50,6 +50,17 @@ def test_what_goes_in_comes_out_in_its_kind(make: Maker) -> None:
     assert rows(top) == rows(EXPECTED)
 
 
+def test_columns_in_a_mapping_are_taken_as_they_are() -> None:
+    model = diffrec.fit(ORDERS, variant="ease", l2=1.0)
+    np.testing.assert_array_equal(model.score(), MODEL.score())
+    later = {"user": ["anna", "bert", "dora"], "item": [20, 30, 10]}
+    assert model.evaluate(later, k=[1])["recall@1"] == MODEL.evaluate(pd.DataFrame(later), k=[1])["recall@1"]
+    strangers = {"user": ["x", "y", "y"], "item": [20, 10, 30]}
+    np.testing.assert_array_equal(
+        model.recommend(strangers, k=1).items, MODEL.recommend(pd.DataFrame(strangers), k=1).items
+    )
+
+
 @every_frame
 def test_a_frame_of_strangers_is_matched_by_id(make: Maker) -> None:
     # As many items as the model has, but in another order and under other users.

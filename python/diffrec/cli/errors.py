@@ -65,7 +65,12 @@ def in_options(message: str, options: Iterable[str]) -> str:
     --------
     >>> in_options("no column looks like the item: name it with item=; user='id' is there", ["user", "item"])
     "no column looks like the item: name it with --item; --user 'id' is there"
+    >>> in_options("exclude_seen=False asks what is taken next", ["include_seen"])
+    '--include-seen asks what is taken next'
     """
+    options = list(options)
+    if "include_seen" in options:
+        message = message.replace("exclude_seen=False", "--include-seen")
     names = "|".join(map(re.escape, options))
     return re.sub(
         rf"(?<![\w.])({names})=(?=(['\"\w])?)",

@@ -54,13 +54,14 @@ class Settled(NamedTuple):
         used = self.origin.used
         return f"{used['value']} in {self.where(row)}" if "value" in used else f"value[{row}]"
 
-    def warn(self) -> None:
-        """Warn the caller of what called this where there are times that were not used, and no others were."""
-        if "timestamp" not in self.origin.used and self.origin.times:
-            names = ", ".join(map(repr, self.origin.times))
+    def warn(self, named: object) -> None:
+        """Warn the caller of what called this of times that were not used, unless the column of times was named."""
+        if self.origin.times and named is None:
+            names, used = ", ".join(map(repr, self.origin.times)), self.origin.used.get("timestamp")
+            chosen = "no times are used, though" if used is None else f"{used!r} was taken for the times, and"
+            looks = "looks like some" if used is None else "looks like some, too"
             warnings.warn(
-                f"{self.origin.source}: no times are used, though {names} looks like some: name the column with "
-                "timestamp=, or leave it out",
+                f"{self.origin.source}: {chosen} {names} {looks}: name the column with timestamp=, or leave it out",
                 stacklevel=3,
             )
 
@@ -86,8 +87,10 @@ class Settled(NamedTuple):
         )
 
 
-def settle(found: Found, on_bad_row: str) -> Settled:
+def settle(found: Found, on_bad_row: str, negatives: str) -> Settled:
     """Refuse rows that cannot be used, all kinds at once, or leave them out and count them.
+
+    What is wrong with values below zero alone says what is made of them, where ``negatives`` names nothing.
 
     Raises
     ------
@@ -105,9 +108,14 @@ def settle(found: Found, on_bad_row: str) -> Settled:
     if not dropped:
         return Settled(columns, lambda row: origin.where(np.array([row]))[0], origin, 0, {})
     entries = np.arange(n) if found.rows is None else found.rows
+    refused = on_bad_row == "error" or not kept.any()
+    if refused and negatives == "error" and (below := _below_zero(columns, origin)):
+        found = found._replace(bad=[*found.bad, *below])
+        kept[below[0].rows] = False
+        dropped = lost + n - int(kept.sum())
     bad = [*found.lost, *(one._replace(rows=entries[one.rows]) for one in found.bad)]
     reasons = reasons_of(bad, origin.where)
-    if on_bad_row == "error" or not kept.any():
+    if refused:
         said = "".join(f"\n  {reason} {rows};" for reason, rows in reasons.items()).rstrip(";")
         raise ValueError(
             f"{origin.source}: {counted(dropped, 'row')} of {origin.rows:,} cannot be used{_way(kept)}:{said}"
@@ -120,6 +128,14 @@ def settle(found: Found, on_bad_row: str) -> Settled:
     )
     places = entries[kept]
     return Settled(rest, lambda row: origin.where(places[[row]])[0], origin, dropped, reasons)
+
+
+def _below_zero(columns: Columns, origin: Origin) -> list[Bad]:
+    values = columns.value
+    if values is None:
+        return []
+    name = f"{origin.used.get('value', 'value')} is below 0 (negatives= says what that means)"
+    return Bad.of(name, np.flatnonzero(values < 0), lambda row: f"{values[row]:g}")
 
 
 def _way(kept: NDArray[np.bool_]) -> str:

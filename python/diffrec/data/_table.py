@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import narwhals as nw
 import numpy as np
@@ -143,7 +144,7 @@ def is_frame(data: Any) -> bool:
 
 def is_dataset(data: Any) -> bool:
     """Whether ``data`` is a Hugging Face data set (map-style), told by what it can do: none has to be installed."""
-    return all(hasattr(data, name) for name in ("with_format", "column_names", "features", "__getitem__"))
+    return all(hasattr(data, name) for name in ("with_format", "column_names", "features", "__getitem__", "__len__"))
 
 
 def is_table(data: Any) -> bool:
@@ -190,6 +191,9 @@ def _of_series(column: "nw.Series[Any]") -> Column:
     if isinstance(column.dtype, nw.Datetime):
         # A known time zone is removed, since NumPy has none.
         values = column.dt.timestamp("us").to_numpy().astype("datetime64[us]")
+    elif getattr(getattr(column.to_native(), "type", None), "extension_name", None) == "arrow.uuid":
+        # NumPy would have their bytes.
+        values = _array(UUID(bytes=one) if isinstance(one, bytes) else one for one in column.to_native().to_pylist())
     else:
         values = column.to_numpy()
     return _without_nan(Column(column.name, values, rows, length))

@@ -112,7 +112,7 @@ def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
         unused = names.unused(held.schema.names)
         table = held.to_table(columns=list(names.used.values()))
         looks = table_of(held.head(LOOKED_AT, columns=list(unused))).looks_like_times
-    found = read_table(table, names, str(file), lambda rows: _rows_of_files(held, rows), dayfirst)
+    found = read_table(table, names, str(file), lambda rows: _rows_of_files(file, held, rows), dayfirst)
     return found._replace(
         origin=found.origin._replace(unused=unused, times=tuple(name for name in unused if looks(name)))
     )
@@ -139,8 +139,8 @@ def opened_parquet(file: Path) -> Iterator[Any]:
         raise ValueError(f"{file} is not {what}: {error}") from None
 
 
-def _rows_of_files(held: Any, rows: NDArray[np.int64]) -> list[str]:
-    """Name rows of the files of a folder, counted from 0 in each."""
+def _rows_of_files(folder: Path, held: Any, rows: NDArray[np.int64]) -> list[str]:
+    """Name rows of the files of a folder by their places in it, counted from 0 in each."""
     files = list(held.get_fragments())
     if len(files) == 1:
         return rows_named(rows)
@@ -148,7 +148,7 @@ def _rows_of_files(held: Any, rows: NDArray[np.int64]) -> list[str]:
     which = np.searchsorted(ends, rows, side="right")
     starts = np.concatenate([[0], ends])[which]
     return [
-        f"{Path(files[place].path).name} row {row}"
+        f"{Path(files[place].path).relative_to(folder.absolute())} row {row}"
         for place, row in zip(which.tolist(), (rows - starts).tolist(), strict=True)
     ]
 

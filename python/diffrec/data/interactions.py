@@ -156,7 +156,9 @@ class Interactions:
         values = None if value is None else values_of(value, signed=signed)
         columns = Columns(encode(user, "user"), encode(item, "item"), None if times is None else times.seconds, values)
         notes = () if times is None else tuple(times.notes)
-        return cls._settled(settle(whole(columns, "the arrays", notes), "error"), users, items, item_info, negatives)
+        return cls._settled(
+            settle(whole(columns, "the arrays", notes), "error", negatives), users, items, item_info, negatives
+        )
 
     @classmethod
     def _settled(
@@ -229,7 +231,7 @@ class Interactions:
         entries = Entries(rows, columns, values, times)
         made = cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
         coded = Columns(Coded(users.ids, rows), Coded(items.ids, columns), times, values)
-        made.report_ = settle(whole(coded, "the matrix"), "error").report(made)
+        made.report_ = settle(whole(coded, "the matrix"), "error", negatives).report(made)
         return made
 
     @classmethod
@@ -285,7 +287,7 @@ class Interactions:
         Warns
         -----
         UserWarning
-            If no times are used, though a column looks like some.
+            If a column looks like times and is not used, unless ``timestamp`` names the one that is.
 
         Examples
         --------
@@ -294,8 +296,8 @@ class Interactions:
         >>> Interactions.from_frame(orders)
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        settled = settle(read_table(df, (user, item, timestamp, value), dayfirst=dayfirst), on_bad_row)
-        settled.warn()
+        settled = settle(read_table(df, (user, item, timestamp, value), dayfirst=dayfirst), on_bad_row, negatives)
+        settled.warn(timestamp)
         return cls._settled(settled, users, items, negatives=negatives)
 
     @classmethod
@@ -360,8 +362,8 @@ class Interactions:
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
         with blamed_on(path):
-            settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row)
-            settled.warn()
+            settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row, negatives)
+            settled.warn(timestamp)
             return cls._settled(settled, users, items, negatives=negatives)
 
     def write(self, path: str | PathLike[str]) -> None:

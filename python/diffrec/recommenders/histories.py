@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
-from diffrec.data.frames import is_frame
+from diffrec.data.frames import is_table
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Asked:
 
 
 def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:
-    """Take Interactions as they are; make them of a frame or a matrix (SciPy, NumPy, torch, or DLPack).
+    """Take Interactions as they are; make them of a table or a matrix (SciPy, NumPy, torch, or DLPack).
 
     Raises
     ------
@@ -152,7 +152,7 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
         return data
     if sparse.issparse(data) or isinstance(data, np.ndarray):
         return Interactions.from_csr(data, allow_empty=allow_empty)
-    if is_frame(data):
+    if is_table(data):
         try:
             return Interactions.from_frame(data)
         except ValueError as error:
@@ -161,7 +161,10 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
             ) from None
     if hasattr(data, "__dlpack__"):
         return Interactions.from_csr(_matrix(data), allow_empty=allow_empty)
-    raise TypeError(f"{name} must be Interactions, a user x item matrix or a data frame, got {type(data).__name__}")
+    raise TypeError(
+        f"{name} must be Interactions, a user x item matrix, a data frame, a Hugging Face data set or a mapping of "
+        f"columns, got {type(data).__name__}"
+    )
 
 
 def _matrix(tensor: Any) -> Any:
@@ -184,7 +187,7 @@ def is_histories(users: Any) -> bool:
     return (
         isinstance(users, Interactions)
         or sparse.issparse(users)
-        or is_frame(users)
+        or is_table(users)
         or (hasattr(users, "__dlpack__") and getattr(users, "ndim", 1) == 2)
     )
 
@@ -197,7 +200,7 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
     histories = as_interactions(users, "users", allow_empty=True)
     if histories.items is items:
         return histories
-    if isinstance(users, Interactions) or is_frame(users):
+    if isinstance(users, Interactions) or is_table(users):
         known, left_out = histories.align(histories.users, items)
         if left_out:
             strange = histories.items.ids[items.find(histories.items) < 0]
@@ -250,7 +253,7 @@ def align(data: Any, train: Interactions, name: str) -> tuple[Interactions, int]
     ValueError
         When ``data`` is a matrix of another shape.
     """
-    by_id = isinstance(data, Interactions) or is_frame(data)
+    by_id = isinstance(data, Interactions) or is_table(data)
     other = as_interactions(data, name)
     if not by_id:
         if other.shape != train.shape:

@@ -5,7 +5,7 @@ from typing import Any
 
 from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Interactions
-from diffrec.data.frames import is_frame
+from diffrec.data.frames import is_table
 from diffrec.evaluation import measure, parse_metric
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.histories import fold_in
@@ -66,7 +66,7 @@ class Scorer:
 
     def __call__(self, model: Recommender, data: Any, y: object = None) -> float:  # noqa: ARG002 - scikit-learn's
         """Measure a fitted model on held-out rows."""
-        if is_frame(data):
+        if is_table(data):
             return model.evaluate(data, exclude_seen=self.exclude_seen, k=[parse_metric(self.metric)[1]])[self.metric]
         items = model.train_.items
         histories = data.align(items=items)[0] if isinstance(data, Interactions) else fold_in(data, items)
