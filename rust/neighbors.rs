@@ -141,7 +141,12 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// [`Error::Index`] for an item outside `-1..items`, [`Error::Interrupted`] once `should_stop` says so.
-    pub fn pair_sums(&self, lists: &[i32], length: usize, should_stop: &dyn Fn() -> bool) -> Result<Vec<f64>> {
+    pub fn pair_sums(
+        &self,
+        lists: &[i32],
+        length: usize,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<f64>> {
         let mut starts = vec![0; self.items + 1];
         for (position, &item) in lists.iter().enumerate() {
             match usize::try_from(item) {
@@ -186,7 +191,11 @@ impl<'a> Walk<'a> {
                             self.reach(item, reached);
                             sums.extend(own.iter().map(|&place| {
                                 let before = &lists[place - place % length..place];
-                                before.iter().filter(|&&other| other >= 0).map(|&other| reached.get(other)).sum::<f64>()
+                                before
+                                    .iter()
+                                    .filter(|&&other| other >= 0)
+                                    .map(|&other| reached.get(other))
+                                    .sum::<f64>()
                             }));
                             reached.clear();
                         }
@@ -194,7 +203,9 @@ impl<'a> Walk<'a> {
                     },
                 )
                 .collect();
-            for (&place, sum) in places[starts[round.start]..starts[round.end]].iter().zip(found.into_iter().flatten()) {
+            for (&place, sum) in
+                places[starts[round.start]..starts[round.end]].iter().zip(found.into_iter().flatten())
+            {
                 out[place] = sum;
             }
         }

@@ -271,7 +271,9 @@ mod _core {
     }
 
     #[pymodule_export]
-    use super::linear::{als_solve, als_whiten, nearest_items, pair_sums, sparse_dense_product, sparse_product};
+    use super::linear::{
+        als_solve, als_whiten, nearest_items, pair_sums, sparse_dense_product, sparse_product,
+    };
 
     #[pymodule_export]
     use super::batches::{noised_rows, normal_rows};

@@ -504,7 +504,9 @@ mod tests {
         }
         for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let intervals = &[1.0, 1.0, wrong, 1.0];
-            assert!(timeline()?.before(Clock { intervals, ..clock }, 4, &[0], &[4], &[Scale::Usual]).is_err());
+            assert!(
+                timeline()?.before(Clock { intervals, ..clock }, 4, &[0], &[4], &[Scale::Usual]).is_err()
+            );
         }
         Ok(())
     }
