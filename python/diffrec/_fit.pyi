@@ -73,7 +73,7 @@ class _DiffRecSettings(_NetworkSettings, total=False):
     w_max: float
     half_life: float | datetime.timedelta
     time_scales: Sequence[float | datetime.timedelta | None]
-    own_views: Sequence[float | datetime.timedelta | Literal["had", "often", "ago", "due"] | None] | None
+    own_views: Sequence[float | datetime.timedelta | Literal["had", "often", "ago", "due", "usual"] | None] | None
     horizon: int
     cuts: int
     likelihood: str

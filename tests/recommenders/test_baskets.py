@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import diffrec
 from diffrec import Interactions
 from diffrec._tensors import on_host
+from diffrec.recommenders import VARIANTS
 
 TINY: dict[str, Any] = {
     "dims": (4,),
@@ -37,7 +38,34 @@ TIMED: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity by the clock": ("popularity", {"half_life": SECONDS}),
     "topfreq": ("topfreq", {"half_life": 2.0}),
     "tifuknn": ("tifuknn", {}),
+    "next baskets": (
+        "t-diffrec",
+        TINY | {"repeats": "include", "own_views": ("had", "often", "ago", "due", "usual", 3.0, SECONDS)},
+    ),
+    "next baskets in a row": (
+        "t-diffrec",
+        TINY | {"repeats": "include", "denoiser": "sequence", "sequence_length": 3, "sequence_width": 4},
+    ),
+    "sasrec": ("sasrec", {"width": 4, "length": 3, "epochs": 2, "progress": False}),
 }
+# The others, which see sums and the newest times alone.
+UNTIMED: dict[str, dict[str, Any]] = {
+    "diffrec": TINY,
+    "l-diffrec": TINY | {"latent_dims": (4,), "groups": 2},
+    "itemknn": {},
+    "rp3beta": {},
+    "ials": {"factors": 4, "iterations": 2},
+    "lightgcn": {"factors": 4, "epochs": 2, "progress": False},
+    "multivae": {"dims": (4,), "latent": 2, "epochs": 2, "progress": False},
+    "multidae": {"dims": (4,), "latent": 2, "epochs": 2, "progress": False},
+    "cfgan": {"dims": (4,), "discriminator_dims": (4,), "epochs": 2, "progress": False},
+    "stack": {"parts": ["popularity", "itemknn"]},
+}
+TIMED |= {variant: (variant, chosen) for variant, chosen in UNTIMED.items()}
+
+
+def test_every_variant_is_tried() -> None:
+    assert {variant for variant, _ in TIMED.values()} == set(VARIANTS)
 
 
 def bought(order: np.ndarray) -> Interactions:

@@ -1,12 +1,15 @@
 """Forecasting: denoiser and anchor over cut histories."""
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import diffrec
 from diffrec import DiffRec, Interactions
@@ -219,7 +222,14 @@ def test_what_was_taken_before_counts_where_it_may_be_taken_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"anchor": True}, {"own_views": ("due", 2.0, timedelta(days=3), None)}, {"likelihood": "squared"}]
+    "settings",
+    [
+        {},
+        {"anchor": True},
+        {"own_views": ("due", 2.0, timedelta(days=3), None)},
+        {"own_views": ("usual", "had"), "anchor": True},
+        {"likelihood": "squared"},
+    ],
 )
 def test_own_views_survive_a_file_and_are_explained(settings: dict[str, Any], tmp_path: Path) -> None:
     model = diffrec.fit(SHOP, variant="t-diffrec", **(FEW | {"epochs": 3} | settings))
@@ -231,6 +241,45 @@ def test_own_views_survive_a_file_and_are_explained(settings: dict[str, Any], tm
     why = model.explain(4, own, points=32)
     total = why.contributions.sum() + why.baseline
     assert total == pytest.approx(why.score, abs=0.02 * float(model.score([4]).std()) + 1e-4)
+
+
+@given(seed=st.integers(0, 999), items=st.integers(1, 6))
+def test_usual_intervals_are_means_over_all_users(seed: int, items: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers((4, items, 9), size=(rng.integers(1, 40), 3))
+    data = Interactions.from_arrays(*rows[:, :2].T, timestamp=rows[:, 2] * 10.0, items=np.arange(items))
+    gaps: dict[int, list[float]] = {item: [] for item in range(items)}
+    for user, item in set(map(tuple, rows[:, :2].tolist())):
+        taken = sorted({10.0 * when for who, what, when in rows.tolist() if (who, what) == (user, item)})
+        gaps[item] += [later - earlier for earlier, later in pairwise(taken)]
+    every = [gap for own in gaps.values() for gap in own]
+    usual = np.mean(every) if every else np.ptp(10.0 * rows[:, 2])
+    expected = [(sum(own) + usual) / (1 + len(own)) for own in gaps.values()]
+    np.testing.assert_allclose(Timeline(data).usual_intervals(), expected, rtol=1e-6, atol=1e-30)
+
+
+def test_strangers_are_compared_with_what_was_usual_in_the_fit(tmp_path: Path) -> None:
+    """Item 0 comes back after a day, item 1 after ten: five days later one is long overdue, and the other is not."""
+    often = [(user, 0, day) for user in range(30) for day in range(0, 30, 1 + user % 2)]
+    seldom = [(user, 1, day) for user in range(30) for day in range(user % 5, 30, 10)]
+    user, item, day = np.array(often + seldom).T
+    data = Interactions.from_arrays(user, item, timestamp=day * 86400.0, items=np.arange(3))
+    model = diffrec.fit(data, variant="t-diffrec", **(FEW | {"epochs": 2, "own_views": ("usual",)}))
+    assert isinstance(model, DiffRec)
+    assert model._intervals is not None
+    days = model._intervals / 86400
+    assert days[0] < 2 < 9 < days[1]
+    model.save(tmp_path / "model")
+    again = diffrec.load(tmp_path / "model")
+    assert isinstance(again, DiffRec)
+    stranger = Interactions.from_arrays(["new"] * 3, [0, 1, 2], timestamp=np.array([0, 0, 5]) * 86400.0)
+    for one in (model, again):
+        seen = one._objective.read(stranger.align(items=data.items)[0]).toarray().reshape(-1, 3)[-1]
+        np.testing.assert_allclose(seen, [5 / (5 + days[0]), 5 / (5 + days[1]), 0], rtol=1e-5)
+        np.testing.assert_array_equal(one.score(stranger), model.score(stranger))
+    # Another fit learns them anew.
+    model.fit(Interactions.from_arrays(user, item, timestamp=day * 3600.0, items=np.arange(3)))
+    np.testing.assert_allclose(model._intervals * 24, days * 86400, rtol=1e-5)
 
 
 def test_an_anchor_alone_reads_none_of_them(tmp_path: Path) -> None:

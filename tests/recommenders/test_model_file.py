@@ -44,6 +44,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for variant, settings in FORMS.items():
         diffrec.fit(data(repeats=False), variant=variant, **settings).save(folder / variant)
     diffrec.fit(data(repeats=True), variant="itemknn").save(folder / "events")
+    diffrec.fit(data(repeats=True), variant="t-diffrec", **TINY, repeats="include").save(folder / "next basket")
     return {path.name: path for path in folder.iterdir()}
 
 
@@ -160,6 +161,20 @@ def field(name: str, value: Any) -> Callable[[Any, Any], None]:
         ("diffrec", entry("state.denoiser.bias_out", 0, np.nan), r"'state.denoiser.bias_out'\[0\] is nan"),
         ("t-diffrec", entry("state.anchor_scale", (), -1), r"'state.anchor_scale'\[\] is -1.0, expected at least 0"),
         ("t-diffrec", setting("anchor", False), "'state.anchor.*' is not expected|lacks"),
+        (
+            "next basket",
+            entry("state.intervals", 2, 0),
+            r"'state.intervals'\[2\] is 0.0, expected at least 1.17549e-38",
+        ),
+        (
+            "next basket",
+            entry("state.intervals", 2, np.inf),
+            r"'state.intervals'\[2\] is inf, expected a finite number",
+        ),
+        ("next basket", replaced("state.intervals", lambda a: a[:-1]), r"'state.intervals' has shape \(8,\), expected"),
+        ("next basket", setting("own_views", ["had"]), r"'state.own' has shape \(6,\), expected \(1,\)"),
+        ("next basket", setting("own_views", ["had"] * 6), "'state.intervals' is not expected"),
+        ("t-diffrec", setting("own_views", ["usual"]), "lacks 'state.intervals'"),
         ("l-diffrec", entry("state.autoencoder.group_of_item", 0, 2**40), r"group_of_item'\[0\] is 1099511627776"),
         ("l-diffrec", entry("state.autoencoder.group_of_item", slice(None), 0), "group 1 of the items has none"),
         ("l-diffrec", setting("groups", 10**9), "groups must be at most the number of items, 9"),

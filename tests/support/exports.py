@@ -58,7 +58,10 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "forecast": ("t-diffrec", _DENOISER | {"time_scales": (1.0, timedelta(days=90), None)}),
     "forecast, approximate anchor": ("t-diffrec", _DENOISER | _APPROXIMATE),
-    "forecast of repeats": ("t-diffrec", _DENOISER | {"repeats": "include", "time_scales": (2.0,)}),
+    "forecast of repeats": (
+        "t-diffrec",
+        _DENOISER | {"repeats": "include", "time_scales": (2.0,), "own_views": ("had", "due", "usual", 3.0)},
+    ),
     "sequence": ("t-diffrec", _SEQUENCE),
     "sequence by the clock, anchor": (
         "t-diffrec",

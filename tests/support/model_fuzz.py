@@ -52,6 +52,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "anchor, approximate": ("anchor", {"anchor_exact": 0, "anchor_rank": 2, "anchor_neighbors": 2}),
     "diffrec": ("diffrec", _DENOISER | {"anchor": True, "anchor_scale": 1.0}),
     "t-diffrec": ("t-diffrec", _DENOISER | {"denoiser": "sequence", "sequence_width": 2, "sequence_layers": 1}),
+    "t-diffrec, next basket": ("t-diffrec", _DENOISER | {"repeats": "include", "own_views": ("usual", "often")}),
     "t-diffrec, weights": ("t-diffrec", _DENOISER | {"time_weights": "linear"}),
     "l-diffrec": ("l-diffrec", _LATENT),
     "sasrec": ("sasrec", _QUICK | {"width": 2, "layers": 1, "heads": 1, "length": 5}),

@@ -17,8 +17,8 @@ from diffrec.data.time_weights import require_past
 # Time constant of one view of a history: baskets, clock time, or None for one that does not fade.
 TimeScale = float | timedelta | None
 # Views of how an item was taken before, once or again: whether, how often, how long ago, and how long since as compared
-# with its usual interval.
-RepeatView = Literal["had", "often", "ago", "due"]
+# with its usual interval, the user's own or that of all.
+RepeatView = Literal["had", "often", "ago", "due", "usual"]
 REPEAT_VIEWS: tuple[RepeatView, ...] = get_args(RepeatView)
 
 
@@ -33,6 +33,9 @@ class Timeline:
     ----------
     data
         Interactions with timestamps; in seconds where a time scale is a ``timedelta``.
+    intervals
+        (items,), the time that usually passes between two baskets of a user with an item, which the view ``"usual"``
+        compares with; see ``usual_intervals``.
 
     Attributes
     ----------
@@ -57,7 +60,7 @@ class Timeline:
     array([[1., 0., 0.]], dtype=float32)
     """
 
-    def __init__(self, data: Interactions) -> None:
+    def __init__(self, data: Interactions, intervals: NDArray[np.float32] | None = None) -> None:
         events = data.events
         if events.times is None and len(events):
             raise ValueError("an order in time needs timestamps; these interactions have none")
@@ -70,6 +73,7 @@ class Timeline:
         self._matrix = data.matrix
         require_past(data)
         self.n_items = data.shape[1]
+        self.intervals = intervals
         self.lengths: NDArray[np.int64] = np.diff(self._indptr)
         self.baskets: NDArray[np.int64] = baskets.counts
         # The number of each event's basket among those of its user.
@@ -97,7 +101,8 @@ class Timeline:
             clock time, or None for even weights of 1 / sqrt(cut). Or what the view says of an item as a whole:
             ``"had"``, 1; ``"often"``, ln(1 + baskets with it); ``"ago"``, 1 / (1 + baskets newer than its newest);
             ``"due"``, r / (1 + r), r being the time since its newest basket as a multiple of the mean time between its
-            baskets: 1/2 where it is due, and 0 where it was in one basket only.
+            baskets: 1/2 where it is due, and 0 where it was in one basket only; ``"usual"``, the same with the item's
+            ``intervals`` in the place of the user's mean.
 
         Returns
         -------
@@ -118,8 +123,34 @@ class Timeline:
             named,
             repeats=self._repeats,
             now=self._now,
+            intervals=None if self.intervals is None else self.intervals.astype(np.float64),
         )
         return sparse.csr_array((weights, indices, indptr), shape=(len(rows), len(named) * self.n_items))
+
+    def usual_intervals(self) -> NDArray[np.float32]:
+        """Learn how much time usually passes between two baskets of a user with an item, float32 (items,).
+
+        It is the mean over all users of the item, to which one interval is added that is as long as the mean over all
+        items: what few took again is as usual as anything. Where nobody took anything again it is the span of all
+        times.
+
+        Examples
+        --------
+        >>> from diffrec.data import Interactions
+        >>> bought = Interactions.from_arrays([0, 0, 0, 1, 1], [0, 0, 1, 0, 0], timestamp=[10, 30, 30, 20, 60])
+        >>> Timeline(bought).usual_intervals()  # item 0 after 20 and after 40
+        array([30., 30.], dtype=float32)
+        """
+        owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        order = np.argsort(owners * self.n_items + self._items, kind="stable")
+        owners, items, times, baskets = (of[order] for of in (owners, self._items, self._times, self._baskets))
+        again = (np.diff(owners) == 0) & (np.diff(items) == 0) & (np.diff(baskets) > 0)
+        gaps, gap_of = np.diff(times)[again], items[1:][again]
+        least = float(np.finfo(np.float32).tiny)
+        usual = gaps.mean() if len(gaps) else np.ptp(times) if len(times) else 1.0
+        sums = np.bincount(gap_of, gaps, minlength=self.n_items) + usual
+        found: NDArray[np.float32] = (sums / (1 + np.bincount(gap_of, minlength=self.n_items))).astype(np.float32)
+        return found.clip(least)
 
     def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, *, repeats: bool = True) -> Csr:
         """The items that came after the cuts, as ones: float32 (n, items).
@@ -299,7 +330,7 @@ class Timeline:
 
 def _named(
     scale: TimeScale | RepeatView,
-) -> tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due"], float]:
+) -> tuple[Literal["interactions", "seconds", "even", "had", "often", "ago", "due", "usual"], float]:
     if scale is None:
         return "even", 0.0
     if isinstance(scale, str):

@@ -56,8 +56,8 @@ class Anchor(Recommender):
 
     @property
     def _objective(self) -> Objective:
-        # Whatever denoiser it is to stand beside, it reads the views of a cut history.
-        return objective_of(self.settings.replaced({"denoiser": "mlp"}))
+        # Whatever denoiser it is to stand beside, it reads the views of a cut history, and of no item for itself.
+        return objective_of(self.settings.replaced({"denoiser": "mlp", "own_views": ()}))
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         objective = self._objective

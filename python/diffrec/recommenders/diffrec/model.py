@@ -91,6 +91,8 @@ class DiffRec(TrainedRecommender):
     _wanted: DiffRecSettings
     _network: Network
     _anchor: HeldAnchor | None = None
+    # The usual interval of each item, (items,), where views compare with it.
+    _intervals: NDArray[np.float32] | None = None
     # The anchor's map for the next fit, where it has been solved for already.
     _solved: LinearMap | None = None
 
@@ -180,8 +182,9 @@ class DiffRec(TrainedRecommender):
         return self._objective.held_out_by
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
-        s, objective = self.settings, self._objective
+        s, objective = self.settings, objective_of(self.settings)
         inputs = objective.inputs(learn)
+        self._intervals = objective.intervals(inputs)
         solved, self._solved = self._solved, None
         if s.anchor and solved is None:
             solved = objective.equations(inputs).solve(s.anchor_l2)
@@ -284,7 +287,7 @@ class DiffRec(TrainedRecommender):
 
     @property
     def _objective(self) -> Objective:
-        return objective_of(self.settings)
+        return objective_of(self.settings, self._intervals)
 
     @property
     def _chain(self) -> AnchoredChain:
@@ -542,6 +545,8 @@ class DiffRec(TrainedRecommender):
         if self._anchor is not None:
             state |= {f"anchor.{name}": tensor for name, tensor in self._anchor.map.state().items()}
             state["anchor_scale"] = torch.tensor(self._anchor.scale)
+        if self._intervals is not None:
+            state["intervals"] = torch.from_numpy(self._intervals)
         return state
 
     def _restore(self, state: Stored) -> None:
@@ -549,6 +554,8 @@ class DiffRec(TrainedRecommender):
         if s.anchor:
             held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items)
             self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
+        if "usual" in s.own_terms:
+            self._intervals = state.take("intervals", (items,), low=float(np.finfo(np.float32).tiny))
         groups = None
         if s.groups is not None:
             check_groups(s.groups, items)

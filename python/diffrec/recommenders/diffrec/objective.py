@@ -62,6 +62,10 @@ class Objective(Protocol):
         """Prepare the equations of the anchor: a linear map from what is seen to what is to be produced."""
         ...
 
+    def intervals(self, inputs: Any) -> NDArray[np.float32] | None:
+        """Return the usual interval of each item, (items,), where views compare with it: what later ones need."""
+        ...
+
     def views(self, block: Interactions) -> Views:
         """Return what network and anchor see of histories."""
         ...
@@ -114,6 +118,9 @@ class Reconstruction:
         x0 = inputs.held.matrix
         return _ridge(self._settings, [(x0, x0)])
 
+    def intervals(self, inputs: "Confident") -> None:
+        """Return None."""
+
     def views(self, block: Interactions) -> Views:
         """Return the vectors x_0."""
         newest = 1.0 if self._settings.time_weights is None else self._settings.w_max
@@ -129,8 +136,9 @@ class Forecasting:
 
     held_out_by: ClassVar[str] = "time"
 
-    def __init__(self, settings: DiffRecSettings) -> None:
+    def __init__(self, settings: DiffRecSettings, intervals: NDArray[np.float32] | None = None) -> None:
         self._settings = settings
+        self._intervals = intervals
 
     @property
     def reading(self) -> Reading:
@@ -140,7 +148,7 @@ class Forecasting:
         return Reading(
             f"{len(scales)} for each item, its age being the number of newer baskets: {views}",
             views=len(scales),
-            by_clock=any(isinstance(scale, timedelta) or scale == "due" for scale in scales),
+            by_clock=any(isinstance(scale, timedelta) or scale in ("due", "usual") for scale in scales),
         )
 
     @property
@@ -161,7 +169,13 @@ class Forecasting:
                 "objective='forecast' needs a history with at least 2 interactions at different times, one to see "
                 "and one to forecast; there is none"
             )
+        if timeline.intervals is None and "usual" in self._scales:
+            timeline.intervals = timeline.usual_intervals()
         return timeline
+
+    def intervals(self, inputs: Timeline) -> NDArray[np.float32] | None:
+        """Return the usual intervals of the items, if a view compares with them."""
+        return inputs.intervals
 
     def batches(self, inputs: Timeline, device: torch.device) -> CutBatches:
         """Make the batches of every epoch: cuts of histories, drawn anew."""
@@ -224,8 +238,7 @@ class Forecasting:
     def _before(self, timeline: Timeline) -> Csr:
         return timeline.before(np.arange(len(timeline.lengths)), timeline.lengths, self._scales)
 
-    @staticmethod
-    def timeline(histories: Interactions) -> Timeline:
+    def timeline(self, histories: Interactions) -> Timeline:
         """Put any histories in the order of time.
 
         Raises
@@ -238,7 +251,7 @@ class Forecasting:
                 "objective='forecast' needs timestamps, and these interactions have none: "
                 "give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
             )
-        return Timeline(histories)
+        return Timeline(histories, self._intervals)
 
 
 class SequentialForecasting:
@@ -289,6 +302,10 @@ class SequentialForecasting:
         """Map views of cut histories to the items that followed."""
         return self._cut.equations(inputs)
 
+    def intervals(self, inputs: Timeline) -> NDArray[np.float32] | None:
+        """Return None: it has no views of how an item was taken before."""
+        return self._cut.intervals(inputs)
+
     def views(self, block: Interactions) -> Views:
         """Return the last events of the histories; and views of all of them where an anchor reads them."""
         s, timeline = self._settings, self._cut.timeline(block)
@@ -304,11 +321,11 @@ class SequentialForecasting:
         return sparse.csr_array(sparse.hstack([*([self._cut.read(block)] if s.anchor else []), *parts], format="csr"))
 
 
-def objective_of(settings: DiffRecSettings) -> Objective:
-    """Return the objective that is set."""
+def objective_of(settings: DiffRecSettings, intervals: NDArray[np.float32] | None = None) -> Objective:
+    """Return the objective that is set, with the items' usual intervals if a fit has learnt them."""
     if settings.objective == "reconstruct":
         return Reconstruction(settings)
-    return SequentialForecasting(settings) if settings.denoiser == "sequence" else Forecasting(settings)
+    return SequentialForecasting(settings) if settings.denoiser == "sequence" else Forecasting(settings, intervals)
 
 
 def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]]) -> "Csr | None":
@@ -343,6 +360,7 @@ _MEANINGS = {
     "often": "ln(1 + baskets with the item)",
     "ago": "1 / (1 + baskets newer than the newest with it)",
     "due": "r / (1 + r), r being the time since that as a multiple of the mean time between baskets with it",
+    "usual": "r / (1 + r), r being the time since that as a multiple of the usual time between baskets with the item",
 }
 
 

@@ -16,7 +16,7 @@ from diffrec.recommenders.trained import NetworkSettings
 OBJECTIVES = ("reconstruct", "forecast")
 # What a forecast that may repeat knows of an item by default, if a history has it: chosen on the last basket but one of
 # each customer of Online Retail.
-OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "due", 3.0, datetime.timedelta(days=60))
+OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "usual", 3.0, datetime.timedelta(days=60))
 DENOISERS = ("mlp", "sequence")
 
 
@@ -136,7 +136,7 @@ class DiffRecSettings(NetworkSettings):
         None,
         optional(own_views),
         "how a user took an item before, each with a learnt weight in that item's score: 'had', 'often', 'ago', 'due', "
-        "or time scales; None for all that help next baskets where repeats='include', and for none elsewhere",
+        "'usual', or time scales; None for all that help next baskets where repeats='include', and for none elsewhere",
     )
     horizon: int = setting(5, whole(1), "number of items after the cut of a history that are forecast")
     cuts: int = setting(4, whole(1), "number of random cuts of each history in an epoch of a forecast")
