@@ -174,7 +174,18 @@ def test_polars_reads_what_is_plain(tmp_path: Path) -> None:
         for block in (3, 20, 1 << 24):
             patch.setattr(_cells, "_BLOCK", block)
             assert read("\ufeffuser,item,n\r\nänn,7,\r\n bob,8,3".encode()) == [["", "3"], ["änn", " bob"]]
-            for odd in ("a,1\n", "a,1,2,3\n", 'a,"1",2\n', "\na,1,2\n", "a,1,2\rb,1,2\n"):
+            quoted = '"user","item","n"\r\n"änn",7,""\r\n" bob",8,"3"'
+            assert read(quoted.encode()) == [["", "3"], ["änn", " bob"]]
+            odd_quotes = (
+                'a,"1,2\n',
+                'a,"1""",2\n',
+                'a,1",2"\n',
+                'a,"1"x,2\n',
+                'a, "1",2\n',
+                'a,"1,2",3\n',
+                'a,"\n",2\n',
+            )
+            for odd in ("a,1\n", "a,1,2,3\n", "\na,1,2\n", "a,1,2\rb,1,2\n", *odd_quotes):
                 with pytest.raises(_cells.Unlike):
                     read(f"user,item,n\n{odd}".encode())
 

@@ -259,7 +259,7 @@ def polars_chunks(
     places: Sequence[int],
     ragged: list[Ragged],  # noqa: ARG001 - there are none in what it reads
 ) -> Iterator[Sequence[Cells]]:
-    """Read by Polars, in Rust: text without quotes, in which every line is a row of as many cells.
+    """Read by Polars, in Rust: text in which every line is a row of as many cells, and quotes stand round whole cells.
 
     Polars fills up rows that are too short, and has its own way with quotes; such text is the csv module's.
     """
@@ -270,10 +270,10 @@ def polars_chunks(
     header = layout.header
     with opened(file) as stream:
         for block in _whole_lines(stream):
-            _require_plain(block, layout)
+            plain = _plain(block, layout)
             try:
                 rows = pl.scan_csv(
-                    block,
+                    plain,
                     has_header=False,
                     separator=layout.delimiter,
                     quote_char=None,
@@ -303,15 +303,39 @@ def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield held if held.endswith(b"\n") else held + b"\n"
 
 
-def _require_plain(block: bytes, layout: Layout) -> None:
-    """Raise ``Unlike`` unless every line is a row of as many cells as the first, without quotes or odd line ends."""
-    if b"\0" in block or (layout.quoted and b'"' in block) or block.count(b"\r") != block.count(b"\r\n"):
+def _plain(block: bytes, layout: Layout) -> bytes:
+    """Take the quotes away from a block of lines.
+
+    Raises ``Unlike`` unless every line is a row of as many cells as the first, with or without the quotes, and its end
+    is none of the odd ones.
+    """
+    if b"\0" in block or block.count(b"\r") != block.count(b"\r\n"):
         raise Unlike
+    if layout.quoted and b'"' in block:
+        block = _unquoted(np.frombuffer(block, np.uint8), layout.delimiter)
     signs = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(signs == ord("\n"))
     parted = np.flatnonzero(signs == ord(layout.delimiter))
     if np.any(np.diff(np.searchsorted(parted, ends), prepend=0) != len(layout.first) - 1):
         raise Unlike
+    return block
+
+
+def _unquoted(signs: NDArray[np.uint8], delimiter: str) -> bytes:
+    """Take away pairs of quotes that each hold a whole cell, without another quote or what would part it."""
+    quotes = np.flatnonzero(signs == ord('"'))
+    if len(quotes) % 2:
+        raise Unlike
+    opening, closing = quotes[::2], quotes[1::2]
+    edges = (signs == ord("\n")) | (signs == ord(delimiter))
+    marks = np.flatnonzero(edges)
+    whole = (opening == 0) | edges[opening - 1]
+    # A block ends with the end of a line.
+    whole &= edges[closing + 1] | (signs[closing + 1] == ord("\r"))
+    whole &= np.searchsorted(marks, opening) == np.searchsorted(marks, closing)
+    if not whole.all():
+        raise Unlike
+    return signs[signs != ord('"')].tobytes()
 
 
 class PolarsCells:

@@ -130,17 +130,31 @@ def sorted_events(
     """Put entries into the order of events, which does not depend on the order they come in."""
     if times is not None:
         times = times + 0.0  # -0.0 and 0.0 are one moment
-    key = None if len(values) and (values != values[0]).any() else _event_key(rows, columns, times, n_users)
-    if key is not None:
-        order = np.argsort(key)
-    else:
+    key = _event_key(rows, columns, times, n_users)
+    if key is None:
         order = np.lexsort((values, columns, rows) if times is None else (values, columns, times, rows))
+    else:
+        order = np.argsort(key)
+        if (values != values[:1]).any():
+            order = _by_value_where_tied(order, key, values)
     return Events(
         _offsets(rows, n_users),
         columns[order].astype(np.int32),
         None if times is None else times[order],
         values[order],
     )
+
+
+def _by_value_where_tied(
+    order: NDArray[np.int64], key: NDArray[np.int64], values: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Put entries of the same key into the order of their values: few as a rule, and each key's stand side by side."""
+    held = key[order]
+    same = held[1:] == held[:-1]
+    places = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+    tied = order[places]
+    order[places] = tied[np.lexsort((values[tied], key[tied]))]
+    return order
 
 
 def _event_key(
