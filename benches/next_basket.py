@@ -44,6 +44,11 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
         "within_decay": [0.9, 1.0],
         "group_decay": [0.7, 0.9],
     },
+    "lightgcn": {"epochs": [20, 60]},
+    "multivae": {"epochs": [20, 60]},
+    "multidae": {"epochs": [20, 60]},
+    "cfgan": {"epochs": [40, 100]},
+    "sasrec": {"repeats": ["include"], "epochs": [5, 10, 20]},
     "t-diffrec": {
         "repeats": ["include"],
         "anchor": [False],
@@ -103,7 +108,7 @@ def chosen(variant: str, train: diffrec.Interactions, valid: diffrec.Interaction
 
 def fitted(variant: str, data: diffrec.Interactions, seed: int, settings: dict[str, Any]) -> diffrec.Recommender:
     """A model that saw all of the data for as many epochs as are set."""
-    trained = {"holdout": 0.0} if variant == "t-diffrec" else {}
+    trained = {"holdout": 0.0} if "holdout" in VARIANTS[variant].kind().get_params() else {}
     return diffrec.fit(data, variant=variant, seed=seed, progress=False, **trained, **settings)
 
 
