@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffrec.checks import one_of
 from diffrec.data._columns import Columns, choose
 from diffrec.data._settle import Found
-from diffrec.data._table import as_narwhals, is_frame, is_table, table_of
+from diffrec.data._table import as_narwhals, is_table, table_of
 from diffrec.data.report import Origin, rows_named
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-__all__ = ["Framed", "is_frame", "is_table", "make_frame", "read_table"]
+__all__ = ["Framed", "is_table", "make_frame", "read_table"]
 
 Frame = TypeVar("Frame")
 #: Libraries whose frames can be made, the one that is taken first where none is named.
