@@ -51,7 +51,7 @@ PAGES: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     (("cli", "parquet"), ("pandas", "polars"), ("docs/many-users.md", "docs/several-machines.md")),
     (("cli", "parquet"), (), ("docs/clusters.md",)),
     (("cli", "prepare"), (), ("docs/beyond-memory.md",)),
-    (("explore",), ("pandas",), ("docs/shop.md",)),
+    (("explore", "parquet"), ("pandas",), ("docs/shop.md",)),
     (("plot",), ("pandas",), ("docs/pictures.md", "docs/guidance.md", "docs/settings.md")),
     (("serve",), (), ("docs/serving.md",)),
     (("tune",), ("scikit-learn",), ("docs/tuning.md",)),
