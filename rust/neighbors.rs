@@ -147,6 +147,7 @@ impl<'a> Walk<'a> {
         length: usize,
         should_stop: &dyn Fn() -> bool,
     ) -> Result<Vec<f64>> {
+        let length = length.max(1);
         let mut starts = vec![0; self.items + 1];
         for (position, &item) in lists.iter().enumerate() {
             match usize::try_from(item) {

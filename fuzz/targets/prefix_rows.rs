@@ -5,7 +5,14 @@ use diffrec::timeline::{Clock, Scale, Timeline};
 use diffrec_fuzz::{Rows, places};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (Rows, Vec<i32>, Vec<f64>, Vec<(i16, u8)>, Vec<(u8, f64)>, (bool, Option<f64>, Vec<f64>))| {
+fuzz_target!(|input: (
+    Rows,
+    Vec<i32>,
+    Vec<f64>,
+    Vec<(i16, u8)>,
+    Vec<(u8, f64)>,
+    (bool, Option<f64>, Vec<f64>)
+)| {
     let (rows, spoilt, given, which, scales, (repeats, now, usual)) = input;
     let matrix = rows.csr();
     let mut baskets = matrix.baskets();
