@@ -335,7 +335,8 @@ def _unquoted(signs: NDArray[np.uint8], delimiter: str) -> bytes:
     whole &= np.searchsorted(marks, opening) == np.searchsorted(marks, closing)
     if not whole.all():
         raise Unlike
-    return signs[signs != ord('"')].tobytes()
+    plain: bytes = signs[signs != ord('"')].tobytes()
+    return plain
 
 
 class PolarsCells:

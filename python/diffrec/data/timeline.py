@@ -143,14 +143,14 @@ class Timeline:
         """
         owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
         order = np.argsort(owners * self.n_items + self._items, kind="stable")
-        owners, items, times, baskets = (of[order] for of in (owners, self._items, self._times, self._baskets))
-        again = (np.diff(owners) == 0) & (np.diff(items) == 0) & (np.diff(baskets) > 0)
+        owners, items, times = owners[order], self._items[order], self._times[order]
+        again = (np.diff(owners) == 0) & (np.diff(items) == 0) & (np.diff(self._baskets[order]) > 0)
         gaps, gap_of = np.diff(times)[again], items[1:][again]
-        least = float(np.finfo(np.float32).tiny)
-        usual = gaps.mean() if len(gaps) else np.ptp(times) if len(times) else 1.0
+        span = float(np.ptp(times)) if len(times) else 1.0
+        usual = float(gaps.mean()) if len(gaps) else span
         sums = np.bincount(gap_of, gaps, minlength=self.n_items) + usual
         found: NDArray[np.float32] = (sums / (1 + np.bincount(gap_of, minlength=self.n_items))).astype(np.float32)
-        return found.clip(least)
+        return found.clip(float(np.finfo(np.float32).tiny))
 
     def after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], horizon: int, *, repeats: bool = True) -> Csr:
         """The items that came after the cuts, as ones: float32 (n, items).
