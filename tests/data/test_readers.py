@@ -119,7 +119,7 @@ def outcome(file: Path, reader: Any, **options: Any) -> Any:
         except ValueError as error:
             return str(error)
     said = [str(one.message) for one in caught]
-    return events(data), data.report_, said, data.users.ids.tolist(), data.items.ids.tolist()
+    return events(data), data.report_, data.users.ids.tolist(), data.items.ids.tolist(), said
 
 
 @given(
@@ -194,7 +194,7 @@ def test_comments_in_another_encoding_do_no_harm(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes("user,item,note\n1,2,João\n".encode("latin-1"))
     for reader in READERS:
-        assert outcome(file, reader)[2:] == ([1], [2])
+        assert outcome(file, reader)[2:] == ([1], [2], [])
         assert outcome(file, reader, item="note") == f"{file} is not UTF-8 text: save it as UTF-8"
 
 
