@@ -118,7 +118,7 @@ class Reconstruction:
         x0 = inputs.held.matrix
         return _ridge(self._settings, [(x0, x0)])
 
-    def intervals(self, inputs: "Confident") -> None:
+    def intervals(self, inputs: Rows) -> None:
         """Return None."""
 
     def views(self, block: Interactions) -> Views:
