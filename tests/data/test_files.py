@@ -1,5 +1,7 @@
 import csv
+import io
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +279,20 @@ def test_damaged_npz_files_are_explained(tmp_path: Path) -> None:
     file.write_bytes(whole[:place] + bytes(40) + whole[place + 40 :])
     with pytest.raises(ValueError, match=r"d\.npz: train cannot be read"):
         Split.read(file)
+
+
+@pytest.mark.parametrize(
+    "names", [("user", "item"), ("shape", "train", "valid", "test"), ("data", "indices", "format")]
+)
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_arrays_that_the_file_cannot_hold_take_no_memory(tmp_path: Path, names: tuple[str, ...], packing: int) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)})
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", packing) as archive:
+        for name in names:
+            archive.writestr(f"{name}.npy", header.getvalue() + bytes(100))
+    with pytest.raises(ValueError, match=rf"bomb\.npz is damaged: {names[0]} is said to have shape \(1000000000000,\)"):
+        Interactions.read(tmp_path / "bomb.npz")
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Interactions out of files: text, .parquet and .npz."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -167,7 +168,29 @@ def _opened(file: Path) -> Iterator[Any]:
         if not isinstance(opened, np.lib.npyio.NpzFile):
             raise ValueError(f"{file} is not a .npz file but a lone array")
         with opened:
+            _require_sizes(file, opened.zip)
             yield opened
+
+
+def _require_sizes(file: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse arrays of which the file cannot hold as much as they say: memory for them is made before they are read."""
+    for member in archive.infolist():
+        try:
+            with archive.open(member) as stream:
+                version = np.lib.format.read_magic(stream)
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = header(stream)
+        except (ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+            continue  # said where it is read
+        # Nothing packs tighter than 1 to 1,032 by the one way of packing that NumPy has.
+        most = member.compress_size * (1 if member.compress_type == zipfile.ZIP_STORED else 1032)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize > most:
+            name = member.filename.removesuffix(".npy")
+            raise ValueError(
+                f"{file} is damaged: {name} is said to have shape {shape}, in {member.compress_size:,} bytes"
+            )
 
 
 def _is_split(arrays: Any) -> bool:
