@@ -34,6 +34,7 @@ class _OfEveryFit(TypedDict, total=False):
     callbacks: Sequence[Callback]
     budget: str | float | datetime.timedelta | None
     repeats: str
+    init: Recommender | None
     checkpoint: str | os.PathLike[str] | None
     every: str | float | datetime.timedelta
 

@@ -107,6 +107,13 @@ def onto(data: Interactions, items: Ids, users: Ids | None = None) -> tuple[Inte
     return aligned.with_ids(known_users, items), left_out
 
 
+def in_kind_of(data: Interactions, like: Interactions) -> Interactions:
+    """Take ids that are numbers as text where those of others are text, as they are written."""
+    users, items = _alike(data.users, like.users), _alike(data.items, like.items)
+    same = data if users is data.users else data.with_ids(users=users)
+    return same if items is data.items else same.with_ids(items=items)
+
+
 def known_part(data: Interactions, like: Interactions, file: Path) -> tuple[Interactions, int]:
     """Put a file's interactions on the rows and columns of others, with which it must have some in common."""
     aligned, left_out = onto(data, like.items, like.users)

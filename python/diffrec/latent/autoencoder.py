@@ -84,15 +84,16 @@ class GroupAutoencoder(nn.Module):
         self, groups: ItemGroups, latent_dims: Sequence[int], decoder_dims: Sequence[int] = (), *, views: int = 1
     ) -> None:
         super().__init__()
-        sizes = groups.sizes
+        self.groups = groups
+        sizes, shares = groups.sizes, groups.shares
         self.input_sizes = tuple(views * size for size in sizes)
         self.register_buffer("group_of_item", groups.of_item.clone())
         self.register_buffer("position", groups.position, persistent=False)
         input_position = ItemGroups(groups.of_item.repeat(views)).position
         self.register_buffer("input_position", input_position, persistent=False)
-        self.latent_widths = shared_widths(sizes, latent_dims[0])
+        self.latent_widths = shared_widths(shares, latent_dims[0])
         # One tuple a group: the encoder's widths from the items to the latent, the decoder's from the latent on.
-        encoder = list(zip(*(shared_widths(sizes, width) for width in reversed(latent_dims)), strict=True))
+        encoder = list(zip(*(shared_widths(shares, width) for width in reversed(latent_dims)), strict=True))
         self.items_in = nn.ParameterList()
         self.bias_in = nn.ParameterList()
         self.encoder_inner = nn.ModuleList()
@@ -104,7 +105,7 @@ class GroupAutoencoder(nn.Module):
         # One decoder for everything, or one a group: in both cases a list of decoders over slices of the latent.
         if decoder_dims:
             self.decoder_widths = self.latent_widths
-            decoder = list(zip(self.latent_widths, *(shared_widths(sizes, w) for w in decoder_dims), strict=True))
+            decoder = list(zip(self.latent_widths, *(shared_widths(shares, w) for w in decoder_dims), strict=True))
             self.decoder_sizes = sizes
         else:
             self.decoder_widths = (latent_dims[0],)
@@ -131,6 +132,17 @@ class GroupAutoencoder(nn.Module):
     def latent_width(self) -> int:
         """Length of a latent vector."""
         return sum(self.latent_widths)
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
+        named: dict[str, Tensor] = {}
+        for inside, sizes, kinds in (
+            (torch.argsort(self.input_position), self.input_sizes, ("items_in",)),
+            (torch.argsort(self.position), self.decoder_sizes, ("items_out", "bias_out")),
+        ):
+            for number, rows in enumerate(inside.split(sizes)):
+                named |= {f"{kind}.{number}": rows for kind in kinds}
+        return named
 
     def encode(self, rows: SparseRows) -> Encoded:
         """Encode n rows over the views of the items."""

@@ -15,6 +15,8 @@ class ItemGroups:
     ----------
     of_item : Tensor
         int64 (items,), the group of each item: 0 ... groups - 1, none empty.
+    shared_by : tuple of int, optional
+        Sizes of the groups that widths are shared out by, where items were added since; by default those they have.
 
     Attributes
     ----------
@@ -24,6 +26,8 @@ class ItemGroups:
         int64 (items,), the place of each item in ``order``.
     sizes : tuple of int
         Items in each group.
+    shares : tuple of int
+        What each group's share of a width is in proportion to.
 
     Examples
     --------
@@ -33,6 +37,7 @@ class ItemGroups:
     """
 
     of_item: Tensor
+    shared_by: tuple[int, ...] | None = None
 
     @property
     def order(self) -> Tensor:
@@ -48,6 +53,11 @@ class ItemGroups:
     def sizes(self) -> tuple[int, ...]:
         """Items in each group."""
         return tuple(torch.bincount(self.of_item).tolist())
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """What each group's share of a width is in proportion to."""
+        return self.sizes if self.shared_by is None else self.shared_by
 
 
 def shared_widths(sizes: Sequence[int], width: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from diffrec._lazy import lazy_names
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
+    from diffrec.recommenders.cold import ColdUsers
     from diffrec.recommenders.diffrec.anchor import Anchor
     from diffrec.recommenders.diffrec.model import DiffRec
     from diffrec.recommenders.diffrec.presets import PRESETS
@@ -32,6 +33,7 @@ else:
         __name__,
         {
             "diffrec.recommenders.base": ["Recommender"],
+            "diffrec.recommenders.cold": ["ColdUsers"],
             "diffrec.recommenders.diffrec.anchor": ["Anchor"],
             "diffrec.recommenders.diffrec.model": ["DiffRec"],
             "diffrec.recommenders.diffrec.presets": ["PRESETS"],
@@ -64,6 +66,7 @@ __all__ = [
     "TIFUKNN",
     "VARIANTS",
     "Anchor",
+    "ColdUsers",
     "DiffRec",
     "Explanation",
     "ItemKNN",

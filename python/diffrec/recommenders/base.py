@@ -21,11 +21,14 @@ from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
 from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
+from diffrec.data.fact_tables import fact_table
 from diffrec.data.stored import Stored
 from diffrec.data.streamed import OWNERS, ParquetInteractions, streamed, validation_files
+from diffrec.data.tensor_file import checksum
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import By, Catalogue, Grouping, Report, measure, parse_metric
 from diffrec.ranking import FactorScores, Scores, SharedScores, top_k
+from diffrec.recommenders.cold import SAMPLED, ColdItems, ColdUsers, FactMap
 from diffrec.recommenders.evaluation_files import evaluate_files
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
@@ -34,6 +37,7 @@ from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
+from diffrec.recommenders.updating import Growth, Start, passes_of
 from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
@@ -79,8 +83,11 @@ class Recommender(metaclass=ABCMeta):
     _wanted: Settings
     train_: Interactions
     training_: TrainingReport
-    # Of the fit that goes on, if it is to have one.
+    # Of the fit that goes on, if it is to have one: where it keeps its state, and the weights that it begins with.
     _checkpoint: Checkpoint | None = None
+    _start: Start | None = None
+    # What facts about the items say of their scores, made of the weights when it is first asked for.
+    _by_facts: FactMap | None = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
@@ -151,6 +158,7 @@ class Recommender(metaclass=ABCMeta):
         data: Any,
         valid: Any = None,
         *,
+        init: "Recommender | None" = None,
         checkpoint: str | os.PathLike[str] | None = None,
         every: str | float | timedelta = EPOCH,
     ) -> Self:
@@ -165,6 +173,10 @@ class Recommender(metaclass=ABCMeta):
         valid : the same kinds, optional
             Later interactions of the same users, on which models that train by epochs stop early. A matrix must have
             the shape of ``data``; ``Interactions`` are matched by id.
+        init : Recommender, optional
+            A fitted one of the same class and widths, whose weights this fit begins with. Users and items are matched
+            by id; an item that it does not know begins with what it has learnt of items like it. What has a closed
+            form is the same wherever it begins.
         checkpoint : str or Path, optional
             A file that keeps the state of the training. Where it is there already, the fit goes on from it, and ends,
             on a processor, with the bits that it would have ended with had it never stopped; a fit that is over comes
@@ -200,24 +212,131 @@ class Recommender(metaclass=ABCMeta):
         >>> bool((model.score() == again.score()).all())
         True
         """
+        if init is not None and type(init) is not type(self):
+            raise TypeError(f"init must be a fitted {type(self).__name__}, got {type(init).__name__}")
         # A fit that fails or is interrupted leaves this model as it was.
         fresh = copy.copy(self)
         fresh.settings = self._wanted
         train, aligned, fresh.train_ = fresh._taken(data, valid)
         seconds_between(every)
+        told: dict[str, Any] = {} if checkpoint is None else fresh._told(train, aligned)
+        if init is not None:
+            if train is not fresh.train_:
+                raise TypeError("init needs all interactions in memory, and the data is in files")
+            fresh._start = Start.of(init._fitted(), train)
+            told |= {} if checkpoint is None else {"init": init._weights_in_short()}
+        _log.info("fitting %r on %r", self, train)
+        self._become(fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
+        return self
+
+    def update(
+        self,
+        new_interactions: Any,
+        *,
+        epochs: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: str | float | timedelta = EPOCH,
+    ) -> Self:
+        """Learn from further interactions, in a fraction of the time of a fit.
+
+        New users and items get rows after those there are, and events of known users join their histories. What is
+        trained goes on from its weights for a few epochs over all histories; a new item begins with what was learnt of
+        the items that its users have, too. What has a closed form ends as a fit on everything would.
+
+        Parameters
+        ----------
+        new_interactions : Interactions, matrix or data frame
+            What was done since, matched by id. Rows and columns of a matrix are those of the model; further ones are
+            new, where the model's ids are numbers of rows and columns.
+        epochs : int, optional
+            Passes over the data, of what learns by passes (sweeps of "ials"); by default a tenth of those that the
+            fit's best weights took. What has a closed form has none.
+        checkpoint, every
+            As for ``fit``: the same call on the same model goes on where it was.
+
+        Returns
+        -------
+        self
+            With all interactions in ``train_``.
+
+        Raises
+        ------
+        TypeError
+            When ``new_interactions`` is none of these.
+        ValueError
+            When ids are of another kind than the model's, a matrix is too small, or times are missing that the model's
+            data have. Nothing has changed then.
+        KeyboardInterrupt
+            When it is interrupted; ``partial`` is as ``fit`` has it, and this model stays as it was.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> bought = diffrec.Interactions.from_arrays(["ann", "ann", "bob", "bob"], ["tea", "milk", "tea", "salt"])
+        >>> model = diffrec.fit(bought, variant="itemknn")
+        >>> later = diffrec.Interactions.from_arrays(["cat", "cat", "ann"], ["tea", "rice", "salt"])
+        >>> model.update(later).recommend(["bob"], k=2).items
+        array([['milk', 'rice']], dtype='<U4')
+        """
+        if epochs is not None:
+            epochs = whole(1)("epochs", epochs)
+        seconds_between(every)
+        growth = Growth.of(self._fitted(), new_interactions, epochs)
+        fresh = copy.copy(self)
+        fresh.train_ = growth.train
+        # Progress, callbacks and what else says nothing about the model may have been set since.
+        wanted = self._wanted.values()
+        fresh.settings = self.settings.replaced(
+            {name: wanted[name] for name in wanted.keys() - self.settings.values(saved_only=True).keys()}
+        )
+        told: dict[str, Any] = {}
         if checkpoint is not None:
-            fresh._checkpoint = Checkpoint(checkpoint, every, fresh._told(train, aligned))
+            told = fresh._told(growth.train, None)
+            told |= {"epochs": growth.passes(), "update of": self._weights_in_short(), "by": in_short(growth.new)}
+        _log.info("updating %r by %r", self, growth.new)
+        self._become(fresh, lambda: fresh._grow(growth), told, checkpoint, every)
+        return self
+
+    def _updated(self, growth: Growth) -> Self:
+        """Return this model, which is a part of another, with new interactions learnt; it stays as it is."""
+        fresh = copy.copy(self)
+        fresh.train_ = growth.train
+        fresh.__dict__.pop("_by_facts", None)
+        fresh._grow(growth)
+        return fresh
+
+    def _grow(self, growth: Growth) -> None:
+        """Update, and note what was known of the fit and of earlier updates."""
+        before = growth.start.model
+        self._update(growth)
+        self.__dict__.pop("_start", None)
+        counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
+        self.training_.facts = {**before.training_.facts, **self.training_.facts, **counts}
+
+    def _become(
+        self,
+        fresh: Self,
+        learn: Callable[[], None],
+        told: dict[str, Any],
+        checkpoint: str | os.PathLike[str] | None,
+        every: str | float | timedelta,
+    ) -> None:
+        """Have a copy of this model learn, and become it once it has; what ends early leaves this one as it was."""
+        wanted, train = fresh._wanted, fresh.train_
+        fresh.__dict__.pop("_by_facts", None)
+        if checkpoint is not None:
+            fresh._checkpoint = Checkpoint(checkpoint, every, told)
             finished = fresh._checkpoint.resume(_FINISHED)
             if finished is not None:
                 _log.info("%s is fitted already, by %s", self, checkpoint)
-                fresh = self._taken_back(finished, fresh.train_)
+                fresh = fresh._taken_back(finished, train)
+                fresh._wanted = wanted
                 fresh.training_.tell(fresh.settings.callbacks)
                 self.__dict__ = fresh.__dict__
-                return self
+                return
         started = time.perf_counter()
-        _log.info("fitting %r on %r", self, train)
         try:
-            fresh._fit(train, aligned)
+            learn()
             if fresh._checkpoint is not None:
                 fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
         except KeyboardInterrupt as interruption:
@@ -227,9 +346,9 @@ class Recommender(metaclass=ABCMeta):
             raise
         finally:
             fresh.__dict__.pop("_checkpoint", None)
+            fresh.__dict__.pop("_start", None)
         _log.info("fitted %s in %.1f s", type(self).__name__, time.perf_counter() - started)
         self.__dict__ = fresh.__dict__
-        return self
 
     def _taken(self, data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
         """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
@@ -260,13 +379,18 @@ class Recommender(metaclass=ABCMeta):
             "valid": None if valid is None else _in_short(valid),
         }
 
+    def _weights_in_short(self) -> str:
+        """Say by checksums which fitted model this is."""
+        weights = {name: checksum(np.ascontiguousarray(on_host(one))) for name, one in self._state().items()}
+        return f"{in_short(self.train_)}, weights {weights}"
+
     def _kept(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of a fitted model, besides its settings and data."""
         return {"report": self.training_.to_dict(), "state": self._state()}
 
     def _taken_back(self, kept: dict[str, Any], train: Interactions) -> Self:
         """Return a recommender of the same settings, fitted by what ``_kept`` gave."""
-        model = type(self)(**self._wanted.values())
+        model = type(self)(**self.settings.values())
         model.train_, model.training_ = train, TrainingReport.from_dict(kept["report"])
         model._restore(Stored.of_state(kept["state"]))
         return model
@@ -276,6 +400,13 @@ class Recommender(metaclass=ABCMeta):
     @abstractmethod
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:
         """Learn; set ``training_`` and the fitted state."""
+
+    def _update(self, growth: Growth) -> None:
+        """Learn from new interactions beside those known; as ``_fit``, with ``growth.train`` in ``train_`` already.
+
+        A fit on everything, where nothing of the old one can be gone on from.
+        """
+        self._fit(growth.train, None)
 
     @abstractmethod
     def _scores(self, block: Interactions) -> Scores:
@@ -336,6 +467,7 @@ class Recommender(metaclass=ABCMeta):
         tags: Mapping[Any, Iterable[Any]] | None = None,
         novelty: float = 0.0,
         diversity: float = 0.0,
+        cold_items: Any = None,
     ) -> Top:
         """Recommend the ``k`` best items to each user.
 
@@ -378,6 +510,10 @@ class Recommender(metaclass=ABCMeta):
         diversity : float
             Push the items of a list apart: what an item loses that is wholly like the others (by the cosine of
             ``similar_items``), at least 0. About ten times the work of a ranking.
+        cold_items : frame, mapping of columns, or path, optional
+            Items that nobody has touched, to be ranked beside the others: a row for each, with an id and facts by the
+            names of those in the data's ``item_info``. What such an item scores is learnt from the facts of the known
+            ones; ``allow``, ``deny`` and ``candidates`` may name it. They cannot be guided.
 
         Returns
         -------
@@ -406,15 +542,75 @@ class Recommender(metaclass=ABCMeta):
             users = list(candidates)
         asked = Asked.of(users, train, unknown=unknown, strict=flag("strict", strict))
         guidance = Guidance.of(train, steer, tags, novelty, diversity)
+        cold = None if cold_items is None else self._cold_items(cold_items)
+        if cold is not None and guidance is not None:
+            raise ValueError("cold_items cannot be guided: leave out steer, novelty and diversity")
         distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
-        limits = Limits.of(train.items, asked.ids[first], allow, deny, candidates, strict=strict)
+        catalogue, titles = (train.items, train.titles) if cold is None else (cold.items, cold.titles)
+        limits = Limits.of(catalogue, asked.ids[first], allow, deny, candidates, strict=strict)
         histories = self._as_of(asked.histories, now, distinct[distinct >= 0])
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
         strange = int(np.sum(distinct < 0))
-        popular = self._popular(strange, limits.of_users(slice(strange)), k)
-        known = self._ranked(histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance)
+        popular = self._popular(strange, limits.of_users(slice(strange)), k, len(catalogue))
+        known = self._ranked(
+            histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance, cold
+        )
         items, values = (np.concatenate(parts) for parts in zip(popular, known, strict=True))
-        return Top.of(asked.ids, items[place], values[place], train.items, train.titles)
+        return Top.of(asked.ids, items[place], values[place], catalogue, titles)
+
+    def for_cold_users(self, user_facts: Any) -> ColdUsers:
+        """Prepare recommendations to people of whom nothing but facts is known.
+
+        Parameters
+        ----------
+        user_facts : frame, mapping of columns, or path
+            Facts about users that the model knows, a row for each, with an id; what their scores have to do with them
+            is learnt, once.
+
+        Returns
+        -------
+        ColdUsers
+            Its ``recommend(facts, k)`` ranks for people by theirs.
+
+        Examples
+        --------
+        >>> import diffrec
+        >>> data = diffrec.Interactions.from_arrays(["ann", "bob", "cat", "dan"] * 2, [0, 1, 0, 1, 2, 3, 2, 3])
+        >>> model = diffrec.fit(data, variant="ials", factors=2)
+        >>> known = {"user": ["ann", "bob", "cat", "dan"], "town": ["Rome", "Bonn", "Rome", "Bonn"]}
+        >>> new = {"user": ["eva", "fay"], "town": ["Bonn", "Rome"]}
+        >>> [sorted(top.items.tolist()) for top in model.for_cold_users(known).recommend(new, k=2)]
+        [[1, 3], [0, 2]]
+        """
+        ids, info = fact_table(user_facts, "user", "user_facts")
+        train = self._fitted().train_
+        return ColdUsers.of(ids, info, train, lambda rows: self._written(train, rows))
+
+    def _cold_items(self, given: Any) -> ColdItems:
+        """Read new items, and say what the model makes of their facts."""
+        train = self.train_
+        ids, info = fact_table(given, "item", "cold_items")
+        if not train.item_info:
+            raise ValueError(
+                "cold_items needs facts about the model's items, too, and it has none: fit on interactions made with "
+                "items=, a table of facts, or item_info="
+            )
+        shared = {name: column for name, column in info.items() if name in train.item_info}
+        if not shared:
+            raise ValueError(
+                f"cold_items says {', '.join(map(repr, info)) or 'nothing'} of the items, and the model knows of its "
+                f"own {', '.join(map(repr, train.item_info))}"
+            )
+        if self._by_facts is None:
+            users = np.flatnonzero(np.diff(train.matrix.indptr))
+            users = np.random.default_rng(self.settings.seed).permutation(users)[:SAMPLED]
+            self._by_facts = FactMap.of(train.item_info, self._owners(), self._written(train, users).T)
+        return ColdItems.of(ids, shared, train, self._by_facts)
+
+    def _written(self, histories: Interactions, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """All scores of distinct rows of histories, (n, items)."""
+        with without_gradients():
+            return on_host(self._scores_of(histories, rows).block(0, self._n_items))
 
     @overload
     def score(
@@ -774,6 +970,7 @@ class Recommender(metaclass=ABCMeta):
         seen: Csr,
         limits: Limits = NO_LIMITS,
         guidance: Guidance | None = None,
+        cold: ColdItems | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Best items of distinct rows (n,) and their scores, (n, k) each, a block of users at a time."""
         guided = None if guidance is None else self._guide(guidance)
@@ -784,15 +981,20 @@ class Recommender(metaclass=ABCMeta):
             hidden = seen[block]
             if histories.n_dislikes:
                 hidden = union(hidden, histories.dislikes[block])
+            if cold is not None:
+                hidden = cold.wider(hidden)
             best = limits.of_users(slice(start, start + USER_BLOCK)).best(hidden, k)
             scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
+            if cold is not None:
+                scores = cold.beside(scores)
             items[start : start + len(block)], values[start : start + len(block)] = best(scores)
         return items, values
 
-    def _popular(self, n: int, limits: Limits, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Lists (n, k) for people without a history: the items that most users have."""
-        nothing = empty_matrix(n, self._n_items)
-        return limits.best(nothing, k)(SharedScores(n, self._owners().astype(np.float32)))
+    def _popular(self, n: int, limits: Limits, k: int, n_items: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Lists (n, k) for people without a history: the items that most users have, of new ones after them none."""
+        owners = np.zeros(n_items, dtype=np.float32)
+        owners[: self._n_items] = self._owners()
+        return limits.best(empty_matrix(n, n_items), k)(SharedScores(n, owners))
 
     def _owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""

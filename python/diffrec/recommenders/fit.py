@@ -16,6 +16,8 @@ from diffrec.training.checkpoint import EPOCH
 
 AUTO = "auto"
 _BUDGET = "10min"
+# What ``fit`` hands on to a variant where nothing is said.
+_UNSAID: dict[str, Any] = {"device": "auto", "seed": 0, "progress": True, "callbacks": (), "repeats": "exclude"}
 
 
 def fit(
@@ -30,6 +32,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     budget: str | float | datetime.timedelta | None = _BUDGET,
     repeats: str = "exclude",
+    init: Recommender | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: str | float | datetime.timedelta = EPOCH,
     **settings: Any,
@@ -72,6 +75,9 @@ def fit(
     repeats : {"exclude", "include"}
         What the model is chosen, stopped and trained for: items that a user discovers, or what is taken next, whether
         the user had it before or not. Recommend with ``exclude_seen=False`` in the second case.
+    init : Recommender, optional
+        A fitted one, at whose weights this fit begins; users and items are matched by id. Where no variant is named it
+        is of the same kind, and set as that one is but for what is named. See also ``Recommender.update``.
     checkpoint : str or Path, optional
         A file that keeps the state of the work, whole at any moment. Whatever ended the process, the same call goes on
         from it, and ends, on a processor, with the bits of a call that was never stopped; a call that is over comes
@@ -111,7 +117,9 @@ def fit(
     named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks, "repeats": repeats}
     seconds = math.inf if budget is None else duration("budget", budget)
     known("variant", variant, {AUTO: None, **VARIANTS})
-    if variant == AUTO and preset is None and not settings:
+    if init is not None and not isinstance(init, Recommender):
+        raise TypeError(f"init must be a fitted recommender, got {type(init).__name__}")
+    if variant == AUTO and preset is None and not settings and init is None:
         if streamed(data) is not None:
             raise ValueError(
                 "variant='auto' needs all interactions in memory, and the data is in files: name what to train, "
@@ -127,6 +135,9 @@ def fit(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "
             "leave it out, or search this variant's settings by diffrec.tune"
         )
-    return make("diffrec" if variant == AUTO else variant, preset, **(settings | named)).fit(
-        data, valid, checkpoint=checkpoint, every=every
-    )
+    if init is not None and variant == AUTO and preset is None:
+        said = {name: value for name, value in named.items() if value != _UNSAID[name]}
+        model = type(init)(**(init.settings.values() | said | settings))
+    else:
+        model = make("diffrec" if variant == AUTO else variant, preset, **(settings | named))
+    return model.fit(data, valid, init=init, checkpoint=checkpoint, every=every)

@@ -1,8 +1,8 @@
 """Several recommenders that rank together: a weighted sum of their scores, each on its own scale."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -22,11 +22,14 @@ from diffrec.recommenders.guide import Guide
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.settings import Settings, setting
+from diffrec.recommenders.updating import Growth, passes_of
 from diffrec.training import TrainingReport
 
 # Scores of a block that are written out once rather than computed twice, for their spread and for the ranking.
 _WRITTEN_OUT = 1 << 24
 _NAME = "stack"
+# In a file, the passes over the data that led to each part.
+_PASSES = "passes"
 # A variant, and what it sets otherwise, by name.
 Part = tuple[str, tuple[tuple[str, Any], ...]]
 
@@ -114,7 +117,16 @@ class Stack(Recommender):
         return [make(variant, **(own | dict(settings))) for variant, settings in s.parts]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:
-        self._take([part.fit(train, valid) for part in self._unfitted()])
+        begun: Sequence[Recommender | None] = [None] * len(self.settings.parts)
+        if self._start is not None:
+            begun = cast(Stack, self._start.model).parts_
+        if len(begun) != len(self.settings.parts):
+            raise ValueError(f"init must be a stack of {len(self.settings.parts)} parts, got {len(begun)}")
+        fresh = self._unfitted()
+        self._take([part.fit(train, valid, init=init) for part, init in zip(fresh, begun, strict=True)])
+
+    def _update(self, growth: Growth) -> None:
+        self._take([part._updated(growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_])
 
     @classmethod
     def of(cls, parts: list[Recommender], settings: StackSettings) -> "Stack":
@@ -213,15 +225,21 @@ class Stack(Recommender):
     # -- files ---------------------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Array]:
-        return {
+        state: dict[str, Array] = {
             f"{place}.{name}": values
             for place, part in enumerate(self.parts_)
             for name, values in part._state().items()
         }
+        # What an update of each takes its share of.
+        state[_PASSES] = np.array([passes_of(part) for part in self.parts_], dtype=np.int64)
+        return state
 
     def _restore(self, state: Stored) -> None:
         parts = self._unfitted()
+        passes = np.zeros(len(parts), dtype=np.int64)
+        if _PASSES in state:
+            passes = state.take(_PASSES, passes.shape, np.int64, low=0)
         for place, part in enumerate(parts):
-            part.train_, part.training_ = self.train_, TrainingReport()
+            part.train_, part.training_ = self.train_, TrainingReport(facts={"fit_epochs": int(passes[place])})
             part._restore(state.within(str(place)))
         self.parts_ = parts

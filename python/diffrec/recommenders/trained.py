@@ -20,6 +20,8 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.evaluation_files import reports_of
 from diffrec.recommenders.settings import Settings, setting
+from diffrec.recommenders.updating import Growth, Start
+from diffrec.recommenders.warm import begin_at
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
 from diffrec.training.generator import seeded
 from diffrec.training.report import Interrupted
@@ -111,6 +113,16 @@ class TrainedRecommender(Recommender):
     def _weights_changed(self) -> None:
         """Forget what was prepared from the weights."""
 
+    def _rows_by_item(self) -> dict[str, Tensor]:
+        """Name the network's weights that have rows of items: number of the view * items + item of each."""
+        return {}
+
+    def _begin_at(self, start: Start, network: nn.Module) -> None:
+        """Give the network that was prepared the weights of another model."""
+        # One of the same class: it was asked for that.
+        its_rows = start.model._rows_by_item()  # type: ignore[attr-defined]
+        begin_at(network, self._rows_by_item(), start.model._state(), its_rows, start)
+
     @abstractmethod
     def _item_vectors(self) -> Tensor:
         """Return vectors (items, width) whose cosine says how alike two items are."""
@@ -133,6 +145,9 @@ class TrainedRecommender(Recommender):
         with seeded(s.seed, device):
             self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
             network, run_epoch, changing = self._prepare(learn, device)
+            if self._start is not None:
+                self._begin_at(self._start, network)
+                self._weights_changed()
 
             def run_and_forget(epoch: int) -> float:
                 loss = run_epoch(epoch)
@@ -180,6 +195,15 @@ class TrainedRecommender(Recommender):
         if not len(every):
             raise ValueError("valid must hold an interaction that is not in the data, got none")
         return float(every.mean())
+
+    def _update(self, growth: Growth) -> None:
+        # A few epochs over all histories, each of them whole, at a rate that falls to 0: the weights are nearly there.
+        kept, self._start = self.settings, growth.start
+        self.settings = kept.replaced({"epochs": growth.passes(), "holdout": 0.0, "lr_schedule": "cosine"})
+        try:
+            self._fit(growth.train, None)
+        finally:
+            self.settings = kept
 
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
         """Estimate the memory and refuse what cannot fit, before anything is allocated; None where it takes little."""

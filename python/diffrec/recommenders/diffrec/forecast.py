@@ -55,6 +55,7 @@ class Forecast(nn.Module):
         For likelihood, dropout and optimizer.
     """
 
+    groups: ClassVar[None] = None
     has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = False
     anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
@@ -114,6 +115,14 @@ class Forecast(nn.Module):
         rest = [p for p in self.parameters() if all(p is not one for one, _ in apart)]
         groups: list[dict[str, object]] = [{"params": rest, "lr": s.lr, "weight_decay": s.weight_decay}]
         return groups + [{"params": [one], "lr": rate * s.lr, "weight_decay": 0.0} for one, rate in apart]
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
+        return {
+            "denoiser.items_in": torch.arange(len(self.denoiser.items_in)),
+            "denoiser.items_out": torch.arange(len(self.denoiser.items_out)),
+            "denoiser.bias_out": torch.arange(len(self.denoiser.items_out)),
+        }
 
     def changing(self) -> dict[str, Stateful]:
         """Return what training changes besides the weights: nothing."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from diffrec.checks import nearest
 from diffrec.data import Interactions
 from diffrec.latent.kmeans import kmeans
+from diffrec.recommenders.updating import Start
 
 # What items are embedded by when no embeddings are given.
 LEARNT_EMBEDDINGS = ("svd", "lightgcn")
@@ -117,6 +118,29 @@ def group_items(
         return torch.zeros(items, dtype=torch.int64)
     clusters = kmeans(embed_items(data, item_embeddings, seed), groups, balance=balance, seed=seed)
     return torch.from_numpy(clusters.labels.astype(np.int64))
+
+
+def grown_groups(of_item: NDArray[np.int64], start: Start) -> NDArray[np.int64]:
+    """Put new items into the groups that there are: those of the items that they are most like.
+
+    Parameters
+    ----------
+    of_item : int64 (model's items,)
+        The groups in the model that a fit begins at.
+    start : Start
+        What is known of the items.
+
+    Returns
+    -------
+    ndarray
+        int64 (items,), the group of each item; of what is like none, the smallest.
+    """
+    sizes = np.bincount(of_item)
+    votes = np.stack([start.likeness @ (of_item == group) for group in range(len(sizes))], axis=1)
+    chosen = np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1), sizes.argmin())
+    groups = of_item[start.items]
+    groups[start.items < 0] = chosen
+    return groups
 
 
 def embed_items(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:

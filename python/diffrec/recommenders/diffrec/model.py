@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,12 +19,13 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import LARGEST_WEIGHT, Stored
 from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import measure, parse_metric
+from diffrec.latent import ItemGroups
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
 from diffrec.recommenders.base import USER_BLOCK, GuidedScores
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
-from diffrec.recommenders.diffrec.groups import check_groups, group_items, require_used
+from diffrec.recommenders.diffrec.groups import check_groups, group_items, grown_groups, require_used
 from diffrec.recommenders.diffrec.network import Network
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
@@ -44,6 +45,8 @@ from diffrec.training import Plan, product_dtype, resolve_device, run_batches, s
 from diffrec.training.generator import seeded
 
 # Weights that are tried for an anchor that was not trained along with the network.
+# In a file, the sizes of groups that have grown since the network's widths were shared out by them.
+_SHARES = "group_shares"
 _SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -149,7 +152,7 @@ class DiffRec(TrainedRecommender):
         items = train.shape[1]
         if s.anchor:
             self._anchor = HeldAnchor(_blank_anchor(s, s.n_seen * items, items), 0.0)
-        groups = None if s.groups is None else torch.arange(items) * s.groups // items
+        groups = None if s.groups is None else ItemGroups(torch.arange(items) * s.groups // items)
         self._network = network = self._fresh_network(items, groups, device)
         network.train()
         network.start_epoch(1)
@@ -190,8 +193,11 @@ class DiffRec(TrainedRecommender):
             solved = objective.equations(inputs).solve(s.anchor_l2)
         self._anchor = HeldAnchor(solved, 0.0) if s.anchor and solved is not None else None
         groups = None
-        if s.groups is not None:
-            groups = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed)
+        if s.groups is not None and self._start is not None:
+            groups = cast(OverLatents, cast(DiffRec, self._start.model)._network).groups
+            groups = ItemGroups(torch.from_numpy(grown_groups(groups.of_item.numpy(), self._start)), groups.shares)
+        elif s.groups is not None:
+            groups = ItemGroups(group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed))
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
@@ -223,8 +229,11 @@ class DiffRec(TrainedRecommender):
         self._solved = anchor.map_
         return self
 
-    def _fresh_network(self, items: int, groups: Tensor | None, device: torch.device) -> Any:
-        """Build the network that the settings ask for; ``groups`` (items,) are those of its items, if any."""
+    def _rows_by_item(self) -> dict[str, Tensor]:
+        return self._network.rows_by_item()
+
+    def _fresh_network(self, items: int, groups: ItemGroups | None, device: torch.device) -> Any:
+        """Build the network that the settings ask for; ``groups`` are those of its items, if any."""
         s = self.settings
         if groups is not None:
             return OverLatents.of(s, groups, device)
@@ -247,6 +256,9 @@ class DiffRec(TrainedRecommender):
         if self._anchor is None or self._network.anchor_scale is not None:
             return
         scale = self.settings.anchor_scale
+        before = None if self._start is None else cast(DiffRec, self._start.model)._anchor
+        if scale is None and valid is None and before is not None:
+            scale = before.scale
         if scale is None:
             scale = self._network.anchor_start if valid is None else self._best_scale(self._anchor.map, learn, valid)
         self._anchor = HeldAnchor(self._anchor.map, scale)
@@ -547,6 +559,9 @@ class DiffRec(TrainedRecommender):
             state["anchor_scale"] = torch.tensor(self._anchor.scale)
         if self._intervals is not None:
             state["intervals"] = torch.from_numpy(self._intervals)
+        groups = self._network.groups
+        if groups is not None and groups.shares != groups.sizes:
+            state[_SHARES] = torch.tensor(groups.shares)
         return state
 
     def _restore(self, state: Stored) -> None:
@@ -559,10 +574,12 @@ class DiffRec(TrainedRecommender):
         groups = None
         if s.groups is not None:
             check_groups(s.groups, items)
-            groups = torch.from_numpy(
+            of_item = torch.from_numpy(
                 state.take("autoencoder.group_of_item", (items,), np.int64, low=0, high=s.groups - 1)
             )
-            require_used(groups, s.groups)
+            require_used(of_item, s.groups)
+            shares = state.take(_SHARES, (s.groups,), np.int64, low=1, high=items) if _SHARES in state else None
+            groups = ItemGroups(of_item, None if shares is None else tuple(shares.tolist()))
         self._network = network = network_from(
             state, partial(self._fresh_network, items, groups), resolve_device(s.device)
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from diffrec.data import Csr
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
+from diffrec.latent import ItemGroups
 from diffrec.ranking import LinearScores, Scores
 from diffrec.training import Stateful
 
@@ -111,12 +112,21 @@ class Network(Protocol):
         ...
 
     @property
+    def groups(self) -> ItemGroups | None:
+        """The groups of the items, where each has an encoder."""
+        ...
+
+    @property
     def anchor_scale(self) -> float | None:
         """The weight of the anchor's scores where it is learnt along with the network; None where it is not."""
         ...
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Return the optimizer's parameter groups."""
+        ...
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
         ...
 
     def changing(self) -> dict[str, Stateful]:

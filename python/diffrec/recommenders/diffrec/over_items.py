@@ -51,6 +51,7 @@ class OverItems(nn.Module):
         For the optimizer.
     """
 
+    groups: ClassVar[None] = None
     has_chain: ClassVar[bool] = True
     narrow_on_processor: ClassVar[bool] = True
     # The anchor's weight is not learnt along with the network but chosen on validation.
@@ -105,6 +106,14 @@ class OverItems(nn.Module):
     def parameter_groups(self) -> list[dict[str, object]]:
         """The optimizer's parameter groups."""
         return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
+        return {
+            "denoiser.items_in": torch.arange(len(self.denoiser.items_in)),
+            "denoiser.items_out": torch.arange(len(self.denoiser.items_out)),
+            "denoiser.bias_out": torch.arange(len(self.denoiser.items_out)),
+        }
 
     def changing(self) -> dict[str, Stateful]:
         """Return what training changes besides the weights: what the sampler of steps has learnt."""

@@ -41,6 +41,7 @@ class OverLatents(nn.Module):
     def __init__(self, autoencoder: GroupAutoencoder, diffusion: OverItems, settings: DiffRecSettings) -> None:
         super().__init__()
         self.autoencoder = autoencoder
+        self.groups = autoencoder.groups
         self.diffusion = diffusion
         self.settings = settings
         self.objective = objective_of(settings)
@@ -49,10 +50,10 @@ class OverLatents(nn.Module):
         self._item_matrix: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, s: DiffRecSettings, group_of_item: Tensor, device: torch.device) -> "OverLatents":
+    def of(cls, s: DiffRecSettings, groups: ItemGroups, device: torch.device) -> "OverLatents":
         """Build as the settings say, with fresh weights."""
         views = objective_of(s).reading.views or 1
-        autoencoder = GroupAutoencoder(ItemGroups(group_of_item), s.latent_dims, s.decoder_dims, views=views)
+        autoencoder = GroupAutoencoder(groups, s.latent_dims, s.decoder_dims, views=views)
         autoencoder.to(device)
         return cls(autoencoder, OverItems.of(s, autoencoder.latent_width, device), s)
 
@@ -77,6 +78,10 @@ class OverLatents(nn.Module):
                 "weight_decay": s.autoencoder_weight_decay,
             },
         ]
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
+        return {f"autoencoder.{name}": rows for name, rows in self.autoencoder.rows_by_item().items()}
 
     def changing(self) -> dict[str, Stateful]:
         """Return what training changes besides the weights: what the sampler learnt, and the count of batches."""

@@ -54,6 +54,7 @@ class SequenceForecast(nn.Module):
         For optimizer and noise.
     """
 
+    groups: ClassVar[None] = None
     has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = True
     # The anchor's weight is not learnt along with the network but chosen on validation.
@@ -87,6 +88,11 @@ class SequenceForecast(nn.Module):
             {"params": matrices, "lr": s.lr, "weight_decay": s.weight_decay},
             {"params": rest, "lr": s.lr, "weight_decay": 0.0},
         ]
+
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items, and the item of each."""
+        items = torch.arange(len(self.encoder.items))
+        return {"encoder.items": items, "encoder.bias": items}
 
     def changing(self) -> dict[str, Stateful]:
         """Return what training changes besides the weights: nothing."""

@@ -16,7 +16,7 @@ from diffrec.data.stored import Stored
 from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
-from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
+from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
@@ -122,6 +122,9 @@ class CFGAN(TrainedRecommender):
             "batches": batches,
         }
         return Prepared(generator, run_epoch, changing)
+
+    def _rows_by_item(self) -> dict[str, Tensor]:
+        return rows_of_layers(self._n_items)
 
     def _scores(self, block: Interactions) -> Scores:
         rows = SparseRows.from_matrix(binary(block.matrix), self._generator.device)

@@ -1,5 +1,6 @@
 """EASE: the linear map from histories to themselves that may not use an item for itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -12,6 +13,7 @@ from scipy.linalg import lapack
 from diffrec.checks import age, flag, optional, real
 from diffrec.data import Csr
 from diffrec.recommenders.histories import Ageing, Reading
+from diffrec.recommenders.rivals.item_sums import Sides
 from diffrec.recommenders.rivals.item_to_item import ItemToItem
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import require_memory
@@ -80,15 +82,27 @@ class EASE(ItemToItem):
         ageing = None if s.half_life is None else Ageing("exponential", s.w_min, 1.0, s.half_life)
         return Reading.of(values=not s.binarize, ageing=ageing)
 
+    _needs_exact_sums: ClassVar[bool] = True
+
     def _similarity(self, matrix: Csr) -> NDArray[np.float32]:
-        items = matrix.shape[1]
+        self._require_memory(matrix.shape[1])
+        return zero_diagonal_ridge(matrix, self.settings.l2)
+
+    def _sides(self, matrix: Csr) -> Sides:
+        return Sides(matrix, matrix.data)
+
+    def _from_sums(self, sums: Csr, matrix: Csr) -> NDArray[np.float32]:  # noqa: ARG002 - the sums say it all
+        self._require_memory(sums.shape[0])
+        return ridge_of_gram(sums.shape[0], lambda rows: sums[rows], self.settings.l2)
+
+    @staticmethod
+    def _require_memory(items: int) -> None:
         blocks = 3 * 8 * items * min(items, ITEM_BLOCK)
         require_memory(
             8 * items**2 + blocks,
             f"EASE inverts a dense matrix of {items:,} x {items:,} items, which",
             "'rp3beta', 'itemknn' and 'diffrec' need no such matrix",
         )
-        return zero_diagonal_ridge(matrix, self.settings.l2)
 
 
 def _invert(p: NDArray[np.float64]) -> bool:
@@ -130,12 +144,16 @@ def invert_in_steps(p: NDArray[np.float64]) -> bool:
 
 def zero_diagonal_ridge(matrix: Csr, l2: float) -> NDArray[np.float32]:
     """B of EASE, (items, items), for users x items."""
-    items = matrix.shape[1]
+    by_item, by_user = sparse.csr_array(matrix.T), matrix.astype(np.float64)
+    return ridge_of_gram(matrix.shape[1], lambda rows: sparse.csr_array(by_item[rows] @ by_user), l2)
+
+
+def ridge_of_gram(items: int, gram: Callable[[slice], Csr], l2: float) -> NDArray[np.float32]:
+    """B of EASE, (items, items), by rows of X'X: ``gram`` gives those of a slice, float64 (rows, items)."""
     memory = np.empty(items * items)
     p = memory.reshape(items, items)
-    by_item, by_user = sparse.csr_array(matrix.T), matrix.astype(np.float64)
     for start in range(0, items, ITEM_BLOCK):
-        p[start : start + ITEM_BLOCK] = sparse.csr_array(by_item[start : start + ITEM_BLOCK] @ by_user).toarray()
+        p[start : start + ITEM_BLOCK] = gram(slice(start, start + ITEM_BLOCK)).toarray()
     p[np.diag_indices(items)] += l2
     if not (_invert if items <= AT_ONCE else invert_in_steps)(p):
         raise ValueError(f"l2={l2:g} is too small for these values: X'X + l2 I has no inverse in double precision")

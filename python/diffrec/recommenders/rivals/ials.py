@@ -19,6 +19,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
+from diffrec.recommenders.updating import Growth, Start
 from diffrec.training import EpochRecord, TrainingReport
 from diffrec.training.checkpoint import TRAINING
 from diffrec.training.report import Interrupted
@@ -86,8 +87,8 @@ class IALS(Recommender):
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         s = self.settings
-        start = np.random.default_rng(s.seed).random((train.shape[1], s.factors), dtype=np.float32)
-        self.item_factors_, report = np.float32(0.01) * start, TrainingReport()
+        drawn = np.float32(0.01) * np.random.default_rng(s.seed).random((train.shape[1], s.factors), dtype=np.float32)
+        self.item_factors_, report = drawn if self._start is None else self._carried(self._start), TrainingReport()
         kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
         if kept is not None:
             self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
@@ -115,6 +116,21 @@ class IALS(Recommender):
         finally:
             bar.close()
         self._end(report)
+
+    def _carried(self, start: Start) -> Factors:
+        """Factors of another model: users are folded into them first, and then give new items theirs."""
+        held: Factors = start.model._state()["item_factors"]  # type: ignore[assignment]
+        if held.shape[1] != self.settings.factors:
+            raise ValueError(f"init has {held.shape[1]} factors, and this fit {self.settings.factors}")
+        return np.where(start.items[:, None] >= 0, held[start.items], np.float32(0))
+
+    def _update(self, growth: Growth) -> None:
+        kept, self._start = self.settings, growth.start
+        self.settings = kept.replaced({"iterations": growth.passes()})
+        try:
+            self._fit(growth.train, None)
+        finally:
+            self.settings = kept
 
     def _end(self, report: TrainingReport) -> None:
         report.best_epoch = len(report.epochs)

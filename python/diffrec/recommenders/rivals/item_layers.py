@@ -84,3 +84,14 @@ def tanh_layers(widths: Sequence[int]) -> nn.Sequential:
         nn.init.zeros_(layer.bias)
         layers += [layer, nn.Tanh()]
     return nn.Sequential(*layers)
+
+
+def rows_of_layers(items: int) -> dict[str, Tensor]:
+    """Name the weights of a network's ``items_in`` and ``items_out``, and the item that each of their rows is of.
+
+    Examples
+    --------
+    >>> rows_of_layers(2)["items_out.bias"]
+    tensor([0, 1])
+    """
+    return dict.fromkeys(("items_in.weight", "items_out.weight", "items_out.bias"), torch.arange(items))

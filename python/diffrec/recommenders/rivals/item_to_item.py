@@ -1,7 +1,7 @@
 """Base class of the models that score by one matrix of items x items."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from diffrec.data.stored import Stored
 from diffrec.ranking import Scores, SparseScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons, linear_reasons
+from diffrec.recommenders.rivals.item_sums import ItemSums, Sides, pays, pays_to_keep
+from diffrec.recommenders.updating import Growth
 from diffrec.training import TrainingReport, require_memory
 
 
@@ -27,14 +29,43 @@ class ItemToItem(Recommender):
 
     deterministic: ClassVar[bool] = True
     similarity_: "Csr | NDArray[np.float32]"
+    # What the similarity is made of, where updates are to count changed histories alone; no file has it.
+    _sums: ItemSums | None = None
+    _needs_exact_sums: ClassVar[bool] = False
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
-        self.similarity_ = self._similarity(self._read(train))
+        self.similarity_, self._sums = self._similarity(self._read(train)), None
         self.training_ = TrainingReport()
 
     @abstractmethod
     def _similarity(self, matrix: Csr) -> "Csr | NDArray[np.float32]":
         """Learn from users x items."""
+
+    def _sides(self, matrix: Csr) -> Sides | None:  # noqa: ARG002
+        """L and R of users x items, whose product L'R is all that the similarity needs; None where more is needed.
+
+        What one user adds to the product must be a matter of that user's history alone.
+        """
+        return None
+
+    def _from_sums(self, sums: Csr, matrix: Csr) -> "Csr | NDArray[np.float32]":
+        """Make the similarity of L'R, float64 (items, items), and users x items."""
+        raise NotImplementedError
+
+    def _update(self, growth: Growth) -> None:
+        everyone = self._read(growth.train)
+        all_sides = self._sides(everyone)
+        if all_sides is None or not pays_to_keep(everyone):
+            self._fit(growth.train, None)
+            return
+        held = cast(ItemToItem, growth.start.model)._sums
+        before, after = self._read(growth.before), self._read(growth.after)
+        if held is not None and pays((before, after), everyone):
+            self._sums = held.changed(*cast(tuple[Sides, Sides], (self._sides(before), self._sides(after))))
+        else:
+            self._sums = ItemSums.of(all_sides, exact=self._needs_exact_sums)
+        self.similarity_ = self._from_sums(self._sums.matrix, everyone)
+        self.training_ = TrainingReport()
 
     def _weighted(self, block: Interactions) -> Csr:
         """Weigh histories as they are multiplied with the similarity."""

@@ -5,11 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from diffrec.checks import one_of, real, whole
 from diffrec.data import Csr
 from diffrec.recommenders.histories import VALUES, Reading
-from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items
+from diffrec.recommenders.rivals.item_sums import Sides, largest
+from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items, off_diagonal
 from diffrec.recommenders.settings import Settings, setting
 
 
@@ -64,6 +66,17 @@ class ItemKNN(ItemToItem):
         s = self.settings
         values = bm25(matrix, s.bm25_k1, s.bm25_b) if s.weighting == "bm25" else cosine(matrix)
         return nearest_items(matrix, values, values, s.neighbors, itself=True)
+
+    def _sides(self, matrix: Csr) -> Sides | None:
+        # BM25 weighs a user's item by the lengths of all items.
+        return Sides(matrix, matrix.data) if self.settings.weighting == "cosine" else None
+
+    def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:  # noqa: ARG002 - the sums say it all
+        lengths = np.sqrt(np.maximum(sums.diagonal(), 1e-30))
+        owners = np.repeat(np.arange(sums.shape[0]), np.diff(sums.indptr))
+        cosines = sums.data / (lengths[owners] * lengths[sums.indices])
+        scaled = sparse.csr_array((cosines, sums.indices, sums.indptr), shape=sums.shape)
+        return off_diagonal(largest(scaled, self.settings.neighbors, itself=True))
 
 
 def cosine(matrix: Csr) -> NDArray[np.float32]:

@@ -20,6 +20,8 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
+from diffrec.recommenders.updating import Start
+from diffrec.recommenders.warm import carried
 from diffrec.training import Attributes, Stateful, resolve_device, run_batches
 
 # A batch of users, items they have and items they have not, as rows of the graph.
@@ -108,6 +110,20 @@ class LightGCN(TrainedRecommender):
 
         changing: dict[str, Stateful] = {"optimizer": optimizer, "order": Attributes(generator.bit_generator, "state")}
         return Prepared(self._embeddings, run_epoch, changing)
+
+    @torch.no_grad()
+    def _begin_at(self, start: Start, network: nn.Module) -> None:  # noqa: ARG002 - the embeddings are all of it
+        other = cast(LightGCN, start.model)
+        held, known = other._embeddings.start.cpu().numpy(), other._n_items
+        if held.shape[1] != self.settings.factors:
+            raise ValueError(f"init has {held.shape[1]} factors, and this fit {self.settings.factors}")
+        items = carried(held[-known:], np.arange(known), np.arange(self._n_items), start)
+        # Whoever is new begins where one propagation step would lead.
+        matrix = self.train_.matrix
+        weights = edge_weights(matrix, degrees_of_items(matrix))
+        own = np.asarray(sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape) @ items)
+        users = np.where(start.users[:, None] >= 0, held[:-known][start.users], own)
+        self._embeddings.start.copy_(torch.from_numpy(np.concatenate([users, items])))
 
     def _use_graph(self, histories: Interactions) -> None:
         self._graph, self._vectors = histories, None

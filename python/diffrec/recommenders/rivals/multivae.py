@@ -17,7 +17,7 @@ from diffrec.latent import Encoded, multinomial_loss
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
-from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, tanh_layers
+from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
@@ -113,6 +113,9 @@ class MultiDAE(TrainedRecommender):
 
         annealing = Attributes(self, "_seen")
         return Prepared(self._network, run_epoch, {"optimizer": optimizer, "batches": batches, "annealing": annealing})
+
+    def _rows_by_item(self) -> dict[str, Tensor]:
+        return rows_of_layers(self._n_items)
 
     def _scores(self, block: Interactions) -> Scores:
         return self._network.scores(SparseRows.from_matrix(binary(block.matrix), self._network.device))

@@ -10,6 +10,7 @@ from scipy import sparse
 from diffrec.checks import flag, real, whole
 from diffrec.data import Csr, Interactions
 from diffrec.recommenders.histories import Reading
+from diffrec.recommenders.rivals.item_sums import Sides, largest
 from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items
 from diffrec.recommenders.settings import Settings, setting
 
@@ -70,6 +71,23 @@ class RP3beta(ItemToItem):
         to_user = (matrix.data / popularity[matrix.indices]) ** s.alpha
         to_item = step(matrix, s.alpha)
         walk = nearest_items(matrix, to_user.astype(np.float32), to_item.astype(np.float32), s.neighbors)
+        walk.data *= (popularity[walk.indices] ** -s.beta).astype(np.float32)
+        return walk
+
+    def _sides(self, matrix: Csr) -> Sides:
+        # Of the step to a user what depends on no other user: the item's popularity divides whole rows.
+        alpha = self.settings.alpha
+        left = sparse.csr_array((matrix.data**alpha, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return Sides(left.astype(np.float32), step(matrix, alpha).astype(np.float32))
+
+    def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:
+        s = self.settings
+        popularity = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1])
+        owners = np.repeat(np.arange(sums.shape[0]), np.diff(sums.indptr))
+        walked = sums.data * popularity[owners] ** -s.alpha
+        walk = largest(
+            sparse.csr_array((walked, sums.indices, sums.indptr), shape=sums.shape), s.neighbors, itself=False
+        )
         walk.data *= (popularity[walk.indices] ** -s.beta).astype(np.float32)
         return walk
 

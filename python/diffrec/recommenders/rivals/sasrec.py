@@ -143,6 +143,10 @@ class SASRec(TrainedRecommender):
         s = self.settings
         return SequenceEncoder(items, s.width, s.layers, s.heads, s.dropout, clock=s.clock)
 
+    def _rows_by_item(self) -> dict[str, Tensor]:
+        items = torch.arange(len(self._network.items))
+        return {"items": items, "bias": items}
+
     def _loss(self, batch: WindowBatch) -> Tensor:
         s, network = self.settings, self._network
         h = states_of_baskets(network(batch.history), batch.places, batch.basket, len(batch))
