@@ -33,6 +33,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack, overload
 
+from diffrec.distributed import World
 from diffrec.recommenders import (
     {classes},
     Recommender,
@@ -51,6 +52,7 @@ class _OfEveryFit(TypedDict, total=False):
     init: Recommender | None
     checkpoint: str | os.PathLike[str] | None
     every: str | float | datetime.timedelta
+    distributed: str | World
 
 '''
 OVERLOAD = """@overload

@@ -26,6 +26,9 @@ pub struct Noising<'a> {
     pub step: u32,
     /// The same: a number for each row, where the matrix holds some rows of a larger one; None for its own numbers.
     pub keys: Option<&'a [i64]>,
+    /// Number of the matrix's first column among those that noise is a function of: not 0 where the matrix is a block
+    /// of a wider one's columns.
+    pub first: usize,
 }
 
 /// A number format of batches.
@@ -58,7 +61,7 @@ impl Cell for Bf16 {
 /// Write the rows of `matrix` that `rows` names, noised, into `out`, `(rows.len(), columns)` in C order.
 ///
 /// A column stored twice in a row counts with the sum of its values. The noise of a cell depends on (seed, step, key of
-/// its row, column) alone. After an error `out` may be partly written.
+/// its row, `first` + column) alone. After an error `out` may be partly written.
 ///
 /// # Errors
 /// [`Error::Length`] if the arrays do not go together, [`Error::Index`] for a row or column that does not exist,
@@ -92,23 +95,27 @@ pub fn noised_rows<C: Cell>(
         return Err(Error::Setting { argument: "dropout", got, expected: "a number in [0, 1)" });
     }
     let level = Level::current()?;
+    let (chunk, skip) = (noising.first / CHUNK, noising.first % CHUNK);
+    let own = skip..skip + columns;
     let fill = |scratch: &mut Vec<f32>, (position, out): (usize, &mut [C])| -> Option<Error> {
         // Whole chunks: the noise is made by chunks.
-        scratch.resize(columns.next_multiple_of(CHUNK), 0.0);
+        scratch.resize(own.end.next_multiple_of(CHUNK), 0.0);
         let noise = RowNoise::new(noising.seed, noising.step, keys[position]);
         let x_t = scratch.as_chunks_mut().0;
-        with_vectors(level, Spread { noise, factor: noising.spread[position], x_t });
-        if let Err(error) = add_row(matrix, rows[position], noising.signal[position], &mut scratch[..columns])
+        with_vectors(level, Spread { noise, factor: noising.spread[position], chunk, x_t });
+        if let Err(error) =
+            add_row(matrix, rows[position], noising.signal[position], &mut scratch[own.clone()])
         {
             return Some(error);
         }
-        scratch[columns..].fill(0.0);
+        scratch[..skip].fill(0.0);
+        scratch[own.end..].fill(0.0);
         let x_t = scratch.as_chunks().0;
         let mut factor = 1.0 / (1.0 - noising.dropout);
         if noising.normalize {
             factor /= length(x_t).max(1e-12);
         }
-        with_vectors(level, ThinOut { noise, dropout: noising.dropout, factor, x_t, out });
+        with_vectors(level, ThinOut { noise, dropout: noising.dropout, factor, chunk, skip, x_t, out });
         None
     };
     let error = if columns == 0 {
@@ -147,6 +154,8 @@ fn length(x_t: &[[f32; CHUNK]]) -> f32 {
 struct Spread<'a> {
     noise: RowNoise,
     factor: f32,
+    /// Number of the first chunk.
+    chunk: usize,
     x_t: &'a mut [[f32; CHUNK]],
 }
 
@@ -161,7 +170,7 @@ impl Work for Spread<'_> {
             return;
         }
         for (number, chunk) in self.x_t.iter_mut().enumerate() {
-            *chunk = self.noise.normals(number).map(|normal| self.factor * normal);
+            *chunk = self.noise.normals(self.chunk + number).map(|normal| self.factor * normal);
         }
     }
 }
@@ -171,6 +180,10 @@ struct ThinOut<'a, C> {
     noise: RowNoise,
     dropout: f32,
     factor: f32,
+    /// Number of the first chunk.
+    chunk: usize,
+    /// Entries of it that come before the row.
+    skip: usize,
     /// Whole chunks, of which the last may reach beyond the row.
     x_t: &'a [[f32; CHUNK]],
     out: &'a mut [C],
@@ -182,16 +195,29 @@ impl<C: Cell> Work for ThinOut<'_, C> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { noise, dropout, factor, x_t, out } = self;
+        let Self { noise, dropout, factor, chunk, skip, x_t, mut out } = self;
         let thin_out = |number: usize, x_t: &[f32; CHUNK]| -> [C; CHUNK] {
-            let factors =
-                if dropout == 0.0 { [factor; CHUNK] } else { noise.choose(number, dropout, 0.0, factor) };
+            let factors = if dropout == 0.0 {
+                [factor; CHUNK]
+            } else {
+                noise.choose(chunk + number, dropout, 0.0, factor)
+            };
             let mut out = [C::nearest(0.0); CHUNK];
             for lane in 0..CHUNK {
                 out[lane] = C::nearest(factors[lane] * x_t[lane]);
             }
             out
         };
+        if skip > 0 {
+            // A block of columns that begins within a chunk: every chunk by way of a copy.
+            let mut skip = skip;
+            for (number, x_t) in x_t.iter().enumerate() {
+                let (now, later) = out.split_at_mut(out.len().min(CHUNK - skip));
+                now.copy_from_slice(&thin_out(number, x_t)[skip..skip + now.len()]);
+                (out, skip) = (later, 0);
+            }
+            return;
+        }
         // Whole chunks have a known length, which is what makes their loops fast.
         let (whole, rest) = out.as_chunks_mut::<CHUNK>();
         for (number, (out, x_t)) in whole.iter_mut().zip(x_t).enumerate() {
@@ -221,6 +247,7 @@ mod tests {
         seed: 4,
         step: 9,
         keys: None,
+        first: 0,
     };
 
     fn noised<C: Cell>(rows: &[i64], noising: &Noising<'_>, columns: usize) -> Result<Vec<C>> {
@@ -295,6 +322,23 @@ mod tests {
         );
         let zeros = kept.iter().filter(|&&x| x == 0.0).count();
         assert!((90..135).contains(&zeros), "{zeros}");
+    }
+
+    #[test]
+    fn blocks_of_columns_are_those_of_the_whole() {
+        let settings = Noising { dropout: 0.4, signal: &[0.5], spread: &[0.7], ..PLAIN };
+        let whole = noised::<f32>(&[2], &settings, COLUMNS).expect("sound");
+        for (first, width) in [(0, 10), (5, 40), (60, 90), (64, 86), (149, 1), (128, 22), (40, 0)] {
+            // The block's own entries: row 2 has column 149, twice.
+            let stored = if first + width > 149 { 2 } else { 0 };
+            let (indptr, indices) = ([0, 0, 0, stored], [149 - first as i32; 2]);
+            let data = &DATA[2..];
+            let (indices, data) = (&indices[..stored as usize], &data[..stored as usize]);
+            let block = Sparse::new(["indptr", "indices", "data"], &indptr, indices, data).expect("sound");
+            let mut out = vec![9.0; width];
+            noised_rows(&block, &[2], &Noising { first, ..settings }, &mut out, width).expect("sound");
+            assert_eq!(out, whole[first..first + width], "{first} {width}");
+        }
     }
 
     #[test]

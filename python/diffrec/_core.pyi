@@ -84,13 +84,14 @@ def noised_rows(
     seed: int,
     step: int,
     keys: NDArray[np.int64] | None = None,
+    first: int | None = None,
 ) -> None:
     """Write ``signal[i] * X[rows[i]] + spread[i] * noise`` into ``out[i]``, scaled to unit length if ``normalize``.
 
     X is ``matrix``; repeated columns of a row add up. Then a share ``dropout`` of the entries is set to 0 and the
-    others divided by ``1 - dropout``. The noise is ``normal_rows(seed, step, keys, 0, ...)``, keys being
-    the rows unless they are given, one for each. ``out`` is (len(rows), columns), float32, or uint16 for the bits of
-    bfloat16.
+    others divided by ``1 - dropout``. The noise is ``normal_rows(seed, step, keys, first, ...)``, keys being
+    the rows unless they are given, one for each; X may be a block of a wider matrix's columns, of which ``first`` come
+    before it. ``out`` is (len(rows), columns), float32, or uint16 for the bits of bfloat16.
     """
 
 def normal_rows(seed: int, step: int, rows: NDArray[np.int64], first: int, out: NDArray[np.float32]) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict, Unpack, overload
 
+from diffrec.distributed import World
 from diffrec.recommenders import (
     CFGAN,
     EASE,
@@ -37,6 +38,7 @@ class _OfEveryFit(TypedDict, total=False):
     init: Recommender | None
     checkpoint: str | os.PathLike[str] | None
     every: str | float | datetime.timedelta
+    distributed: str | World
 
 class _TrainedSettings(_OfEveryFit, total=False):
     lr: float

@@ -23,7 +23,7 @@ unsafe impl Element for Bf16 {
 }
 
 #[pyfunction]
-#[pyo3(signature = (matrix, rows, signal, spread, out, *, normalize, dropout, seed, step, keys=None))]
+#[pyo3(signature = (matrix, rows, signal, spread, out, *, normalize, dropout, seed, step, keys=None, first=None))]
 pub fn noised_rows(
     py: Python<'_>,
     matrix: Any<'_, '_>,
@@ -36,6 +36,7 @@ pub fn noised_rows(
     seed: Any<'_, '_>,
     step: Any<'_, '_>,
     keys: Option<Any<'_, '_>>,
+    first: Option<Any<'_, '_>>,
 ) -> PyResult<()> {
     let (matrix, rows) = (Csr::new(matrix, MATRIX)?, vector(rows, "rows")?);
     let (signal, spread) = (vector(signal, "signal")?, vector(spread, "spread")?);
@@ -43,7 +44,8 @@ pub fn noised_rows(
     let (seed, step) = (whole(seed, "seed")?, whole(step, "step")?);
     let keys = keys.map(|keys| vector(keys, "keys")).transpose()?;
     let keys = keys.as_ref().map(|keys| keys.as_slice()).transpose()?;
-    let noising = Noising { signal, spread, normalize, dropout, seed, step, keys };
+    let first = first.map_or(Ok(0), |first| whole(first, "first"))?;
+    let noising = Noising { signal, spread, normalize, dropout, seed, step, keys, first };
     let (matrix, rows) = (matrix.sparse()?, rows.as_slice()?);
     if arrays::is::<u16>(out) {
         noise_into(py, &matrix, rows, &noising, matrix_mut::<Bf16>(out, "out")?)

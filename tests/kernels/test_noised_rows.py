@@ -3,8 +3,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from diffrec import _core
+from diffrec.data import csr_arrays as csr_arrays_of
+from diffrec.diffusion import normal_block
+from diffrec.training import NoisedBatches
 from support import twins
 from support.sparse import csr_arrays
 
@@ -100,3 +104,31 @@ def test_each_broken_promise_is_named(change: dict[str, object], message: str) -
 
     with pytest.raises(ValueError, match=message):
         _core.noised_rows(**CALLS["noised_rows"]() | change)
+
+
+def test_a_block_of_columns_is_that_of_the_whole() -> None:
+    rows, width = np.array([3, 0, 2]), 150
+    matrix = sparse.random_array((4, width), density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    factors = np.array([1, 0.5, 2], np.float32), np.array([0.3, 0, 1], np.float32)
+    settings = {"normalize": False, "dropout": 0.3, "seed": 3, "step": 4}
+    whole = np.empty((3, width), np.float32)
+    _core.noised_rows(csr_arrays_of(matrix), rows, *factors, whole, **settings)
+    for first, stop in ((0, 64), (10, 100), (64, 150), (149, 150), (70, 70)):
+        block = np.empty((3, stop - first), np.float32)
+        _core.noised_rows(csr_arrays_of(matrix[:, first:stop]), rows, *factors, block, **settings, first=first)
+        np.testing.assert_array_equal(block, whole[:, first:stop])
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_torch_makes_the_numbers_of_the_kernel(normalize: bool) -> None:
+    matrix = sparse.random_array((9, 200), density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    batches = NoisedBatches(sparse.csr_array(matrix), 5, torch.device("cpu"), np.random.default_rng(1), seed=7)
+    signal, spread = torch.tensor([1, 0.5, 2, 1, 1]), torch.tensor([0.3, 0, 1, 2, 3])
+    batch = next(batches.noised())
+    settings = {"normalize": normalize, "dropout": 0.4, "dtype": torch.float32}
+    by_kernel = batch.noised(signal, spread, **settings).clone()
+    torch.testing.assert_close(batch.noised_by_place(signal, spread, **settings), by_kernel, rtol=0, atol=2e-5)
+    block = torch.zeros(5, 70)
+    batch.subtract_noise(60, block)
+    made = normal_block(7, batch._number, batch._rows, 60, 70, "cpu")
+    torch.testing.assert_close(made, -block, rtol=0, atol=1e-5)

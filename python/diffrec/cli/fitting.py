@@ -17,9 +17,11 @@ from diffrec.data.streamed import is_prepared
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
 from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.spreading import leads, started_with_others
 from diffrec.training.checkpoint import EPOCH
 
 _LEARNING = "What learns"
+_TOGETHER = "Under torchrun"
 
 
 def fit(
@@ -79,6 +81,22 @@ def fit(
     checkpoint: options.Checkpoint = None,
     every: options.Every = EPOCH,
     repeats: options.Repeats = "exclude",
+    replicas: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="How many times all items are held: each replica computes a part of the users of every batch.",
+            rich_help_panel=_TOGETHER,
+        ),
+    ] = 1,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="How long a process waits for the others before it gives up.",
+            rich_help_panel=_TOGETHER,
+        ),
+    ] = 60.0,
     seed: options.Seed = None,
     device: options.Device = None,
     user: options.User = None,
@@ -103,9 +121,16 @@ def fit(
     diffrec fit ratings.csv --out model.diffrec --variant diffrec --checkpoint fit.checkpoint --every 5min
     diffrec fit prepared --out model.diffrec --variant diffrec
     """
+    quiet = quiet or not leads()
     arguments = fit_arguments(settings, variant=variant, preset=preset, seed=seed, device=device, budget=budget)
     if repeats != "exclude":
         arguments["repeats"] = repeats
+    if started_with_others():
+        from diffrec.distributed import World
+
+        arguments["distributed"] = World.join(replicas=replicas, timeout=timeout)
+    elif replicas != 1:
+        raise ValueError(f"replicas={replicas} needs processes that torchrun started together, and this is one alone")
     require_place(out, file, valid, items, checkpoint)
     if checkpoint is not None:
         require_place(checkpoint, file, valid, items)
@@ -143,7 +168,8 @@ def fit(
 
     values = {"file": str(out), "bytes": out.stat().st_size, "seconds": seconds, **described(model)}
     words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({size(values['bytes'])})"}
-    show(pairs(words), values, as_json=as_json)
+    if leads():
+        show(pairs(words), values, as_json=as_json)
 
 
 def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interactions, Interactions | None]:

@@ -3,6 +3,7 @@
 from diffrec.data._csr import (
     Csr,
     binary,
+    columns_of,
     csr_arrays,
     empty_like,
     empty_matrix,
@@ -36,6 +37,7 @@ __all__ = [
     "TimeScale",
     "Timeline",
     "binary",
+    "columns_of",
     "csr_arrays",
     "empty_like",
     "empty_matrix",

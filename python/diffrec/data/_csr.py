@@ -263,6 +263,23 @@ def rows_times(matrix: Csr, factors: NDArray[np.float32]) -> Csr:
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+def columns_of(matrix: Csr, items: int, first: int, size: int) -> Csr:
+    """Columns ``first : first + size`` of each of the views of ``items`` columns that a matrix has side by side.
+
+    Examples
+    --------
+    >>> two_views = sparse.csr_array(np.array([[1, 2, 3, 4, 5, 6]], dtype=np.float32))
+    >>> columns_of(two_views, 3, 1, 2).toarray()
+    array([[2., 3., 5., 6.]], dtype=float32)
+    """
+    view, item = np.divmod(matrix.indices, max(items, 1))
+    own = (item >= first) & (item < first + size)
+    before = np.concatenate([[0], np.cumsum(own)])
+    indices = (view[own] * size + item[own] - first).astype(np.int32)
+    shape = (matrix.shape[0], matrix.shape[1] // max(items, 1) * size)
+    return sparse.csr_array((matrix.data[own], indices, before[matrix.indptr]), shape=shape)
+
+
 def empty_matrix(rows: int, columns: int) -> Csr:
     """A matrix without entries."""
     return cast(Csr, sparse.csr_array((rows, columns), dtype=np.float32))

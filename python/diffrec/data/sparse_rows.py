@@ -84,9 +84,16 @@ class SparseRows:
             weight,
             self.offsets,
             mode="sum",
-            per_sample_weights=self.values,
+            per_sample_weights=self.values.to(weight.dtype),
             include_last_offset=True,
         )
+
+    def of_type(self, dtype: torch.dtype) -> "SparseRows":
+        """The rows in the number format of what they are to be summed with."""
+        if self.values.dtype == dtype:
+            return self
+        confidence = None if self.confidence is None else self.confidence.to(dtype)
+        return SparseRows(self.offsets, self.indices, self.values.to(dtype), confidence=confidence)
 
     def columns(self, first: int, stop: int) -> "SparseRows":
         """Columns ``first:stop`` of the rows, numbered from 0."""

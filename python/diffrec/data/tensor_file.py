@@ -8,9 +8,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Field = TypeVar("Field", bool, int, str, list[Any], dict[str, Any])
 # A header holds names, shapes and settings; parsing takes up to about 20 times its size.
 HEADER_LIMIT = 2**22
 _METADATA = "__metadata__"
+# Bytes that are read at once where an array is only looked through.
+_PIECE = 1 << 24
 _TYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
     "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
@@ -27,10 +29,25 @@ _TYPES = {
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
-def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+@runtime_checkable
+class InPieces(Protocol):
+    """Protocol of an array that is nowhere whole: written piece by piece, in order."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102 - as of an array
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """Yield its content from the beginning; each piece is read before the next is asked for."""
+        ...
+
+
+def read_tensors(path: Path, *, mapped: str | None = None) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     """Read the metadata and the arrays of a safetensors file.
 
-    Every claim of the header is held against the size of the file before anything of that size is allocated.
+    Every claim of the header is held against the size of the file before anything of that size is allocated. Arrays
+    whose names begin with ``mapped`` stay in the file, for who wants a part of them; nobody may change it meanwhile.
 
     Raises
     ------
@@ -54,24 +71,35 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         _require_whole(places, size - 8 - length)
         # In the order of the file; nothing lies between them.
         ordered = sorted(places, key=lambda name: places[name][0])
-        return metadata, {name: _array(file, name, *places[name][1:]) for name in ordered}
+        stays = {name for name in ordered if mapped is not None and name.startswith(mapped)}
+        arrays = {}
+        for name in ordered:
+            if name not in stays:
+                file.seek(8 + length + places[name][0])
+                arrays[name] = _array(file, name, *places[name][1:])
+        return metadata, arrays | {name: _mapped(path, 8 + length, *places[name][:3]) for name in stays}
 
 
-def write_tensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+def in_order(arrays: Mapping[str, "NDArray[Any] | InPieces"]) -> "list[tuple[str, NDArray[Any] | InPieces]]":
+    """Return arrays in the order of a file: the widest types first, as the format asks for, so that all are aligned."""
+    return sorted(arrays.items(), key=lambda one: (-one[1].dtype.itemsize, one[0]))
+
+
+def write_tensors(path: Path, arrays: Mapping[str, "NDArray[Any] | InPieces"], metadata: dict[str, str]) -> None:
     """Write arrays one after the other: into the file that is there, and without a copy of them."""
     header: dict[str, Any] = {_METADATA: metadata}
     end = 0
-    # The widest types first, as the format asks for, so that every array is aligned.
-    ordered = sorted(arrays.items(), key=lambda one: (-one[1].itemsize, one[0]))
+    ordered = in_order(arrays)
     for name, array in ordered:
-        start, end = end, end + array.nbytes
+        start, end = end, end + math.prod(array.shape) * array.dtype.itemsize
         header[name] = {"dtype": _NAMES[array.dtype.type], "shape": array.shape, "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, array in ordered:
-            file.write(_bytes(array).data)
+            for piece in pieces_of(array):
+                file.write(_bytes(piece).data)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -89,7 +117,19 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError(f"its header is no JSON: {error}") from None
 
 
-def checksum(array: NDArray[Any]) -> str:
+def pieces_of(array: "NDArray[Any] | InPieces") -> "Iterator[NDArray[Any]]":
+    """Yield an array's content piece by piece; one that is whole is a piece, and one that lies in a file many."""
+    if isinstance(array, np.memmap):
+        flat = array.reshape(-1)
+        step = max(1, _PIECE // array.itemsize)
+        yield from (np.array(flat[start : start + step]) for start in range(0, flat.size, step))
+    elif isinstance(array, np.ndarray):
+        yield array
+    else:
+        yield from array.pieces()
+
+
+def checksum(array: "NDArray[Any] | InPieces") -> str:
     """Sum up an array's type, shape and content in 32 hexadecimal digits (BLAKE2b).
 
     Examples
@@ -98,11 +138,12 @@ def checksum(array: NDArray[Any]) -> str:
     False
     """
     digest = hashlib.blake2b(f"{array.dtype.str} {array.shape} ".encode(), digest_size=16)
-    digest.update(_bytes(array).data)
+    for piece in pieces_of(array):
+        digest.update(_bytes(piece).data)
     return digest.hexdigest()
 
 
-def sealed(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+def sealed(header: Mapping[str, Any], arrays: Mapping[str, "NDArray[Any] | InPieces"]) -> str:
     """Write a header as JSON, with checksums of the arrays beside it and of itself; no array is copied.
 
     Examples
@@ -176,6 +217,12 @@ def _array(file: BinaryIO, name: str, shape: tuple[int, ...], dtype: type[np.gen
     if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
         raise ValueError(f"{name!r} holds truth values that are neither 0 nor 1")
     return array
+
+
+def _mapped(path: Path, after: int, start: int, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", after + start, shape)
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

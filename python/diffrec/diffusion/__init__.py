@@ -3,11 +3,12 @@
 Nothing here knows of users, ids or files: a row is a vector, whatever it stands for.
 """
 
+from diffrec.diffusion.counter_noise import kept_block, normal_block, uniform_at
 from diffrec.diffusion.denoiser import Denoiser, step_embedding
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState, StateGuide
 from diffrec.diffusion.hidden_noise import ItemNoise
 from diffrec.diffusion.history_encoder import HistoryEncoder
-from diffrec.diffusion.item_likelihood import LIKELIHOODS, forecast_loss
+from diffrec.diffusion.item_likelihood import LIKELIHOODS, forecast_loss, largest_scores
 from diffrec.diffusion.item_products import (
     compute_dtype,
     gram_pays,
@@ -17,6 +18,7 @@ from diffrec.diffusion.item_products import (
 )
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.padded import PaddedRows
+from diffrec.diffusion.part import Layout, Part, Whole, handed_out, layout_of, layouts_of, summed
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.row_noise import RowNoise
 from diffrec.diffusion.sampled_likelihood import gbce_loss, sampled_softmax_loss
@@ -41,25 +43,36 @@ __all__ = [
     "HistoryEncoder",
     "ImportanceSteps",
     "ItemNoise",
+    "Layout",
     "PaddedRows",
+    "Part",
     "RowNoise",
     "SequenceEncoder",
     "Sequences",
     "StateGuide",
     "StepSampler",
     "UniformSteps",
+    "Whole",
     "compute_dtype",
     "forecast_loss",
     "gbce_loss",
     "gram_pays",
     "gram_squared_error",
+    "handed_out",
+    "kept_block",
+    "largest_scores",
+    "layout_of",
+    "layouts_of",
     "linear",
     "newest_in_blocks",
     "noise_betas",
+    "normal_block",
     "project",
     "sampled_softmax_loss",
     "softmax_loss_in_blocks",
     "squared_error",
     "states_of_baskets",
     "step_embedding",
+    "summed",
+    "uniform_at",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec.diffusion.linear import linear
+from diffrec.diffusion.part import Part, Whole
 
 
 def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
@@ -61,8 +62,10 @@ class Denoiser(nn.Module):
         Scale each x_t to unit length first.
     dropout : float
         Share of the input entries dropped in training.
-    features : int, optional
-        Length of the input where it is not an item vector itself, such as several views of one.
+    views : int
+        How many item vectors side by side are its input, such as several views of a history.
+    part : Part, optional
+        The items whose rows it holds, where it is spread over processes; by default all.
 
     Examples
     --------
@@ -79,41 +82,46 @@ class Denoiser(nn.Module):
         *,
         normalize: bool = False,
         dropout: float = 0.5,
-        features: int | None = None,
+        views: int = 1,
+        part: Part | None = None,
     ) -> None:
         super().__init__()
         self.normalize = normalize
         self.dropout = dropout
         self.time_embedding = time_embedding
+        self.part = part = part or Whole(items)
+        #: Whose rows of a batch these are: those of another part where the "items" are latents of its items.
+        self.rows: Part = part
         width = dims[-1]
         self.embed_step = nn.Linear(time_embedding, time_embedding)
-        self.items_in = nn.Parameter(torch.empty(items if features is None else features, width))
+        self.items_in = nn.Parameter(torch.empty(views * part.size, width))
         self.step_in = nn.Linear(time_embedding, width)
         inner = [*dims[::-1], *dims[1:]]
         self.inner = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(inner))
-        self.items_out = nn.Parameter(torch.empty(items, width))
-        self.bias_out = nn.Parameter(torch.empty(items))
-        self._initialize()
+        self.items_out = nn.Parameter(torch.empty(part.size, width))
+        self.bias_out = nn.Parameter(torch.empty(part.size))
+        self._initialize(views)
 
-    def _initialize(self) -> None:
+    def _initialize(self, views: int) -> None:
         """Xavier-normal weights and small normal biases, as the authors draw them."""
-        features, width = self.items_in.shape
+        part, width = self.part, self.items_in.shape[1]
+        features = views * part.items
         # The item vector and the embedding are two halves of one layer's input: one standard deviation for both.
-        nn.init.normal_(self.items_in, std=_xavier_std(features + self.time_embedding, width))
+        part.draw(self.items_in, _xavier_std(features + self.time_embedding, width), views)
         nn.init.normal_(self.step_in.weight, std=_xavier_std(features + self.time_embedding, width))
-        nn.init.normal_(self.items_out, std=_xavier_std(width, len(self.items_out)))
+        part.draw(self.items_out, _xavier_std(width, part.items))
         for layer in (self.embed_step, *self.inner):
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight, std=_xavier_std(layer.in_features, layer.out_features))
             nn.init.normal_(layer.bias, std=0.001)
-        for bias in (self.step_in.bias, self.bias_out):
-            nn.init.normal_(bias, std=0.001)
+        nn.init.normal_(self.step_in.bias, std=0.001)
+        part.draw(self.bias_out, 0.001)
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Predict from ``x_t`` (n, items) at steps ``t`` (n,); returns (n, items)."""
         if self.normalize:
             x_t = functional.normalize(x_t)
-        x_t = functional.dropout(x_t, self.dropout, self.training)
+        x_t = self.rows.dropout(x_t, self.dropout, training=self.training)
         h = self.hidden(x_t @ self.items_in, t)  # (n, width)
         return functional.linear(h, self.items_out, self.bias_out)
 

@@ -25,6 +25,7 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.denoiser import Denoiser
 from diffrec.diffusion.hidden_noise import HiddenNoise, ItemNoise, NoiseBasis
 from diffrec.diffusion.linear import linear
+from diffrec.diffusion.part import summed
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.row_noise import RowNoise
 
@@ -92,14 +93,17 @@ class HiddenChain:
             denoiser.items_out.detach(),
             denoiser.bias_out.detach(),
         )
-        self._w_in, self._b_out = w_in, b_out
+        self._w_in, self._b_out, self._part = w_in, b_out, denoiser.part
         self._outs: tuple[Tensor, ...] = (w_out,)
         self._g_to_input = linear(w_in.T, w_out.T)  # (width, width): linear(g, this) is W_in' W_out g
         self._bias_to_input = b_out @ w_in  # (width,)
+        denoiser.part.add(self._g_to_input, self._bias_to_input)
         if denoiser.normalize:
             self._gram = linear(w_out.T, w_out.T)
             self._bias_cross = b_out @ w_out
-            self._bias_square = float(b_out @ b_out)
+            bias_square = b_out @ b_out
+            denoiser.part.add(self._gram, self._bias_cross, bias_square)
+            self._bias_square = float(bias_square)
         if self.forward_steps > 0 or self.sampling_noise:
             directions = [w_in, w_out, b_out[:, None]] if denoiser.normalize else [w_in]
             self._basis = NoiseBasis(directions)
@@ -152,7 +156,7 @@ class HiddenChain:
             Is shown x_t after every step, with the noise that it holds.
         """
         process = self.process
-        projected = rows @ self._w_in
+        projected = summed(self._part, rows @ self._w_in)
         norms = self._norms_from(rows) if self.denoiser.normalize else None
         coef_x0, coef_xt = process.posterior_mean_coef_x0.tolist(), process.posterior_mean_coef_xt.tolist()
         r, s = (coefficients.tolist() for coefficients in process.eps_to_x0())
@@ -211,11 +215,10 @@ class HiddenChain:
         return HiddenNoise(self._basis, rows, products, fresh or RowNoise.numbered(len(rows)))
 
     def _norms_from(self, rows: SparseRows) -> "_Norms":
-        return _Norms(
-            rows.squared_norms(), torch.cat([rows @ out for out in self._outs], dim=1),
-            (rows @ self._b_out[:, None]).squeeze(1),
-            self._gram, self._bias_cross, self._bias_square,
-        )  # fmt: skip
+        square, across = rows.squared_norms(), torch.cat([rows @ out for out in self._outs], dim=1)
+        bias = (rows @ self._b_out[:, None]).squeeze(1)
+        square, across, bias = (summed(self._part, one) for one in (square, across, bias))
+        return _Norms(square, across, bias, self._gram, self._bias_cross, self._bias_square)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.item_products import compute_dtype
 from diffrec.diffusion.linear import linear
+from diffrec.diffusion.part import Part, Whole
 
 LIKELIHOODS = ("softmax", "squared")
 
@@ -23,6 +24,7 @@ def forecast_loss(
     added: Tensor | None = None,
     log_scale: Tensor | None = None,
     own: SparseRows | None = None,
+    part: Part | None = None,
 ) -> Tensor:
     """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added + own``.
 
@@ -45,6 +47,9 @@ def forecast_loss(
         Scalar, the logarithm of their weight.
     own : SparseRows, optional
         n rows over the items; gradients flow to its values.
+    part : Part, optional
+        The items that layer, targets, ``added`` and ``own`` are of; all by default. Of a batch that is shared out
+        this gives a part's share of the mean.
 
     Returns
     -------
@@ -57,12 +62,12 @@ def forecast_loss(
     >>> forecast_loss(torch.zeros(1, 1), torch.zeros(2, 1), torch.zeros(2), one)
     tensor(0.6931)
     """
-    dtype = compute_dtype(h.device)
+    dtype = compute_dtype(items_out)
     if added is None or log_scale is None:
         added, log_scale = None, h.new_zeros(())
     values = None if own is None else own.values
     loss: Tensor = _ForecastLoss.apply(
-        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype
+        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype, part or Whole(len(items_out))
     )
     return loss
 
@@ -81,23 +86,29 @@ class _ForecastLoss(torch.autograd.Function):
         added: Tensor | None,
         own: SparseRows | None,
         dtype: torch.dtype,
+        part: Part,
     ) -> Tensor:
-        n, narrow, layer = len(h), h.to(dtype), items_out.to(dtype)
+        narrow, layer, wide = h.to(dtype), items_out.to(dtype), items_out.dtype
+        targets, (n, _) = targets.of_type(wide), part.rows(len(h))
         with torch.autocast(h.device.type, enabled=False):
-            z = linear(narrow, layer).float()
+            z = linear(narrow, layer).to(wide)
             z += bias_out
             if added is not None:
                 z.addcmul_(added, log_scale.exp())
             if own is not None and values is not None:
                 replace(own, values=values).add_to(z, 0, 1.0)
-            loss = (_softmax if likelihood == "softmax" else _squared)(z, targets)
+            loss = (_softmax if likelihood == "softmax" else _squared)(z, targets, n, part)
             # From here on z is the loss's gradient by the scores.
             ctx.grad_bias = z.sum(dim=0)
             ctx.grad_own = None if own is None else z[own.row_of_entry(), own.indices]
             ctx.grad_log_scale = None if added is None else torch.vdot(z.flatten(), added.flatten()) * log_scale.exp()
             z = z.to(dtype)
-            ctx.grad_items = linear(z.T, narrow.T).float()
-            ctx.grad_h = linear(z, layer.T).to(h.dtype)
+            ctx.grad_items = linear(z.T, narrow.T).to(wide)
+            grad_h = linear(z, layer.T).to(wide)
+            # What all parts have alike gets its gradient from all of them.
+            alike = [grad for grad in (ctx.grad_log_scale,) if grad is not None]
+            part.add(loss, grad_h, *alike)
+            ctx.grad_h = grad_h.to(h.dtype)
         return loss / n
 
     @staticmethod
@@ -105,24 +116,35 @@ class _ForecastLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale, ctx.grad_own)
         ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = ctx.grad_own = None
-        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 5
+        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 6
 
 
-def _softmax(z: Tensor, targets: SparseRows) -> Tensor:
-    """The summed negative log-likelihood; turns the scores into the gradient of its mean."""
+def _softmax(z: Tensor, targets: SparseRows, n: int, part: Part) -> Tensor:
+    """The part's share of the summed negative log-likelihood; turns the scores into the gradient of the mean of n."""
     row = targets.row_of_entry()
     chosen = (z[row, targets.indices] * targets.values).sum()
     mass = z.new_zeros(len(z)).index_add_(0, row, targets.values)
-    top = z.amax(dim=1, keepdim=True)
+    own_mass = mass.clone()
+    top = largest_scores(z, part)
     total = z.sub_(top).exp_().sum(dim=1)
-    z *= (mass / total / len(z))[:, None]
-    targets.add_to(z, 0, -1 / len(z))
-    return (mass * (total.log() + top[:, 0])).sum() - chosen
+    part.add(total, mass)
+    z *= (mass / total / n)[:, None]
+    targets.add_to(z, 0, -1 / n)
+    # Every part has its own targets' share of log(total).
+    return (own_mass * (total.log() + top[:, 0])).sum() - chosen
 
 
-def _squared(z: Tensor, targets: SparseRows) -> Tensor:
-    """The summed squared error; turns the scores into the gradient of its mean."""
+def _squared(z: Tensor, targets: SparseRows, n: int, part: Part) -> Tensor:  # noqa: ARG001 - a sum like any other
+    """The part's share of the summed squared error; turns the scores into the gradient of the mean of n."""
     targets.add_to(z, 0, -1.0)
     loss = torch.vdot(z.flatten(), z.flatten())
-    z *= 2 / len(z)
+    z *= 2 / n
     return loss
+
+
+def largest_scores(z: Tensor, part: Part) -> Tensor:
+    """The largest score of each row over all items, (n, 1)."""
+    # A part may have no items at all.
+    top = z.amax(dim=1, keepdim=True) if z.shape[1] else z.new_full((len(z), 1), -torch.inf)
+    part.largest(top)
+    return top

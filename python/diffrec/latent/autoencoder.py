@@ -1,6 +1,7 @@
 """The variational autoencoder of L-DiffRec: an encoder per group of items, one decoder layer for all or one each."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import Part, Whole, handed_out, largest_scores, summed
 from diffrec.latent.groups import ItemGroups, shared_widths
 
 
@@ -18,16 +20,18 @@ class Encoded(NamedTuple):
     mu: Tensor
     logvar: Tensor
 
-    def sample(self) -> Tensor:
+    def sample(self, part: Part | None = None) -> Tensor:
         """Draw latents (n, latent) (Kingma & Welling 2014, section 2.4)."""
-        return self.mu + torch.randn_like(self.mu) * torch.exp(0.5 * self.logvar)
+        noise = torch.randn_like(self.mu) if part is None else part.normal_like(self.mu)
+        return self.mu + noise * torch.exp(0.5 * self.logvar)
 
-    def kl(self) -> Tensor:
-        """Mean over the rows of KL(q(z | x) || N(0, I)), a scalar."""
-        return -0.5 * (1 + self.logvar - self.mu**2 - self.logvar.exp()).sum(dim=1).mean()
+    def kl(self, part: Part | None = None) -> Tensor:
+        """Mean over the rows of KL(q(z | x) || N(0, I)), a scalar; of a batch that is shared out a part's share."""
+        n = len(self.mu) if part is None else part.rows(len(self.mu))[0]
+        return -0.5 * (1 + self.logvar - self.mu**2 - self.logvar.exp()).sum() / n
 
 
-def multinomial_loss(scores: Tensor, rows: SparseRows) -> Tensor:
+def multinomial_loss(scores: Tensor, rows: SparseRows, part: Part | None = None) -> Tensor:
     """Mean over the rows of their negative multinomial log-likelihood (Liang et al. 2018, eq. 2).
 
     Parameters
@@ -36,6 +40,8 @@ def multinomial_loss(scores: Tensor, rows: SparseRows) -> Tensor:
         (n, items), before the softmax.
     rows : SparseRows
         n rows over the items: how often each was taken.
+    part : Part, optional
+        The items that these are; all by default. Of a batch that is shared out this gives a part's share of the mean.
 
     Examples
     --------
@@ -43,10 +49,17 @@ def multinomial_loss(scores: Tensor, rows: SparseRows) -> Tensor:
     tensor(2.0794)
     """
     # A sum over all items needs more digits than products computed in bfloat16 have.
-    scores = scores.float()
+    scores = scores if scores.dtype.itemsize > 4 else scores.float()
     row_of_entry = rows.row_of_entry()
-    chosen = scores[row_of_entry, rows.indices] - scores.logsumexp(dim=1)[row_of_entry]
-    return -(rows.values * chosen).sum() / len(rows)
+    if part is None or not part.spread:
+        chosen = scores[row_of_entry, rows.indices] - scores.logsumexp(dim=1)[row_of_entry]
+        return -(rows.values * chosen).sum() / (len(rows) if part is None else part.rows(len(rows))[0])
+    top = largest_scores(scores.detach(), part)
+    values = rows.values.to(scores.dtype)
+    total = summed(part, (scores - top).exp().sum(dim=1))
+    mass = summed(part, values.new_zeros(len(rows)).index_add(0, row_of_entry, values))
+    taken = summed(part, (values * scores[row_of_entry, rows.indices]).sum())
+    return ((mass * (total.log() + top[:, 0])).sum() - taken) / part.rows(len(rows))[0]
 
 
 class GroupAutoencoder(nn.Module):
@@ -67,6 +80,8 @@ class GroupAutoencoder(nn.Module):
         items.
     views : int
         How many views of the items, side by side, the encoders read: several ways to weigh a history.
+    part : Part, optional
+        The items whose rows it holds, where it is spread over processes; by default all.
 
     Examples
     --------
@@ -81,15 +96,23 @@ class GroupAutoencoder(nn.Module):
     group_of_item: Tensor
 
     def __init__(
-        self, groups: ItemGroups, latent_dims: Sequence[int], decoder_dims: Sequence[int] = (), *, views: int = 1
+        self,
+        groups: ItemGroups,
+        latent_dims: Sequence[int],
+        decoder_dims: Sequence[int] = (),
+        *,
+        views: int = 1,
+        part: Part | None = None,
     ) -> None:
         super().__init__()
         self.groups = groups
-        sizes, shares = groups.sizes, groups.shares
-        self.input_sizes = tuple(views * size for size in sizes)
+        shares = groups.shares
+        self.part = part or Whole(len(groups.of_item))
+        here, self._parts = groups.of_part(self.part)
+        self.input_sizes = tuple(views * one.size for one in self._parts)
         self.register_buffer("group_of_item", groups.of_item.clone())
-        self.register_buffer("position", groups.position, persistent=False)
-        input_position = ItemGroups(groups.of_item.repeat(views)).position
+        self.register_buffer("position", here.position, persistent=False)
+        input_position = ItemGroups(here.of_item.repeat(views)).position
         self.register_buffer("input_position", input_position, persistent=False)
         self.latent_widths = shared_widths(shares, latent_dims[0])
         # One tuple a group: the encoder's widths from the items to the latent, the decoder's from the latent on.
@@ -106,23 +129,27 @@ class GroupAutoencoder(nn.Module):
         if decoder_dims:
             self.decoder_widths = self.latent_widths
             decoder = list(zip(self.latent_widths, *(shared_widths(shares, w) for w in decoder_dims), strict=True))
-            self.decoder_sizes = sizes
+            decoded = self._parts
         else:
             self.decoder_widths = (latent_dims[0],)
             decoder = [self.decoder_widths]
-            self.decoder_sizes = (sum(sizes),)
+            decoded = [joined(self.part, self._parts)]
+        self._decoded = decoded
         self.decoder_inner = nn.ModuleList()
         self.items_out = nn.ParameterList()
         self.bias_out = nn.ParameterList()
-        for size, widths_out in zip(self.decoder_sizes, decoder, strict=True):
+        for one, widths_out in zip(decoded, decoder, strict=True):
             self.decoder_inner.append(nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths_out)))
-            self.items_out.append(nn.Parameter(torch.empty(size, widths_out[-1])))
-            self.bias_out.append(nn.Parameter(torch.zeros(size)))
-        self._initialize()
+            self.items_out.append(nn.Parameter(torch.empty(one.size, widths_out[-1])))
+            self.bias_out.append(nn.Parameter(torch.zeros(one.size)))
+        self._initialize(views)
 
-    def _initialize(self) -> None:
-        for weight in (*self.items_in, *self.items_out):
-            nn.init.xavier_normal_(weight)
+    def _initialize(self, views: int) -> None:
+        for one, weight in zip(self._parts, self.items_in, strict=True):
+            one.draw(weight, _xavier_std(views * one.items, weight.shape[1]), views)
+        for one, weight, bias in zip(self._decoded, self.items_out, self.bias_out, strict=True):
+            one.draw(weight, _xavier_std(one.items, weight.shape[1]))
+            one.hold(bias)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_normal_(module.weight)
@@ -150,7 +177,7 @@ class GroupAutoencoder(nn.Module):
         parts, first = [], 0
         encoders = zip(self.input_sizes, self.items_in, self.bias_in, self.encoder_inner, strict=True)
         for size, weight, bias, inner in encoders:
-            h = torch.tanh(ordered.columns(first, first + size) @ weight + bias)
+            h = torch.tanh(summed(self.part, ordered.columns(first, first + size) @ weight) + bias)
             for layer in _layers(inner):
                 h = torch.tanh(layer(h))
             parts.append(h.chunk(2, dim=1))
@@ -159,12 +186,14 @@ class GroupAutoencoder(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Scores (n, items) of latents (n, latent), with the items in the groups' order."""
-        parts = zip(self._hidden(latent), self.items_out, self.bias_out, strict=True)
+        hidden = [handed_out(self.part, h) for h in self._hidden(latent)]
+        parts = zip(hidden, self.items_out, self.bias_out, strict=True)
         return torch.cat([nn.functional.linear(h, weight, bias) for h, weight, bias in parts], dim=1)
 
     def reconstruction_loss(self, latent: Tensor, rows: SparseRows) -> Tensor:
         """Mean negative multinomial log likelihood of ``rows``, a scalar (Liang et al. 2018, eq. 2)."""
-        return multinomial_loss(self.decode(latent), SparseRows(rows.offsets, self.position[rows.indices], rows.values))
+        ordered = SparseRows(rows.offsets, self.position[rows.indices], rows.values)
+        return multinomial_loss(self.decode(latent), ordered, self.part)
 
     def user_vectors(self, latent: Tensor) -> Tensor:
         """Last hidden layers of all decoders side by side, (n, width): times ``item_matrix`` they are the scores."""
@@ -182,6 +211,19 @@ class GroupAutoencoder(nn.Module):
                 h = torch.tanh(layer(h))
             parts.append(h)
         return parts
+
+
+def joined(whole: Part, groups: Sequence[Part]) -> Part:
+    """Return the part that has the items of all groups, group by group."""
+    starts = itertools.accumulate((one.items for one in groups[:-1]), initial=0)
+    return whole.among(
+        sum(one.items for one in groups),
+        *((start + one.first, one.size) for start, one in zip(starts, groups, strict=True)),
+    )
+
+
+def _xavier_std(one: int, other: int) -> float:
+    return math.sqrt(2.0 / (one + other))
 
 
 def _layers(inner: nn.Module) -> nn.ModuleList:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffrec.diffusion import Part
+
 
 @dataclass(frozen=True)
 class ItemGroups:
@@ -38,6 +40,19 @@ class ItemGroups:
 
     of_item: Tensor
     shared_by: tuple[int, ...] | None = None
+
+    def of_part(self, part: Part) -> tuple["ItemGroups", list[Part]]:
+        """Return the groups as a part of the items has them, and for each its part: some of a group's items, or none.
+
+        A group's items are numbered in rising order, as they stand in ``order``.
+        """
+        if not part.spread:
+            return self, [part.among(size, (0, size)) for size in self.sizes]
+        own = self.of_item[part.first : part.first + part.size]
+        before = torch.bincount(self.of_item[: part.first], minlength=len(self.sizes)).tolist()
+        held = torch.bincount(own, minlength=len(self.sizes)).tolist()
+        parts = [part.among(size, (start, n)) for size, start, n in zip(self.sizes, before, held, strict=True)]
+        return ItemGroups(own), parts
 
     @property
     def order(self) -> Tensor:

@@ -37,6 +37,7 @@ from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
+from diffrec.recommenders.share import ALONE, Share
 from diffrec.recommenders.updating import Growth, Start, passes_of
 from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
@@ -88,6 +89,8 @@ class Recommender(metaclass=ABCMeta):
     _start: Start | None = None
     # What facts about the items say of their scores, made of the weights when it is first asked for.
     _by_facts: FactMap | None = None
+    # What of the model is in this process.
+    _share: Share = ALONE
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Let ``help()`` and completion show the settings, which are written down once, in ``settings_type``."""
@@ -221,6 +224,7 @@ class Recommender(metaclass=ABCMeta):
         seconds_between(every)
         told: dict[str, Any] = {} if checkpoint is None else fresh._told(train, aligned)
         if init is not None:
+            self._share.require_whole("init")
             if train is not fresh.train_:
                 raise TypeError("init needs all interactions in memory, and the data is in files")
             fresh._start = Start.of(init._fitted(), train)
@@ -281,6 +285,7 @@ class Recommender(metaclass=ABCMeta):
         if epochs is not None:
             epochs = whole(1)("epochs", epochs)
         seconds_between(every)
+        self._share.require_whole("update")
         growth = Growth.of(self._fitted(), new_interactions, epochs)
         fresh = copy.copy(self)
         fresh.train_ = growth.train
@@ -325,7 +330,7 @@ class Recommender(metaclass=ABCMeta):
         wanted, train = fresh._wanted, fresh.train_
         fresh.__dict__.pop("_by_facts", None)
         if checkpoint is not None:
-            fresh._checkpoint = Checkpoint(checkpoint, every, told)
+            fresh._checkpoint = fresh._share.checkpoint(checkpoint, every, told)
             finished = fresh._checkpoint.resume(_FINISHED)
             if finished is not None:
                 _log.info("%s is fitted already, by %s", self, checkpoint)
@@ -665,6 +670,7 @@ class Recommender(metaclass=ABCMeta):
         tensor([[2., 1.]])
         """
         flag("as_tensor", as_tensor)
+        self._share.require_whole("score")
         histories, rows, _ = self._histories(users)
         columns = None if items is None else self.train_.items.rows(items)
         distinct, place = np.unique(rows, return_inverse=True)
@@ -703,6 +709,7 @@ class Recommender(metaclass=ABCMeta):
             ``users`` holds the given items; an item is not similar to itself.
         """
         k = whole(1)("k", k)
+        self._share.require_whole("similar_items")
         rows = self._fitted().train_.items.rows(items)
         ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
         return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items, self.train_.titles)
@@ -733,6 +740,7 @@ class Recommender(metaclass=ABCMeta):
         >>> users.shape, items.shape, bool(np.allclose(users @ items.T, model.score([0])))
         ((1, 2), (3, 2), True)
         """
+        self._share.require_whole("item_vectors")
         return item_vectors_of(self._fitted())
 
     def user_vectors(self, users: Any = None) -> NDArray[np.float32]:
@@ -754,6 +762,7 @@ class Recommender(metaclass=ABCMeta):
         TypeError
             As ``item_vectors``.
         """
+        self._share.require_whole("user_vectors")
         return user_vectors_of(self._fitted(), users, USER_BLOCK)
 
     def explain(
@@ -806,6 +815,7 @@ class Recommender(metaclass=ABCMeta):
         """
         k = None if k is None else whole(1)("k", k)
         points = whole(1)("points", points)
+        self._share.require_whole("explain")
         histories, row, user_id = self._one(user)
         histories = self._as_of(histories, now, np.array([row]))
         wanted = self.train_.items.rows(item)
@@ -888,11 +898,14 @@ class Recommender(metaclass=ABCMeta):
         """
         report = self._fitted().training_ if flag("measured", measured) else self.training_.unmeasured()
         settings = self.settings.values(saved_only=True)
-        write(Path(path), self.variant, settings, self.train_, report, self._state())
+        share, told = self._share, (self.variant, settings, self.train_, report)
+        write(Path(path), *told, share.whole(self._state()), here=share.speaks)
+        share.meet()
 
     @classmethod
-    def _from_saved(cls, saved: Saved, **transient: Any) -> Self:
+    def _from_saved(cls, saved: Saved, share: Share = ALONE, **transient: Any) -> Self:
         model = cls(**saved.settings, **transient)
+        model.spread_over(share)
         if model.variant != saved.variant:
             raise ValueError(f"its settings are those of {model.variant!r}, not of {saved.variant!r}")
         model.train_, model.training_ = saved.train, saved.training
@@ -901,6 +914,21 @@ class Recommender(metaclass=ABCMeta):
         # Whatever is read of a history, such as timestamps, has to be there.
         model._read(saved.train.take(np.flatnonzero(np.diff(saved.train.matrix.indptr))[:1]))
         return model
+
+    def spread_over(self, share: Share) -> None:
+        """Make this the share of a model that several processes fit, or hold.
+
+        Raises
+        ------
+        TypeError
+            When it, or what is set, needs all of a model in one process.
+        """
+        self._share = share
+        self._require_spreadable()
+
+    def _require_spreadable(self) -> None:
+        """Raise ``TypeError`` where the model is to be spread over processes, and it or its settings cannot be."""
+        self._share.require_whole(f"{self.variant!r}")
 
     # -- shared steps --------------------------------------------------------------------------------------------------
 
@@ -973,21 +1001,27 @@ class Recommender(metaclass=ABCMeta):
         cold: ColdItems | None = None,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Best items of distinct rows (n,) and their scores, (n, k) each, a block of users at a time."""
+        share = self._share
+        if guidance is not None or cold is not None:
+            share.require_whole("guidance, or what facts say of new items,")
         guided = None if guidance is None else self._guide(guidance)
         items = np.empty((len(rows), k), dtype=np.int32)
         values = np.empty(items.shape, dtype=np.float32)
         for start in range(0, len(rows), USER_BLOCK):
-            block = rows[start : start + USER_BLOCK]
+            all_of_block = rows[start : start + USER_BLOCK]
+            own = share.users(len(all_of_block))
+            block, stop = all_of_block[own], start + len(all_of_block)
             hidden = seen[block]
             if histories.n_dislikes:
                 hidden = union(hidden, histories.dislikes[block])
             if cold is not None:
                 hidden = cold.wider(hidden)
-            best = limits.of_users(slice(start, start + USER_BLOCK)).best(hidden, k)
+            limited = limits.of_users(slice(start + own.start, start + own.stop))
+            best = limited.of_share(share).best(share.columns(hidden, hidden.shape[1]), k)
             scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
             if cold is not None:
                 scores = cold.beside(scores)
-            items[start : start + len(block)], values[start : start + len(block)] = best(scores)
+            items[start:stop], values[start:stop] = share.merged(best(scores), len(all_of_block))
         return items, values
 
     def _popular(self, n: int, limits: Limits, k: int, n_items: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

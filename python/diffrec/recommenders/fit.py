@@ -5,14 +5,19 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffrec.checks import duration, known
 from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
+from diffrec.recommenders.share import ALONE
+from diffrec.recommenders.spreading import share_for
 from diffrec.training import Callback
 from diffrec.training.checkpoint import EPOCH
+
+if TYPE_CHECKING:
+    from diffrec.distributed import World
 
 AUTO = "auto"
 _BUDGET = "10min"
@@ -35,6 +40,7 @@ def fit(
     init: Recommender | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: str | float | datetime.timedelta = EPOCH,
+    distributed: "str | World" = "auto",
     **settings: Any,
 ) -> Recommender:
     """Fit a recommender.
@@ -85,6 +91,9 @@ def fit(
         the same to no bit.
     every : "epoch", seconds, str or timedelta
         How often it is written: at the end of every epoch, or of the first after so much time, as ``"5min"``.
+    distributed : {"auto", "never"} or World
+        ``"auto"`` spreads the model over the processes that torchrun started along with this one, if it did: all of
+        them make the same call, and ``checkpoint`` is a folder. ``diffrec.distributed.World.join()`` sets more.
     **settings
         The variant's settings.
 
@@ -119,12 +128,14 @@ def fit(
     known("variant", variant, {AUTO: None, **VARIANTS})
     if init is not None and not isinstance(init, Recommender):
         raise TypeError(f"init must be a fitted recommender, got {type(init).__name__}")
+    share = share_for(distributed, seed)
     if variant == AUTO and preset is None and not settings and init is None:
         if streamed(data) is not None:
             raise ValueError(
                 "variant='auto' needs all interactions in memory, and the data is in files: name what to train, "
                 "such as variant='diffrec'"
             )
+        share.require_whole("the choice of a variant")
         started = time.perf_counter()
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit
@@ -140,4 +151,6 @@ def fit(
         model = type(init)(**(init.settings.values() | said | settings))
     else:
         model = make("diffrec" if variant == AUTO else variant, preset, **(settings | named))
+    if share is not ALONE:
+        model.spread_over(share)
     return model.fit(data, valid, init=init, checkpoint=checkpoint, every=every)

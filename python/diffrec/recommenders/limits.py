@@ -13,6 +13,7 @@ from diffrec.data._csr import assemble
 from diffrec.ranking import top_k, top_k_among
 from diffrec.recommenders.guidance import Best
 from diffrec.recommenders.histories import say_unknown
+from diffrec.recommenders.share import Share
 
 # Item ids, or for each user theirs.
 ItemsOrByUser = Iterable[Any] | Mapping[Any, Iterable[Any]] | None
@@ -98,6 +99,13 @@ class Limits:
         """Return those of some of the n users."""
         hidden, chosen = (None if part is None else part[places] for part in (self.hidden, self.chosen))
         return Limits(self.denied, hidden, chosen)
+
+    def of_share(self, share: Share) -> "Limits":
+        """Return those of the items that are here, where a model is spread."""
+        hidden, chosen = (
+            None if part is None else share.columns(part, part.shape[1]) for part in (self.hidden, self.chosen)
+        )
+        return Limits(share.marks(self.denied), hidden, chosen)
 
     def best(self, seen: Csr, k: int) -> Best:
         """Return what finds the best k items of the users' scores, without what is ``seen`` (n, items)."""

@@ -1,15 +1,21 @@
 """From a file to the recommender that was saved in it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from diffrec import training
 from diffrec.checks import known
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.model_file import blamed_on, read
 from diffrec.recommenders.registry import VARIANTS
+from diffrec.recommenders.share import ALONE
+from diffrec.recommenders.spreading import share_for
+
+if TYPE_CHECKING:
+    from diffrec.distributed import World
 
 
-def load(path: str | Path, *, device: str = "auto") -> Recommender:
+def load(path: str | Path, *, device: str = "auto", distributed: "str | World" = "never") -> Recommender:
     """Load a model that ``Recommender.save`` wrote.
 
     Parameters
@@ -18,6 +24,9 @@ def load(path: str | Path, *, device: str = "auto") -> Recommender:
         The file.
     device : str
         Where the model is to run.
+    distributed : {"never", "auto"} or World
+        ``"auto"`` spreads the model over the processes that torchrun started along with this one, if it did: all of
+        them make the same call, and each takes its own rows of the file.
 
     Returns
     -------
@@ -44,9 +53,10 @@ def load(path: str | Path, *, device: str = "auto") -> Recommender:
     array([[2., 1.]], dtype=float32)
     """
     require_device(device)  # is the caller's, not the file's
-    saved = read(Path(path))
+    share = share_for(distributed)
+    saved = read(Path(path), mapped=share is not ALONE)
     with blamed_on(Path(path)):
-        return VARIANTS[known("variant", saved.variant, VARIANTS)].kind._from_saved(saved, device=device)
+        return VARIANTS[known("variant", saved.variant, VARIANTS)].kind._from_saved(saved, share, device=device)
 
 
 def require_device(device: str) -> None:

@@ -20,8 +20,11 @@ from diffrec.data.arrays import from_stored, to_arrays
 from diffrec.data.stored import Stored
 from diffrec.data.tensor_file import (
     HEADER_LIMIT,
+    InPieces,
     field,
+    in_order,
     parse_json,
+    pieces_of,
     read_tensors,
     require_unchanged,
     sealed,
@@ -58,11 +61,16 @@ def write(
     settings: dict[str, Any],
     train: Interactions,
     training: TrainingReport,
-    state: Mapping[str, Array],
+    state: "Mapping[str, Array | InPieces]",
+    *,
+    here: bool = True,
 ) -> None:
-    """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before."""
+    """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before.
+
+    Where the state lies in pieces in several processes, all of them call this, and one has it ``here``.
+    """
     report = training.to_dict()
-    arrays = {f"state.{name}": np.asarray(on_host(values), order="C") for name, values in state.items()}
+    arrays: dict[str, NDArray[Any] | InPieces] = {f"state.{name}": _written(values) for name, values in state.items()}
     arrays |= {f"train.{name}": array for name, array in to_arrays(train).items()}
     arrays[_EPOCHS] = _epochs(report.pop("epochs"))
     header = {
@@ -77,12 +85,24 @@ def write(
     text = sealed(header, arrays)
     if 2 * len(text) > HEADER_LIMIT:
         raise ValueError(f"settings and names of item_info take {len(text):,} bytes, more than a file may have of them")
+    if not here:
+        for _, array in in_order(arrays):
+            for _ in pieces_of(array):
+                pass
+        return
     with replacing(path) as temporary:
         write_tensors(temporary, arrays, {_HEADER: text})
 
 
-def read(path: Path) -> Saved:
-    """Read what ``write`` wrote, or an earlier version of it.
+def _written(values: "Array | InPieces") -> "NDArray[Any] | InPieces":
+    """The values as a file has them: in C order, or in pieces that are."""
+    if isinstance(values, InPieces):
+        return values
+    return np.asarray(on_host(values), order="C")
+
+
+def read(path: Path, *, mapped: bool = False) -> Saved:
+    """Read what ``write`` wrote, or an earlier version of it; ``mapped`` leaves the fitted state in the file.
 
     Raises
     ------
@@ -94,7 +114,7 @@ def read(path: Path) -> Saved:
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {str(path)!r}")
     with blamed_on(path):
-        metadata, arrays = read_tensors(path)
+        metadata, arrays = read_tensors(path, mapped="state." if mapped else None)
         if _HEADER not in metadata:
             raise ValueError("it is a safetensors file without a model's header")
         header = parse_json(metadata[_HEADER])

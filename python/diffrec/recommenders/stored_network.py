@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from diffrec.data.stored import Stored
+from diffrec.diffusion import Layout, layouts_of
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -25,20 +27,26 @@ def network_from(state: Stored, build: Callable[[torch.device], Module], device:
     """
     nowhere = torch.device("meta")
     with nowhere, _WithoutDraws():
-        expected = build(nowhere).state_dict()
-    weights = {name: _like(state, name, like) for name, like in expected.items()}
+        imagined = build(nowhere)
+    layouts = layouts_of(imagined)
+    weights = {name: _like(state, name, like, layouts.get(name)) for name, like in imagined.state_dict().items()}
     with _WithoutDraws():
         made = build(device)
     made.load_state_dict(weights)
     return made.eval()
 
 
-def _like(state: Stored, name: str, like: Tensor) -> Tensor:
-    """A tensor of the shape and type of another."""
+def _like(state: Stored, name: str, like: Tensor, layout: Layout | None) -> Tensor:
+    """A tensor of the shape and type of another; where only some rows are held here, these of the array."""
+    if layout is not None:
+        whole = state.weights(name, (layout.rows, *like.shape[1:]))
+        return torch.from_numpy(np.concatenate([whole[first : first + size] for first, size in layout.segments]))
     if like.dtype == torch.float32:
-        return torch.from_numpy(state.weights(name, tuple(like.shape)))
-    dtype = torch.empty(0, dtype=like.dtype, device="cpu").numpy().dtype
-    return torch.from_numpy(state.take(name, tuple(like.shape), dtype))
+        array = state.weights(name, tuple(like.shape))
+    else:
+        array = state.take(name, tuple(like.shape), torch.empty(0, dtype=like.dtype, device="cpu").numpy().dtype)
+    # One that stays in its file may not be written there.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
 # Those of torch.nn.init that hand themselves over; the others call the methods.

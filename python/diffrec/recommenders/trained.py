@@ -22,7 +22,7 @@ from diffrec.recommenders.evaluation_files import reports_of
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, Start
 from diffrec.recommenders.warm import begin_at
-from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, resolve_device, train
+from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, train
 from diffrec.training.generator import seeded
 from diffrec.training.report import Interrupted
 
@@ -136,8 +136,8 @@ class TrainedRecommender(Recommender):
         return "random"
 
     def _fit(self, data: Interactions, valid: Interactions | None) -> None:
-        s = self.settings
-        device = resolve_device(s.device)
+        s, share = self.settings, self._share
+        device = share.device(s.device)
         learn, valid = self._held_out(data, valid)
         plan = self._foresee(learn, device, valid is not None)
         if plan is not None:
@@ -148,9 +148,10 @@ class TrainedRecommender(Recommender):
             if self._start is not None:
                 self._begin_at(self._start, network)
                 self._weights_changed()
+            changing = share.watch(network, changing)
 
             def run_and_forget(epoch: int) -> float:
-                loss = run_epoch(epoch)
+                loss = share.total(run_epoch(epoch))
                 self._weights_changed()
                 return loss
 
@@ -164,9 +165,9 @@ class TrainedRecommender(Recommender):
                         metric=VALIDATION_METRIC,
                         validate_every=s.validate_every,
                         patience=s.patience,
-                        progress=s.progress,
+                        progress=s.progress and share.speaks,
                         description=self.variant,
-                        callbacks=s.callbacks,
+                        callbacks=s.callbacks if share.speaks else (),
                         parts=changing,
                         checkpoint=self._checkpoint,
                     )

@@ -14,6 +14,9 @@ from torch.nn import functional
 from diffrec import _core
 from diffrec.data import Csr, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion.counter_noise import kept_block, normal_block
+from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.diffusion.part import Part, Whole
 from diffrec.training.rows import HeldRows, InMemoryRows, Rows
 
 CsrArrays: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
@@ -32,6 +35,8 @@ class SparseBatches:
         Where the batches are wanted.
     generator : numpy.random.Generator
         Shuffles the rows anew in every epoch.
+    part : Part, optional
+        Where the work of a batch is spread: the items that the columns are, and which rows of each batch are yielded.
 
     Examples
     --------
@@ -42,9 +47,15 @@ class SparseBatches:
     """
 
     def __init__(
-        self, rows: "Rows | Csr", batch_size: int, device: torch.device, generator: np.random.Generator
+        self,
+        rows: "Rows | Csr",
+        batch_size: int,
+        device: torch.device,
+        generator: np.random.Generator,
+        part: Part | None = None,
     ) -> None:
         self._rows: Rows = InMemoryRows(rows) if isinstance(rows, sparse.csr_array) else rows
+        self.part: Part = part or Whole(self._rows.shape[1])
         self._batch_size = batch_size
         self._device = device
         self._generator = generator
@@ -69,7 +80,8 @@ class SparseBatches:
         """Rows of an epoch's batches, in what is held of them all."""
         for held, order in self._rows.epoch(self._generator, self._batch_size):
             for start in range(0, len(order), self._batch_size):
-                yield held, order[start : start + self._batch_size]
+                rows = order[start : start + self._batch_size]
+                yield held, rows[self.part.begin(len(rows))]
 
     def _gathered(self, held: HeldRows, rows: NDArray[np.int64]) -> SparseRows:
         batch = held.matrix[rows]
@@ -82,11 +94,11 @@ class NoisedBatches(SparseBatches):
     """Sparse batches for a denoiser: each can be noised, and says what noise it was.
 
     On the processor the noise of a cell is a function of (seed, number of the batch, row, column), whatever the number
-    of threads; on a GPU torch draws it there.
+    of threads, or of processes that it is spread over; on a GPU torch draws it there, unless it is spread.
 
     Parameters
     ----------
-    rows, batch_size, device, generator
+    rows, batch_size, device, generator, part
         As for ``SparseBatches``.
     seed : int
         Of the noise.
@@ -107,10 +119,11 @@ class NoisedBatches(SparseBatches):
         batch_size: int,
         device: torch.device,
         generator: np.random.Generator,
+        part: Part | None = None,
         *,
         seed: int,
     ) -> None:
-        super().__init__(rows, batch_size, device, generator)
+        super().__init__(rows, batch_size, device, generator, part)
         self.seed = seed
         self.columns = self._rows.shape[1]
         self._number = 0
@@ -144,13 +157,18 @@ class NoisedBatches(SparseBatches):
         **noising: Any,
     ) -> Tensor:
         """Noised rows (n, columns), without another copy on the way; see ``_core.noised_rows`` for ``noising``."""
+        if dtype not in (torch.float32, torch.bfloat16):
+            return self.noise_from_csr(arrays, rows, keys, number, torch.float32, **noising).to(dtype)
         n, columns = len(rows), self.columns
         if dtype not in self._buffers or self._buffers[dtype].numel() < n * columns:
             self._buffers[dtype] = torch.empty(n * columns, dtype=dtype)
         x_t = self._buffers[dtype][: n * columns].view(n, columns)
         # NumPy knows no bfloat16; the kernel writes its bits.
         bits = x_t.view(torch.uint16) if dtype == torch.bfloat16 else x_t
-        _core.noised_rows(arrays, rows, out=bits.numpy(), seed=self.seed, step=number, keys=keys, **noising)
+        first = self.part.first
+        _core.noised_rows(
+            arrays, rows, out=bits.numpy(), seed=self.seed, step=number, keys=keys, first=first, **noising
+        )
         return x_t
 
 
@@ -161,6 +179,8 @@ class NoisedBatch:
     ----------
     x0 : SparseRows
         The rows themselves, on their device.
+    part : Part
+        The items and the rows of the whole batch that they are.
     """
 
     def __init__(
@@ -173,6 +193,7 @@ class NoisedBatch:
         number: int,
     ) -> None:
         self.x0 = x0
+        self.part = batches.part
         self._batches = batches
         self._arrays = arrays
         self._rows = rows
@@ -211,23 +232,61 @@ class NoisedBatch:
             (n, columns) of type ``dtype``.
         """
         if self.x0.values.device.type == "cpu":
-            return self._batches.noise_from_csr(
-                self._arrays,
-                self._rows,
-                self._keys,
-                self._number,
-                dtype,
-                signal=signal.numpy(),
-                spread=spread.numpy(),
-                normalize=normalize,
-                dropout=dropout,
-            )
+            noising: dict[str, Any] = {"signal": signal.numpy(), "spread": spread.numpy()}
+            # The kernel knows the items that are here, and their lengths in single precision.
+            if normalize and (self.part.spread or dtype.itemsize > 4):
+                return self._scaled(noising, dropout, dtype)
+            return self._from_csr(dtype, **noising, normalize=normalize, dropout=dropout)
+        if self.part.spread:
+            return self.noised_by_place(signal, spread, normalize=normalize, dropout=dropout, dtype=dtype)
         x_t = self.x0.to_dense(self._batches.columns)
         self._noise = torch.randn_like(x_t)
         x_t = signal[:, None] * x_t + spread[:, None] * self._noise
         if normalize:
             x_t = functional.normalize(x_t)
         return functional.dropout(x_t, dropout).to(dtype)
+
+    def _from_csr(self, dtype: torch.dtype, **noising: Any) -> Tensor:
+        """Noise by the kernel, on the processor."""
+        return self._batches.noise_from_csr(self._arrays, self._rows, self._keys, self._number, dtype, **noising)
+
+    def noised_by_place(
+        self, signal: Tensor, spread: Tensor, *, normalize: bool, dropout: float, dtype: torch.dtype
+    ) -> Tensor:
+        """``noised`` as the kernel has it, made by torch where the rows are, a block of columns at a time."""
+        batches, device, columns = self._batches, self.x0.values.device, self._batches.columns
+        place, first = (batches.seed, self._number, self._keys), self.part.first
+        scaled, step = self.x0.scaled(signal), max(64, BLOCK_CELLS // max(len(self), 1))
+        blocks = [slice(start, min(start + step, columns)) for start in range(0, columns, step)]
+
+        def noised(block: slice) -> Tensor:
+            x_t = spread[:, None] * normal_block(*place, first + block.start, block.stop - block.start, device)
+            scaled.add_to(x_t, block.start, 1.0)
+            return x_t
+
+        factor = signal.new_full((len(self), 1), 1 / (1 - dropout))
+        if normalize:
+            # Made twice, rather than kept wider than it is wanted.
+            squares = signal.new_zeros(len(self))
+            for block in blocks:
+                squares += noised(block).square().sum(dim=1)
+            self.part.add(squares)
+            factor /= squares.sqrt().clamp(min=1e-12)[:, None]
+        out = torch.empty(len(self), columns, dtype=dtype, device=device)
+        for block in blocks:
+            x_t = noised(block).mul_(factor)
+            if dropout > 0:
+                x_t *= kept_block(*place, first + block.start, block.stop - block.start, dropout, device)
+            out[:, block] = x_t
+        return out
+
+    def _scaled(self, noising: dict[str, Any], dropout: float, dtype: torch.dtype) -> Tensor:
+        """Noise to unit length over the items of all parts, which is known once all have seen theirs."""
+        wide = max(dtype, torch.float32, key=lambda one: one.itemsize)
+        squares = self._from_csr(wide, **noising, normalize=False, dropout=0.0).square().sum(dim=1)
+        self.part.add(squares)
+        x_t = self._from_csr(wide, **noising, normalize=False, dropout=dropout)
+        return x_t.div_(squares.sqrt().clamp(min=1e-12)[:, None]).to(dtype)
 
     def subtract_x0(self, first: int, block: Tensor) -> None:
         """Subtract columns ``first : first + m`` of x_0 from ``block`` (n, m) in place."""
@@ -238,6 +297,10 @@ class NoisedBatch:
         if self._noise is not None:
             block -= self._noise[:, first : first + block.shape[1]]
             return
-        noise = torch.empty(block.shape)
-        _core.normal_rows(self._batches.seed, self._number, self._keys, first, noise.numpy())
+        place = self._batches.seed, self._number, self._keys, self.part.first + first
+        if block.device.type != "cpu":
+            block -= normal_block(*place, block.shape[1], block.device)
+            return
+        noise = torch.empty(block.shape, dtype=torch.float32)
+        _core.normal_rows(*place, noise.numpy())
         block -= noise

@@ -24,6 +24,8 @@ _FORMAT = 1
 _HEADER = "diffrec.checkpoint"
 # The array that holds the state but for its arrays: a header may not be as long as a long training's history.
 _TREE = "tree"
+# The keys that lead to something in a state, from outside in.
+Place = tuple[Any, ...]
 # The stage of a file that only says what it is for.
 _BEGUN = "begun"
 
@@ -128,7 +130,7 @@ class Checkpoint:
         if not now and time.monotonic() - self._written < self._seconds:
             return False
         arrays: dict[str, NDArray[Any]] = {}
-        tree = json.dumps({"stage": stage, "state": _packed(state(), arrays)}).encode()
+        tree = json.dumps({"stage": stage, "state": packed(state(), lambda one, _: _added(one, arrays))}).encode()
         arrays[_TREE] = np.frombuffer(tree, dtype=np.uint8)
         header = sealed({"format": _FORMAT, "told": self._told}, arrays)
         with replacing(self.path) as temporary:
@@ -159,7 +161,7 @@ class Checkpoint:
         self._require_same(told)
         try:
             tree = json.loads(arrays.pop(_TREE).tobytes())
-            return tree["stage"], _unpacked(tree["state"], arrays)
+            return tree["stage"], unpacked(tree["state"], lambda name, _: arrays.pop(name))
         except (KeyError, TypeError, ValueError) as error:
             raise self.blame(error) from None
 
@@ -183,19 +185,22 @@ def seconds_between(every: Any) -> float:
         raise ValueError(f"every must be 'epoch' or a time, in seconds or as '5min', got {every!r}") from None
 
 
-def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Replace what JSON cannot hold: arrays go into ``arrays`` under a number."""
+def packed(value: Any, put: Callable[[Any, Place], str], place: Place = ()) -> Any:
+    """Replace what JSON cannot hold: arrays and tensors are ``put`` somewhere, with their place, under a name.
+
+    A place is the keys that lead to something from outside in.
+    """
     if is_tensor(value):
-        return {"tensor": _added(on_host(value), arrays)}
+        return {"tensor": put(value, place)}
     if isinstance(value, np.ndarray):
-        return {"array": _added(value, arrays)}
+        return {"array": put(value, place)}
     if isinstance(value, Mapping):
         # Names may be numbers, as an optimizer's parameters have them.
-        return {"pairs": [[name, _packed(one, arrays)] for name, one in value.items()]}
+        return {"pairs": [[name, packed(one, put, (*place, name))] for name, one in value.items()]}
     if isinstance(value, tuple):
-        return {"tuple": [_packed(one, arrays) for one in value]}
+        return {"tuple": [packed(one, put, (*place, number)) for number, one in enumerate(value)]}
     if isinstance(value, list):
-        return [_packed(one, arrays) for one in value]
+        return [packed(one, put, (*place, number)) for number, one in enumerate(value)]
     if isinstance(value, timedelta):
         return {"seconds": value.total_seconds()}
     if value is None or isinstance(value, bool | int | float | str):
@@ -203,23 +208,23 @@ def _packed(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
 
 
-def _added(array: NDArray[Any], arrays: dict[str, NDArray[Any]]) -> str:
-    name = str(len(arrays))
-    arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
-    return name
-
-
-def _unpacked(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Take back what ``_packed`` made; no two things share an array."""
+def unpacked(value: Any, get: Callable[[str, Place], NDArray[Any]], place: Place = ()) -> Any:
+    """Take back what ``packed`` made, with arrays by name and place."""
     if isinstance(value, list):
-        return [_unpacked(one, arrays) for one in value]
+        return [unpacked(one, get, (*place, number)) for number, one in enumerate(value)]
     if not isinstance(value, dict):
         return value
     ((kind, inner),) = value.items()
     if kind == "pairs":
-        return {name: _unpacked(one, arrays) for name, one in inner}
+        return {name: unpacked(one, get, (*place, name)) for name, one in inner}
     if kind == "tuple":
-        return tuple(_unpacked(one, arrays) for one in inner)
+        return tuple(unpacked(one, get, (*place, number)) for number, one in enumerate(inner))
     if kind == "seconds":
         return timedelta(seconds=inner)
-    return tensor_of(arrays.pop(inner)) if kind == "tensor" else arrays.pop(inner)
+    return tensor_of(get(inner, place)) if kind == "tensor" else get(inner, place)
+
+
+def _added(values: Any, arrays: dict[str, NDArray[Any]]) -> str:
+    name, array = str(len(arrays)), on_host(values)
+    arrays[name] = np.ascontiguousarray(array).reshape(array.shape)
+    return name

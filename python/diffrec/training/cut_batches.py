@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
-from diffrec.data import Csr, RepeatView, Timeline, TimeScale
+from diffrec.data import Csr, RepeatView, Timeline, TimeScale, columns_of
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion.part import Part, Whole
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class CutBatches:
     repeats : bool
         Whether what came before a cut may be to follow it, too; otherwise a row whose followers all came before has
         none.
+    part : Part, optional
+        Where the work of a batch is spread: whose items the columns are, and which rows of each batch are yielded.
 
     Examples
     --------
@@ -80,6 +84,7 @@ class CutBatches:
         seed: int,
         by_value: bool = False,
         repeats: bool = True,
+        part: Part | None = None,
     ) -> None:
         self._timeline = timeline
         self._scales = scales
@@ -89,6 +94,8 @@ class CutBatches:
         self._seed = seed
         self._by_value = by_value
         self._repeats = repeats
+        self._items = timeline.n_items
+        self._part: Part = part or Whole(self._items)
         self._shuffle = np.random.default_rng(seed)
         self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
         self._number = 0
@@ -111,14 +118,18 @@ class CutBatches:
         for start in range(0, len(order), self._batch_size):
             self._number += 1
             rows = order[start : start + self._batch_size]
+            # Cuts are drawn by their place in the batch: for all of it, also where some rows are another part's.
             cuts = self._timeline.draw_cuts(rows, self._seed, self._number)
+            own = self._part.begin(len(rows))
+            rows, cuts = rows[own], cuts[own]
             before = self._timeline.before(rows, cuts, self._scales)
             after = self._timeline.after(rows, cuts, self._horizon, repeats=self._repeats)
             weights = self._timeline.values(rows, after) if self._by_value else after.data
             owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
-            shares = weights / np.bincount(owners, weights)[owners]
-            yield CutBatch(
-                before,
-                SparseRows.from_csr(before.indptr, before.indices, before.data, 0, len(rows), self._device),
-                SparseRows.from_csr(after.indptr, after.indices, shares, 0, len(rows), self._device),
-            )
+            shares = (weights / np.bincount(owners, weights)[owners]).astype(np.float32)
+            after = sparse.csr_array((shares, after.indices, after.indptr), shape=after.shape)
+            if self._part.spread:
+                place = self._items, self._part.first, self._part.size
+                before, after = columns_of(before, *place), columns_of(after, *place)
+            seen, followed = (SparseRows.from_matrix(part, self._device) for part in (before, after))
+            yield CutBatch(before, seen, followed)

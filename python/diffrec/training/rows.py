@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.data import Csr, Interactions
+from diffrec.data import Csr, Interactions, columns_of
 
 
 class HeldRows(NamedTuple):
@@ -26,6 +26,14 @@ class HeldRows(NamedTuple):
     matrix: Csr
     confidence: NDArray[np.float32] | None
     numbers: NDArray[np.int64]
+
+    def of_items(self, items: int, first: int, size: int) -> "HeldRows":
+        """Keep the columns ``first : first + size`` of ``items``."""
+        matrix, weights = self.matrix, None
+        if self.confidence is not None:
+            weighted: Csr = sparse.csr_array((self.confidence, matrix.indices, matrix.indptr), shape=matrix.shape)
+            weights = columns_of(weighted, items, first, size).data
+        return HeldRows(columns_of(matrix, items, first, size), weights, self.numbers)
 
     def take(self, rows: NDArray[np.int64]) -> "HeldRows":
         """Keep some of the rows, in the order given."""
@@ -47,6 +55,10 @@ class Rows(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
+        ...
+
+    def of_items(self, items: int, first: int, size: int) -> "Rows":
+        """Return a source of the columns ``first : first + size`` of ``items``."""
         ...
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
@@ -82,6 +94,11 @@ class InMemoryRows:
         """Rows and columns."""
         rows, columns = self.held.matrix.shape
         return int(rows), int(columns)
+
+    def of_items(self, items: int, first: int, size: int) -> "InMemoryRows":
+        """Return some of their columns."""
+        held = self.held.of_items(items, first, size)
+        return InMemoryRows(held.matrix, held.confidence)
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:  # noqa: ARG002
         """Yield all of them, in one order."""
@@ -133,6 +150,16 @@ class StreamedRows:
         self._blocks = blocks
         self._read = read
         self.shape = (blocks.shape[0], columns)
+
+    def of_items(self, items: int, first: int, size: int) -> "StreamedRows":
+        """Return some of their columns."""
+
+        def read(block: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
+            matrix, confidence = self._read(block)
+            held = HeldRows(matrix, confidence, np.arange(matrix.shape[0])).of_items(items, first, size)
+            return held.matrix, held.confidence
+
+        return StreamedRows(self._blocks, read, size)
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
         """Yield what is held at a time, and its order."""

@@ -15,11 +15,14 @@ from diffrec.diffusion import (
     Denoiser,
     GaussianProcess,
     HistoryEncoder,
+    Part,
     RowNoise,
     Sequences,
     UniformSteps,
     forecast_loss,
+    handed_out,
     noise_betas,
+    summed,
 )
 from diffrec.diffusion.hidden_noise import NoiseBasis
 from diffrec.ranking import AddedScores, LinearScores, Scores
@@ -87,9 +90,16 @@ class Forecast(nn.Module):
             self.log_anchor_scale = nn.Parameter(log_scale, requires_grad=settings.anchor_scale is None)
 
     @classmethod
-    def of(cls, s: DiffRecSettings, items: int, anchor: LinearMap | None, device: torch.device) -> "Forecast":
-        """Build as the settings say, with fresh weights."""
-        denoiser = Denoiser(items, s.dims, s.time_embedding, features=items * len(s.time_scales))
+    def of(
+        cls,
+        s: DiffRecSettings,
+        items: int,
+        anchor: LinearMap | None,
+        device: torch.device,
+        part: Part | None = None,
+    ) -> "Forecast":
+        """Build as the settings say, with fresh weights; of a part of the items where it is spread."""
+        denoiser = Denoiser(items, s.dims, s.time_embedding, views=len(s.time_scales), part=part)
         betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
         return cls(denoiser, GaussianProcess(betas, "x0", device), anchor, s).to(device)
 
@@ -137,16 +147,17 @@ class Forecast(nn.Module):
 
     def loss(self, batch: CutBatch) -> Tensor:
         """Mean loss of n cut histories, each at a drawn step."""
-        s, denoiser = self.settings, self.denoiser
-        t, _ = self.sampler.sample(len(batch))
+        s, denoiser, part = self.settings, self.denoiser, self.denoiser.part
+        n, own_rows = part.rows(len(batch))
+        t = self.sampler.sample(n)[0][own_rows]
         signal, spread = self.process.forward_coefficients(t)
         seen, own = self._parted(batch.x)
-        kept = replace(seen, values=functional.dropout(seen.values, s.dropout, self.training))
+        kept = part.dropout_entries(seen, s.dropout, training=self.training)
         projected = signal[:, None] * (kept @ denoiser.items_in)
         if self.process.noisy:
             projected = projected + spread[:, None] * self._noise(len(batch))
-        h = denoiser.hidden(projected, t)
-        h = functional.dropout(h, s.hidden_dropout, self.training)
+        h = denoiser.hidden(summed(part, projected), t)
+        h = part.dropout(h, s.hidden_dropout, training=self.training)
         added = None if self.anchor is None else self.anchor.scores(batch.before).block(0, len(denoiser.items_out))
         return forecast_loss(
             h,
@@ -157,6 +168,7 @@ class Forecast(nn.Module):
             None if added is None else torch.as_tensor(added, device=self.device),
             self.log_anchor_scale,
             own,
+            part,
         )
 
     def noiseless_scores(
@@ -172,7 +184,7 @@ class Forecast(nn.Module):
         denoiser = self.denoiser
         t = torch.zeros(1, dtype=torch.int64, device=self.device)
         seen, own = self._parted(rows)
-        h = self._hidden(seen @ denoiser.items_in.detach(), t, last, presence)
+        h = self._hidden(summed(denoiser.part, seen @ denoiser.items_in.detach()), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
     @property
@@ -255,8 +267,10 @@ class Forecast(nn.Module):
             return rows, None
         features, items = len(self.denoiser.items_in), len(self.denoiser.items_out)
         views = rows.columns(features, features + len(self.own) * items)
-        added = views.values * self.own[views.indices // items]
-        return rows.columns(0, features), replace(views, indices=views.indices % items, values=added)
+        # A part without items has no entries to number.
+        view, item = views.indices // max(items, 1), views.indices % max(items, 1)
+        weights = handed_out(self.denoiser.part, self.own)
+        return rows.columns(0, features), replace(views, indices=item, values=views.values * weights[view])
 
     def _hidden(self, projected: Tensor, t: Tensor, last: Sequences | None, presence: Tensor | None = None) -> Tensor:
         if self.encoder is not None and last is not None:
@@ -269,7 +283,7 @@ class Forecast(nn.Module):
         Noise for each row would cost as much as a dense batch. A row mixes a few noise vectors instead, with
         coefficients of unit length: whatever they are, such a mixture is standard normal noise itself.
         """
-        weight = self.denoiser.items_in
-        noises = torch.randn(_NOISES, len(weight), device=weight.device) @ weight
-        mixing = functional.normalize(torch.randn(n, _NOISES, device=weight.device))
+        weight, part = self.denoiser.items_in, self.denoiser.part
+        noises = part.normals_over_items(_NOISES, len(self.settings.time_scales), weight) @ weight
+        mixing = functional.normalize(part.normal_like(weight.new_empty(n, _NOISES)))
         return mixing @ noises

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -162,6 +162,7 @@ class DiffRec(TrainedRecommender):
 
     def _refuse_streams(self) -> None:
         s = self.settings
+        self._share.require_whole("data in files")
         whole = {
             "objective='forecast'": s.objective == "forecast",
             f"groups={s.groups}": s.groups is not None,
@@ -177,9 +178,19 @@ class DiffRec(TrainedRecommender):
 
     def _foresee(self, learn: Interactions | ParquetInteractions, device: torch.device, validated: bool) -> Plan:
         held = learn.events_held if isinstance(learn, ParquetInteractions) else len(learn)
-        plan = memory_plan(self.settings, learn.shape, held, device, validated)
+        shape = learn.shape[0], self._share.part(learn.shape[1]).size
+        plan = memory_plan(self.settings, shape, held, device, validated)
         plan.require(device, _INSTEAD)
         return plan
+
+    def _require_spreadable(self) -> None:
+        s = self.settings
+        for name, only in {
+            "anchor": False, "denoiser": "mlp", "encoder_length": 0, "forward_steps": 0, "sampling_noise": False,
+            "time_limit": None,
+        }.items():  # fmt: skip
+            if getattr(s, name) != only:
+                self._share.require_whole(f"{name}={getattr(s, name)!r}")
 
     def _holdout_by(self) -> str:
         return self._objective.held_out_by
@@ -201,7 +212,7 @@ class DiffRec(TrainedRecommender):
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
-        batches, dtype = objective.batches(inputs, device), self._dtype(device)
+        batches, dtype = objective.batches(inputs, device, self._share.part(learn.shape[1])), self._dtype(device)
 
         def run_epoch(epoch: int) -> float:
             network.start_epoch(epoch)
@@ -236,12 +247,13 @@ class DiffRec(TrainedRecommender):
         """Build the network that the settings ask for; ``groups`` are those of its items, if any."""
         s = self.settings
         if groups is not None:
-            return OverLatents.of(s, groups, device)
+            return OverLatents.of(s, groups, device, self._share.part(items))
         if s.denoiser == "sequence":
             return SequenceForecast.of(s, items, device)
         if s.objective == "forecast":
-            return Forecast.of(s, items, None if self._anchor is None else self._anchor.map, device)
-        return OverItems.of(s, items, device)
+            anchor = None if self._anchor is None else self._anchor.map
+            return Forecast.of(s, items, anchor, device, self._share.part(items))
+        return OverItems.of(s, items, device, self._share.part(items))
 
     def _dtype(self, device: torch.device) -> torch.dtype:
         return product_dtype(self.settings.precision, device, on_processor=self._network.narrow_on_processor)
@@ -318,7 +330,8 @@ class DiffRec(TrainedRecommender):
         return self._objective.read(block)
 
     def _scores(self, block: Interactions) -> Scores:
-        return self._chain.scores(self._objective.views(block))
+        views = self._objective.views(block)
+        return self._chain.scores(replace(views, x=self._share.columns(views.x, self._n_items)))
 
     def _guide(self, guidance: Guidance) -> GuidedScores:
         chain = self._guided_chain(guidance)
@@ -507,6 +520,7 @@ class DiffRec(TrainedRecommender):
         ((2, 3), True)
         """
         k, chains = whole(1)("k", k), whole(2)("chains", chains)
+        self._share.require_whole("uncertainty")
         steps, sampling = noise_to_use(self._fitted()._network, self.settings, forward_steps, sampling_noise)
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
         histories, rows, ids = self._histories(users)
@@ -528,6 +542,7 @@ class DiffRec(TrainedRecommender):
 
     def _watchable(self, user: Any) -> tuple[Interactions, Any]:
         """The history and id of one user, where there is a chain to watch."""
+        self._share.require_whole("to watch a chain")
         histories, row, user_id = self._one(user)
         if not self._network.has_chain:
             raise TypeError(f"{type(self).__name__} with these settings scores in one step: there is no chain to watch")
@@ -581,8 +596,9 @@ class DiffRec(TrainedRecommender):
             shares = state.take(_SHARES, (s.groups,), np.int64, low=1, high=items) if _SHARES in state else None
             groups = ItemGroups(of_item, None if shares is None else tuple(shares.tolist()))
         self._network = network = network_from(
-            state, partial(self._fresh_network, items, groups), resolve_device(s.device)
+            state, partial(self._fresh_network, items, groups), self._share.device(s.device)
         )
+        self._share.hold(network)
         if self._anchor is not None and network.anchor_scale is not None:
             stored, learnt = self._anchor.scale, network.anchor_scale
             if not math.isclose(stored, learnt, rel_tol=1e-3):

@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.anchors import Ridge
-from diffrec.data import Csr, Interactions, RepeatView, Timeline, TimeScale, binary, empty_like, row_keys, rows_times
+from diffrec.data import (
+    Csr,
+    Interactions,
+    RepeatView,
+    Timeline,
+    TimeScale,
+    binary,
+    empty_like,
+    row_keys,
+    rows_times,
+)
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.streamed import ParquetInteractions
-from diffrec.diffusion import Sequences
+from diffrec.diffusion import Part, Sequences
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
@@ -50,8 +60,8 @@ class Objective(Protocol):
         """
         ...
 
-    def batches(self, inputs: Any, device: torch.device) -> Any:
-        """Make the batches of every epoch."""
+    def batches(self, inputs: Any, device: torch.device, part: Part | None = None) -> Any:
+        """Make the batches of every epoch: this part of them where they are spread."""
         ...
 
     def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
@@ -103,11 +113,12 @@ class Reconstruction:
         """Return the vectors x_0 of some users, and the confidence in their entries, None for 1."""
         return self.reading.weights(histories), None if self._settings.binarize else histories.matrix.data
 
-    def batches(self, inputs: Rows, device: torch.device) -> NoisedBatches:
+    def batches(self, inputs: Rows, device: torch.device, part: Part | None = None) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
         s = self._settings
-        generator = np.random.default_rng(s.seed)
-        return NoisedBatches(inputs, s.batch_size, device, generator, seed=s.seed)
+        if part is not None and part.spread:
+            inputs = inputs.of_items(part.items, part.first, part.size)
+        return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), part, seed=s.seed)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
         """Return the rows, twice."""
@@ -177,7 +188,7 @@ class Forecasting:
         """Return the usual intervals of the items, if a view compares with them."""
         return inputs.intervals
 
-    def batches(self, inputs: Timeline, device: torch.device) -> CutBatches:
+    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> CutBatches:
         """Make the batches of every epoch: cuts of histories, drawn anew."""
         s = self._settings
         return CutBatches(
@@ -190,6 +201,7 @@ class Forecasting:
             seed=s.seed,
             by_value=not s.binarize,
             repeats=s.repeats == "include",
+            part=part,
         )
 
     def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
@@ -278,7 +290,7 @@ class SequentialForecasting:
         """Put histories in the order of time."""
         return self._cut.inputs(histories)
 
-    def batches(self, inputs: Timeline, device: torch.device) -> WindowBatches:
+    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> WindowBatches:  # noqa: ARG002
         """Make the batches of every epoch: stretches of histories."""
         s = self._settings
         return WindowBatches(

@@ -14,6 +14,7 @@ from diffrec.diffusion import (
     HiddenChain,
     HiddenState,
     ImportanceSteps,
+    Part,
     RowNoise,
     Sequences,
     StepSampler,
@@ -82,9 +83,10 @@ class OverItems(nn.Module):
         self._chain: HiddenChain | None = None
 
     @classmethod
-    def of(cls, s: DiffRecSettings, items: int, device: torch.device) -> "OverItems":
-        """Build as the settings say, with fresh weights."""
-        denoiser = Denoiser(items, s.dims, s.time_embedding, normalize=s.normalize, dropout=s.dropout).to(device)
+    def of(cls, s: DiffRecSettings, items: int, device: torch.device, part: Part | None = None) -> "OverItems":
+        """Build as the settings say, with fresh weights; of a part of the items where it is spread."""
+        denoiser = Denoiser(items, s.dims, s.time_embedding, normalize=s.normalize, dropout=s.dropout, part=part)
+        denoiser.to(device)
         betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
         sampler = (ImportanceSteps if s.step_sampling == "importance" else UniformSteps)(s.steps, device=device)
         return cls(
@@ -131,30 +133,35 @@ class OverItems(nn.Module):
 
         The same loss as ``loss_and_prediction`` has, but no array of all items is made besides the noised batch.
         """
-        t, scaled_probability = self.sampler.sample(len(batch))
+        denoiser, part = self.denoiser, batch.part
+        dtype = compute_dtype(denoiser.items_in)
+        n, own = part.rows(len(batch))
+        # Drawn for the whole batch, also where some rows of it are another part's.
+        t, scaled_probability = (drawn[own] for drawn in self.sampler.sample(n))
         signal, spread = self.process.forward_coefficients(t)
-        denoiser, dtype = self.denoiser, compute_dtype(self.device)
         dropout = denoiser.dropout if self.training else 0.0
         x_t = batch.noised(signal, spread, normalize=denoiser.normalize, dropout=dropout, dtype=dtype)
-        h = denoiser.hidden(project(x_t, denoiser.items_in), t)
+        h = denoiser.hidden(project(x_t, denoiser.items_in, part), t)
         step_weights = self.process.loss_weights[t] if self.reweight else torch.ones_like(scaled_probability)
-        weights = step_weights / scaled_probability / len(batch)
+        weights = step_weights / scaled_probability / n
         layer = (h, denoiser.items_out, denoiser.bias_out)
         if self.process.predict == "eps":
-            loss, errors = squared_error(*layer, batch.subtract_noise, weights, batch.x0.excess())
+            loss, errors = squared_error(*layer, batch.subtract_noise, weights, batch.x0.excess(), part)
         elif gram_pays(len(batch), h.shape[1], dtype):
-            loss, errors = gram_squared_error(*layer, batch.x0, weights)
+            loss, errors = gram_squared_error(*layer, batch.x0, weights, part)
         else:
-            loss, errors = squared_error(*layer, batch.subtract_x0, weights, batch.x0.excess())
-        self.sampler.update(t, step_weights * errors)
+            loss, errors = squared_error(*layer, batch.subtract_x0, weights, batch.x0.excess(), part)
+        self.sampler.update(part.of_all(t), part.of_all(step_weights * errors))
         return loss
 
     def loss_and_prediction(self, x0: Tensor) -> tuple[Tensor, Tensor]:
         """Mean training loss of dense rows ``x0`` (n, items), and predicted x_0: where "items" are a few latents."""
-        t, scaled_probability = self.sampler.sample(len(x0))
-        losses, predicted = self.process.losses(self.denoiser, x0, t, torch.randn_like(x0), reweight=self.reweight)
-        self.sampler.update(t, losses.detach())
-        return (losses / scaled_probability).mean(), predicted
+        rows = self.denoiser.rows
+        n, own = rows.rows(len(x0))
+        t, scaled_probability = (drawn[own] for drawn in self.sampler.sample(n))
+        losses, predicted = self.process.losses(self.denoiser, x0, t, rows.normal_like(x0), reweight=self.reweight)
+        self.sampler.update(rows.of_all(t), rows.of_all(losses.detach()))
+        return (losses / scaled_probability).sum() / n, predicted
 
     def changed(self) -> None:
         """Forget what was prepared from the weights: they have changed."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
+from diffrec.diffusion import GaussianProcess, Part, RowNoise, Sequences
 from diffrec.latent import GroupAutoencoder, ItemGroups, pulled_back
 from diffrec.ranking import AddedScores, LinearScores, Scores
 from diffrec.recommenders.diffrec.network import Run, StepGuide
@@ -50,12 +50,16 @@ class OverLatents(nn.Module):
         self._item_matrix: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, s: DiffRecSettings, groups: ItemGroups, device: torch.device) -> "OverLatents":
-        """Build as the settings say, with fresh weights."""
+    def of(
+        cls, s: DiffRecSettings, groups: ItemGroups, device: torch.device, part: Part | None = None
+    ) -> "OverLatents":
+        """Build as the settings say, with fresh weights; of a part of the items where it is spread."""
         views = objective_of(s).reading.views or 1
-        autoencoder = GroupAutoencoder(groups, s.latent_dims, s.decoder_dims, views=views)
+        autoencoder = GroupAutoencoder(groups, s.latent_dims, s.decoder_dims, views=views, part=part)
         autoencoder.to(device)
-        return cls(autoencoder, OverItems.of(s, autoencoder.latent_width, device), s)
+        diffusion = OverItems.of(s, autoencoder.latent_width, device)
+        diffusion.denoiser.rows = autoencoder.part
+        return cls(autoencoder, diffusion, s)
 
     @property
     def device(self) -> torch.device:
@@ -96,21 +100,20 @@ class OverLatents(nn.Module):
 
         The likelihood is that of what the histories are to produce: themselves, or what followed a cut.
         """
-        s = self.settings
+        s, part = self.settings, self.autoencoder.part
         rows, targets = self.objective.pair(batch)
         reproduced, confidence = targets is rows, rows.confidence
         if self.training:
-            kept = nn.functional.dropout(rows.values, s.encoder_dropout)
             # The authors' likelihood counts the entries that are left, too.
-            rows = SparseRows(rows.offsets, rows.indices, kept)
+            rows = replace(part.dropout_entries(rows, s.encoder_dropout, training=True), confidence=None)
         # Latents differ by less than bfloat16 can tell once they are noised: only the decoders' products may be narrow.
         with torch.autocast(self.device.type, enabled=False):
             encoded = self.autoencoder.encode(rows)
-            diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample())
+            diffusion_loss, predicted = self.diffusion.loss_and_prediction(encoded.sample(part))
         if reproduced:
             targets = rows if confidence is None else replace(rows, values=rows.values * confidence)
         kl_weight = min(s.kl_weight, self.batches_seen / s.kl_anneal_batches) if s.kl_anneal_batches else s.kl_weight
-        autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, targets) + kl_weight * encoded.kl()
+        autoencoder_loss = self.autoencoder.reconstruction_loss(predicted, targets) + kl_weight * encoded.kl(part)
         self.batches_seen += 1
         # Without reweighting the diffusion loss is of another size, and the authors put lambda on the other term.
         if s.reweight:

@@ -58,7 +58,7 @@ def memory_plan(
             items if s.groups is None else s.latent_dims[0],
             s.dims,
             s.time_embedding,
-            features=features if forecasting else None,
+            views=views if forecasting else 1,
         )
     parameters = sum(p.numel() for p in denoiser.parameters())
     vectors = users * (s.cuts if s.objective == "forecast" else 1)

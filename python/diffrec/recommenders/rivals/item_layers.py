@@ -1,6 +1,7 @@
 """The layers of networks between item vectors: sparse on the way in, ranked by on the way out."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion import Part, Whole, handed_out, summed
 from diffrec.ranking import LinearScores
 
 
@@ -20,6 +22,8 @@ class ItemsIn(nn.Module):
         Length of the item vector.
     width : int
         Width of the layer.
+    part : Part, optional
+        The items whose rows it holds, where it is spread over processes; by default all.
 
     Examples
     --------
@@ -29,15 +33,16 @@ class ItemsIn(nn.Module):
     True
     """
 
-    def __init__(self, items: int, width: int) -> None:
+    def __init__(self, items: int, width: int, part: Part | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(items, width))
+        self.part = part = part or Whole(items)
+        self.weight = nn.Parameter(torch.empty(part.size, width))
         self.bias = nn.Parameter(torch.zeros(width))
-        nn.init.xavier_normal_(self.weight)
+        part.draw(self.weight, _xavier_std(items, width))
 
     def forward(self, rows: SparseRows | Tensor) -> Tensor:
         """Map n item vectors to (n, width)."""
-        return rows @ self.weight + self.bias
+        return summed(self.part, rows @ self.weight) + self.bias
 
 
 class ItemsOut(nn.Module):
@@ -49,17 +54,21 @@ class ItemsOut(nn.Module):
         Length of the item vector.
     width : int
         Width of the layer before.
+    part : Part, optional
+        The items whose rows it holds, where it is spread over processes; by default all.
     """
 
-    def __init__(self, items: int, width: int) -> None:
+    def __init__(self, items: int, width: int, part: Part | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(items, width))
-        self.bias = nn.Parameter(torch.zeros(items))
-        nn.init.xavier_normal_(self.weight)
+        self.part = part = part or Whole(items)
+        self.weight = nn.Parameter(torch.empty(part.size, width))
+        self.bias = nn.Parameter(torch.zeros(part.size))
+        part.draw(self.weight, _xavier_std(items, width))
+        part.hold(self.bias)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Map (n, width) to (n, items)."""
-        return functional.linear(h, self.weight, self.bias)
+        """Map (n, width) to (n, items), those of the part."""
+        return functional.linear(handed_out(self.part, h), self.weight, self.bias)
 
     def scores(self, h: Tensor) -> LinearScores:
         """Give what ``forward`` computes to the ranking step, which never holds it whole."""
@@ -95,3 +104,8 @@ def rows_of_layers(items: int) -> dict[str, Tensor]:
     tensor([0, 1])
     """
     return dict.fromkeys(("items_in.weight", "items_out.weight", "items_out.bias"), torch.arange(items))
+
+
+def _xavier_std(one: int, other: int) -> float:
+    """Standard deviation of a layer's first weights between so many units (Glorot & Bengio 2010, eq. 12)."""
+    return math.sqrt(2.0 / (one + other))

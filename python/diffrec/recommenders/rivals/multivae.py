@@ -1,18 +1,18 @@
 """Multi-VAE and Multi-DAE: autoencoders of histories under a multinomial likelihood."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from diffrec.checks import real, whole, width, widths
 from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
+from diffrec.diffusion import Part, Whole, summed
 from diffrec.latent import Encoded, multinomial_loss
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.explanation import Reasons
@@ -21,7 +21,7 @@ from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_l
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
-from diffrec.training import Attributes, SparseBatches, product_dtype, resolve_device, run_batches
+from diffrec.training import Attributes, SparseBatches, product_dtype, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +83,7 @@ class MultiDAE(TrainedRecommender):
 
     variant: ClassVar[str] = "multidae"
     settings_type: ClassVar[type[MultiDAESettings]] = MultiDAESettings
+    _variational: ClassVar[bool] = False
     settings: MultiDAESettings
     _network: "HistoryAutoencoder"
     # Batches that training has seen.
@@ -90,7 +91,13 @@ class MultiDAE(TrainedRecommender):
 
     def _new_network(self, items: int) -> "HistoryAutoencoder":
         s = self.settings
-        return HistoryAutoencoder(items, s.dims, s.latent, s.dropout, variational=False)
+        return HistoryAutoencoder(
+            items, s.dims, s.latent, s.dropout, variational=self._variational, part=self._share.part(items)
+        )
+
+    def _require_spreadable(self) -> None:
+        if self.settings.time_limit is not None:
+            self._share.require_whole("time_limit")
 
     def _kl_weight(self, batch: int) -> float:  # noqa: ARG002 - there is no such term
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
@@ -100,8 +107,10 @@ class MultiDAE(TrainedRecommender):
         s = self.settings
         self._network = self._new_network(learn.shape[1]).to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
-        dtype = product_dtype(s.precision, device)
-        batches = SparseBatches(binary(learn.matrix), s.batch_size, device, np.random.default_rng(s.seed))
+        dtype, items = product_dtype(s.precision, device), learn.shape[1]
+        own = self._share.columns(binary(learn.matrix), items)
+        generator = np.random.default_rng(s.seed)
+        batches = SparseBatches(own, s.batch_size, device, generator, self._share.part(items))
         self._seen = 0
 
         def loss(rows: SparseRows) -> Tensor:
@@ -118,7 +127,8 @@ class MultiDAE(TrainedRecommender):
         return rows_of_layers(self._n_items)
 
     def _scores(self, block: Interactions) -> Scores:
-        return self._network.scores(SparseRows.from_matrix(binary(block.matrix), self._network.device))
+        own = self._share.columns(binary(block.matrix), self._n_items)
+        return self._network.scores(SparseRows.from_matrix(own, self._network.device))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
         # The history is what the network sees: scaled to unit length once, whatever the way leads through.
@@ -138,8 +148,9 @@ class MultiDAE(TrainedRecommender):
 
     def _restore(self, state: Stored) -> None:
         self._network = network_from(
-            state, lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
+            state, lambda device: self._new_network(self._n_items).to(device), self._share.device(self.settings.device)
         )
+        self._share.hold(self._network)
 
 
 class MultiVAE(MultiDAE):
@@ -172,11 +183,8 @@ class MultiVAE(MultiDAE):
 
     variant: ClassVar[str] = "multivae"
     settings_type: ClassVar[type[MultiVAESettings]] = MultiVAESettings
+    _variational: ClassVar[bool] = True
     settings: MultiVAESettings
-
-    def _new_network(self, items: int) -> "HistoryAutoencoder":
-        s = self.settings
-        return HistoryAutoencoder(items, s.dims, s.latent, s.dropout, variational=True)
 
     def _kl_weight(self, batch: int) -> float:
         s = self.settings
@@ -198,17 +206,29 @@ class HistoryAutoencoder(nn.Module):
         Share of a history dropped in training.
     variational : bool
         The latent is a Gaussian's draw in training and its mean otherwise; else it is a layer like the others.
+    part : Part, optional
+        The items whose rows it holds, where it is spread over processes; by default all.
     """
 
-    def __init__(self, items: int, dims: tuple[int, ...], latent: int, dropout: float, *, variational: bool) -> None:
+    def __init__(
+        self,
+        items: int,
+        dims: tuple[int, ...],
+        latent: int,
+        dropout: float,
+        *,
+        variational: bool,
+        part: Part | None = None,
+    ) -> None:
         super().__init__()
+        self.part = part or Whole(items)
         self.dropout = dropout
         self.variational = variational
-        self.items_in = ItemsIn(items, dims[-1])
+        self.items_in = ItemsIn(items, dims[-1], self.part)
         self.encoder = tanh_layers(dims[::-1])
         self.to_latent = nn.Linear(dims[0], latent * (2 if variational else 1))
         self.decoder = tanh_layers((latent, *dims))
-        self.items_out = ItemsOut(items, dims[-1])
+        self.items_out = ItemsOut(items, dims[-1], self.part)
         nn.init.xavier_normal_(self.to_latent.weight)
         nn.init.zeros_(self.to_latent.bias)
 
@@ -220,22 +240,22 @@ class HistoryAutoencoder(nn.Module):
     def loss(self, rows: SparseRows, kl_weight: float) -> Tensor:
         """Mean over n binary histories of the negative log-likelihood plus the weighted KL term."""
         z, kl = self.encode(rows)
-        return multinomial_loss(self.items_out(self.decoder(z)), rows) + kl_weight * kl
+        return multinomial_loss(self.items_out(self.decoder(z)), rows, self.part) + kl_weight * kl
 
     def encode(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
         """Latents (n, latent), drawn or dropped from in training, and their mean KL divergence from the prior."""
-        scale = rows.squared_norms().clamp(min=1e-12).rsqrt()
+        scale = summed(self.part, rows.squared_norms()).clamp(min=1e-12).rsqrt()
         return self.encode_scaled(rows.scaled(scale))
 
     def encode_scaled(self, rows: SparseRows) -> tuple[Tensor, Tensor]:
         """Encode histories that have unit length already; returns latents and the KL term."""
-        kept = functional.dropout(rows.values, self.dropout, self.training)
-        h = torch.tanh(self.items_in(replace(rows, values=kept)))
+        kept = self.part.dropout_entries(rows, self.dropout, training=self.training)
+        h = torch.tanh(self.items_in(kept))
         h = self.to_latent(self.encoder(h))
         if not self.variational:
             return torch.tanh(h), h.new_zeros(())
         encoded = Encoded(*h.chunk(2, dim=1))
-        return encoded.sample() if self.training else encoded.mu, encoded.kl()
+        return encoded.sample(self.part) if self.training else encoded.mu, encoded.kl(self.part)
 
     def scores(self, rows: SparseRows) -> LinearScores:
         """Scores of n binary histories."""

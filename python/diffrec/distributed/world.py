@@ -1,0 +1,223 @@
+"""The processes that train one model together, and the few ways in which they hear of each other.
+
+They form a grid of "users" x "items": processes of one row share a batch's users and hold different items; those of
+one column hold the same items and have different users of every batch. All that crosses over are sums and maxima
+(all-reduce), pieces put side by side (all-gather) and pieces handed to all (broadcast), which every backend has.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from diffrec.checks import real, whole
+
+#: Seconds that a process waits for the others.
+TIMEOUT = 60.0
+
+
+class LostProcessError(ConnectionError):
+    """Another process of the training ended, or gave no sign of life within the time set."""
+
+
+@dataclass
+class Traffic:
+    """Bytes that a process hands in, by the name of the collective operation."""
+
+    bytes: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def note(self, operation: str, size: int) -> None:
+        """Count an operation."""
+        self.bytes[operation] = self.bytes.get(operation, 0) + size
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+
+    @property
+    def total(self) -> int:
+        """Bytes of all operations."""
+        return sum(self.bytes.values())
+
+
+class Group:
+    """Processes that hear of each other.
+
+    Parameters
+    ----------
+    group : ProcessGroup or None
+        Of torch.distributed; None for a process by itself.
+    timeout : float
+        Seconds that it waits for the others; what an error says.
+    traffic : Traffic
+        Counts bytes.
+    """
+
+    def __init__(self, group: "dist.ProcessGroup | None", timeout: float, traffic: Traffic) -> None:
+        self.group = group
+        self.rank = 0 if group is None else dist.get_rank(group)
+        self.size = 1 if group is None else dist.get_world_size(group)
+        self._timeout = timeout
+        self._traffic = traffic
+
+    def add(self, *sums: Tensor) -> None:
+        """Add up each over the processes, in place: one message for all that are of one type."""
+        self._reduce(sums, dist.ReduceOp.SUM, "sum")
+
+    def largest(self, values: Tensor) -> None:
+        """Take the largest of each over the processes, in place."""
+        self._reduce([values], dist.ReduceOp.MAX, "max")
+
+    def side_by_side(self, values: Tensor) -> Tensor:
+        """Put values of the same shape (n, ...) side by side, (size, n, ...)."""
+        if self.size == 1:
+            return values[None]
+        values = values.contiguous()
+        out = [torch.empty_like(values) for _ in range(self.size)]
+        with self.listening():
+            dist.all_gather(out, values, group=self.group)
+        self._traffic.note("gather", values.nbytes)
+        return torch.stack(out)
+
+    def handed_out(self, values: Tensor, source: int) -> None:
+        """Overwrite values by those of the process of rank ``source``."""
+        if self.size == 1:
+            return
+        with self.listening():
+            dist.broadcast(values, group=self.group, src=dist.get_global_rank(self._known(), source))
+        self._traffic.note("broadcast", values.nbytes)
+
+    def agreed(self, decide: Callable[[], bool]) -> bool:
+        """Return what the first process decides, which may depend on its clock."""
+        decision = torch.tensor([self.rank == 0 and decide()], dtype=torch.uint8)
+        self.handed_out(decision, 0)
+        return bool(decision)
+
+    def barrier(self) -> None:
+        """Wait until all have come here."""
+        self.add(torch.zeros(1))
+
+    def _reduce(self, sums: Sequence[Tensor], operation: "dist.ReduceOp.RedOpType", name: str) -> None:
+        if self.size == 1:
+            return
+        for dtype in dict.fromkeys(one.dtype for one in sums):
+            own = [one for one in sums if one.dtype == dtype]
+            alone = len(own) == 1 and own[0].is_contiguous()
+            flat = own[0] if alone else torch.cat([one.reshape(-1) for one in own])
+            with self.listening():
+                dist.all_reduce(flat, operation, group=self.group)
+            self._traffic.note(name, flat.nbytes)
+            if not alone:
+                for one, total in zip(own, flat.split([one.numel() for one in own]), strict=True):
+                    one.copy_(total.view(one.shape))
+
+    def _known(self) -> "dist.ProcessGroup":
+        assert self.group is not None
+        return self.group
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Say what it means where a collective operation fails."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise LostProcessError(
+                f"process {dist.get_rank()} of {dist.get_world_size()} on {socket.gethostname()} stops: another "
+                f"process of this training ended, or did not answer within {self._timeout:g} s. What that one has said "
+                f"tells why; torchrun --max-restarts goes on from the last checkpoint. ({str(error).splitlines()[0]})"
+            ) from error
+
+
+class World:
+    """A grid of processes, "users" x "items", and the place of this one.
+
+    Attributes
+    ----------
+    everyone, items, users : Group
+        All processes; those that share this one's users; those that hold this one's items.
+    traffic : Traffic
+        Bytes handed in by this process so far.
+    """
+
+    def __init__(
+        self,
+        everyone: "dist.ProcessGroup | None",
+        items: "dist.ProcessGroup | None",
+        users: "dist.ProcessGroup | None",
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.traffic = Traffic()
+        self.everyone, self.items, self.users = (
+            Group(group, timeout, self.traffic) for group in (everyone, items, users)
+        )
+
+    @classmethod
+    def join(cls, *, replicas: int = 1, timeout: float = TIMEOUT) -> "World":
+        """Join the processes that torchrun started along with this one.
+
+        Parameters
+        ----------
+        replicas : int
+            Rows of the grid: how many times all items are held. 1 spreads items alone, and needs the least memory and
+            network; with more, each replica computes a part of the users of every batch.
+        timeout : float
+            Seconds that a process waits for the others before it gives up.
+
+        Returns
+        -------
+        World
+            Where torchrun started nothing, that of this process alone.
+
+        Raises
+        ------
+        ValueError
+            When the processes cannot be parted into so many replicas.
+
+        Examples
+        --------
+        >>> World.join().items.size
+        1
+        """
+        replicas, timeout = whole(1)("replicas", replicas), real(0, open_low=True)("timeout", timeout)
+        if not (dist.is_initialized() or "RANK" in os.environ):
+            if replicas > 1:
+                raise ValueError(f"replicas must be 1 where torchrun started one process, got {replicas}")
+            return cls(None, None, None, timeout)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if not dist.is_initialized():
+            if device == "cuda":
+                torch.cuda.set_device(local_rank())
+            backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+            dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+        size = dist.get_world_size()
+        if size % replicas:
+            raise ValueError(f"replicas must divide the {size} processes, got {replicas}")
+        from torch.distributed.device_mesh import DeviceMesh
+
+        # Groups that a mesh makes itself would wait for half an hour.
+        group, grid = partial(dist.new_group, timeout=timedelta(seconds=timeout)), torch.arange(size).view(replicas, -1)
+        rows, columns = ([group(ranks) for ranks in part.tolist()] for part in (grid, grid.T))
+        row, column = divmod(dist.get_rank(), size // replicas)
+        # A grid known to torch.distributed, as DTensor and others have it.
+        mesh = DeviceMesh.from_group([columns[column], rows[row]], device, mesh=grid, mesh_dim_names=("users", "items"))
+        return cls(dist.group.WORLD, mesh.get_group("items"), mesh.get_group("users"), timeout)
+
+    @property
+    def size(self) -> int:
+        """Number of processes."""
+        return self.everyone.size
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.everyone.rank == 0
+
+
+def local_rank() -> int:
+    """Return the number of this process among those of this machine."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

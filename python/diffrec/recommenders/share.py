@@ -1,0 +1,148 @@
+"""The share of a model that a process holds: all of it, unless it was spread over several."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffrec._tensors import Array
+from diffrec.data import Csr
+from diffrec.data.tensor_file import InPieces
+from diffrec.training import Checkpoint, Stateful
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from diffrec.diffusion import Part
+
+Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+
+class Share(Protocol):
+    """Protocol of what a recommender asks where its items, or the users it serves, may be those of several processes.
+
+    Attributes
+    ----------
+    speaks : bool
+        Whether it is this process that shows progress and calls back.
+    """
+
+    @property
+    def speaks(self) -> bool: ...  # noqa: D102 - above
+
+    def part(self, items: int) -> "Part":
+        """Return the part of so many items that a network is to hold here."""
+        ...
+
+    def device(self, name: str) -> "torch.device":
+        """Return the device of this process by its setting."""
+        ...
+
+    def columns(self, matrix: Csr, items: int) -> Csr:
+        """Return the columns of this process's items, of a matrix of one or more views of all of them."""
+        ...
+
+    def marks(self, flags: "NDArray[np.bool_] | None") -> "NDArray[np.bool_] | None":
+        """Return those of this process's items of a truth value for each of all."""
+        ...
+
+    def users(self, n: int) -> slice:
+        """Return which of n users this process is to rank for."""
+        ...
+
+    def merged(self, lists: Lists, n: int) -> Lists:
+        """Make of the lists of this process's users over its items the lists of all n users over all items."""
+        ...
+
+    def hold(self, network: "nn.Module") -> None:
+        """Take note of the network whose rows are here."""
+        ...
+
+    def watch(self, network: "nn.Module", changing: Mapping[str, Stateful]) -> Mapping[str, Stateful]:
+        """Take note of what is to be trained here; return what changes in training, its own draws included."""
+        ...
+
+    def total(self, value: float) -> float:
+        """Add up the shares that processes have in a number."""
+        ...
+
+    def checkpoint(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> Checkpoint:
+        """Open the checkpoint of a fit."""
+        ...
+
+    def whole(self, state: Mapping[str, Array]) -> "Mapping[str, Array | InPieces]":
+        """Return a state whose arrays are whole, for a file, though perhaps only piece by piece."""
+        ...
+
+    def meet(self) -> None:
+        """Wait until all processes have come here."""
+        ...
+
+    def require_whole(self, what: str) -> None:
+        """Raise ``TypeError`` where the model is spread, and ``what`` needs all of it."""
+        ...
+
+
+class Alone:
+    """The share that is all of a model: one process does everything."""
+
+    speaks: ClassVar[bool] = True
+
+    def part(self, items: int) -> "Part":
+        """Return all of them."""
+        from diffrec.diffusion import Whole
+
+        return Whole(items)
+
+    def device(self, name: str) -> "torch.device":
+        """Return the device of that name."""
+        from diffrec.training import resolve_device
+
+        return resolve_device(name)
+
+    def columns(self, matrix: Csr, items: int) -> Csr:  # noqa: ARG002 - all of them
+        """Return the matrix."""
+        return matrix
+
+    def marks(self, flags: "NDArray[np.bool_] | None") -> "NDArray[np.bool_] | None":
+        """Return them."""
+        return flags
+
+    def users(self, n: int) -> slice:
+        """Return all."""
+        return slice(0, n)
+
+    def merged(self, lists: Lists, n: int) -> Lists:  # noqa: ARG002 - they are all
+        """Return the lists."""
+        return lists
+
+    def hold(self, network: "nn.Module") -> None:
+        """Do nothing: all of them are."""
+
+    def watch(self, network: "nn.Module", changing: Mapping[str, Stateful]) -> Mapping[str, Stateful]:  # noqa: ARG002
+        """Return what changes."""
+        return changing
+
+    def total(self, value: float) -> float:
+        """Return it: there are no other shares."""
+        return value
+
+    def checkpoint(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> Checkpoint:
+        """Open a checkpoint in one file."""
+        return Checkpoint(path, every, told)
+
+    def whole(self, state: Mapping[str, Array]) -> "Mapping[str, Array | InPieces]":
+        """Return it."""
+        return state
+
+    def meet(self) -> None:
+        """Do nothing: there is nobody to wait for."""
+
+    def require_whole(self, what: str) -> None:
+        """Do nothing: it is whole."""
+
+
+ALONE = Alone()

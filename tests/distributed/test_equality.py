@@ -1,0 +1,71 @@
+"""Several processes compute what one does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.spread_training import trained
+from support.worlds import Processes, processes
+
+# Processes, and replicas among them: three blocks are uneven, and two replicas of two share out users as well.
+GRIDS = [(3, 1), (4, 2)]
+MORE = [(1, 1), (2, 1), (4, 1), (2, 2)]
+
+# What is to be trained, by name. With more noise than is usual losses are of the size of 1.
+FORMS: dict[str, dict[str, Any]] = {
+    "x0": {"dims": (24,), "batch_size": 8, "noise_scale": 20.0},
+    "gram": {"dims": (6,), "batch_size": 24, "noise_scale": 20.0},
+    "eps": {"dims": (12, 10), "batch_size": 9, "noise_scale": 20.0, "predict": "eps", "reweight": False},
+    "normalize": {"dims": (12,), "batch_size": 9, "noise_scale": 20.0, "normalize": True},
+    "confident": {"dims": (12,), "batch_size": 9, "noise_scale": 20.0, "binarize": False},
+    "confident gram": {"dims": (6,), "batch_size": 24, "noise_scale": 20.0, "binarize": False},
+    "timed": {"dims": (12,), "batch_size": 9, "noise_scale": 20.0, "time_weights": "linear"},
+    "latent": {"dims": (6,), "groups": 3, "latent_dims": (9, 12), "batch_size": 9, "noise_scale": 20.0},
+    "latent, timed": {
+        "dims": (6,), "groups": 2, "latent_dims": (9,), "decoder_dims": (8,), "batch_size": 9, "noise_scale": 20.0,
+        "time_weights": "exponential",
+    },
+    "forecast": {
+        "variant": "t-diffrec", "anchor": False, "dims": (7, 9), "batch_size": 32, "noise_scale": 0.1, "cuts": 2,
+        "repeats": "include", "binarize": False,
+    },
+    "forecast, squared": {
+        "variant": "t-diffrec", "anchor": False, "dims": (7,), "batch_size": 32, "likelihood": "squared", "cuts": 1,
+    },
+    "latent forecast": {"variant": "lt-diffrec", "dims": (6,), "latent_dims": (9,), "batch_size": 32, "cuts": 1},
+    "multivae": {"variant": "multivae", "dims": (12,), "latent": 5, "batch_size": 9},
+    "multidae": {"variant": "multidae", "dims": (12,), "latent": 5, "batch_size": 9},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with processes(tmp_path_factory.mktemp("world")) as started:
+        yield started
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_loss_gradients_and_weights_are_those_of_one_process(four: Processes, form: str) -> None:
+    same_as_alone(four, form, GRIDS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", FORMS)
+def test_so_are_those_of_other_grids(four: Processes, form: str) -> None:
+    same_as_alone(four, form, MORE)
+
+
+def same_as_alone(four: Processes, form: str, grids: list[tuple[int, int]]) -> None:
+    alone = trained(None, FORMS[form], 21)
+    assert any(np.abs(values).max() > 1e-4 for name, values in alone.items() if name.startswith("gradient"))
+    for size, replicas in grids:
+        for found in four.run(trained, FORMS[form], 21, size=size, replicas=replicas):
+            assert found.keys() == alone.keys()
+            assert abs(found["losses"][0] - alone["losses"][0]) < 1e-10
+            for name, values in alone.items():
+                allowed = 1e-10 if name.startswith("gradient") else 1e-8
+                np.testing.assert_allclose(
+                    found[name], values, rtol=0, atol=allowed, err_msg=f"{name} {size} {replicas}"
+                )

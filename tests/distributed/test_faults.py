@@ -1,0 +1,125 @@
+"""Real processes of the command line: one of them is killed, and what becomes of the others."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import diffrec
+from support.spread_training import data
+
+TIMEOUT = 20
+FIT = [
+    "--variant",
+    "diffrec",
+    "--set",
+    "dims=8",
+    "--set",
+    "validate_every=1",
+    "--set",
+    "patience=1000000",
+    "--seed",
+    "1",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "taken.csv"
+    data().write(path)
+    return path
+
+
+def free_port() -> str:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
+def start(table: Path, out: Path, rank: int, size: int, port: str, epochs: int) -> "subprocess.Popen[str]":
+    told = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    environment = os.environ | {name: str(value) for name, value in told.items()} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "diffrec.train", str(table), "--out", str(out), "--timeout", str(TIMEOUT), *FIT]
+    return subprocess.Popen(
+        [*command, "--set", f"epochs={epochs}"], env=environment, text=True, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_killed_process_ends_the_others_with_one_message(table: Path, tmp_path: Path) -> None:
+    port = free_port()
+    first, second = (start(table, tmp_path / "out.diffrec", rank, 2, port, 10**6) for rank in range(2))
+    try:
+        assert first.stderr is not None
+        # The first process tells of every epoch: the training goes on.
+        while "epoch" not in (line := first.stderr.readline()):
+            assert line, "the training ended before it began"
+        second.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        said = [line for line in first.communicate(timeout=3 * TIMEOUT)[1].splitlines() if "epoch" not in line]
+        assert time.monotonic() - killed < TIMEOUT + 5
+    finally:
+        for one in (first, second):
+            one.kill()
+            one.communicate()
+    assert first.returncode == 1
+    assert len(said) == 1
+    assert said[0].startswith("error: process 0 of 2 on ")
+    assert f"another process of this training ended, or did not answer within {TIMEOUT} s" in said[0]
+    assert not (tmp_path / "out.diffrec").exists()
+
+
+KILLED_ONCE = """
+import os, signal, sys
+from pathlib import Path
+from diffrec.distributed import Spread
+
+beaten, total = [], Spread.total
+
+def dies(self, value):
+    beaten.append(value)
+    if len(beaten) == 4 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return total(self, value)
+
+if os.environ.get("DIES"):
+    Spread.total = dies
+from diffrec.cli import main
+sys.argv.insert(1, "fit")
+main()
+"""
+
+
+@pytest.mark.long
+def test_torchrun_goes_on_from_the_last_checkpoint_to_the_same_bits(table: Path, tmp_path: Path) -> None:
+    script = tmp_path / "killed_once.py"
+    script.write_text(KILLED_ONCE)
+    for name, dies in (("whole", ""), ("cut", "1")):
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=1",
+            f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-backend=c10d", str(script), str(table),
+            "--out", str(tmp_path / f"{name}.diffrec"), "--checkpoint", str(tmp_path / f"{name}.checkpoint"), *FIT,
+            "--set", "epochs=8",
+        ]  # fmt: skip
+        done = subprocess.run(
+            command,
+            env=os.environ | {"DIES": dies, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert ("SIGKILL" in done.stderr) == bool(dies)
+    whole, cut = (diffrec.load(tmp_path / f"{name}.diffrec") for name in ("whole", "cut"))
+    for name, values in whole._state().items():
+        np.testing.assert_array_equal(cut._state()[name], values, err_msg=name)
+    # Of one process that was never spread it is the model, too, but for rounding and for how weights are drawn.
+    assert whole.recommend([0], k=3).items.shape == (1, 3)

@@ -1,0 +1,77 @@
+"""What becomes of a model that several processes hold: lists, figures, files, checkpoints."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import diffrec
+from support import spread_models as work
+from support.worlds import Processes, processes
+
+GRIDS = [(2, 1), (3, 1), (4, 2)]
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with processes(tmp_path_factory.mktemp("world")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one process; many of its items have the same scores, in every block of them."""
+    path = tmp_path_factory.mktemp("model") / "alone.diffrec"
+    work.with_ties(work.fitted()).save(path)
+    return path
+
+
+def test_lists_and_figures_are_those_of_one_process(four: Processes, file: Path) -> None:
+    alone = work.asked(diffrec.load(file))
+    lists = alone["lists"]
+    # There are ties: or they would test nothing.
+    assert (np.diff(alone["scores"], axis=1) == 0).mean() > 0.1
+    assert len(np.unique(lists)) > 12
+    for size, replicas in GRIDS:
+        for found in four.run(work.load_and_ask, str(file), size=size, replicas=replicas):
+            for name, values in alone.items():
+                np.testing.assert_array_equal(found[name], values, err_msg=f"{name} {size} {replicas}")
+
+
+def test_the_file_is_the_one_that_one_process_writes(four: Processes, file: Path, tmp_path: Path) -> None:
+    for size, replicas in GRIDS:
+        path = tmp_path / f"{size}-{replicas}.diffrec"
+        largest = four.run(work.load_and_save, str(file), str(path), size=size, replicas=replicas)
+        assert path.read_bytes() == file.read_bytes()
+        # Nobody held more of a weight than a tenth of a share besides its own.
+        assert all(most <= 0.1 for most in largest)
+
+
+def test_what_needs_all_of_a_model_says_so(four: Processes, file: Path) -> None:
+    for message in four.run(work.refusals, str(file), size=2):
+        assert message == ["spread over 2 processes"] * 4
+
+
+def test_a_training_goes_on_with_any_number_of_processes(four: Processes, tmp_path: Path) -> None:
+    whole = four.run(work.fit_in_epochs, str(tmp_path / "whole"), None)[0]
+    assert four.run(work.fit_in_epochs, str(tmp_path / "cut"), 3) == [None] * 4
+    for copy in ("one", "three"):
+        work.copy(tmp_path / "cut", tmp_path / copy)
+    again = four.run(work.fit_in_epochs, str(tmp_path / "cut"), None)[0]
+    assert again["epochs"] == whole["epochs"] == 5
+    for name, values in whole["weights"].items():
+        np.testing.assert_array_equal(again["weights"][name], values, err_msg=name)
+    for copy, size in (("one", 1), ("three", 3)):
+        other = four.run(work.fit_in_epochs, str(tmp_path / copy), None, size=size)[0]
+        for name, values in whole["weights"].items():
+            np.testing.assert_allclose(other["weights"][name], values, atol=2e-4, err_msg=f"{name} {size}")
+
+
+def test_a_fit_by_several_is_that_of_one(four: Processes) -> None:
+    one = four.run(work.fit_in_epochs, None, None, size=1)[0]
+    for size, replicas in GRIDS:
+        for found in four.run(work.fit_in_epochs, None, None, size=size, replicas=replicas):
+            assert found["validation"] == pytest.approx(one["validation"], abs=0.02)
+            for name, values in one["weights"].items():
+                np.testing.assert_allclose(found["weights"][name], values, atol=2e-4, err_msg=f"{name} {size}")

@@ -1,0 +1,119 @@
+"""What the processes of a test do with a model that they hold together."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import diffrec
+from diffrec import DiffRec
+from diffrec.distributed import Spread, World
+from diffrec.distributed.share import _Gathered
+from support.spread_training import data, whole
+
+SETTINGS: dict[str, Any] = {"dims": (8,), "batch_size": 16, "seed": 2, "device": "cpu", "precision": "float32"}
+
+
+class Interruption(Exception):
+    """Ends a fit between two epochs, in all processes at once."""
+
+
+def fitted() -> DiffRec:
+    return DiffRec(**SETTINGS, epochs=3, progress=False).fit(data())
+
+
+def with_ties(model: DiffRec) -> DiffRec:
+    """Give items that are far apart the same rows of the last layer; others have exact sums in the first."""
+    denoiser = model._network.denoiser  # type: ignore[attr-defined]
+    with torch.no_grad():
+        # Sums of few binary digits are the same in whatever order.
+        denoiser.items_in.copy_((denoiser.items_in * 64).round() / 64)
+        denoiser.items_out.copy_((denoiser.items_out * 64).round() / 64)
+        denoiser.bias_out.copy_((denoiser.bias_out * 64).round() / 64)
+        denoiser.items_out[50:] = denoiser.items_out[:51].clone()
+        denoiser.bias_out[50:] = denoiser.bias_out[:51].clone()
+    model._weights_changed()
+    return model
+
+
+def asked(model: Any) -> dict[str, np.ndarray]:
+    test = data(seed=8)
+    report = model.evaluate(test, k=[5, 20])
+    top = model.recommend(k=9)
+    limited = model.recommend([3, 1, 7], k=4, deny=[5, 60], allow=list(range(0, 101, 3)))
+    strangers = model.recommend(test.matrix[:5], k=6)
+    figures = {name: np.asarray(report.per_user[name]) for name in ("recall@20", "ndcg@20", "ndcg@5")}
+    return figures | {
+        "lists": top.items, "scores": top.scores, "limited": limited.items, "strangers": strangers.items,
+        "few": model.recommend([0], k=200).items,
+    }  # fmt: skip
+
+
+def load_and_ask(world: World, path: str) -> dict[str, np.ndarray]:
+    return asked(diffrec.load(path, device="cpu", distributed=world))
+
+
+def load_and_save(world: World, path: str, out: str) -> float:
+    """Save a model again; return the largest piece that was handed around, as a part of a process's rows."""
+    model = diffrec.load(path, device="cpu", distributed=world)
+    gathered = model._share.whole(model._state())  # type: ignore[attr-defined]
+    parts = []
+    for values in gathered.values():
+        if isinstance(values, _Gathered) and world.items.size > 1:
+            share = -(-values.shape[0] // world.items.size) * int(np.prod(values.shape[1:], dtype=int)) * 4
+            floor = 1 << 16
+            parts += [0 if piece.nbytes <= floor else piece.nbytes / share for piece in values.pieces()]
+    model.save(out)
+    return max(parts, default=0.0)
+
+
+def refusals(world: World, path: str) -> list[str]:
+    model: Any = diffrec.load(path, device="cpu", distributed=world)
+    said = []
+    for ask in (
+        lambda: model.score([0]),
+        lambda: model.explain(0, 1),
+        lambda: model.recommend([0], novelty=1.0),
+        lambda: diffrec.fit(data(), variant="ease", distributed=world),
+    ):
+        try:
+            ask()
+        except TypeError as error:
+            said.append("spread over 2 processes" if "spread over 2 processes" in str(error) else str(error))
+    return said
+
+
+def copy(one: Path, other: Path) -> None:
+    shutil.copytree(one, other)
+
+
+class _Stopping(Spread):
+    """Ends the fit after some epochs."""
+
+    def __init__(self, world: World, seed: int, after: int | None) -> None:
+        super().__init__(world, seed)
+        self.after = after
+        self.done = 0
+
+    def total(self, value: float) -> float:
+        if self.done == self.after:
+            raise Interruption
+        self.done += 1
+        return super().total(value)
+
+
+def fit_in_epochs(world: World, folder: str | None, after: int | None) -> dict[str, Any] | None:
+    """Fit for five epochs, or stop after some; return the weights of all items."""
+    model = DiffRec(**SETTINGS, epochs=5, validate_every=2, progress=False)
+    share = _Stopping(world, 2, after)
+    model.spread_over(share)
+    try:
+        model.fit(data(), checkpoint=folder)
+    except Interruption:
+        return None
+    network: Any = model._network
+    weights = {name: whole(share, values, share._layouts.get(name)) for name, values in network.state_dict().items()}
+    report = model.training_
+    return {"weights": weights, "epochs": len(report.epochs), "validation": report.best_validation}
