@@ -74,10 +74,12 @@ def main() -> None:
     print("constants", constants)
     (slice_of_64,) = apart(1, [{"items": 10_000_000, "d": 256, "batch": 512, "ranks": 64}], 2)
     print("one rank of 64 at 10,000,000 items:", slice_of_64)
+    case = {"items": 10_000_000, "d": 256, "batch": 512, "ranks": 64} | slice_of_64
+    print("and by the model:", {what: predict(what, values, case) for what, values in constants.items()})
     for case in measured:
         print(case)
     for gpus in (8, 64):
-        print(gpus, "GPUs:", projected(10_000_000, 100_000_000, 256, 512, gpus))
+        print(gpus, "GPUs:", projected(10_000_000, 100_000_000, 256, 512, gpus, constants["memory"]))
     FOUND.write_text(json.dumps({"traffic": traffic, "measured": measured, "slice": slice_of_64}, indent=1) + "\n")
 
 
@@ -193,10 +195,10 @@ def predict(what: str, constants: list[float], case: Case) -> float:
     return float(np.dot(constants, features(what, case)))
 
 
-def projected(items: int, users: int, d: int, batch: int, gpus: int) -> dict[str, float]:
+def projected(items: int, users: int, d: int, batch: int, gpus: int, memory: list[float]) -> dict[str, float]:
     """Memory of a GPU, seconds of a step and of an epoch, and the network's share, by what a GPU is supposed to do.
 
-    The work is counted: five products of batch x own items x d, the noised batch written and read, a weight, its
+    Memory is by the constants fitted on processors, without what a process takes by itself. The work is counted: five products of batch x own items x d, the noised batch written and read, a weight, its
     gradient and two moments read or written seven times by the optimizer; the bytes handed in are those measured, and a
     ring hands on twice as many.
     """
@@ -207,7 +209,7 @@ def projected(items: int, users: int, d: int, batch: int, gpus: int) -> dict[str
     network = 2 * handed_in / reach + 2 * GPU["latency"] * np.log2(gpus)
     computed = 5 * 2 * batch * own * d / GPU["products"] + (28 * weights + 6 * batch * own) / GPU["memory"]
     return {
-        "memory": 16 * weights + 2 * batch * own + 4 * 4 * 4_194_304,
+        "memory": memory[1] * own * d + memory[2] * batch * own,
         "step": computed + network,
         "network share": network / (computed + network),
         "epoch": users / batch * (computed + network),
