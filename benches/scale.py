@@ -198,9 +198,9 @@ def predict(what: str, constants: list[float], case: Case) -> float:
 def projected(items: int, users: int, d: int, batch: int, gpus: int, memory: list[float]) -> dict[str, float]:
     """Memory of a GPU, seconds of a step and of an epoch, and the network's share, by what a GPU is supposed to do.
 
-    Memory is by the constants fitted on processors, without what a process takes by itself. The work is counted: five products of batch x own items x d, the noised batch written and read, a weight, its
-    gradient and two moments read or written seven times by the optimizer; the bytes handed in are those measured, and a
-    ring hands on twice as many.
+    Memory is by the constants fitted on processors, without what a process takes by itself. The work is counted: five
+    products of batch x own items x d, the noised batch written and read, a weight, its gradient and two moments read or
+    written seven times by the optimizer; the bytes handed in are those measured, and a ring hands on twice as many.
     """
     own = -(-items // gpus)
     weights = 2 * own * d
