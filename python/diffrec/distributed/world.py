@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -199,8 +199,12 @@ class World:
             raise ValueError(f"replicas must divide the {size} processes, got {replicas}")
         from torch.distributed.device_mesh import DeviceMesh
 
-        # Groups that a mesh makes itself would wait for half an hour.
-        group, grid = partial(dist.new_group, timeout=timedelta(seconds=timeout)), torch.arange(size).view(replicas, -1)
+        grid = torch.arange(size).view(replicas, -1)
+
+        def group(ranks: list[int]) -> Any:
+            # One that a mesh makes itself would wait for half an hour.
+            return dist.new_group(ranks, timeout=timedelta(seconds=timeout))
+
         rows, columns = ([group(ranks) for ranks in part.tolist()] for part in (grid, grid.T))
         row, column = divmod(dist.get_rank(), size // replicas)
         # A grid known to torch.distributed, as DTensor and others have it.
