@@ -134,7 +134,7 @@ class GroupAutoencoder(nn.Module):
             self.decoder_widths = (latent_dims[0],)
             decoder = [self.decoder_widths]
             decoded = [joined(self.part, self._parts)]
-        self._decoded = decoded
+        self._decoded, self.decoder_sizes = decoded, tuple(one.size for one in decoded)
         self.decoder_inner = nn.ModuleList()
         self.items_out = nn.ParameterList()
         self.bias_out = nn.ParameterList()
