@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,20 +168,21 @@ def _opened(file: Path) -> Iterator[Any]:
         if not isinstance(opened, np.lib.npyio.NpzFile):
             raise ValueError(f"{file} is not a .npz file but a lone array")
         with opened:
-            _require_sizes(file, opened.zip)
+            _require_sizes(file, stream)
             yield opened
 
 
-def _require_sizes(file: Path, archive: zipfile.ZipFile) -> None:
+def _require_sizes(file: Path, stream: IO[bytes]) -> None:
     """Refuse arrays of which the file cannot hold as much as they say: memory for them is made before they are read."""
+    archive = zipfile.ZipFile(stream)
     for member in archive.infolist():
         try:
-            with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
+            with archive.open(member) as packed:
+                version = np.lib.format.read_magic(packed)
                 header = (
                     np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
                 )
-                shape, _, dtype = header(stream)
+                shape, _, dtype = header(packed)
         except (ValueError, EOFError, OSError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
             continue  # said where it is read
         # Nothing packs tighter than 1 to 1,032 by the one way of packing that NumPy has.
