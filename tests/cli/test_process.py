@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 import diffrec
 from support.commands import leftovers
+from support.peak import OWN_PEAK
 
 DIFFREC = Path(sys.executable).parent / "diffrec"
 
@@ -150,14 +151,14 @@ def test_without_typer_one_line_says_what_to_install(tmp_path: Path) -> None:
     assert done.stderr == "error: the command line needs typer: pip install 'diffrec[cli]'\n"
 
 
-PEAK = """
-import resource, sys
+PEAK = f"""{OWN_PEAK}
+import sys
 sys.argv = ["diffrec", *sys.argv[1:]]
 from diffrec.cli import main
 try:
     main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
+    print(peak(), file=sys.stderr)
 """
 
 
@@ -168,7 +169,7 @@ def peak(folder: Path, *arguments: object) -> int:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".inter", ".parquet", ".npz"])
 def test_lists_of_many_users_are_never_in_memory_at_once(popular: Path, tmp_path: Path, suffix: str) -> None:
     few = peak(tmp_path, "recommend", popular, "--k", 50, "--users", "1,2,3", "--out", f"few{suffix}")

@@ -463,7 +463,7 @@ def test_data_sets_are_tables() -> None:
 
 
 def test_data_sets_of_hugging_face_are_tables() -> None:
-    datasets = pytest.importorskip("datasets")
+    datasets = pytest.importorskip("datasets.arrow_dataset")
     one = datasets.Dataset.from_dict({"user_id": ["ann", "bob", "ann"], "asin": ["x", "y", "z"], "ts": [5, 6, 7]})
     data = Interactions.from_frame(one.select([2, 0]))
     assert contents(data) == plain([("ann", "x", 5, 1), ("ann", "z", 7, 1)])

@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "seed": 0,
         "step": 1,
         "keys": np.array([7, 9]),
+        "first": 0,
     },
     "normal_rows": lambda: {
         "seed": 0,

@@ -3,10 +3,11 @@
 import subprocess
 import sys
 
+from support.peak import OWN_PEAK
+
 PEAK_BYTES = 2.5e9
 
-FIT_AND_RANK = """
-import resource
+FIT_AND_RANK = f"""{OWN_PEAK}
 import numpy as np
 from scipy import sparse
 import diffrec
@@ -17,7 +18,7 @@ at = (np.repeat(np.arange(users), each), (items * rng.random(users * each) ** 2)
 matrix = sparse.coo_array((np.ones(users * each, dtype=np.float32), at), shape=(users, items))
 model = diffrec.fit(matrix, dims=(32,), epochs=1, progress=False)
 assert model.recommend(k=20).items.shape == (users, 20)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(peak())
 """
 
 

@@ -21,6 +21,7 @@ import diffrec
 from diffrec import ModelFileError
 from diffrec.data.tensor_file import read_tensors
 from support.model_fuzz import data, write_summed
+from support.peak import OWN_PEAK
 
 HERE = Path(__file__).parent
 RELEASED = HERE.parent / "data" / "models"
@@ -283,10 +284,9 @@ def test_settings_that_nobody_means_are_refused_when_set() -> None:
             diffrec.DiffRec(**{name: 10**12})
 
 
-_PEAK = """
-import resource, sys
+_PEAK = f"""{OWN_PEAK}
+import sys
 import diffrec
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 diffrec.load(sys.argv[1])  # a small one: what code and torch's pools take
 before = peak()
 model = diffrec.load(sys.argv[2])

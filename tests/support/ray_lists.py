@@ -13,11 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyarrow.parquet as pq
-import ray
 
 import diffrec
 from diffrec.cli.batches import ListColumns, recommend_on
-from diffrec.integrations.ray import recommend
 from support.lists import alone, assert_same_lists, prepared
 
 K = 5
@@ -68,6 +66,10 @@ def kill_one(done: threading.Event, killed: list[int]) -> None:
 
 def main(folder: Path) -> None:
     """Hold the lists of actors against those of one process."""
+    import ray
+
+    from diffrec.integrations.ray import recommend
+
     data, histories, models = prepared(folder, users=2000)
     ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
     ray.data.DataContext.get_current().enable_progress_bars = False

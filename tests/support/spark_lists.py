@@ -10,12 +10,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as f
 
 import diffrec
 from diffrec.cli.batches import ListColumns, recommend_on
-from diffrec.integrations.spark import recommend
 from support.lists import alone, assert_same_lists, prepared
 
 K = 5
@@ -23,6 +20,11 @@ K = 5
 
 def main(folder: Path) -> None:
     """Hold the lists of Spark's workers against those of one process."""
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as f
+
+    from diffrec.integrations.spark import recommend
+
     os.environ["PYSPARK_PYTHON"] = sys.executable
     data, histories, models = prepared(folder, users=1500, files=4)
     spark = (

@@ -19,7 +19,7 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a result on standard output, as text or as one JSON object."""
-    print(json.dumps(values, indent=2, default=_plain) if as_json else text)
+    print(json.dumps(_known(values), indent=2, default=_plain, allow_nan=False) if as_json else text)
 
 
 def pairs(values: Mapping[str, object]) -> str:
@@ -47,6 +47,21 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count} bytes"
+
+
+def _known(value: Any) -> Any:
+    """A value with None for NaN, which is no JSON.
+
+    Examples
+    --------
+    >>> _known({"ndcg@20": 0.5, "groups": [{"gap": float("nan")}]})
+    {'ndcg@20': 0.5, 'groups': [{'gap': None}]}
+    """
+    if isinstance(value, Mapping):
+        return {name: _known(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(one) for one in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 def json_lines(stream: IO[str]) -> "Append":
