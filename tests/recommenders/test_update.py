@@ -86,13 +86,19 @@ def test_a_closed_form_ends_as_a_fit_on_everything_does(form: str) -> None:
     assert model.training_.facts["updates"] == 2
 
 
-def test_sums_count_what_has_changed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["ease", "ease, ageing", "itemknn", "rp3beta"])
+def test_sums_count_what_has_changed_alone(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = PARTS
-    few = third.take(np.arange(5))
-    model = fitted("ease", first).update(second)
+    monkeypatch.setattr("diffrec.recommenders.rivals.item_sums._WORTH", 1.0)
+    # Much that is new at once is a fit; a little is counted, the first time with all the rest.
+    model = fitted(form, first).update(second)
+    assert model._sums is None  # type: ignore[attr-defined]
+    model.update(third.take(np.arange(3)))
     monkeypatch.setattr(ItemSums, "of", None)
-    model.update(few)
-    np.testing.assert_allclose(model.score(), fitted("ease", model.train_).score(), rtol=1e-6, atol=1e-6)
+    monkeypatch.setattr(type(model), "_fit", None)
+    model.update(third.take(np.arange(3, 6)))
+    monkeypatch.undo()
+    np.testing.assert_allclose(model.score(), fitted(form, model.train_).score(), rtol=1e-6, atol=1e-6)
 
 
 def test_sums_against_a_plain_product() -> None:

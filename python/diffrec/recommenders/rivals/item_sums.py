@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, empty_matrix, unit_rows
+from diffrec.ranking import SparseScores, top_k
 
-# Histories that changed are counted on their own where that takes less than this share of counting all of them.
-_WORTH = 0.5
+# Histories that changed are counted on their own where that takes less than this share of counting all of them, and
+# sums are gone through where that takes less than this share of making them.
+_CHANGED, _WORTH = 0.25, 0.02
 # Items up to which sums are kept: a GB where all pairs occur.
 _MOST = 10_000
 
@@ -67,7 +69,7 @@ class ItemSums:
 
 def pays(changed: Iterable[Csr], everyone: Csr) -> bool:
     """Whether counting the changed histories, as they were and as they are, is less work than counting everyone's."""
-    return sum(map(_work, changed)) < _WORTH * _work(everyone)
+    return sum(map(_work, changed)) < _CHANGED * _work(everyone)
 
 
 def pays_to_keep(everyone: Csr) -> bool:
@@ -87,22 +89,18 @@ def largest(matrix: Csr, keep: int, *, itself: bool) -> Csr:
            [5., 5., 0.]], dtype=float32)
     """
     items = matrix.shape[0]
-    # Row i is item i, at 1, beside its entries, in columns of their own: their products are the entries.
-    starts = np.arange(items + 1) + matrix.indptr
-    first = np.zeros(items + matrix.nnz, dtype=np.bool_)
-    first[starts[:-1]] = True
-    columns = np.empty(len(first), dtype=np.int32)
-    columns[first], columns[~first] = np.arange(items), matrix.indices + items
-    right = np.zeros(len(first), dtype=np.float32)
-    right[~first] = matrix.data
-    if not itself:
-        owners = np.repeat(np.arange(items), np.diff(matrix.indptr))
-        right[np.flatnonzero(~first)[owners == matrix.indices]] = 0.0
-    left = (starts.astype(np.int64), columns, first.astype(np.float32))
-    starts, columns, values = _core.nearest_items(left, right, 2 * items, keep, itself=True)
-    end = starts[items]
-    kept: Csr = sparse.csr_array((values[:end], columns[:end] - items, starts[: items + 1]), shape=(items, items))
-    return kept
+    held: Csr = sparse.csr_array((matrix.data.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+    rows = unit_rows(np.arange(items), items)
+    left_out = empty_matrix(items, items) if itself else rows
+    best, values = top_k(SparseScores(rows, held, missing=-np.inf), min(keep, items), left_out)
+    there = np.isfinite(values)
+    columns = np.where(there, best, items)
+    order = np.argsort(columns, axis=1)
+    columns, values = (np.take_along_axis(part, order, axis=1) for part in (columns, values))
+    kept = columns < items
+    starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    made: Csr = sparse.csr_array((values[kept], columns[kept], starts), shape=(items, items))
+    return made
 
 
 def _product(sides: Sides) -> Csr:

@@ -54,16 +54,16 @@ class ItemToItem(Recommender):
 
     def _update(self, growth: Growth) -> None:
         everyone = self._read(growth.train)
+        before, after = self._read(growth.before), self._read(growth.after)
         all_sides = self._sides(everyone)
-        if all_sides is None or not pays_to_keep(everyone):
+        if all_sides is None or not pays_to_keep(everyone) or not pays((before, after), everyone):
             self._fit(growth.train, None)
             return
         held = cast(ItemToItem, growth.start.model)._sums
-        before, after = self._read(growth.before), self._read(growth.after)
-        if held is not None and pays((before, after), everyone):
-            self._sums = held.changed(*cast(tuple[Sides, Sides], (self._sides(before), self._sides(after))))
-        else:
+        if held is None:
             self._sums = ItemSums.of(all_sides, exact=self._needs_exact_sums)
+        else:
+            self._sums = held.changed(*cast(tuple[Sides, Sides], (self._sides(before), self._sides(after))))
         self.similarity_ = self._from_sums(self._sums.matrix, everyone)
         self.training_ = TrainingReport()
 
