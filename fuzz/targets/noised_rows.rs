@@ -6,8 +6,8 @@ use diffrec::noised::{Bf16, Noising, noised_rows};
 use diffrec_fuzz::{Rows, filled, places};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: (Rows, Vec<i16>, Vec<f32>, (bool, f32), (u64, u32), u8, Option<Vec<i64>>)| {
-    let (rows, which, factors, (normalize, dropout), (seed, step), spoilt, keys) = input;
+fuzz_target!(|input: (Rows, Vec<i16>, Vec<f32>, (bool, f32), (u64, u32), u8, (Option<Vec<i64>>, u64))| {
+    let (rows, which, factors, (normalize, dropout), (seed, step), spoilt, (keys, first)) = input;
     let (matrix, mut which) = (rows.csr(), places(&which));
     which.truncate(16);
     let Ok(view) = Sparse::new(["indptr", "indices", "data"], &matrix.indptr, &matrix.indices, &matrix.data)
@@ -16,7 +16,16 @@ fuzz_target!(|input: (Rows, Vec<i16>, Vec<f32>, (bool, f32), (u64, u32), u8, Opt
     };
     let factors = filled(&factors, 2 * which.len());
     let (signal, spread) = factors.split_at(which.len());
-    let noising = Noising { signal, spread, normalize, dropout, seed, step, keys: keys.as_deref() };
+    let noising = Noising {
+        signal,
+        spread,
+        normalize,
+        dropout,
+        seed,
+        step,
+        keys: keys.as_deref(),
+        first: first as usize,
+    };
     let size = which.len() * matrix.columns + usize::from(spoilt == 7);
     let _ = noised_rows(&view, &which, &noising, &mut vec![0.0_f32; size], matrix.columns);
     let _ = noised_rows(&view, &which, &noising, &mut vec![Bf16(0); size], matrix.columns);
