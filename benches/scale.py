@@ -228,8 +228,10 @@ def draw() -> "Figure":
     traffic = json.loads(FOUND.read_text())["traffic"]
     figure = Figure(figsize=(9, 2.8), layout="constrained")
     for (size, values), panel in zip(RANGES.items(), figure.subplots(1, len(RANGES), sharey=True), strict=True):
-        panel.loglog(values, traffic[size], marker="o", label=f"exponent {exponent(values, traffic[size]):.2f}")
+        panel.loglog(values, traffic[size], marker="o", label=f"exponent {exponent(values, traffic[size]):z.2f}")
         panel.set_xlabel(size)
+        panel.set_xticks([values[0], values[-1]], [f"{values[0]:,}", f"{values[-1]:,}"])
+        panel.set_xticks([], minor=True)
         panel.set_ylim(1e4, 2e6)
         panel.grid(which="major", alpha=0.3)
         panel.legend(fontsize=8, loc="upper left")
