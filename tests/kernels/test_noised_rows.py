@@ -108,7 +108,9 @@ def test_each_broken_promise_is_named(change: dict[str, object], message: str) -
 
 def test_a_block_of_columns_is_that_of_the_whole() -> None:
     rows, width = np.array([3, 0, 2]), 150
-    matrix = sparse.random_array((4, width), density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    matrix = sparse.random_array(
+        (4, width), density=0.1, format="csr", dtype=np.float32, random_state=np.random.default_rng(0)
+    )
     factors = np.array([1, 0.5, 2], np.float32), np.array([0.3, 0, 1], np.float32)
     settings = {"normalize": False, "dropout": 0.3, "seed": 3, "step": 4}
     whole = np.empty((3, width), np.float32)
@@ -121,7 +123,9 @@ def test_a_block_of_columns_is_that_of_the_whole() -> None:
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_torch_makes_the_numbers_of_the_kernel(normalize: bool) -> None:
-    matrix = sparse.random_array((9, 200), density=0.1, format="csr", dtype=np.float32, rng=np.random.default_rng(0))
+    matrix = sparse.random_array(
+        (9, 200), density=0.1, format="csr", dtype=np.float32, random_state=np.random.default_rng(0)
+    )
     batches = NoisedBatches(sparse.csr_array(matrix), 5, torch.device("cpu"), np.random.default_rng(1), seed=7)
     signal, spread = torch.tensor([1, 0.5, 2, 1, 1]), torch.tensor([0.3, 0, 1, 2, 3])
     batch = next(batches.noised())

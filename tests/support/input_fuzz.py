@@ -95,7 +95,7 @@ def archive(rng: Generator) -> bytes:
     ]
     arrays = {name: _array(rng) for name in names[int(rng.integers(len(names)))] if rng.random() < 0.9}
     if rng.random() < 0.3:
-        matrix = sparse.random_array((6, 5), density=0.4, format="csr", rng=rng)
+        matrix = sparse.random_array((6, 5), density=0.4, format="csr", random_state=rng)
         arrays = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.array([6, 5])}
         arrays["format"] = np.array(b"csr")
     (np.savez if rng.random() < 0.5 else np.savez_compressed)(out, **arrays)

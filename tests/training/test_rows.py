@@ -32,7 +32,7 @@ def rows_of(block: Interactions) -> tuple[sparse.csr_array, NDArray[np.float32]]
 
 
 def some(rows: int) -> sparse.csr_array:
-    return sparse.random_array((rows, 9), density=0.3, rng=1, format="csr", dtype=np.float32)
+    return sparse.random_array((rows, 9), density=0.3, random_state=1, format="csr", dtype=np.float32)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 30), st.integers(1, 7), st.integers(0, 3))

@@ -79,6 +79,9 @@ class SparseRows:
 
     def __matmul__(self, weight: Tensor) -> Tensor:
         """Multiply by ``weight`` (columns, width); returns (n, width)."""
+        if self.values.requires_grad and not weight.requires_grad:
+            # torch before 2.6 fails at the slope of the values alone.
+            weight = weight.detach().requires_grad_()
         return functional.embedding_bag(
             self.indices,
             weight,
