@@ -50,7 +50,7 @@ pub(super) fn nearest<const LEADS: bool>(
     Ok(found)
 }
 
-/// Panels of points meet all centroids.
+/// Panels of points meet all centroids; the second best are only made out where `LEADS` reads them.
 struct Meet<'a, const LEADS: bool> {
     dim: usize,
     tiles: &'a [[f32; TILE]],
@@ -72,18 +72,15 @@ impl<const LEADS: bool> Work for Meet<'_, LEADS> {
         for (panel, (labels, leads)) in panels.chunks_exact(dim * PANEL).zip(found) {
             let mut scores = [[0.0; PANEL]; TILE];
             let mut best = [f32::NEG_INFINITY; PANEL];
-            let (mut second, mut nearest) = (best, [0; PANEL]);
-            let mut id = 0;
+            let (mut second, mut nearest, mut id) = (best, [0; PANEL], 0);
             for (tile, &bias) in tiles.chunks_exact(dim).zip(bias) {
                 meet::<V, false>(panel, tile, bias, &mut scores);
                 for scores in &scores {
                     // Plain enough to be compiled to vectors.
                     for lane in 0..PANEL {
                         let (score, before) = (scores[lane], best[lane]);
-                        if LEADS {
-                            let lower = if score > before { before } else { score };
-                            second[lane] = if lower > second[lane] { lower } else { second[lane] };
-                        }
+                        let lower = if score > before { before } else { score };
+                        second[lane] = if lower > second[lane] { lower } else { second[lane] };
                         nearest[lane] = if score > before { id } else { nearest[lane] };
                         best[lane] = if score > before { score } else { before };
                     }
