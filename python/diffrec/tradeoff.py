@@ -11,6 +11,7 @@ from diffrec.evaluation import coverage, intra_list_diversity, measure, novelty,
 from diffrec.recommenders import DiffRec
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import align
+from diffrec.recommenders.rankings import best_items
 
 # The metric that each kind of guidance is meant to move.
 GAINS = {"novelty": "novelty", "diversity": "diversity", "steer": "share"}
@@ -83,7 +84,7 @@ def tradeoff(
     bits, vectors = self_information(train.matrix), model._item_vectors().cpu().numpy()
     rows = []
     for kind, weight, guidance in wishes:
-        ranked, _ = model._ranked(train, users, k, masked, guidance=guidance)
+        ranked, _ = best_items(model, train, users, k, masked, guidance=guidance)
         report = measure(ranked, relevant.matrix[users], train.users.ids[users], [k])
         rows.append(
             {

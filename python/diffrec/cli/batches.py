@@ -15,7 +15,7 @@ from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._replace import replacing
 from diffrec.data.files import opened_parquet
 from diffrec.data.tables import Append, table_file, text_table
-from diffrec.recommenders.base import USER_BLOCK
+from diffrec.recommenders.rankings import USER_BLOCK
 
 if TYPE_CHECKING:
     import pyarrow as pa

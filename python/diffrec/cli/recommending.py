@@ -32,7 +32,7 @@ from diffrec.cli.reading import (
 from diffrec.data._encode import IdArray
 from diffrec.data.facts import facts_of, title_of
 from diffrec.data.tables import Append, table_file, table_format, text_table
-from diffrec.recommenders.base import USER_BLOCK
+from diffrec.recommenders.rankings import USER_BLOCK
 
 # Rows of the table held at once, about: each takes some tens of bytes, more with long text ids.
 _ROWS_AT_ONCE = 1 << 19

@@ -4,7 +4,6 @@ import copy
 import inspect
 import logging
 import os
-import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -18,7 +17,7 @@ from diffrec._core import __version__
 from diffrec._shown import facts_as_html
 from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
-from diffrec.data import Csr, Interactions, empty_like, empty_matrix, union, unit_rows, without
+from diffrec.data import Csr, Interactions, empty_like, union, unit_rows
 from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
 from diffrec.data.fact_tables import fact_table
@@ -26,15 +25,17 @@ from diffrec.data.stored import Stored
 from diffrec.data.streamed import OWNERS, ParquetInteractions, streamed, validation_files
 from diffrec.data.tensor_file import checksum
 from diffrec.data.time_weights import require_past
-from diffrec.evaluation import By, Catalogue, Grouping, Report, measure, parse_metric
-from diffrec.ranking import FactorScores, Scores, SharedScores, top_k
-from diffrec.recommenders.cold import SAMPLED, ColdItems, ColdUsers, FactMap
+from diffrec.evaluation import By, Catalogue, Grouping, Report, parse_metric
+from diffrec.ranking import FactorScores, Scores, top_k
+from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of
 from diffrec.recommenders.evaluation_files import evaluate_files
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
 from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
-from diffrec.recommenders.limits import NO_LIMITS, ItemsOrByUser, Limits
+from diffrec.recommenders.learning import become
+from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
+from diffrec.recommenders.rankings import USER_BLOCK, best_items, measured, popular_items
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.recommenders.share import ALONE, Share
@@ -42,17 +43,12 @@ from diffrec.recommenders.updating import Growth, Start, passes_of
 from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
-from diffrec.training.report import Interrupted
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Histories, and what finds their best items, which guidance looks at -> guided scores.
 GuidedScores = Callable[[Interactions, Best], Scores]
-# Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
-USER_BLOCK = 512
-# The stage of a checkpoint whose state is that of a fitted model.
-_FINISHED = "finished"
 
 _log = logging.getLogger(__name__)
 
@@ -230,7 +226,7 @@ class Recommender(metaclass=ABCMeta):
             fresh._start = Start.of(init._fitted(), train)
             told |= {} if checkpoint is None else {"init": init._weights_in_short()}
         _log.info("fitting %r on %r", self, train)
-        self._become(fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
+        become(self, fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
         return self
 
     def update(
@@ -299,7 +295,7 @@ class Recommender(metaclass=ABCMeta):
             told = fresh._told(growth.train, None)
             told |= {"epochs": growth.passes(), "update of": self._weights_in_short(), "by": in_short(growth.new)}
         _log.info("updating %r by %r", self, growth.new)
-        self._become(fresh, lambda: fresh._grow(growth), told, checkpoint, every)
+        become(self, fresh, lambda: fresh._grow(growth), told, checkpoint, every)
         return self
 
     def _updated(self, growth: Growth) -> Self:
@@ -317,43 +313,6 @@ class Recommender(metaclass=ABCMeta):
         self.__dict__.pop("_start", None)
         counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
         self.training_.facts = {**before.training_.facts, **self.training_.facts, **counts}
-
-    def _become(
-        self,
-        fresh: Self,
-        learn: Callable[[], None],
-        told: dict[str, Any],
-        checkpoint: str | os.PathLike[str] | None,
-        every: str | float | timedelta,
-    ) -> None:
-        """Have a copy of this model learn, and become it once it has; what ends early leaves this one as it was."""
-        wanted, train = fresh._wanted, fresh.train_
-        fresh.__dict__.pop("_by_facts", None)
-        if checkpoint is not None:
-            fresh._checkpoint = fresh._share.checkpoint(checkpoint, every, told)
-            finished = fresh._checkpoint.resume(_FINISHED)
-            if finished is not None:
-                _log.info("%s is fitted already, by %s", self, checkpoint)
-                fresh = fresh._taken_back(finished, train)
-                fresh._wanted = wanted
-                fresh.training_.tell(fresh.settings.callbacks)
-                self.__dict__ = fresh.__dict__
-                return
-        started = time.perf_counter()
-        try:
-            learn()
-            if fresh._checkpoint is not None:
-                fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
-        except KeyboardInterrupt as interruption:
-            # Another's training may have been interrupted, that of a part or of embeddings.
-            own = isinstance(interruption, Interrupted) and interruption.report is fresh.__dict__.get("training_")
-            interruption.partial = fresh if own else None  # type: ignore[attr-defined]
-            raise
-        finally:
-            fresh.__dict__.pop("_checkpoint", None)
-            fresh.__dict__.pop("_start", None)
-        _log.info("fitted %s in %.1f s", type(self).__name__, time.perf_counter() - started)
-        self.__dict__ = fresh.__dict__
 
     def _taken(self, data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
         """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
@@ -547,7 +506,7 @@ class Recommender(metaclass=ABCMeta):
             users = list(candidates)
         asked = Asked.of(users, train, unknown=unknown, strict=flag("strict", strict))
         guidance = Guidance.of(train, steer, tags, novelty, diversity)
-        cold = None if cold_items is None else self._cold_items(cold_items)
+        cold = None if cold_items is None else cold_items_of(self, cold_items)
         if cold is not None and guidance is not None:
             raise ValueError("cold_items cannot be guided: leave out steer, novelty and diversity")
         distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
@@ -556,9 +515,9 @@ class Recommender(metaclass=ABCMeta):
         histories = self._as_of(asked.histories, now, distinct[distinct >= 0])
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
         strange = int(np.sum(distinct < 0))
-        popular = self._popular(strange, limits.of_users(slice(strange)), k, len(catalogue))
-        known = self._ranked(
-            histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance, cold
+        popular = popular_items(self, strange, limits.of_users(slice(strange)), k, len(catalogue))
+        known = best_items(
+            self, histories, distinct[strange:], k, seen, limits.of_users(slice(strange, None)), guidance, cold
         )
         items, values = (np.concatenate(parts) for parts in zip(popular, known, strict=True))
         return Top.of(asked.ids, items[place], values[place], catalogue, titles)
@@ -590,27 +549,6 @@ class Recommender(metaclass=ABCMeta):
         ids, info = fact_table(user_facts, "user", "user_facts")
         train = self._fitted().train_
         return ColdUsers.of(ids, info, train, lambda rows: self._written(train, rows))
-
-    def _cold_items(self, given: Any) -> ColdItems:
-        """Read new items, and say what the model makes of their facts."""
-        train = self.train_
-        ids, info = fact_table(given, "item", "cold_items")
-        if not train.item_info:
-            raise ValueError(
-                "cold_items needs facts about the model's items, too, and it has none: fit on interactions made with "
-                "items=, a table of facts, or item_info="
-            )
-        shared = {name: column for name, column in info.items() if name in train.item_info}
-        if not shared:
-            raise ValueError(
-                f"cold_items says {', '.join(map(repr, info)) or 'nothing'} of the items, and the model knows of its "
-                f"own {', '.join(map(repr, train.item_info))}"
-            )
-        if self._by_facts is None:
-            users = np.flatnonzero(np.diff(train.matrix.indptr))
-            users = np.random.default_rng(self.settings.seed).permutation(users)[:SAMPLED]
-            self._by_facts = FactMap.of(train.item_info, self._owners(), self._written(train, users).T)
-        return ColdItems.of(ids, shared, train, self._by_facts)
 
     def _written(self, histories: Interactions, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """All scores of distinct rows of histories, (n, items)."""
@@ -888,7 +826,7 @@ class Recommender(metaclass=ABCMeta):
             hidden = empty_like(hidden)
         elif seen is not None:
             hidden = union(hidden, align(seen, train, "seen")[0].matrix)
-        return self._measure(train, relevant, hidden, lengths, left_out, self._catalogue(), grouping)
+        return measured(self, train, relevant, hidden, lengths, left_out, self._catalogue(), grouping)
 
     def save(self, path: str | Path, *, measured: bool = True) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
@@ -990,91 +928,17 @@ class Recommender(metaclass=ABCMeta):
         of_items = [float(scores.block(item, item + 1).item()) for item in items.tolist()]
         return explanations(self._reasons(one, items, points), user, items, of_items, one, k)
 
-    def _ranked(
-        self,
-        histories: Interactions,
-        rows: NDArray[np.int64],
-        k: int,
-        seen: Csr,
-        limits: Limits = NO_LIMITS,
-        guidance: Guidance | None = None,
-        cold: ColdItems | None = None,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Best items of distinct rows (n,) and their scores, (n, k) each, a block of users at a time."""
-        share = self._share
-        if guidance is not None or cold is not None:
-            share.require_whole("guidance, or what facts say of new items,")
-        guided = None if guidance is None else self._guide(guidance)
-        items = np.empty((len(rows), k), dtype=np.int32)
-        values = np.empty(items.shape, dtype=np.float32)
-        for start in range(0, len(rows), USER_BLOCK):
-            all_of_block = rows[start : start + USER_BLOCK]
-            own = share.users(len(all_of_block))
-            block, stop = all_of_block[own], start + len(all_of_block)
-            hidden = seen[block]
-            if histories.n_dislikes:
-                hidden = union(hidden, histories.dislikes[block])
-            if cold is not None:
-                hidden = cold.wider(hidden)
-            limited = limits.of_users(slice(start + own.start, start + own.stop))
-            best = limited.of_share(share).best(share.columns(hidden, hidden.shape[1]), k)
-            scores = self._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
-            if cold is not None:
-                scores = cold.beside(scores)
-            items[start:stop], values[start:stop] = share.merged(best(scores), len(all_of_block))
-        return items, values
-
-    def _popular(self, n: int, limits: Limits, k: int, n_items: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Lists (n, k) for people without a history: the items that most users have, of new ones after them none."""
-        owners = np.zeros(n_items, dtype=np.float32)
-        owners[: self._n_items] = self._owners()
-        return limits.best(empty_matrix(n, n_items), k)(SharedScores(n, owners))
-
     def _owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""
         if self.train_.shape[0] == 0 and OWNERS in self.train_.item_info:
             return self.train_.item_info[OWNERS].astype(np.int64)
         return np.bincount(self.train_.matrix.indices, minlength=self._n_items)
 
-    def _measure(
-        self,
-        histories: Interactions,
-        later: Interactions,
-        hidden: Csr,
-        k: Sequence[int],
-        left_out: int = 0,
-        catalogue: Catalogue | None = None,
-        grouping: Grouping | None = None,
-    ) -> Report:
-        """Rank the histories of users with relevant items, which are not ``hidden``, and say how well."""
-        allowed = without(later.matrix, histories.dislikes)
-        relevant = without(allowed, hidden)
-        rows = np.flatnonzero(np.diff(relevant.indptr))
-        if len(rows) == 0 and allowed.nnz:
-            raise ValueError(
-                f"all {allowed.nnz:,} interactions of test are with items that the user had before, which are "
-                "neither recommended nor relevant; exclude_seen=False asks what is taken next, old or new"
-            )
-        if len(rows) == 0:
-            raise ValueError("test must hold an interaction of a known user with a known item, got none")
-        return measure(
-            self._ranked(histories, rows, max(k), hidden)[0],
-            relevant[rows],
-            histories.users.ids[rows],
-            k,
-            catalogue=catalogue,
-            users_without_relevant=histories.shape[0] - len(rows),
-            interactions_left_out=left_out,
-            repeats_left_out=allowed.nnz - relevant.nnz,
-            dislikes_left_out=later.matrix.nnz - allowed.nnz,
-            grouping=grouping,
-        )
-
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""
         name, k = parse_metric(metric)
         hidden = train.matrix if self.settings.repeats == "exclude" else empty_like(train.matrix)
-        return self._measure(train, valid, hidden, [k])[f"{name}@{k}"]
+        return measured(self, train, valid, hidden, [k])[f"{name}@{k}"]
 
 
 def _in_short(data: Interactions | ParquetInteractions) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from diffrec.ranking import FactorScores, Scores
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.results import Top
 
+if TYPE_CHECKING:
+    from diffrec.recommenders.base import Recommender
+
 # Rows of users -> their scores of all items.
 BlockScores = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
@@ -30,8 +33,8 @@ _LOOKED_AT = 5_000
 # Interactions from which on what was learnt of an item counts half.
 _HALF = 5.0
 _BLOCK = 512
-#: Users, or items, whose scores the map is chosen by.
-SAMPLED = 300
+# Users, or items, whose scores the map is chosen by.
+_SAMPLED = 300
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class ColdUsers:
         if len(kept) < 2:
             raise ValueError(f"user_facts must be of users that the model knows, such as {train.users[0]!r}")
         rows, facts = rows[kept], {name: column[kept] for name, column in info.items()}
-        items = np.random.default_rng(0).permutation(train.shape[1])[:SAMPLED]
+        items = np.random.default_rng(0).permutation(train.shape[1])[:_SAMPLED]
         sample = np.empty((len(rows), len(items)), dtype=np.float32)
         blocks = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
         for block in blocks:
@@ -306,3 +309,25 @@ class _Beside:
 
     def factors(self) -> None:
         """None: a new item is scored by what is known of others."""
+
+
+def cold_items_of(model: "Recommender", given: Any) -> ColdItems:
+    """Read new items, and say what the model makes of their facts."""
+    train = model.train_
+    ids, info = fact_table(given, "item", "cold_items")
+    if not train.item_info:
+        raise ValueError(
+            "cold_items needs facts about the model's items, too, and it has none: fit on interactions made with "
+            "items=, a table of facts, or item_info="
+        )
+    shared = {name: column for name, column in info.items() if name in train.item_info}
+    if not shared:
+        raise ValueError(
+            f"cold_items says {', '.join(map(repr, info)) or 'nothing'} of the items, and the model knows of its "
+            f"own {', '.join(map(repr, train.item_info))}"
+        )
+    if model._by_facts is None:
+        users = np.flatnonzero(np.diff(train.matrix.indptr))
+        users = np.random.default_rng(model.settings.seed).permutation(users)[:_SAMPLED]
+        model._by_facts = FactMap.of(train.item_info, model._owners(), model._written(train, users).T)
+    return ColdItems.of(ids, shared, train, model._by_facts)

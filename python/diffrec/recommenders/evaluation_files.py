@@ -10,6 +10,7 @@ import numpy as np
 from diffrec.data import empty_like, union, without
 from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import Report
+from diffrec.recommenders.rankings import measured
 
 
 def reports_of(
@@ -42,7 +43,7 @@ def reports_of(
             for part in masked:
                 hidden = union(hidden, part.users(start, stop).matrix)
         if without(relevant.matrix, hidden).nnz:
-            yield model._measure(seen, relevant, hidden, k)
+            yield measured(model, seen, relevant, hidden, k)
 
 
 def evaluate_files(

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from diffrec.data import Csr, Interactions
 from diffrec.ranking import DenseScores, deviations, top_k
-from diffrec.recommenders.base import USER_BLOCK, Recommender
+from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.rankings import USER_BLOCK
 
 # Length of the lists that are judged, and of those that are kept of each candidate to blend them.
 CUT, KEPT = 20, 200

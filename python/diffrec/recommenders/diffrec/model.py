@@ -21,7 +21,7 @@ from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import measure, parse_metric
 from diffrec.latent import ItemGroups
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
-from diffrec.recommenders.base import USER_BLOCK, GuidedScores
+from diffrec.recommenders.base import GuidedScores
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
@@ -38,6 +38,7 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
+from diffrec.recommenders.rankings import USER_BLOCK
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
