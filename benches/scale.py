@@ -200,7 +200,8 @@ def projected(items: int, users: int, d: int, batch: int, gpus: int, memory: lis
 
     Memory is by the constants fitted on processors, without what a process takes by itself. The work is counted: five
     products of batch x own items x d, the noised batch written and read, a weight, its gradient and two moments read or
-    written seven times by the optimizer; the bytes handed in are those measured, and a ring hands on twice as many.
+    written seven times by the optimizer; the bytes handed in are those of the form without Gram matrices, which
+    bfloat16 takes, and a ring hands on twice as many.
     """
     own = -(-items // gpus)
     weights = 2 * own * d

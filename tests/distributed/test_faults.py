@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 import diffrec
+from diffrec.distributed import World
+from diffrec.distributed.checkpoint import SpreadCheckpoint
+from diffrec.distributed.world import LostProcessError
 from support.spread_training import data
 
 TIMEOUT = 20
@@ -121,5 +124,26 @@ def test_torchrun_goes_on_from_the_last_checkpoint_to_the_same_bits(table: Path,
     whole, cut = (diffrec.load(tmp_path / f"{name}.diffrec") for name in ("whole", "cut"))
     for name, values in whole._state().items():
         np.testing.assert_array_equal(cut._state()[name], values, err_msg=name)
-    # Of one process that was never spread it is the model, too, but for rounding and for how weights are drawn.
-    assert whole.recommend([0], k=3).items.shape == (1, 3)
+
+
+def test_a_lost_process_is_no_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise LostProcessError("another process ended")
+
+    (tmp_path / "fit" / "state-000001").mkdir(parents=True)
+    monkeypatch.setattr(SpreadCheckpoint, "_load", lost)
+    with pytest.raises(LostProcessError, match="another process ended"):
+        SpreadCheckpoint(tmp_path / "fit", "epoch", {}, World(None, None, None), lambda _: None)
+
+
+def test_the_place_of_a_checkpoint_is_tried_first(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        SpreadCheckpoint(tmp_path / "file" / "fit", "epoch", {}, World(None, None, None), lambda _: None)
+
+
+def test_what_is_no_world_is_refused_and_a_world_of_one_is_no_spreading() -> None:
+    with pytest.raises(ValueError, match="distributed must be 'auto', 'never' or what World.join.. gives, got 5"):
+        diffrec.fit(np.eye(3), variant="ease", distributed=5)
+    model = diffrec.fit(np.array([[1, 1, 0], [0, 1, 1]]), variant="ease", distributed=World(None, None, None))
+    assert model.score().shape == (2, 3)

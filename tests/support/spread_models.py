@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 import diffrec
+import diffrec.distributed.share as spread_share
 from diffrec import DiffRec
 from diffrec.distributed import Spread, World
 from diffrec.distributed.share import _Gathered
@@ -57,14 +58,15 @@ def load_and_ask(world: World, path: str) -> dict[str, np.ndarray]:
 
 def load_and_save(world: World, path: str, out: str) -> float:
     """Save a model again; return the largest piece that was handed around, as a part of a process's rows."""
+    # Else so small a model would be handed around at once.
+    spread_share._LEAST_AT_ONCE = 1
     model = diffrec.load(path, device="cpu", distributed=world)
     gathered = model._share.whole(model._state())  # type: ignore[attr-defined]
     parts = []
     for values in gathered.values():
         if isinstance(values, _Gathered) and world.items.size > 1:
             share = -(-values.shape[0] // world.items.size) * int(np.prod(values.shape[1:], dtype=int)) * 4
-            floor = 1 << 16
-            parts += [0 if piece.nbytes <= floor else piece.nbytes / share for piece in values.pieces()]
+            parts += [piece.nbytes / share for piece in values.pieces()]
     model.save(out)
     return max(parts, default=0.0)
 

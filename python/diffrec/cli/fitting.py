@@ -8,6 +8,7 @@ import typer
 
 import diffrec
 from diffrec import Interactions, Split
+from diffrec._processes import leads, started_with_others
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
@@ -17,7 +18,6 @@ from diffrec.data.streamed import is_prepared
 from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
 from diffrec.recommenders.fit import AUTO
-from diffrec.recommenders.spreading import leads, started_with_others
 from diffrec.training.checkpoint import EPOCH
 
 _LEARNING = "What learns"
@@ -166,10 +166,12 @@ def fit(
     seconds = time.perf_counter() - started
     model.save(out)
 
+    # The others may not see what the first has written.
+    if not leads():
+        return
     values = {"file": str(out), "bytes": out.stat().st_size, "seconds": seconds, **described(model)}
     words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({size(values['bytes'])})"}
-    if leads():
-        show(pairs(words), values, as_json=as_json)
+    show(pairs(words), values, as_json=as_json)
 
 
 def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interactions, Interactions | None]:

@@ -52,9 +52,11 @@ class Part(Protocol):
     items : int
         Of all parts together.
     first, size : int
-        Where these begin among all, and how many they are.
+        Where these begin among all (of several stretches the first), and how many they are.
     spread : bool
         Whether there are other parts with other items.
+    by_place : bool
+        Whether noise is a function of user and item on a GPU, too.
     """
 
     @property
@@ -65,6 +67,8 @@ class Part(Protocol):
     def size(self) -> int: ...  # noqa: D102
     @property
     def spread(self) -> bool: ...  # noqa: D102
+    @property
+    def by_place(self) -> bool: ...  # noqa: D102
 
     def among(self, items: int, *segments: tuple[int, int]) -> "Part":
         """Return the part that has other items, such as those of a group, of the same batches.
@@ -105,12 +109,12 @@ class Part(Protocol):
         """Draw standard normal numbers for values (n, width) of this part's rows."""
         ...
 
-    def dropout(self, values: Tensor, share: float, *, training: bool) -> Tensor:
-        """Set a share of values (n, width) of this part's rows to 0 in training; the others grow to keep the mean."""
+    def dropout(self, values: Tensor, dropout_rate: float, *, training: bool) -> Tensor:
+        """Set some of the values (n, width) of this part's rows to 0 in training; the others grow to keep the mean."""
         ...
 
-    def dropout_entries(self, rows: SparseRows, share: float, *, training: bool) -> SparseRows:
-        """Set a share of the entries of this part's rows over these items to 0 in training."""
+    def dropout_entries(self, rows: SparseRows, dropout_rate: float, *, training: bool) -> SparseRows:
+        """Set some of the entries of this part's rows over these items to 0 in training."""
         ...
 
     def normals_over_items(self, n: int, views: int, like: Tensor) -> Tensor:
@@ -146,6 +150,11 @@ class Whole:
         """Nothing is."""
         return False
 
+    @property
+    def by_place(self) -> bool:
+        """Torch draws it."""
+        return False
+
     def among(self, items: int, *segments: tuple[int, int]) -> "Whole":  # noqa: ARG002 - all of them
         """Return the whole of other items."""
         return Whole(items)
@@ -179,13 +188,13 @@ class Whole:
         """Draw by torch."""
         return torch.randn_like(values)
 
-    def dropout(self, values: Tensor, share: float, *, training: bool) -> Tensor:
+    def dropout(self, values: Tensor, dropout_rate: float, *, training: bool) -> Tensor:
         """Draw by torch."""
-        return functional.dropout(values, share, training)
+        return functional.dropout(values, dropout_rate, training)
 
-    def dropout_entries(self, rows: SparseRows, share: float, *, training: bool) -> SparseRows:
+    def dropout_entries(self, rows: SparseRows, dropout_rate: float, *, training: bool) -> SparseRows:
         """Draw by torch."""
-        return replace(rows, values=functional.dropout(rows.values, share, training))
+        return replace(rows, values=functional.dropout(rows.values, dropout_rate, training))
 
     def normals_over_items(self, n: int, views: int, like: Tensor) -> Tensor:
         """Draw by torch."""

@@ -24,7 +24,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from diffrec.diffusion import Layout
-from diffrec.distributed.world import World
+from diffrec.distributed.world import LostProcessError, World
 from diffrec.training import Checkpoint, CheckpointError
 from diffrec.training.checkpoint import TRAINING, Place, packed, seconds_between, unpacked
 
@@ -63,6 +63,8 @@ class SpreadCheckpoint(Checkpoint):
         self._told = json.loads(json.dumps(told))
         if self.path.is_file():
             raise CheckpointError(f"checkpoint must be a folder where several processes train, got {str(self.path)!r}")
+        if self._world.leads:
+            self.path.mkdir(parents=True, exist_ok=True)
         self._number = self._latest()
         self._stage = self._stored()["stage"] if self._number else ""
         self._written = time.monotonic()
@@ -74,7 +76,12 @@ class SpreadCheckpoint(Checkpoint):
         self._stage = ""
         stored = self._stored()["state"]
         wanted: dict[str, Place] = {}
-        unpacked(stored, lambda name, place: (wanted.update({name: place}), _NOTHING)[1])
+
+        def want(name: str, place: Place) -> np.ndarray[Any, Any]:
+            wanted[name] = place
+            return _NOTHING
+
+        unpacked(stored, want)
         arrays = self._arrays(wanted)
         return unpacked(stored, lambda name, _: arrays.pop(name).numpy())
 
@@ -138,7 +145,7 @@ class SpreadCheckpoint(Checkpoint):
             complete = (one.name for one in self.path.iterdir() if not one.name.endswith(_HALF))
             numbers += [int(name.removeprefix(_STATE)) for name in complete if name.startswith(_STATE)]
         latest = torch.tensor([max(numbers)])
-        self._world.everyone.handed_out(latest, 0)
+        self._world.everyone.broadcast(latest, 0)
         return int(latest)
 
     def _folder(self) -> Path:
@@ -161,6 +168,8 @@ class SpreadCheckpoint(Checkpoint):
         try:
             tree = self._load([_TREE])[_TREE]
             stored: dict[str, Any] = json.loads(tree.numpy().tobytes())
+        except (LostProcessError, CheckpointError):
+            raise
         except (OSError, KeyError, ValueError) as error:
             raise self.blame(error) from error
         self._require_same(stored["told"])

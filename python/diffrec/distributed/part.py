@@ -94,6 +94,11 @@ class SpreadPart:
         """Whether other processes have other items."""
         return self._world.items.size > 1
 
+    @property
+    def by_place(self) -> bool:
+        """Whoever else there is: any grid draws the same."""
+        return True
+
     def among(self, items: int, *segments: tuple[int, int]) -> "SpreadPart":
         """Return the part that has other items of the same batches."""
         return SpreadPart(self._world, self._draws, items, *segments)
@@ -151,23 +156,23 @@ class SpreadPart:
         drawn = torch.randn(total, *values.shape[1:], dtype=values.dtype, device=values.device)
         return drawn[own]
 
-    def dropout(self, values: Tensor, share: float, *, training: bool) -> Tensor:
+    def dropout(self, values: Tensor, dropout_rate: float, *, training: bool) -> Tensor:
         """Draw for the whole batch, and drop this part's rows."""
-        if not training or share == 0:
+        if not training or dropout_rate == 0:
             return values
         total, own = self.rows(len(values))
-        kept = functional.dropout(values.new_ones(total, *values.shape[1:]), share)
+        kept = functional.dropout(values.new_ones(total, *values.shape[1:]), dropout_rate)
         return values * kept[own]
 
-    def dropout_entries(self, rows: SparseRows, share: float, *, training: bool) -> SparseRows:
-        """Set a share of the entries to 0 in training, each by its row and its item."""
-        if not training or share == 0:
+    def dropout_entries(self, rows: SparseRows, dropout_rate: float, *, training: bool) -> SparseRows:
+        """Set some of the entries to 0 in training, each by its row and its item."""
+        if not training or dropout_rate == 0:
             return rows
         _, own = self.rows(len(rows))
         view, item = torch.div(rows.indices, max(self.size, 1), rounding_mode="floor"), rows.indices % max(self.size, 1)
         column = view * self.items + self.first + item
         drawn = uniform_at(self._draws.seed, self._draws.next(), rows.row_of_entry() + own.start, column)
-        return replace(rows, values=rows.values * ((drawn >= share) / (1 - share)).to(rows.values.dtype))
+        return replace(rows, values=rows.values * ((drawn >= dropout_rate) / (1 - dropout_rate)).to(rows.values.dtype))
 
     def normals_over_items(self, n: int, views: int, like: Tensor) -> Tensor:
         """Draw standard normal numbers (n, views * size), each by its row and its item."""

@@ -146,7 +146,7 @@ class Spread:
 
     def _gathered(self, values: NDArray[Any], group: Any) -> NDArray[Any]:
         """Values of all processes of a group, (size, ...), in the memory of the host."""
-        gathered: NDArray[Any] = group.side_by_side(torch.from_numpy(np.ascontiguousarray(values))).numpy()
+        gathered: NDArray[Any] = group.all_gather(torch.from_numpy(np.ascontiguousarray(values))).numpy()
         return gathered
 
     def _add_gradients(self, parameters: list[nn.Parameter]) -> None:
@@ -157,7 +157,7 @@ class Spread:
 
     def _layout_at(self, path: tuple[Any, ...]) -> Layout | None:
         """Tell what of a training's state has its rows in several processes, by its place in the state."""
-        if len(path) >= 2 and path[-2] in ("module", "best", "state") and path[-1] in self._layouts:
+        if len(path) >= 2 and path[-2] in ("module", "best") and path[-1] in self._layouts:
             return self._layouts[path[-1]]
         if path[:3] == ("parts", "optimizer", "state") and str(path[-1]).startswith("exp_avg"):
             return self._of_optimizer.get(path[3])
@@ -194,7 +194,7 @@ class _Gathered:
     def pieces(self) -> Iterator[NDArray[Any]]:
         """Yield the rows of all processes in their order; every process is to ask for all of them."""
         group, layout = self._world.items, self._layout
-        known = group.side_by_side(torch.tensor(layout.segments)).tolist()
+        known = group.all_gather(torch.tensor(layout.segments)).tolist()
         # Where each stretch begins among all rows, whose it is, where it begins among theirs, and its length.
         stretches = []
         for source, segments in enumerate(known):
@@ -215,5 +215,5 @@ class _Gathered:
             piece = self._own[start:stop].detach().to("cpu", copy=True).contiguous()
         else:
             piece = torch.empty(stop - start, *self.shape[1:], dtype=self._own.dtype)
-        group.handed_out(piece, source)
+        group.broadcast(piece, source)
         return piece

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from diffrec._processes import started_with_others
 from diffrec.checks import real, whole
 
 #: Seconds that a process waits for the others.
@@ -32,12 +33,10 @@ class Traffic:
     """Bytes that a process hands in, by the name of the collective operation."""
 
     bytes: dict[str, int] = field(default_factory=dict)
-    calls: dict[str, int] = field(default_factory=dict)
 
     def note(self, operation: str, size: int) -> None:
         """Count an operation."""
         self.bytes[operation] = self.bytes.get(operation, 0) + size
-        self.calls[operation] = self.calls.get(operation, 0) + 1
 
     @property
     def total(self) -> int:
@@ -73,7 +72,7 @@ class Group:
         """Take the largest of each over the processes, in place."""
         self._reduce([values], dist.ReduceOp.MAX, "max")
 
-    def side_by_side(self, values: Tensor) -> Tensor:
+    def all_gather(self, values: Tensor) -> Tensor:
         """Put values of the same shape (n, ...) side by side, (size, n, ...)."""
         if self.size == 1:
             return values[None]
@@ -84,7 +83,7 @@ class Group:
         self._traffic.note("gather", values.nbytes)
         return torch.stack(out)
 
-    def handed_out(self, values: Tensor, source: int) -> None:
+    def broadcast(self, values: Tensor, source: int) -> None:
         """Overwrite values by those of the process of rank ``source``."""
         if self.size == 1:
             return
@@ -95,7 +94,7 @@ class Group:
     def agreed(self, decide: Callable[[], bool]) -> bool:
         """Return what the first process decides, which may depend on its clock."""
         decision = torch.tensor([self.rank == 0 and decide()], dtype=torch.uint8)
-        self.handed_out(decision, 0)
+        self.broadcast(decision, 0)
         return bool(decision)
 
     def barrier(self) -> None:
@@ -184,7 +183,7 @@ class World:
         1
         """
         replicas, timeout = whole(1)("replicas", replicas), real(0, open_low=True)("timeout", timeout)
-        if not (dist.is_initialized() or "RANK" in os.environ):
+        if not (dist.is_initialized() or started_with_others()):
             if replicas > 1:
                 raise ValueError(f"replicas must be 1 where torchrun started one process, got {replicas}")
             return cls(None, None, None, timeout)
@@ -197,6 +196,9 @@ class World:
         size = dist.get_world_size()
         if size % replicas:
             raise ValueError(f"replicas must divide the {size} processes, got {replicas}")
+        made = (dist.group.WORLD, replicas, timeout)
+        if made in _worlds:
+            return _worlds[made]
         from torch.distributed.device_mesh import DeviceMesh
 
         grid = torch.arange(size).view(replicas, -1)
@@ -209,7 +211,8 @@ class World:
         row, column = divmod(dist.get_rank(), size // replicas)
         # A grid known to torch.distributed, as DTensor and others have it.
         mesh = DeviceMesh.from_group([columns[column], rows[row]], device, mesh=grid, mesh_dim_names=("users", "items"))
-        return cls(dist.group.WORLD, mesh.get_group("items"), mesh.get_group("users"), timeout)
+        _worlds[made] = cls(group(list(range(size))), mesh.get_group("items"), mesh.get_group("users"), timeout)
+        return _worlds[made]
 
     @property
     def size(self) -> int:
@@ -220,6 +223,10 @@ class World:
     def leads(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.everyone.rank == 0
+
+
+# Worlds by torch's process group, replicas and timeout: groups are never given back, so each is made once.
+_worlds: dict[Any, World] = {}
 
 
 def local_rank() -> int:

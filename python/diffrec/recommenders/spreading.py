@@ -1,8 +1,8 @@
 """Whether a call is one of several that processes make together, and what of the model it is to have then."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from diffrec._processes import started_with_others
 from diffrec.recommenders.share import ALONE, Share
 
 if TYPE_CHECKING:
@@ -10,19 +10,6 @@ if TYPE_CHECKING:
 
 # "auto": with the processes that torchrun started along with this one, if it did; "never": alone.
 AUTO, NEVER = "auto", "never"
-# What torchrun, or a scheduler in its place, says of the other processes.
-_TOLD = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-
-
-def leads() -> bool:
-    """Whether this process is the first of those that were started together, or by itself.
-
-    Examples
-    --------
-    >>> leads()
-    True
-    """
-    return not started_with_others() or os.environ["RANK"] == "0"
 
 
 def share_for(distributed: "str | World", seed: int = 0) -> Share:
@@ -54,11 +41,8 @@ def share_for(distributed: "str | World", seed: int = 0) -> Share:
         from diffrec.distributed import World
 
         world = World.join()
-    from diffrec.distributed import Spread
+    from diffrec.distributed import Spread, World
 
-    return Spread(world, seed)
-
-
-def started_with_others() -> bool:
-    """Whether there is word of processes that were started along with this one."""
-    return os.environ.keys() >= _TOLD
+    if not isinstance(world, World):
+        raise ValueError(f"distributed must be 'auto', 'never' or what World.join() gives, got {distributed!r}")
+    return ALONE if world.everyone.group is None else Spread(world, seed)

@@ -237,7 +237,7 @@ class NoisedBatch:
             if normalize and (self.part.spread or dtype.itemsize > 4):
                 return self._scaled(noising, dropout, dtype)
             return self._from_csr(dtype, **noising, normalize=normalize, dropout=dropout)
-        if self.part.spread:
+        if self.part.by_place:
             return self.noised_by_place(signal, spread, normalize=normalize, dropout=dropout, dtype=dtype)
         x_t = self.x0.to_dense(self._batches.columns)
         self._noise = torch.randn_like(x_t)

@@ -1,7 +1,7 @@
 """Sources of the rows that batches are made of: a matrix in memory, or blocks of one that are read in turn."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,9 @@ class HeldRows(NamedTuple):
 
     def of_items(self, items: int, first: int, size: int) -> "HeldRows":
         """Keep the columns ``first : first + size`` of ``items``."""
-        matrix, weights = self.matrix, None
-        if self.confidence is not None:
-            weighted: Csr = sparse.csr_array((self.confidence, matrix.indices, matrix.indptr), shape=matrix.shape)
-            weights = columns_of(weighted, items, first, size).data
-        return HeldRows(columns_of(matrix, items, first, size), weights, self.numbers)
+        weighted = self._weighted()
+        weights = None if weighted is None else columns_of(weighted, items, first, size).data
+        return HeldRows(columns_of(self.matrix, items, first, size), weights, self.numbers)
 
     def take(self, rows: NDArray[np.int64]) -> "HeldRows":
         """Keep some of the rows, in the order given."""
@@ -41,12 +39,14 @@ class HeldRows(NamedTuple):
 
     def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Return the confidence in the entries of some rows, if it is not 1."""
+        weighted = self._weighted()
+        return None if weighted is None else weighted[rows].data
+
+    def _weighted(self) -> "Csr | None":
+        """The confidence in the entries, in their places."""
         if self.confidence is None:
             return None
-        matrix = self.matrix
-        weighted: Any = sparse.csr_array((self.confidence, matrix.indices, matrix.indptr), shape=matrix.shape)[rows]
-        weights: NDArray[np.float32] = weighted.data
-        return weights
+        return sparse.csr_array((self.confidence, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
 
 
 class Rows(Protocol):
@@ -55,10 +55,6 @@ class Rows(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        ...
-
-    def of_items(self, items: int, first: int, size: int) -> "Rows":
-        """Return a source of the columns ``first : first + size`` of ``items``."""
         ...
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
@@ -150,16 +146,6 @@ class StreamedRows:
         self._blocks = blocks
         self._read = read
         self.shape = (blocks.shape[0], columns)
-
-    def of_items(self, items: int, first: int, size: int) -> "StreamedRows":
-        """Return some of their columns."""
-
-        def read(block: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
-            matrix, confidence = self._read(block)
-            held = HeldRows(matrix, confidence, np.arange(matrix.shape[0])).of_items(items, first, size)
-            return held.matrix, held.confidence
-
-        return StreamedRows(self._blocks, read, size)
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
         """Yield what is held at a time, and its order."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -116,8 +116,8 @@ class Reconstruction:
     def batches(self, inputs: Rows, device: torch.device, part: Part | None = None) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
         s = self._settings
-        if part is not None and part.spread:
-            inputs = inputs.of_items(part.items, part.first, part.size)
+        if part is not None and part.spread:  # streams never are
+            inputs = cast(InMemoryRows, inputs).of_items(part.items, part.first, part.size)
         return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), part, seed=s.seed)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
