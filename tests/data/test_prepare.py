@@ -175,3 +175,33 @@ def test_folders_that_are_none(tmp_path: Path, data: diffrec.Interactions) -> No
     with pytest.raises(ValueError, match="has an item that is none of the"):
         ParquetInteractions(tmp_path / "out").block(0)
     assert "checksum" in files.in_short()
+
+
+def test_files_of_other_content_have_another_checksum(tmp_path: Path, data: diffrec.Interactions) -> None:
+    data.write(tmp_path / "raw.csv")
+    for seed in (0, 1):
+        prepare(tmp_path / "raw.csv", tmp_path / str(seed), by="random", seed=seed)
+    first, other, again = (ParquetInteractions(tmp_path / name).in_short() for name in ("0", "1", "0"))
+    assert first == again != other
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    for name, users in (("a[1]", [1, 1, 2]), ("a1", [7, 8])):
+        diffrec.Interactions.from_arrays(users, range(len(users))).write(tmp_path / f"{name}.csv")
+    assert prepare(tmp_path / "a[1].csv", tmp_path / "out").events == 3
+
+
+def test_what_is_wrong_is_said_before_the_work(tmp_path: Path, data: diffrec.Interactions) -> None:
+    data.write(tmp_path / "raw.csv")
+    with pytest.raises(ValueError, match="memory must be a size such as '1GB', got 'a lot'"):
+        prepare(tmp_path / "raw.csv", tmp_path / "out", memory="a lot")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw.csv"]
+
+
+@pytest.mark.long
+def test_who_has_more_than_a_million_events_is_in_one_row_group(tmp_path: Path) -> None:
+    many = 1_100_000
+    table = pa.table({"user": np.zeros(many, np.int64), "item": np.arange(many) % 50, "timestamp": np.arange(many)})
+    pq.write_table(table, tmp_path / "raw.parquet")
+    prepare(tmp_path / "raw.parquet", tmp_path / "out", valid=0, test=0)
+    assert ParquetInteractions(tmp_path / "out").n_blocks == 1

@@ -7,6 +7,7 @@ import pytest
 
 import diffrec
 from diffrec.integrations import BatchRecommender, recommend_batches
+from diffrec.integrations.arrow import kept
 from support.lists import assert_same_lists, histories_of
 
 TIMED: dict[str, Any] = {"time_weights": "linear", "dims": (8,), "epochs": 1, "holdout": 0, "progress": False}
@@ -139,3 +140,8 @@ def test_rows_that_are_refused_are_named(model: diffrec.Recommender) -> None:
     batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [None]]})
     with pytest.raises(ValueError, match="row 2 of a batch"):
         BatchRecommender(model)(batch)
+
+
+def test_a_choice_that_workers_share_is_read_more_than_once() -> None:
+    choice = kept({"deny": iter([3, 4]), "strict": True, "allow": {"ann": [1]}})
+    assert choice == {"deny": [3, 4], "strict": True, "allow": {"ann": [1]}}

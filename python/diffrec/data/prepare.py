@@ -1,6 +1,7 @@
 """From raw interactions, larger than memory, to a folder that training reads block by block."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from diffrec.data._times import in_seconds
 from diffrec.data.files import PARTS
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
-from diffrec.data.streamed import OWNERS, PREPARED
+from diffrec.data.streamed import FORMAT, OWNERS, PREPARED
 
 _SUFFIXES = (".csv", ".tsv", ".parquet")
 #: Ways to part histories that need one user at a time.
@@ -146,17 +147,17 @@ def prepare(
         made.mkdir()
         with _Database(work, memory) as base:
             names = base.read(source, (user, item, timestamp, value))
+            way = by or ("time" if names.timestamp else "random")
+            if way != "random" and names.timestamp is None:
+                raise ValueError(f"by={way!r} needs timestamps; these interactions have none (by='random' does not)")
             rows, left_out = base.clean(source, on_bad_row)
             base.cut(core)
             users, items = base.number(made)
             sorted_file = work / "sorted.parquet"
             base.sort(sorted_file)
         ids = _ids(made / "items.parquet")
-        way = by or ("time" if names.timestamp else "random")
-        if way != "random" and names.timestamp is None:
-            raise ValueError(f"by={way!r} needs timestamps; these interactions have none (by='random' does not)")
         counts = _part(sorted_file, made, ids, way, (valid, test), seed, block)
-        said = {"format": 1, "users": users, "items": items, "core": core, "by": way, "valid": valid, "test": test}
+        said = {"format": FORMAT, "users": users, "items": items, "core": core, "by": way, "valid": valid, "test": test}
         (made / PREPARED).write_text(json.dumps(said | {"seed": seed}, indent=2) + "\n")
         report = Prepared(rows, left_out, sum(counts), users, items, *counts)
         made.rename(folder)
@@ -174,7 +175,12 @@ class _Database:
         except ImportError as error:
             raise ImportError('preparing needs DuckDB: pip install "diffrec[prepare]"') from error
         self._base = duckdb.connect(str(work / "events.duckdb"))
-        self._base.execute(f"SET memory_limit={_text(memory)}; SET temp_directory={_text(str(work / 'spill'))}")
+        try:
+            self._base.execute(f"SET memory_limit={_text(memory)}")
+        except duckdb.Error as error:
+            self._base.close()
+            raise ValueError(f"memory must be a size such as '1GB', got {memory!r}") from error
+        self._base.execute(f"SET temp_directory={_text(str(work / 'spill'))}")
         self._base.execute("SET preserve_insertion_order=false; SET enable_progress_bar=false")
 
     def __enter__(self) -> "_Database":
@@ -192,11 +198,11 @@ class _Database:
         """Take in the columns, as they are."""
         self._is_text = not source.is_dir() and source.suffix.lower() != ".parquet"
         if not self._is_text:
-            table = f"read_parquet({_text(str(source / '**/*.parquet' if source.is_dir() else source))})"
+            table = f"read_parquet({_text(_literal(source) + ('/**/*.parquet' if source.is_dir() else ''))})"
         else:
             # Text stays text until all of it is known: 007 is no number.
             mark = "','" if source.suffix.lower() == ".csv" else "'\\t'"
-            table = f"read_csv({_text(str(source))}, header=true, all_varchar=true, delim={mark})"
+            table = f"read_csv({_text(_literal(source))}, header=true, all_varchar=true, delim={mark})"
         columns = [row[0] for row in self._base.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()]
         names = choose(columns, asked, str(source))
         picked = ", ".join(f"{_name(column)} AS {part}" for part, column in names.used.items())
@@ -321,14 +327,16 @@ def _part(
                     events = part.events
                     held = {"user": events.owners + first, "item": events.items, "timestamp": events.times}
                     held["value"] = events.values
-                    writer.write_table(pa.table({name: held[name] for name in schema.names}).cast(schema))
+                    table = pa.table({name: held[name] for name in schema.names}).cast(schema)
+                    # By itself pyarrow parts what has more than 2^20 rows.
+                    writer.write_table(table, row_group_size=len(table))
                     counts[place] += len(events)
             owners += np.bincount(parts[0].matrix.indices, minlength=len(items))
     finally:
         for writer in writers:
             writer.close()
-    table = parquet.read_table(folder / "items.parquet")
-    parquet.write_table(table.append_column(OWNERS, pa.array(owners)), folder / "items.parquet")
+    known = parquet.read_table(folder / "items.parquet")
+    parquet.write_table(known.append_column(OWNERS, pa.array(owners)), folder / "items.parquet")
     return counts[0], counts[1], counts[2]
 
 
@@ -373,6 +381,11 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 def _text(value: str) -> str:
     """A string of SQL."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def _literal(path: Path) -> str:
+    """A path in which DuckDB sees no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _name(value: str) -> str:

@@ -22,7 +22,7 @@ from diffrec.data.interactions import Interactions
 PREPARED = "prepared.json"
 #: Fact of the items: how many users have each.
 OWNERS = "users"
-_FORMAT = 1
+FORMAT = 1
 #: Users held in memory at once, by default.
 HELD = 1 << 17
 
@@ -86,8 +86,8 @@ class ParquetInteractions:
         if not said.is_file():
             raise FileNotFoundError(f"{self.path} is no folder that `diffrec prepare` made: it has no {PREPARED}")
         facts = json.loads(said.read_text())
-        if facts.get("format") != _FORMAT:
-            raise ValueError(f"{said} has format {facts.get('format')!r}; this version reads format {_FORMAT}")
+        if facts.get("format") != FORMAT:
+            raise ValueError(f"{said} has format {facts.get('format')!r}; this version reads format {FORMAT}")
         parquet = _parquet()
         self.items, owners = _catalogue(parquet.read_table(self.path / "items.parquet"))
         self.item_info = {} if owners is None else {OWNERS: owners}
@@ -171,15 +171,14 @@ class ParquetInteractions:
         return made
 
     def in_short(self) -> str:
-        """Say which interactions these are, by their sizes and a checksum of what the files say of their row groups."""
-        meta = self._file.metadata
-        groups = [
-            (meta.row_group(group).num_rows, meta.row_group(group).total_byte_size, int(self.bounds[group]))
-            for group in range(meta.num_row_groups)
-        ]
-        digest = hashlib.blake2b(json.dumps(groups).encode(), digest_size=8).hexdigest()
+        """Say which interactions these are, by their sizes and a checksum of the files, which are read for it."""
+        digest = hashlib.blake2b(digest_size=8)
+        for file in (Path(self._name), self.path / "items.parquet"):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "blake2b").digest())
         users, items = self.shape
-        return f"{users:,} users x {items:,} items, {self.n_events:,} events in blocks, checksum {digest}"
+        checksum = digest.hexdigest()
+        return f"{users:,} users x {items:,} items, {self.n_events:,} events in blocks, checksum {checksum}"
 
     def split(self, **_: Any) -> NoReturn:
         """Refuse: parts are made when the folder is."""

@@ -239,6 +239,11 @@ def recommend_batches(
     return map(lists_of, batches)
 
 
+def kept(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a choice that can be read more than once, by every worker."""
+    return {name: list(one) if isinstance(one, Iterator) else one for name, one in choice.items()}
+
+
 def share_threads() -> None:
     """Let kernels take the threads that an engine gives its worker, as it tells OpenMP's programs, not all there are.
 

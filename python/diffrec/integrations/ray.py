@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffrec.integrations.arrow import BatchRecommender, recommend_batches, share_threads
+from diffrec.integrations.arrow import BatchRecommender, kept, share_threads
 from diffrec.recommenders import Recommender, load
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def recommend(
     except ImportError as error:
         raise ImportError('this needs Ray: pip install "diffrec[ray]"') from error
     fitted = model if isinstance(model, Recommender) else load(Path(model), device="cpu")
+    choice = kept(choice)
     BatchRecommender(fitted, k, **choice)  # what is wrong is said here, before any actor starts
     low, high = (actors, actors) if isinstance(actors, int) else actors
     return histories.map_batches(
@@ -86,15 +87,16 @@ class _Ranker:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.diffrec")
             path.write_bytes(ray.get(file))
-            self._model = load(path)
-        self._k, self._choice = k, choice
+            self._lists_of = BatchRecommender(load(path), k, **choice)
+        self._user = choice.get("user", "user")
 
     def __call__(self, table: "pa.Table") -> "pa.Table":
         import pyarrow as pa
 
         # A batch may be put together of several pieces; in one the model has more to do at a time.
         batches = table.combine_chunks().to_batches()
-        return pa.Table.from_batches(recommend_batches(self._model, batches, self._k, **self._choice))
+        schema = self._lists_of.schema(table.schema.field(self._user).type)
+        return pa.Table.from_batches(map(self._lists_of, batches), schema)
 
 
 def _file_of(model: str | os.PathLike[str] | Recommender) -> bytes:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffrec.integrations.arrow import BatchRecommender, recommend_batches, share_threads
+from diffrec.integrations.arrow import BatchRecommender, kept, recommend_batches, share_threads
 from diffrec.recommenders import Recommender, load
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def recommend(
     if not spread and isinstance(model, Recommender):
         raise TypeError("spread=False needs the path of a model's file that all machines see, got a model")
     fitted = model if isinstance(model, Recommender) else load(Path(model), device="cpu")
+    choice = kept(choice)
     BatchRecommender(fitted, k, **choice)  # what is wrong is said here, before any executor starts
     names = [choice.get("user", "user"), choice.get("items", "items"), choice.get("times"), choice.get("values")]
     wanted = histories.select(*dict.fromkeys(name for name in names if name is not None))
