@@ -8,7 +8,7 @@ Reads ``$DIFFREC_DATA/onlineretail_lines.parquet``: lines with a customer, a qua
 item are its most frequent description and its median price. Items are drawn by a seed; all that was done with them is
 the test, and the rest is learnt from. Each customer with a test item gets the best 20 of the held-out items alone:
 nobody has touched them, so that popularity knows nothing of them. ``knn`` is the cosine between the features of an item
-and the mean of those of a customer's items; ``lightfm`` needs lightfm to be installed, and gets the same features.
+and the mean of those of a customer's items.
 """
 
 import argparse
@@ -102,27 +102,11 @@ def ranked(
         taken = sparse.csr_array(train.matrix[rows] > 0, dtype=np.float64)
         # Without the constant, and of the words alone.
         scores = (taken @ known[:, :-1] @ new[:, :-1].T).toarray()
-    elif method == "lightfm":
-        scores = lightfm(train, rows, known, new, seed)
     else:
         model = diffrec.fit(train, variant=method, seed=seed, progress=False, **MODELS[method])
         top = model.recommend(users, K, cold_items=cold, allow=cold["item"].tolist())
         return (top.item_rows - train.shape[1]).astype(np.int32)
     return np.argsort(-scores, axis=1)[:, :K].astype(np.int32)
-
-
-def lightfm(train: Interactions, rows: NDArray[np.int64], known: Any, new: Any, seed: int) -> NDArray[np.float32]:
-    """Scores of LightFM (Kula 2015), whose items are sums of what was learnt of their features."""
-    from lightfm import LightFM
-
-    model = LightFM(no_components=64, loss="warp", random_state=seed, learning_rate=0.05)
-    beside = sparse.csr_matrix(sparse.hstack([sparse.eye(known.shape[0]), known]).astype(np.float32))
-    alone = sparse.csr_matrix(sparse.hstack([sparse.csr_array((new.shape[0], known.shape[0])), new]).astype(np.float32))
-    model.fit(sparse.coo_matrix(train.matrix > 0), item_features=beside, epochs=30, num_threads=2)
-    bias, vectors = model.get_item_representations(alone)
-    _, mine = model.get_user_representations()
-    scores: NDArray[np.float32] = mine[rows] @ vectors.T + bias
-    return scores
 
 
 def people(lines: pd.DataFrame, seed: int, methods: list[str]) -> dict[str, tuple[float, float, float]]:

@@ -230,3 +230,9 @@ def test_features_of_each_kind() -> None:
     # What is not said is 0.
     bare = features.matrix({}, 2).toarray()
     np.testing.assert_array_equal(bare[:, :-1], 0)
+
+
+def test_a_title_with_a_bar_leaves_the_others_words() -> None:
+    titles = np.array([f"red cup {number}" for number in range(50)] + ["salt | pepper"])
+    matrix = FactFeatures.of({"title": titles}).matrix({"title": titles}, 51).toarray()[:, :-1]
+    assert (matrix[:50] @ matrix[0] > 0).all()

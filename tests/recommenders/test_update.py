@@ -11,6 +11,7 @@ import diffrec
 from diffrec import Interactions, Recommender
 from diffrec.recommenders import make
 from diffrec.recommenders.rivals.item_sums import ItemSums, Sides, largest
+from diffrec.recommenders.updating import passes_of
 from support.interactions import events
 from support.resuming import FORMS, unfitted
 
@@ -256,6 +257,7 @@ def test_an_interrupted_update_leaves_the_model_as_it_was() -> None:
     np.testing.assert_array_equal(model.score(), before)
     assert model.train_ is not interruption.value.partial.train_  # type: ignore[attr-defined]
     assert len(interruption.value.partial.training_.epochs) == 2  # type: ignore[attr-defined]
+    assert passes_of(interruption.value.partial) == passes_of(model)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("form", ["diffrec, anchored", "l-diffrec", "ials"])

@@ -15,7 +15,8 @@ from diffrec.data._csr import Csr
 
 # Places that the words of a text are hashed to.
 WIDTH = 4096
-# A text column of so few distinct values, as a share of all, holds categories, each a whole.
+# A text column of so few distinct values, as a share of all, holds categories, each a whole; or one with `|` in more
+# than such a share of them.
 _CATEGORIES = 0.1
 # Standard deviations beyond which a number is taken for that many.
 _FARTHEST = 3.0
@@ -36,7 +37,8 @@ class _Text:
     @classmethod
     def of(cls, values: NDArray[np.str_]) -> "_Text":
         distinct = np.unique(values)
-        whole = bool(len(distinct) <= _CATEGORIES * len(values) or np.char.find(distinct, "|").max() >= 0)
+        parted = np.mean(np.char.find(distinct, "|") >= 0)
+        whole = bool(len(distinct) <= _CATEGORIES * len(values) or parted > _CATEGORIES)
         hashed = _hashed(values, whole=whole)
         having = np.bincount(hashed.indices, minlength=WIDTH)
         return cls(whole, np.log((1 + len(values)) / (1 + having)) + 1)

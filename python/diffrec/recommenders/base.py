@@ -27,7 +27,7 @@ from diffrec.data.tensor_file import checksum
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import By, Catalogue, Grouping, Report, parse_metric
 from diffrec.ranking import FactorScores, Scores, top_k
-from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of
+from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of, learnt_from
 from diffrec.recommenders.evaluation_files import evaluate_files
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
@@ -309,10 +309,14 @@ class Recommender(metaclass=ABCMeta):
     def _grow(self, growth: Growth) -> None:
         """Update, and note what was known of the fit and of earlier updates."""
         before = growth.start.model
-        self._update(growth)
-        self.__dict__.pop("_start", None)
-        counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
-        self.training_.facts = {**before.training_.facts, **self.training_.facts, **counts}
+        try:
+            self._update(growth)
+        finally:
+            self.__dict__.pop("_start", None)
+            # What is interrupted may be handed out, too.
+            if self.training_ is not before.training_:
+                counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
+                self.training_.facts = {**before.training_.facts, **self.training_.facts, **counts}
 
     def _taken(self, data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
         """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
@@ -536,6 +540,12 @@ class Recommender(metaclass=ABCMeta):
         ColdUsers
             Its ``recommend(facts, k)`` ranks for people by theirs.
 
+        Raises
+        ------
+        ValueError
+            When fewer than two of the users have a history, their facts are the same, or the model learnt from files
+            and keeps no histories.
+
         Examples
         --------
         >>> import diffrec
@@ -546,8 +556,9 @@ class Recommender(metaclass=ABCMeta):
         >>> [sorted(top.items.tolist()) for top in model.for_cold_users(known).recommend(new, k=2)]
         [[1, 3], [0, 2]]
         """
+        self._share.require_whole("for_cold_users")
+        train = learnt_from(self._fitted(), "for_cold_users")
         ids, info = fact_table(user_facts, "user", "user_facts")
-        train = self._fitted().train_
         return ColdUsers.of(ids, info, train, lambda rows: self._written(train, rows))
 
     def _written(self, histories: Interactions, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import title_of
 from diffrec.data.features import FactFeatures
 from diffrec.ranking import FactorScores, Scores
+from diffrec.ranking.blockwise import blocks_of
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.results import Top
 
@@ -48,8 +49,9 @@ class FactMap:
 
         B = (Phi' D Phi + lambda I)^-1 Phi' D V,
 
-    the same for V a network's last or first layer, factors, or the columns of an item-to-item matrix, for it is linear
-    in V: a new item c scores ``sum_i a_ci s_ui`` with a_c = phi_c (Phi' D Phi + lambda I)^-1 Phi' D, whatever model.
+    the same for V a network's last layer, factors, or the columns of an item-to-item matrix, for it is linear in V, and
+    so are the scores, of which alone it is made here: a new item c scores ``sum_i a_ci s_ui`` with
+    a_c = phi_c (Phi' D Phi + lambda I)^-1 Phi' D, whatever model.
     lambda is chosen by dropping the learnt part of one item after the other and finding its scores again from its
     facts (leave-one-out, in closed form as well).
 
@@ -294,8 +296,10 @@ class _Beside:
 
     @cached_property
     def _new(self) -> NDArray[np.float32]:
-        known = on_host(self.scores.block(0, self.scores.n_items))
-        summed: NDArray[np.float32] = (self.cold.weighted.T @ known.T).T
+        summed = np.zeros((self.n_users, self.cold.weighted.shape[1]), dtype=np.float32)
+        for first, block in blocks_of(self.scores):
+            known = on_host(block)
+            summed += (self.cold.weighted[first : first + known.shape[1]].T @ known.T).T
         return summed @ self.cold.shares.T
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
@@ -311,9 +315,23 @@ class _Beside:
         """None: a new item is scored by what is known of others."""
 
 
+def learnt_from(model: "Recommender", name: str) -> Interactions:
+    """Return the histories that a model was fitted on, which ``name`` needs.
+
+    Raises
+    ------
+    ValueError
+        When it keeps none, as it learnt from files.
+    """
+    if len(model.train_) == 0:
+        raise ValueError(f"{name} needs the histories that the model was fitted on, and it learnt from files")
+    return model.train_
+
+
 def cold_items_of(model: "Recommender", given: Any) -> ColdItems:
     """Read new items, and say what the model makes of their facts."""
-    train = model.train_
+    model._share.require_whole("cold_items")
+    train = learnt_from(model, "cold_items")
     ids, info = fact_table(given, "item", "cold_items")
     if not train.item_info:
         raise ValueError(

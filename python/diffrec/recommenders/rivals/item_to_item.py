@@ -54,9 +54,12 @@ class ItemToItem(Recommender):
 
     def _update(self, growth: Growth) -> None:
         everyone = self._read(growth.train)
+        all_sides = self._sides(everyone) if pays_to_keep(everyone) else None
+        if all_sides is None:
+            self._fit(growth.train, None)
+            return
         before, after = self._read(growth.before), self._read(growth.after)
-        all_sides = self._sides(everyone)
-        if all_sides is None or not pays_to_keep(everyone) or not pays((before, after), everyone):
+        if not pays((before, after), everyone):
             self._fit(growth.train, None)
             return
         held = cast(ItemToItem, growth.start.model)._sums
