@@ -201,6 +201,13 @@ def test_parts_that_would_be_late_together_are_no_stack() -> None:
     ]
     chosen, _ = search.blend()
     assert 1.3 * sum(trial.seconds for trial in chosen) <= 100
+    # There is time for the best of all, and for what costs next to nothing: that would be together, and worse.
+    search.trials = [
+        dataclasses.replace(trial, seconds=0.1 if trial.candidate.variant == "popularity" else 60.0)
+        for trial in search.trials
+    ]
+    chosen, _ = search.blend()
+    assert chosen[0] is search.best
 
 
 def test_however_short_the_time_something_is_handed_out() -> None:

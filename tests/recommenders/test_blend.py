@@ -6,7 +6,8 @@ from scipy import sparse
 
 import diffrec
 from diffrec.data import hold_out
-from diffrec.recommenders.auto.blend import KEPT, Lists, best_blend, hits_of, ndcg
+from diffrec.evaluation.beyond_accuracy import hits_of
+from diffrec.recommenders.auto.blend import KEPT, Lists, best_blend, ndcg
 from diffrec.recommenders.histories import as_interactions
 from diffrec.recommenders.stack import Stack
 

@@ -335,3 +335,14 @@ def test_loading_imports_no_compiler() -> None:
     files = [str(RELEASED / f"{name}.diffrec") for name in EXPECTED]
     code = f"import sys, diffrec\nfor file in {files}: diffrec.load(file)\nassert 'torch._dynamo' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_next_basket_file_from_before_usual_intervals_loads(files: dict[str, Path], tmp_path: Path) -> None:
+    header, arrays = parts(files["next basket"])
+    del arrays["state.intervals"]
+    write_summed(tmp_path / "older", header, arrays)
+    model = diffrec.load(tmp_path / "older")
+    assert "due" in model.settings.own_views
+    assert "usual" not in model.settings.own_views
+    assert model.recommend(k=2, exclude_seen=False).items.shape[1] == 2
+    assert model.get_params()["own_views"] is None

@@ -253,7 +253,8 @@ def _iso_date(text: str) -> float:
 def _after_date(text: str) -> float:
     if not text:
         return 0.0
-    if len(text) == 9 and text[0] in "Tt " and text[3] == text[6] == ":":
+    # 24:00:00 is no time of a day, whatever the version of Python makes of it.
+    if len(text) == 9 and text[0] in "Tt " and text[3] == text[6] == ":" and text[1:3] < "24":
         # As most are written: read in half the time.
         try:
             clock = time.fromisoformat(text[1:])

@@ -149,7 +149,7 @@ def _rows_of_files(folder: Path, held: Any, rows: NDArray[np.int64]) -> list[str
     which = np.searchsorted(ends, rows, side="right")
     starts = np.concatenate([[0], ends])[which]
     return [
-        f"{Path(files[place].path).relative_to(folder.absolute())} row {row}"
+        f"{Path(files[place].path).absolute().relative_to(folder.absolute())} row {row}"
         for place, row in zip(which.tolist(), (rows - starts).tolist(), strict=True)
     ]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffrec.data import Csr, Interactions
+from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.ranking import DenseScores, deviations, top_k
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.rankings import USER_BLOCK
@@ -65,13 +66,6 @@ def ndcg(hits: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.flo
     ideal = np.cumsum(gains)[np.minimum(relevant, CUT) - 1]
     found: NDArray[np.float64] = hits[:, :CUT] @ gains[: hits.shape[1]] / ideal
     return found
-
-
-def hits_of(lists: NDArray[np.int32], relevant: Csr) -> NDArray[np.bool_]:
-    """Mark the items of lists (n, k) that are relevant, by ``relevant`` (n, items)."""
-    n, n_items = relevant.shape
-    cells = np.repeat(np.arange(n), np.diff(relevant.indptr)) * n_items + relevant.indices
-    return np.isin(np.arange(n)[:, None] * n_items + lists, cells) & (lists >= 0)
 
 
 @dataclass(frozen=True)

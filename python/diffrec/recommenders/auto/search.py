@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, empty_like, has_clock, without
-from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, hits_of, ndcg
+from diffrec.evaluation.beyond_accuracy import hits_of
+from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, ndcg
 from diffrec.recommenders.auto.candidates import Candidate
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
@@ -188,14 +189,17 @@ class Search:
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first, of what there is time to fit on everything."""
         most = left = max(self.left, 0.0)
+        alone: tuple[list[Trial], Blend] | None = None
         while True:
             able = [one for one in self.trials if one.model is not None or REFIT * one.seconds <= most]
             # Where time ran out nevertheless, the quickest of all.
             able = able or [min(self.trials, key=lambda trial: trial.seconds)]
             found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
             chosen = [able[place] for place in found.places]
+            # However little time there is for all together, for the best one alone there is enough.
+            alone = alone or ([chosen[0]], Blend([0], [1.0], chosen[0].value))
             if len(chosen) == 1 or REFIT * sum(one.seconds for one in chosen if one.model is None) <= left:
-                return chosen, found
+                return (chosen, found) if found.value >= alone[1].value else alone
             # Each alone could be fitted in time, but not all of them.
             most /= 2
 

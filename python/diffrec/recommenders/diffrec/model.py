@@ -32,7 +32,7 @@ from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.over_latents import OverLatents
 from diffrec.recommenders.diffrec.plan import memory_plan
 from diffrec.recommenders.diffrec.sequence import SequenceForecast
-from diffrec.recommenders.diffrec.settings import DiffRecSettings
+from diffrec.recommenders.diffrec.settings import OWN_VIEWS, DiffRecSettings
 from diffrec.recommenders.explanation import Reasons, linear_reasons, past_items
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
@@ -45,9 +45,9 @@ from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRec
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 from diffrec.training.generator import seeded
 
-# Weights that are tried for an anchor that was not trained along with the network.
 # In a file, the sizes of groups that have grown since the network's widths were shared out by them.
 _SHARES = "group_shares"
+# Weights that are tried for an anchor that was not trained along with the network.
 _SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -582,6 +582,10 @@ class DiffRec(TrainedRecommender):
 
     def _restore(self, state: Stored) -> None:
         s, items = self.settings, self._n_items
+        if s.own_views is None and "usual" in s.own_terms and "intervals" not in state:
+            # By default an item was compared with the user's own interval before it was with that of all.
+            older = tuple("due" if view == "usual" else view for view in OWN_VIEWS)
+            self.settings = s = s.replaced({"own_views": older})
         if s.anchor:
             held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items)
             self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
