@@ -216,3 +216,8 @@ def test_what_could_not_be_fitted_on_a_set_comes_last_there() -> None:
     table = diffrec.Comparisons({"here": lacking}, "ndcg@20")
     assert table.average_ranks == {"popularity": 1.0, "itemknn": 2.0}
     assert "—" in str(table)
+
+
+def test_columns_are_no_data_sets() -> None:
+    with pytest.raises(TypeError, match="data must map names to data sets, and these are columns"):
+        diffrec.compare({"user": [1, 1, 2], "item": [1, 2, 3]})

@@ -270,6 +270,10 @@ def compare(
     if isinstance(data, Mapping):
         if not data:
             raise ValueError("data must name at least one data set, got none")
+        if any(isinstance(one, list) or getattr(one, "ndim", 2) == 1 for one in data.values()):
+            raise TypeError(
+                "data must map names to data sets, and these are columns: use Interactions.from_frame(data)"
+            )
         choice: dict[str, Any] = {
             "seeds": seeds,
             "metric": metric,

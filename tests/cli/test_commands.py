@@ -117,6 +117,14 @@ def test_evaluate_by_facts(folder: Path, data: diffrec.Interactions) -> None:
     assert sum(one["size"] for one in told["groups"]["activity"]) == told["users"]
     assert "largest gap: recall@20" in succeed(*arguments)
     assert "did you mean 'activity'" in fail(1, "evaluate", "m", "test.csv", "--by", "activty")
+    before = Path("people.csv").read_text()
+    fail(1, "evaluate", "m", "test.csv", "--user-facts", "people.csv", "--per-user", "people.csv")
+    assert Path("people.csv").read_text() == before
+    # Named as in the interactions, or as ids of users usually are.
+    Path("people.csv").write_text(before.replace("user,country", "user_id,item_pref"))
+    told = run("evaluate", "m", "test.csv", "--by", "item_pref", "--user-facts", "people.csv", "--json")
+    assert set(json.loads(told.stdout)["groups"]) == {"item_pref"}
+    assert "people.csv: 'item_pref' of 20 of" in told.stderr
 
 
 def test_compare_on_several_files(folder: Path, data: diffrec.Interactions) -> None:

@@ -1,6 +1,7 @@
 """Figures by group, against plain counts over users and items."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import diffrec
@@ -90,8 +91,19 @@ def test_tables_name_group_size_and_figures(report: diffrec.Report) -> None:
     assert len(frame) == len(report.groups["genre"])
 
 
-def test_unknown_facts_are_refused_before_any_ranking() -> None:
+def test_gaps_of_frames_are_unknown() -> None:
     model = diffrec.fit(TRAIN, variant="popularity")
+    country = ["FR" if place % 2 else float("nan") for place in range(80)]
+    numbers = [3 if place % 2 else pd.NA for place in range(80)]
+    report = model.evaluate(TEST, by={"country": country, "number": numbers, "nothing": [None] * 80})
+    assert {group.label for group in report.groups["country"]} == {"FR", "unknown"}
+    assert {group.label for group in report.groups["number"]} == {"3", "unknown"}
+    assert {group.label for group in report.groups["nothing"]} == {"unknown"}
+
+
+def test_unknown_facts_are_refused_before_any_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = diffrec.fit(TRAIN, variant="popularity")
+    monkeypatch.setattr("diffrec.recommenders.rankings.best_items", None)
     for by, said in (
         ("activty", "did you mean 'activity'"),
         ({"country": [1, 2]}, "must have a value for each of 80 users, got 2"),

@@ -273,3 +273,15 @@ def test_an_order_that_is_none_is_refused(explorer: Explorer) -> None:
         refused.value.close()
         server.shutdown()
         thread.join()
+
+
+def test_a_model_of_the_same_name_has_a_column_of_its_own(models: dict[str, diffrec.Recommender]) -> None:
+    page = Explorer(models["ease"], against={"ease": models["popularity"]}, test=TEST, seen=VALID)
+    assert [one["name"] for one in page.overview()["figures"]] == ["ease (this)", "ease"]
+
+
+def test_people_without_known_items_are_shown_all_the_same(models: dict[str, diffrec.Recommender]) -> None:
+    nobody = TRAIN.take([0, 1, 2]).where(np.zeros(TRAIN.take([0, 1, 2]).matrix.nnz, dtype=np.bool_))
+    page = Explorer(models["ease"], nobody)
+    assert page.overview()["lengths"] == Explorer(models["ease"], nobody).overview()["lengths"]
+    assert len(page.overview()["users"]) == 3

@@ -136,11 +136,17 @@ def test_who_asks_alike_is_answered_by_one_call(model: diffrec.Recommender, monk
     assert calls == [30]
 
 
+SMALL: dict[str, Any] = {"variant": "diffrec", "dims": (8,), "epochs": 1, "holdout": 0, "progress": False}
+
+
 def test_integer_ids_and_steering_by_them() -> None:
     numbered = diffrec.Interactions.from_csr(DATA.matrix)
-    model = diffrec.fit(numbered, variant="diffrec", dims=(8,), epochs=1, holdout=0, progress=False)
+    model = diffrec.fit(numbered, **SMALL)
     (said,) = recommendations(model, [Recommend(user=3, k=4, steer={"7": 2.0})])
     agree(said, model.recommend(3, 4, steer={7: 2.0}))
+    below = diffrec.fit(numbered.with_ids(items=diffrec.Ids(np.arange(numbered.shape[1]) - 5, "item")), **SMALL)
+    (said,) = recommendations(below, [Recommend(user=3, k=4, steer={"-3": 2.0})])
+    agree(said, below.recommend(3, 4, steer={-3: 2.0}))
     (strange,) = recommendations(model, [Recommend(user="3")])
     assert str(strange) == "unknown user id '3' (user ids are integers here)"
 
@@ -217,6 +223,19 @@ def test_a_body_of_no_known_length_is_limited_too(server: Server) -> None:
     connection.close()
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrec.serving.gate.PATIENCE", 0.2)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=60)
+    connection.putrequest("POST", "/recommend")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", "100")
+    connection.endheaders()
+    connection.send(b"{")
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["error"]) == (408, "a request must arrive within 0.2 s")
+    connection.close()
+
+
 def test_names_that_clients_may_call_it_by(file: Path) -> None:
     with Server(file, port=0, hosts=["shop.example"]) as server:
         assert ask(server, "/health", Host="Shop.Example:80")[0] == 200
@@ -260,10 +279,15 @@ def test_what_comes_meanwhile_is_answered_together() -> None:
     assert str(found[6]) == "seven"
 
 
-def test_a_call_that_fails_reaches_all_who_wait_and_nobody_after() -> None:
+class Panic(BaseException):
+    """As a kernel's is: no ``Exception``."""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, Panic])
+def test_a_call_that_fails_reaches_all_who_wait_and_nobody_after(kind: type[BaseException]) -> None:
     def answer(numbers: Sequence[int]) -> list[int]:
         if 0 in numbers:
-            raise RuntimeError("broken")
+            raise kind("broken")
         return list(numbers)
 
     async def main() -> list[Any]:
@@ -272,7 +296,9 @@ def test_a_call_that_fails_reaches_all_who_wait_and_nobody_after() -> None:
         return [*found, await batcher.ask(2)]
 
     first, second, third = asyncio.run(main())
-    assert str(first) == str(second) == "broken"
+    assert isinstance(first, RuntimeError)
+    assert str(first) == str(second)
+    assert "broken" in str(first)
     assert third == 2
 
 
@@ -307,7 +333,13 @@ def test_health_and_metrics(server: Server) -> None:
     assert schema["components"]["schemas"]["Recommend"]["properties"]["k"]["maximum"] == 1000
 
 
-def test_reload_drops_nothing_and_a_broken_file_changes_nothing(tmp_path: Path) -> None:
+def full(*_: Any, **__: Any) -> None:
+    raise RuntimeError("out of memory")
+
+
+def test_reload_drops_nothing_and_a_broken_file_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old, new = diffrec.fit(DATA, variant="popularity"), diffrec.fit(DATA, variant="itemknn")
     path = tmp_path / "model.diffrec"
     old.save(path)
@@ -339,9 +371,12 @@ def test_reload_drops_nothing_and_a_broken_file_changes_nothing(tmp_path: Path) 
         assert status == 500
         assert "the model stays as it was" in said["error"]
         assert ask(server, "/recommend", {"user": user, "k": 5})[1]["items"] == lists[1]
+        # Whatever it is: that a GPU is full is a RuntimeError.
+        monkeypatch.setattr("diffrec.serving.held.load", full)
+        assert ask(server, "/reload", {})[0] == 500
         text = ask(server, "/metrics")[1]
         assert 'diffrec_reloads_total{outcome="done"} 3' in text
-        assert 'diffrec_reloads_total{outcome="failed"} 1' in text
+        assert 'diffrec_reloads_total{outcome="failed"} 2' in text
 
 
 def test_the_command_serves_reloads_at_a_signal_and_ends(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from diffrec import Interactions
 from diffrec.cli import options
 from diffrec.cli.output import note
-from diffrec.cli.reading import Source, known_part, load_model, onto, say_left_out
+from diffrec.cli.reading import Source, known_part, load_model, named_files, onto, say_left_out
 from diffrec.explore import Explorer, Server
 
 
@@ -79,7 +79,7 @@ def explore(
     if data is not None and test is not None:
         raise typer.BadParameter("measures those the model learnt from, and DATA has others", param_hint="--test")
     fitted = load_model(model, device)
-    others = {file.stem: load_model(file, device) for file in against or ()}
+    others = {name: load_model(file, device) for name, file in named_files(against or (), "--against").items()}
 
     def read(file: Path) -> Interactions:
         """Read a file by its columns."""

@@ -12,7 +12,7 @@ import diffrec
 from diffrec.cli import options
 from diffrec.cli.named_settings import parse_settings, require_possible, whole_numbers
 from diffrec.cli.output import note, show
-from diffrec.cli.reading import Source, known_part, load_model, read_test, require_place, say_left_out
+from diffrec.cli.reading import Source, known_part, load_model, named_files, read_test, require_place, say_left_out
 from diffrec.comparison import DEFAULT_VARIANTS
 from diffrec.data.facts import facts_of
 from diffrec.data.streamed import is_prepared
@@ -96,11 +96,13 @@ def evaluate(
     cuts = whole_numbers(k, "--k")
     if per_user is not None:
         table_format(per_user)
-        require_place(per_user, model, test, seen)
+        require_place(per_user, model, test, seen, user_facts)
     fitted = load_model(model, device)
     if is_prepared(test):
-        if seen is not None or by:
-            raise typer.BadParameter("says nothing of a folder that was prepared", param_hint="--seen and --by")
+        if seen is not None or by or user_facts is not None:
+            raise typer.BadParameter(
+                "says nothing of a folder that was prepared", param_hint="--seen, --by and --user-facts"
+            )
         report = fitted.evaluate(test, exclude_seen=not include_seen, k=cuts)
     else:
         later, masked = read_test(
@@ -145,8 +147,8 @@ def _facts(
     """Facts to group by, those of users from their file."""
     if file is None:
         return None if by is None else list(by)
-    facts = facts_of(str(file), train.users, user or "user")
-    note(facts.note.replace("item", "user"), quiet=quiet)
+    facts = facts_of(str(file), train.users, user)
+    note(facts.note, quiet=quiet)
     wanted = list(facts.info) if by is None else by
     return [{name: facts.info[name]} if name in facts.info else name for name in wanted]
 
@@ -233,7 +235,7 @@ def compare(
             dayfirst=dayfirst,
             quiet=quiet,
         ).read()
-        for name, file in _named(files).items()
+        for name, file in named_files(files, "FILE").items()
     }
     where |= {"exclude_seen": not include_seen, "checkpoint": checkpoint, "every": every}
     data = sets if len(sets) > 1 else next(iter(sets.values()))
@@ -258,16 +260,6 @@ def _of_one(table: diffrec.Comparison) -> dict[str, Any]:
 
 def _rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """Data sets by the names of their files, without what all files have; by their paths where two have one name."""
-    names = [file.name.partition(".")[0] for file in files]
-    if len(set(names)) < len(names):
-        names = [str(file) for file in files]
-    if len(set(names)) < len(names):
-        raise typer.BadParameter("names one file twice", param_hint="FILE")
-    return dict(zip(names, files, strict=True))
 
 
 def _variants(names: str, settings: Sequence[str] | None, device: str | None) -> dict[str, dict[str, Any]]:

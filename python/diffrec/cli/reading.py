@@ -263,3 +263,13 @@ def _alike(ids: Ids, other: Ids) -> Ids:
 
 def _as_text(ids: Ids) -> Ids:
     return ids if ids.ids.dtype.kind == "U" else Ids(ids.ids.astype(np.str_), ids.name)
+
+
+def named_files(files: Sequence[Path], option: str) -> dict[str, Path]:
+    """Files by their names, without what all files have; by their paths where two have one name."""
+    names = [file.name.partition(".")[0] for file in files]
+    if len(set(names)) < len(names):
+        names = [str(file) for file in files]
+    if len(set(names)) < len(names):
+        raise typer.BadParameter("names one file twice", param_hint=option)
+    return dict(zip(names, files, strict=True))

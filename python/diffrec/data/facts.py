@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._columns import guess, item_names
+from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._table import Column, Table, is_table, table_of
 from diffrec.data.ids import Ids
 from diffrec.data.report import counted
@@ -39,14 +39,14 @@ def title_of(info: Mapping[str, NDArray[Any]]) -> str | None:
 
 
 def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
-    """Read facts about items.
+    """Read facts about items, or about users where the ids are theirs.
 
     Parameters
     ----------
     items
-        A table with a row per item, or the path of one in ``.csv``, ``.tsv`` (also packed) or ``.parquet``.
+        A table with a row for each, or the path of one in ``.csv``, ``.tsv`` (also packed) or ``.parquet``.
     ids
-        The items there are; others are left out.
+        Those that there are; others are left out.
     item
         What the column of ids is called in the interactions: the one of that name holds them here, too, if there is
         one, else one that usually does.
@@ -66,14 +66,15 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
     """
     source = str(items) if isinstance(items, str | PathLike) else "items"
     table = _loaded(Path(items)) if isinstance(items, str | PathLike) else table_of(items, "items")
-    name = guess(table.names, [*([item] if item else []), *item_names()])
+    usual = user_names() if ids.name == "user" else item_names()
+    name = guess(table.names, [*([item] if item else []), *usual])
     if name is None:
         listed = ", ".join(map(repr, table.names))
         raise ValueError(
-            f"no column of {source} looks like the ids of items: call it {item or 'item'!r}; it has {listed}"
+            f"no column of {source} looks like the ids of {ids.name}s: call it {item or ids.name!r}; it has {listed}"
         )
     columns = table.take(table.names)
-    coded, bad = columns[name].ids("item")
+    coded, bad = columns[name].ids(ids.name)
     without = sum(len(one.rows) for one in bad)
     # Written from the last row to the first, so that the first of an item stays.
     first = np.full(len(coded.distinct), -1, dtype=np.int64)
@@ -82,18 +83,20 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
     found = _find(Ids.trusted(coded.distinct, "item"), ids)
     rows = np.where(found >= 0, first[found], -1) if len(first) else found
     info = {one: _fact(column, rows) for one, column in columns.items() if one != name}
-    return Facts(info, _note(source, info, rows, len(coded.distinct), len(coded.codes) - without, without))
+    return Facts(info, _note(source, ids.name, info, rows, len(coded.distinct), len(coded.codes) - without, without))
 
 
-def _note(source: str, info: Mapping[str, Any], rows: NDArray[np.int64], distinct: int, n: int, without: int) -> str:
+def _note(
+    source: str, what: str, info: Mapping[str, Any], rows: NDArray[np.int64], distinct: int, n: int, without: int
+) -> str:
     known = int(np.sum(rows >= 0))
-    said = [f"{source}: {', '.join(map(repr, info)) or 'nothing'} of {known:,} of {counted(len(rows), 'item')}"]
-    for number, what in (
-        (distinct - known, "of items without interactions left out"),
-        (n - distinct, "left out that repeat an item"),
+    said = [f"{source}: {', '.join(map(repr, info)) or 'nothing'} of {known:,} of {counted(len(rows), what)}"]
+    for number, which in (
+        (distinct - known, f"of {what}s without interactions left out"),
+        (n - distinct, f"left out that repeat {'an item' if what == 'item' else f'a {what}'}"),
         (without, "left out that name none"),
     ):
-        said += [f"{counted(number, 'row')} {what}"] if number else []
+        said += [f"{counted(number, 'row')} {which}"] if number else []
     return "; ".join(said)
 
 

@@ -6,12 +6,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec._shown import as_html, as_text
 from diffrec.checks import nearest, whole
 from diffrec.data import Csr, Ids, Interactions
 from diffrec.data.frames import Framed
+from diffrec.evaluation.beyond_accuracy import hits_of
 
 #: Standard errors to either side of a mean that hold it with 95% confidence.
 Z = 1.96
@@ -201,6 +201,7 @@ class Grouping:
         """
         rows = self.users.rows(users)
         cuts = sorted({int(metric.partition("@")[2]) for metric in per_user})
+        hits = hits_of(ranked, relevant)
         found = {}
         for name, (of, values) in self.facts.items():
             if of == "users":
@@ -208,7 +209,8 @@ class Grouping:
                 made = [_of_some_users(label, part, per_user, relevant) for label, part in parts]
             else:
                 made = [
-                    _of_some_items(label, part, ranked, relevant, cuts) for label, part in parts_of(values, self.bins)
+                    _of_some_items(label, part, ranked, hits, relevant, cuts)
+                    for label, part in parts_of(values, self.bins)
                 ]
             found[name] = Groups(name, of, made)
         return found
@@ -266,13 +268,17 @@ def half_width(values: NDArray[np.float64]) -> float:
     return 0.0 if len(values) < 2 else float(Z * values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def recall_of_items(ranked: NDArray[np.int32], relevant: Csr, part: NDArray[np.int64]) -> tuple[int, float, float]:
+def recall_of_items(
+    ranked: NDArray[np.int32], hits: NDArray[np.bool_], relevant: Csr, part: NDArray[np.int64]
+) -> tuple[int, float, float]:
     """Recall of some items: the hits on them over the test interactions with them.
 
     Parameters
     ----------
     ranked : int32 (users, k)
         Lists.
+    hits : bool (users, k)
+        Which of them are relevant.
     relevant : scipy.sparse CSR (users, items)
         What was relevant.
     part : int64 (m,)
@@ -284,17 +290,22 @@ def recall_of_items(ranked: NDArray[np.int32], relevant: Csr, part: NDArray[np.i
         Test interactions with these items.
     recall, error : float
         And the half width of its 95% interval over the users; NaN where nothing is relevant.
+
+    Examples
+    --------
+    >>> from scipy import sparse
+    >>> relevant = sparse.csr_array([[1, 1, 0], [0, 1, 1]])
+    >>> lists = np.array([[0], [2]], dtype=np.int32)
+    >>> total, recall, _ = recall_of_items(lists, np.array([[True], [True]]), relevant, np.array([0, 1]))
+    >>> total, round(recall, 4)  # of items 0 and 1: three test interactions, one of them in a list
+    (3, 0.3333)
     """
     inside = np.zeros(relevant.shape[1], dtype=np.bool_)
     inside[part] = True
-    weights = inside[relevant.indices].astype(np.float64)
-    sought = sparse.csr_array((weights, relevant.indices, relevant.indptr), shape=relevant.shape)
-    filled = ranked >= 0
-    entries = (np.ones(filled.sum()), (np.nonzero(filled)[0], ranked[filled]))
-    wanted: NDArray[np.float64] = np.asarray(sought.sum(axis=1)).ravel()
-    found: NDArray[np.float64] = np.asarray(
-        sought.multiply(sparse.csr_array(entries, shape=relevant.shape)).sum(axis=1)
-    ).ravel()
+    users = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
+    wanted = np.bincount(users, inside[relevant.indices].astype(np.float64), relevant.shape[0])
+    # A place without an item is no hit.
+    found = (hits & inside[ranked]).sum(axis=1)
     total = wanted.sum()
     if not total:
         return 0, float("nan"), float("nan")
@@ -317,12 +328,17 @@ def _of_some_users(
 
 
 def _of_some_items(
-    label: str, part: NDArray[np.int64], ranked: NDArray[np.int32], relevant: Csr, cuts: Iterable[int]
+    label: str,
+    part: NDArray[np.int64],
+    ranked: NDArray[np.int32],
+    hits: NDArray[np.bool_],
+    relevant: Csr,
+    cuts: Iterable[int],
 ) -> Group:
     means, errors, total = {}, {}, 0
     for cut in cuts:
         listed = ranked[:, :cut]
-        total, means[f"recall@{cut}"], errors[f"recall@{cut}"] = recall_of_items(listed, relevant, part)
+        total, means[f"recall@{cut}"], errors[f"recall@{cut}"] = recall_of_items(listed, hits[:, :cut], relevant, part)
         means[f"exposure@{cut}"] = float(np.isin(listed, part).sum() / max(1, (listed >= 0).sum()))
     return Group(label, len(part), total, means, errors)
 
@@ -345,12 +361,18 @@ def _of_users(name: str, values: Any, users: Ids) -> NDArray[Any]:
     listed = [values.get(user) for user in users] if isinstance(values, Mapping) else list(values)
     if len(listed) != len(users):
         raise ValueError(f"by[{name!r}] must have a value for each of {len(users):,} users, got {len(listed):,}")
+    listed = [one if _is_known(one) else None for one in listed]
     held = [one for one in listed if one is not None]
-    if not held:
+    if not held and isinstance(values, Mapping):
         raise ValueError(f"by[{name!r}] names no user of the training data, such as {users[0]!r}")
     if all(isinstance(one, int | float | np.number) and not isinstance(one, bool) for one in held):
         return np.array([np.nan if one is None else one for one in listed], dtype=np.float64)
     return np.array(["" if one is None else str(one) for one in listed])
+
+
+def _is_known(fact: Any) -> bool:
+    """Whether there is a fact: NaN, NaT and pandas' NA are none."""
+    return fact is not None and (isinstance(fact, str) or str(fact) not in ("nan", "NaT", "<NA>"))
 
 
 def _span(values: NDArray[Any]) -> str:

@@ -71,6 +71,7 @@ class Explorer:
     ) -> None:
         self.model = model
         self.people = people
+        self._shown = model.train_ if people is None else people
         self.against = dict(against or {})
         self.pictures = pictures
         for name, other in self.against.items():
@@ -84,7 +85,7 @@ class Explorer:
 
     @property
     def _users(self) -> Ids:
-        return (self.people or self.model.train_).users
+        return self._shown.users
 
     def about(self) -> dict[str, Any]:
         """Return what the page has to know when it opens."""
@@ -113,9 +114,10 @@ class Explorer:
         """
         if self._overview is None:
             # Measured when it is first asked for: it takes a ranking of all users.
-            named = {self.model.variant: self.model, **self.against} if self._test is not None else {}
+            own = self.model.variant + (" (this)" if self.model.variant in self.against else "")
+            named = {own: self.model, **self.against} if self._test is not None else {}
             reports = {name: one.evaluate(self._test, seen=self._seen) for name, one in named.items()}
-            self._overview = Overview(self.people or self.model.train_, reports)
+            self._overview = Overview(self._shown, reports)
         overview = self._overview
         users = overview.users(order)
         for one in users:
@@ -229,8 +231,7 @@ class Explorer:
             listed = [{**self._item(one), "time": None, "count": 1} for one in rows.tolist()[::-1]]
             return histories_of([Past(rows)], self.model.train_.items), None, listed
         row = _whole("user", asked.get("user"), 0, len(self._users))
-        source = self.people or self.model.train_
-        one = source.take([row])
+        one = self._shown.take([row])
         order = np.arange(len(one)) if one.timestamps is None else np.argsort(-one.timestamps, kind="stable")
         counts = np.bincount(one.cells_of_events(), minlength=len(one))
         history = [

@@ -49,7 +49,7 @@ function readAddress() {
   for (const name of ["novelty", "diversity"]) state[name] = Number(said.get(name) || 0);
   state.steer = (said.get("steer") || "").split(",").filter(Boolean).map((pair) => pair.split(":").map(Number));
   state.against = said.get("against");
-  try { state.where = JSON.parse(said.get("where") || "{}"); } catch { state.where = {}; }
+  try { state.where = JSON.parse(said.get("where") || "{}") || {}; } catch { state.where = {}; }
 }
 
 function writeAddress() {
@@ -194,7 +194,7 @@ function showOther() {
       make("span", { class: "move " + (here === undefined ? "down" : here === place ? "" : "up") }, text)));
   }));
   const shared = answer.other.filter((item) => places.has(item.row)).length;
-  $("said").textContent = `${shared} of ${answer.other.length} stand in both lists.`;
+  $("said").textContent = `${$("said").textContent} ${shared} of ${answer.other.length} stand in both lists.`.trim();
 }
 
 // The overview

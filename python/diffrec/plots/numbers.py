@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from diffrec.data import Csr
 from diffrec.evaluation import LIST_METRICS, Report
+from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.evaluation.groups import half_width, quantile_parts, recall_of_items
 
 
@@ -97,9 +98,10 @@ def by_popularity(report: Report, relevant: Csr, popularity: NDArray[np.int64], 
     k, bins : int
         Length of the lists, and how many parts at most.
     """
-    parts = []
+    listed = report.ranked[:, :k]
+    parts, hits = [], hits_of(listed, relevant)
     for part in quantile_parts(popularity, bins):
-        total, recall, error = recall_of_items(report.ranked[:, :k], relevant, part)
+        total, recall, error = recall_of_items(listed, hits, relevant, part)
         low, high = popularity[part].min(), popularity[part].max()
         parts.append(Part(int(low), int(high), len(part), total, recall, error))
     return parts

@@ -208,7 +208,10 @@ def _steered(items: Ids, steer: dict[str, float] | None) -> dict[Any, float] | N
     """Steering by ids as the model has them: in JSON all names are strings."""
     if steer is None or items.ids.dtype.kind == "U":
         return steer
-    return {int(name) if name.isdecimal() and int(name) in items else name: weight for name, weight in steer.items()}
+    return {
+        int(name) if name.removeprefix("-").isdecimal() and int(name) in items else name: weight
+        for name, weight in steer.items()
+    }
 
 
 def _of_known(ids: Ids, names: Sequence[Any], answers: Callable[[list[int]], list[Answer]]) -> list[Answer]:

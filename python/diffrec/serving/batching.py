@@ -110,8 +110,12 @@ class Batcher(Generic[Question]):
         answers: Sequence[Any]
         try:
             answers = await loop.run_in_executor(self._thread, self._answer, [question for question, _ in batch])
-        except Exception as error:  # every one of them has to hear of it
-            answers = [error] * len(batch)
+            if len(answers) != len(batch):
+                raise RuntimeError(f"{len(batch)} questions have {len(answers)} answers")
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # every one of them has to hear of it; a panic of a kernel is no Exception
+            answers = [error if isinstance(error, Exception) else RuntimeError(repr(error))] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue

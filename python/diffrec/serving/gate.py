@@ -1,5 +1,6 @@
 """What stands before the answers: whose requests are taken, how large they may be, and what is counted."""
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -14,6 +15,10 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # So many times the largest body is read of one that is refused: most clients listen when they have said all.
 _DRAINED = 16
+
+
+#: Seconds in which a request's body must arrive.
+PATIENCE = 20.0
 
 
 class Gate:
@@ -55,7 +60,13 @@ class Gate:
             await send(message)
 
         try:
-            body = b"" if scope["method"] in ("GET", "HEAD") else await _body(receive, self._largest)
+            try:
+                body: bytes | None = b""
+                if scope["method"] not in ("GET", "HEAD"):
+                    body = await asyncio.wait_for(_body(receive, self._largest), PATIENCE)
+            except TimeoutError:
+                await _refuse(noted, 408, f"a request must arrive within {PATIENCE:g} s", close=True)
+                return
             refused = self._refusal(scope, body)
             if refused is None:
                 await self._inner(scope, _once(body or b"", receive), noted)
@@ -108,9 +119,11 @@ def _once(body: bytes, receive: Receive) -> Receive:
     return given
 
 
-async def _refuse(send: Send, status: int, text: str) -> None:
+async def _refuse(send: Send, status: int, text: str, *, close: bool = False) -> None:
     body = json.dumps({"error": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if close:  # the rest of what was asked is still on its way
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
