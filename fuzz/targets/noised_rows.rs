@@ -7,9 +7,12 @@ use diffrec_fuzz::{Rows, filled, places};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Rows, Vec<i16>, Vec<f32>, (bool, f32), (u64, u32), u8, (Option<Vec<i64>>, u64))| {
-    let (rows, which, factors, (normalize, dropout), (seed, step), spoilt, (keys, first)) = input;
+    let (rows, which, factors, (normalize, dropout), (seed, step), spoilt, (mut keys, first)) = input;
     let (matrix, mut which) = (rows.csr(), places(&which));
     which.truncate(16);
+    if let Some(keys) = keys.as_mut().filter(|_| spoilt != 8) {
+        keys.resize(which.len(), 1 << 40);
+    }
     let Ok(view) = Sparse::new(["indptr", "indices", "data"], &matrix.indptr, &matrix.indices, &matrix.data)
     else {
         return;
