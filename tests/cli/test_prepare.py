@@ -23,7 +23,7 @@ def test_a_folder_is_made_and_learnt_from(folder: Path, data: diffrec.Interactio
     assert "diffrec" in succeed("info", "of-files.diffrec")
     judged = json.loads(succeed("evaluate", "of-files.diffrec", "blocks", "--json"))
     assert judged["metrics"]["recall@10"] == model.evaluate("blocks")["recall@10"]
-    assert "--seen and --by" in fail(2, "evaluate", "of-files.diffrec", "blocks", "--by", "activity")
+    assert "--user-facts" in fail(2, "evaluate", "of-files.diffrec", "blocks", "--by", "activity")
     top = succeed("recommend", "of-files.diffrec", "-k", 3, "--histories", "ratings.csv").splitlines()
     assert len(top) == 1 + 3 * data.shape[0]
 
