@@ -71,7 +71,7 @@ def main() -> None:
     for variant in arguments.variants:
         started = time.perf_counter()
         settings, validation = chosen(variant, train, valid)
-        seeds = arguments.seeds[:1] if VARIANTS[variant].kind.deterministic else arguments.seeds
+        seeds = arguments.seeds[:1] if VARIANTS[variant].kind.seedless else arguments.seeds
         rows = []
         for seed in seeds:
             model = fitted(variant, learn, seed, settings)

@@ -66,7 +66,7 @@ def test_a_ready_split_is_used_as_it_is() -> None:
 def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     class Greedy(Recommender):
         variant = "greedy"
-        deterministic = True
+        seedless = True
 
         def _fit(self, train: Interactions, valid: Interactions | None) -> None:
             raise MemoryError("needs 8.0 TB; use 'itemknn' instead")

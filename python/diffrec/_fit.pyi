@@ -49,6 +49,7 @@ class _TrainedSettings(_OfEveryFit, total=False):
     validate_every: int
     holdout: float
     time_limit: str | float | datetime.timedelta | None
+    deterministic: bool
 
 class _NetworkSettings(_TrainedSettings, total=False):
     weight_decay: float

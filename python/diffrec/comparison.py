@@ -404,7 +404,7 @@ def _runs(
 ) -> Iterator[_Run]:
     variant = settings["variant"]
     # One fit is enough where the result does not depend on the seed, or the seed is among the settings.
-    alone = "seed" in settings or (variant != AUTO and VARIANTS[variant].kind.deterministic)
+    alone = "seed" in settings or (variant != AUTO and VARIANTS[variant].kind.seedless)
     # torch is imported by now: waiting for it is no part of a fit.
     where = training.resolve_device(device)
     # Short histories leave nothing to stop on; then fit holds out its own part, where it can.

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import diffrec
 from diffrec import Interactions, Recommender
 from support.model_fuzz import FORMS, data
+from support.resuming import FORMS as TRAINED
+from support.resuming import unfitted, world
 
 WORLD = diffrec.datasets.synthetic(users=150, items=120, seed=1)
 
@@ -27,6 +31,28 @@ def test_the_same_seed_gives_the_same_file(form: str, tmp_path: Path) -> None:
     loaded = diffrec.load(tmp_path / "one", device="cpu")
     loaded.save(tmp_path / "again", measured=False)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+class _AsOnGPU(TorchDispatchMode):
+    """Refuses what has no deterministic algorithm on a GPU, by the list in torch's documentation."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = func.overloadpacket.__name__, kwargs or {}
+        if torch.are_deterministic_algorithms_enabled():
+            self.calls += 1
+            weights = kwargs.get("weights", args[1] if name == "bincount" and len(args) > 1 else None)
+            assert name not in ("histc", "put_", "median", "scatter_reduce", "scatter_reduce_"), name
+            assert name != "bincount" or weights is None, "bincount with weights"
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("form", [form for form in TRAINED if form != "ials"])
+def test_deterministic_training_uses_what_a_gpu_has(form: str) -> None:
+    with _AsOnGPU() as watched:
+        unfitted(form, epochs=1, deterministic=True).fit(world())
+    assert watched.calls > 100
 
 
 @pytest.fixture

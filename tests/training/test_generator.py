@@ -1,4 +1,4 @@
-"""torch's generator is one fit's at a time, and what it was afterwards."""
+"""torch's generator and its choice of algorithms are one fit's at a time, and what they were afterwards."""
 
 import os
 import threading
@@ -24,6 +24,25 @@ def test_what_is_drawn_depends_on_the_seed_and_leaves_no_trace() -> None:
     assert torch.equal(torch.cat([one, rest]), again)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_algorithms_are_chosen_for_a_block_only() -> None:
+    def fail() -> None:
+        assert torch.are_deterministic_algorithms_enabled()
+        raise KeyError
+
+    with pytest.raises(KeyError), seeded(0, CPU, deterministic=True):
+        fail()
+    assert not torch.are_deterministic_algorithms_enabled()
+    with seeded(0, CPU):
+        assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_gpu_needs_its_workspace_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    wanted = "deterministic=True on a GPU needs .* CUBLAS_WORKSPACE_CONFIG=:4096:8 .*, got ':0:0'"
+    with pytest.raises(ValueError, match=wanted), seeded(0, torch.device("cuda"), deterministic=True):
+        pass
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")

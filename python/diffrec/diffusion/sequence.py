@@ -203,6 +203,10 @@ class _LookUp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (buckets,) = ctx.saved_tensors
         flat, heads = buckets.flatten(), grad.float().unbind(dim=1)
+        if torch.are_deterministic_algorithms_enabled():
+            # A GPU has no such way to count with weights.
+            weights = torch.stack([part.reshape(-1) for part in heads], dim=1)
+            return weights.new_zeros(ctx.size, len(heads)).index_add_(0, flat, weights).to(grad.dtype), None
         of_heads = [torch.bincount(flat, weights=part.reshape(-1), minlength=ctx.size) for part in heads]
         return torch.stack(of_heads, dim=1).to(grad.dtype), None
 

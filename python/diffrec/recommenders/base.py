@@ -72,7 +72,7 @@ class Recommender(metaclass=ABCMeta):
     """
 
     # Whether the seed has no say.
-    deterministic: ClassVar[bool] = False
+    seedless: ClassVar[bool] = False
     settings_type: ClassVar[type[Settings]] = Settings
 
     settings: Settings

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from diffrec.checks import duration, one_of, optional, real, whole
+from diffrec.checks import duration, flag, one_of, optional, real, whole
 from diffrec.data import Interactions
 from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import parse_metric
@@ -58,6 +58,13 @@ class TrainedSettings(Settings):
         optional(duration),
         "wall-clock time that training may take, as '5min' or in seconds: epochs end when it is spent, and a cosine "
         "schedule falls to 0 by then; None for no limit",
+        saved=False,
+    )
+    deterministic: bool = setting(
+        False,
+        flag,
+        "whether a GPU may only use algorithms that give the same bits each time, which takes longer; a processor's do "
+        "anyway",
         saved=False,
     )
 
@@ -142,7 +149,7 @@ class TrainedRecommender(Recommender):
         plan = self._foresee(learn, device, valid is not None)
         if plan is not None:
             _log.info("planned on %s: %s", device, plan)
-        with seeded(s.seed, device):
+        with seeded(s.seed, device, deterministic=s.deterministic):
             self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
             network, run_epoch, changing = self._prepare(learn, device)
             if self._start is not None:

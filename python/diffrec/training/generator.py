@@ -1,4 +1,4 @@
-"""torch's random generator, of which a process has one: whoever trains has it to himself."""
+"""What a process has once in torch, random generator and choice of algorithms: whoever trains has them to himself."""
 
 import os
 import threading
@@ -10,16 +10,44 @@ import torch
 _turn = threading.RLock()
 
 
+# The sizes of cuBLAS's own memory with which it adds in the same order each time, as torch's documentation has them.
+_WORKSPACES = (":4096:8", ":16:8")
+
+
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seeded(seed: int, device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
     """Seed torch's generators for a block, after which they are what they were.
 
     Layers draw from the generator of the process, so another thread that drew meanwhile would change what both get:
     fits in threads take turns.
+
+    Parameters
+    ----------
+    seed, device
+        Of what is trained.
+    deterministic
+        Whether torch may only use algorithms that give the same bits each time.
+
+    Raises
+    ------
+    ValueError
+        If that is asked for on a GPU whose cuBLAS does not.
     """
+    workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    if deterministic and device.type == "cuda" and workspace not in _WORKSPACES:
+        raise ValueError(
+            f"deterministic=True on a GPU needs the environment variable CUBLAS_WORKSPACE_CONFIG={_WORKSPACES[0]} from "
+            f"before Python starts, got {workspace!r}"
+        )
     with _turn, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Its other door to the same switch, `use_deterministic_algorithms`, imports a compiler first.
+        mode = torch.get_deterministic_debug_mode()
+        torch.set_deterministic_debug_mode("error" if deterministic else mode)
         torch.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_deterministic_debug_mode(mode)
 
 
 def _free() -> None:

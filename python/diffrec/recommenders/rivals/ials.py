@@ -38,7 +38,8 @@ class IALSSettings(Settings):
         "weight of the factors' squared lengths in the loss; higher values shrink the factors",
         symbol="lambda",
     )
-    alpha: float = setting(10.0, real(0, open_low=True), "confidence in an interaction of value 1", symbol="alpha")
+    # Confidences are of single precision, where no number beyond 3e38 is.
+    alpha: float = setting(10.0, real(1e-30, 1e30), "confidence in an interaction of value 1", symbol="alpha")
     iterations: int = setting(15, whole(1), "number of times that all users' and then all items' factors are solved")
     solver: str = setting(
         "cg",

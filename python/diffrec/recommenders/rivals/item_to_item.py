@@ -27,7 +27,7 @@ class ItemToItem(Recommender):
         float32 (items, items): row i says how much having item i speaks for each other item.
     """
 
-    deterministic: ClassVar[bool] = True
+    seedless: ClassVar[bool] = True
     similarity_: "Csr | NDArray[np.float32]"
     # What the similarity is made of, where updates are to count changed histories alone; no file has it.
     _sums: ItemSums | None = None

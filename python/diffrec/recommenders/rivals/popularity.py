@@ -48,7 +48,7 @@ class Popularity(Recommender):
     """
 
     variant: ClassVar[str] = "popularity"
-    deterministic: ClassVar[bool] = True
+    seedless: ClassVar[bool] = True
     settings_type = PopularitySettings
     settings: PopularitySettings
     _counts: NDArray[np.float32]

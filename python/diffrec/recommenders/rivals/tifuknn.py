@@ -68,7 +68,7 @@ class TIFUKNN(Recommender):
     """
 
     variant: ClassVar[str] = "tifuknn"
-    deterministic: ClassVar[bool] = True
+    seedless: ClassVar[bool] = True
     settings_type = TIFUKNNSettings
     settings: TIFUKNNSettings
     _vectors: Csr

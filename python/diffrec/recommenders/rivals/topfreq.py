@@ -60,7 +60,7 @@ class TopFreq(Recommender):
     """
 
     variant: ClassVar[str] = "topfreq"
-    deterministic: ClassVar[bool] = True
+    seedless: ClassVar[bool] = True
     settings_type = TopFreqSettings
     settings: TopFreqSettings
     _shares: NDArray[np.float32]
