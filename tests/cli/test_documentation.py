@@ -52,6 +52,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     diffrec.fit("prepared", variant="diffrec", dims=(4,), epochs=1, progress=False).save("of-files.diffrec")
     diffrec.fit(split.train, variant="popularity").save("model.diffrec")
     diffrec.fit(numbered, dims=(4,), epochs=1, holdout=0, progress=False).save("guided.diffrec")
+    diffrec.fit(data, variant="ease").save("titled.diffrec")
+    Path("new.csv").write_text("item,title,genre\nfirst,The Amber Heart 99,Romance\n")
 
     fit = diffrec.fit
 

@@ -134,6 +134,44 @@ def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
     assert "ItemKNN has no reverse chain to guide" in fail(1, "recommend", "model.diffrec", "--novelty", 1)
 
 
+def test_items_that_nobody_has_touched_are_ranked(
+    folder: Path, data: diffrec.Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recommending, "USER_BLOCK", 16)  # so that there are several blocks
+    monkeypatch.setattr(recommending, "_ROWS_AT_ONCE", 16 * 5)
+    new = {"item": ["first", "7"], "title": ["The Amber Heart 99", "A Night of Terror"], "genre": ["Romance", "Horror"]}
+    lines = [list(new), *zip(*new.values(), strict=True)]
+    (folder / "new.csv").write_text("".join(",".join(line) + "\n" for line in lines))
+    told = ("recommend", "model.diffrec", "--cold-items", "new.csv", "--out", "top.npz")
+    succeed(*told, "--k", 5, "--titles")
+    model = diffrec.load("model.diffrec")
+    expected = model.recommend(k=5, cold_items=new).columns(titles=True)
+    written = columns_of(folder / "top.npz")
+    for name in ("user", "item", "title"):
+        assert written[name] == expected[name].tolist()
+    assert {"first", "7"} & set(written["item"])
+    # They may be named where the model's own may.
+    own = str(data.items[3])
+    succeed(*told, "--k", 3, "--allow", f"first,{own}", "--deny", own)
+    assert set(columns_of(folder / "top.npz")["item"]) == {"first"}
+    user = str(data.users[2])
+    (folder / "pairs.csv").write_text(f"user,item\n{user},7\n{user},{own}\n")
+    succeed(*told, "--k", 3, "--candidates", "pairs.csv", "--include-seen")
+    assert set(columns_of(folder / "top.npz")["item"]) == {"7", own}
+
+
+def test_items_of_no_row_are_read_as_numbers_or_as_text_as_the_models_are(folder: Path) -> None:
+    (folder / "train.csv").write_text("user,item\na,7\na,x\nb,8\nb,x\nc,7\n")
+    (folder / "facts.csv").write_text("item,kind\n7,tea\n8,milk\nx,tea\n")
+    (folder / "new.csv").write_text("item,kind\n9,tea\n")
+    succeed("fit", "train.csv", "--items", "facts.csv", "--out", "m.diffrec", "--variant", "ease")
+    succeed("recommend", "m.diffrec", "--cold-items", "new.csv", "--allow", "9", "--out", "top.npz")
+    assert columns_of(folder / "top.npz")["item"] == ["9"] * 3
+    (folder / "new.csv").write_text("item,kind\n8,tea\n")
+    said = fail(1, "recommend", "m.diffrec", "--cold-items", "new.csv")
+    assert "cold_items holds '8', which the model knows already" in said
+
+
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [

@@ -102,14 +102,14 @@ def onto(data: Interactions, items: Ids, users: Ids | None = None) -> tuple[Inte
         How many interactions were left out because the model does not know their user or item.
     """
     known_users = data.users if users is None else users
-    own = data.with_ids(_alike(data.users, known_users), _alike(data.items, items))
-    aligned, left_out = own.align(_alike(known_users, data.users), _alike(items, data.items))
+    own = data.with_ids(alike(data.users, known_users), alike(data.items, items))
+    aligned, left_out = own.align(alike(known_users, data.users), alike(items, data.items))
     return aligned.with_ids(known_users, items), left_out
 
 
 def in_kind_of(data: Interactions, like: Interactions) -> Interactions:
     """Take ids that are numbers as text where those of others are text, as they are written."""
-    users, items = _alike(data.users, like.users), _alike(data.items, like.items)
+    users, items = alike(data.users, like.users), alike(data.items, like.items)
     same = data if users is data.users else data.with_ids(users=users)
     return same if items is data.items else same.with_ids(items=items)
 
@@ -256,7 +256,7 @@ def _lines(name: str) -> list[str]:
     return [line.removesuffix("\r") for line in file.read_text(encoding="utf-8-sig").split("\n")]
 
 
-def _alike(ids: Ids, other: Ids) -> Ids:
+def alike(ids: Ids, other: Ids) -> Ids:
     """Ids as text where the others are of another kind."""
     return ids if ids.ids.dtype.kind == other.ids.dtype.kind else _as_text(ids)
 

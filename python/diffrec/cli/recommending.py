@@ -19,6 +19,7 @@ from diffrec.cli.batches import list_columns, recommend_lists, recommend_on
 from diffrec.cli.output import json_lines, note, show
 from diffrec.cli.reading import (
     Source,
+    alike,
     known_items,
     load_model,
     one_of_two,
@@ -30,6 +31,7 @@ from diffrec.cli.reading import (
     steering,
 )
 from diffrec.data._encode import IdArray
+from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import facts_of, title_of
 from diffrec.data.tables import Append, table_file, table_format, text_table
 from diffrec.recommenders.rankings import USER_BLOCK
@@ -104,6 +106,16 @@ def recommend(
         bool, typer.Option("--titles", help="Write also what people call the items, where the model knows it.")
     ] = False,
     items: options.ItemFacts = None,
+    cold_items: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rank also these items, which nobody has touched, by facts about them: a row for each, with its id "
+            "and columns named as the facts that the model was fitted with; .csv, .tsv or .parquet.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
     steer: options.Steer = None,
     novelty: options.Novelty = 0.0,
     diversity: options.Diversity = 0.0,
@@ -143,6 +155,7 @@ def recommend(
     diffrec recommend model.diffrec --k 5 --users 12,57
     diffrec recommend model.diffrec --histories newcomers.csv --out recommendations.parquet
     diffrec recommend model.diffrec --histories lists.parquet --out recommendations.parquet
+    diffrec recommend titled.diffrec --k 5 --cold-items new.csv
     """
     one_of_two(users, histories, "--users / --histories")
     one_of_two(candidates, histories, "--candidates / --histories")
@@ -156,20 +169,21 @@ def recommend(
         raise typer.BadParameter("needs --histories with lists in Parquet, and --out", param_hint="--engine")
     if out is not None and engine is None:
         table_format(out)
-        require_place(out, model, source, items)
+        require_place(out, model, source, items, cold_items)
     if lists is not None:
         _refuse(
             "a file of lists",
-            {"--titles": titles, "--items": items, "--negatives": negatives != "error"}
+            {"--titles": titles, "--items": items, "--cold-items": cold_items, "--negatives": negatives != "error"}
             | {"--on-bad-row": on_bad_row != "error", "--dayfirst": dayfirst is not None},
         )
     fitted = load_model(model, device)
     known = fitted.train_
+    new, catalogue = _cold(cold_items, known.items)
     choice: dict[str, Any] = {
         "exclude_seen": not include_seen,
         "now": now,
-        "allow": known_items(allow, known.items, "--allow", strict=strict, quiet=quiet),
-        "deny": known_items(deny, known.items, "--deny", strict=strict, quiet=quiet),
+        "allow": known_items(allow, catalogue, "--allow", strict=strict, quiet=quiet),
+        "deny": known_items(deny, catalogue, "--deny", strict=strict, quiet=quiet),
         "steer": steering(steer, known.items),
         "novelty": novelty,
         "diversity": diversity,
@@ -182,7 +196,7 @@ def recommend(
         n, rows = recommend_lists(fitted, histories, lists, k, out, as_json=as_json, strict=strict, **choice)
         _say(out, n, rows, k, as_json=as_json)
         return
-    named = _titles(items, known.items, item, quiet=quiet)
+    named = _titles(items, catalogue, item, quiet=quiet)
     pairs: Interactions | None = None
     people: Interactions | IdArray
     if source is not None:
@@ -197,7 +211,8 @@ def recommend(
             dayfirst=dayfirst,
             quiet=quiet,
         )
-        pairs, left_out = onto(given.interactions(), known.items, None if candidates is None else known.users)
+        taken = (known.items, None) if candidates is None else (catalogue, known.users)
+        pairs, left_out = onto(given.interactions(), *taken)
         say_left_out(left_out, source, strict=strict, quiet=quiet)
     if histories is not None and pairs is not None:
         people, pairs = pairs, None
@@ -206,7 +221,7 @@ def recommend(
         if chosen is None:
             chosen = known.users.ids if pairs is None else known.users[np.flatnonzero(np.diff(pairs.matrix.indptr))]
         people = chosen
-    choice["unknown"] = unknown
+    choice |= {"unknown": unknown, "cold_items": new}
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     rows = 0
     with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
@@ -216,6 +231,16 @@ def recommend(
             rows += len(columns["user"])
             bar.update(len(top))
     _say(out, n, rows, k, as_json=as_json)
+
+
+def _cold(file: Path | None, known: Ids) -> tuple[dict[str, Any] | None, Ids]:
+    """Read items that nobody has touched, once for all blocks; and the ids of all items that are ranked."""
+    if file is None:
+        return None, known
+    ids, info = fact_table(file, "item", "--cold-items")
+    ids = alike(ids, known)
+    # One that the model knows is refused where it is ranked.
+    return {"item": ids.ids, **info}, Ids.trusted(np.concatenate([known.ids, ids.ids]), "item")
 
 
 def _refuse(where: str, given: dict[str, Any]) -> None:
