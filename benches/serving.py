@@ -80,9 +80,10 @@ async def load(port: int, users: list[object], clients: int, seconds: float, rel
 
     async def reloading() -> None:
         nonlocal failed
-        async with Client(port) as client:
-            while time.perf_counter() + reload_every < ends:
-                await asyncio.sleep(reload_every)
+        while time.perf_counter() + reload_every < ends:
+            await asyncio.sleep(reload_every)
+            # Anew each time: a server closes connections that say nothing for seconds.
+            async with Client(port) as client:
                 failed += (await client.ask("reload", {}))[0] != 200
 
     started = time.perf_counter()
