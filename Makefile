@@ -14,8 +14,12 @@ unexport PYTHONDONTWRITEBYTECODE
 
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
+# What wheels are built for by `make wheels`, and what else Rust is checked for; each needs `rustup target add`.
+LINUX := x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+ELSEWHERE := x86_64-apple-darwin aarch64-apple-darwin x86_64-pc-windows-msvc aarch64-pc-windows-msvc
+
 .PHONY: all setup demo test test-all docs lint format bench bench-compare licenses lock audit sanitize fuzz wheel sdist \
-	check-wheel wheel-free-threaded clean
+	check-wheel wheel-free-threaded wheels targets check-elsewhere sbom clean
 
 all: lint test docs check-wheel
 
@@ -125,6 +129,32 @@ check-wheel: wheel sdist
 FREE_THREADED ?= python3.14t
 wheel-free-threaded: setup
 	$(BIN)/maturin build --release --locked --quiet --auditwheel check --interpreter $(FREE_THREADED) --out dist
+
+# For old and new systems, with the C library of GNU or musl, on both processors. zig, from the package index, links for
+# all of them on any Linux.
+wheels: $(LINUX:%=wheel-%)
+	$(BIN)/python .ci/check_wheel.py --contents
+
+ZIG = $(UV) tool run --quiet --with ziglang 'maturin>=1.9,<2' build --release --locked --quiet --zig \
+	--auditwheel check --out dist
+wheel-%-gnu: setup
+	$(ZIG) --target $*-gnu --compatibility manylinux_2_17
+wheel-%-musl: setup
+	$(ZIG) --target $*-musl --compatibility musllinux_1_2
+
+targets:
+	@echo $(LINUX)
+
+# What cannot be linked here can be compiled.
+check-elsewhere: $(ELSEWHERE:%=check-%)
+check-%:
+	cargo check --quiet --locked --features python --target $*
+
+# What an installer brings along besides the wheel, which names its crates itself (in .dist-info/sboms).
+sbom: setup
+	$(UV) pip compile --quiet --python-version 3.11 --constraints $(LOCK) pyproject.toml \
+		| $(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file dist/diffrec-python.cdx.json -
 
 clean:
 	rm -rf $(VENV) target dist docs/_build docs/api docs/figures

@@ -5,9 +5,14 @@ CPython there is here. In two clean environments away from the checkout, one wit
 pyproject.toml allows on the oldest Python, one with the newest on the newest Python here, the installed package does
 its main job and passes tests. The README and the pages of the documentation run in environments of their own: with
 nothing but the wheel, then with one extra after the other.
+
+``--contents`` checks what is in every wheel of dist/, whatever it is for, and ``--module WHEEL...`` that the compiled
+module of each loads in this Python, with nothing but NumPy.
 """
 
+import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +24,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
+
+from third_party import compiled_in
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -96,8 +103,25 @@ class Interpreter(NamedTuple):
 
 
 def main() -> None:
-    """Run every check; the first that fails ends it."""
-    wheel = newest(f"diffrec-{VERSION}-cp{OLDEST[0]}{OLDEST[1]}-abi3-manylinux_*.whl")
+    """Run what was asked for; the first check that fails ends it."""
+    match sys.argv[1:]:
+        case []:
+            check_all()
+        case ["--contents"]:
+            for wheel in sorted((ROOT / "dist").glob(f"diffrec-{VERSION}-*.whl")):
+                check_contents(wheel)
+        case ["--module", *wheels]:
+            for wheel in map(Path, wheels):
+                with tempfile.TemporaryDirectory() as folder:
+                    run(sys.executable, "-I", "-c", LOADS, module_of(wheel, Path(folder)), "")
+                said(f"{wheel.name} loads in Python {platform.python_version()} on {platform.platform()}")
+        case _:
+            raise SystemExit(__doc__)
+
+
+def check_all() -> None:
+    """Check the wheel for this machine, and the sdist."""
+    wheel = newest(f"diffrec-{VERSION}-cp{OLDEST[0]}{OLDEST[1]}-abi3-manylinux_*_{platform.machine()}.whl")
     sdist = newest(f"diffrec-{VERSION}.tar.gz")
     found = interpreters()
     print("interpreters:", *found)
@@ -150,7 +174,8 @@ def check_contents(wheel: Path) -> None:
     """The wheel is the tracked files of the package, the compiled module, and what installers need."""
     tracked = run("git", "ls-files", "diffrec", cwd=ROOT / "python").split()
     about = f"diffrec-{VERSION}.dist-info/"
-    expected = {*tracked, "diffrec/_core.abi3.so"} | {
+    module = "_core.pyd" if "-win" in wheel.name else "_core.abi3.so"
+    expected = {*tracked, f"diffrec/{module}"} | {
         about + name
         for name in (
             "METADATA",
@@ -165,15 +190,21 @@ def check_contents(wheel: Path) -> None:
     same(set(zipfile.ZipFile(wheel).namelist()), expected, wheel.name)
     if not {"diffrec/py.typed", "diffrec/_core.pyi", "diffrec/explore/page.html"} <= expected:
         raise SystemExit("the package lacks its type information or its page")
-    said(f"{wheel.name}: {len(expected)} files, {wheel.stat().st_size / 1e6:.1f} MB")
+    with zipfile.ZipFile(wheel) as archive:
+        bill = json.loads(archive.read(about + "sboms/diffrec.cyclonedx.json"))
+    named = {(part["name"], part["version"]) for part in bill["components"]}
+    crates = {(crate["name"], crate["version"]) for crate in compiled_in()}
+    if bill["bomFormat"] != "CycloneDX" or not crates <= named:
+        raise SystemExit(f"the bill of materials of {wheel.name} lacks {sorted(crates - named)}")
+    said(f"{wheel.name}: {len(expected)} files, {wheel.stat().st_size / 1e6:.1f} MB, {len(crates)} crates are named")
 
 
 def check_sdist(sdist: Path, folder: Path) -> None:
-    """The sdist is the tracked files without .ci and fuzz, and builds a wheel from an empty folder."""
+    """The sdist is the tracked files without .ci, .github and fuzz, and builds a wheel from an empty folder."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()} - {"PKG-INFO"}
     tracked = run("git", "ls-files", cwd=ROOT).split()
-    same(names, {name for name in tracked if not name.startswith((".ci/", "fuzz/"))}, sdist.name)
+    same(names, {name for name in tracked if not name.startswith((".ci/", ".github/", "fuzz/"))}, sdist.name)
     # The crates it depends on are compiled already, in the checkout.
     environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "target")}
     run(UV, "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", folder, sdist, env=environment)
@@ -192,11 +223,16 @@ def check_module(wheel: Path, interpreter: Interpreter, folder: Path) -> None:
         wheel = own[-1]
     python = environment_of(interpreter, folder)
     run(UV, "pip", "install", "--quiet", "--python", python, "numpy")
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".so"))
-        module = archive.extract(name, folder)
+    module = module_of(wheel, folder)
     run(python, "-I", "-c", LOADS, module, kind)
-    return said(f"Python {interpreter}: {Path(name).name} loads")
+    return said(f"Python {interpreter}: {module.name} loads")
+
+
+def module_of(wheel: Path, folder: Path) -> Path:
+    """Take the compiled module out of a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith((".so", ".pyd")))
+        return Path(archive.extract(name, folder))
 
 
 def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, folder: Path) -> None:

@@ -91,3 +91,18 @@ def test_the_version_is_the_packages() -> None:
     import importlib.metadata
 
     assert diffrec.__version__ == importlib.metadata.version("diffrec")
+
+
+def test_what_windows_does_not_have_is_not_needed(tmp_path: Path) -> None:
+    code = """
+import signal, sys
+sys.modules["fcntl"] = sys.modules["resource"] = None
+del signal.SIGHUP
+import numpy as np
+import diffrec
+from diffrec.serving import Server
+diffrec.fit(1 - np.eye(3), variant="ease").save("model.diffrec")
+diffrec.load("model.diffrec").save("model.diffrec")
+"""
+    loaded(code, cwd=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.diffrec"]

@@ -1,7 +1,6 @@
 """Files that are complete or what they were before."""
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -10,6 +9,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open can neither be locked so nor replaced
+    fcntl = None  # type: ignore[assignment]
 
 # Names may have 255 bytes; what is added to one has 18.
 _KEPT = 200
@@ -55,19 +59,24 @@ def _target(path: Path) -> Path:
 @contextmanager
 def _fresh(path: Path, *, folder: bool) -> Iterator[Path]:
     """A file or a folder of a new name beside ``path``; nothing of that name is left when the block ends."""
-    _sweep(path)
+    if fcntl is not None:
+        _sweep(path)
     handle, temporary = _locked(path, folder=folder)
     try:
         yield temporary
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
         _remove(temporary)
 
 
-def _locked(path: Path, *, folder: bool) -> tuple[int, Path]:
+def _locked(path: Path, *, folder: bool) -> tuple[int | None, Path]:
     """Make and lock it: as long as it is locked somebody is writing it, and the lock ends with the process."""
     while True:
         temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}.writing")
+        if fcntl is None:  # what is killed is left
+            temporary.mkdir() if folder else temporary.touch(exist_ok=False)
+            return None, temporary
         if folder:
             temporary.mkdir(mode=0o700)
             try:
@@ -108,15 +117,18 @@ def _put(written: Path, path: Path) -> None:
         before = path.stat()
         if stat.S_ISREG(before.st_mode):
             with contextlib.suppress(PermissionError):  # files of others can be replaced, but not be given to them
-                os.chown(written, before.st_uid, before.st_gid)
+                if fcntl is not None:
+                    os.chown(written, before.st_uid, before.st_gid)
             written.chmod(stat.S_IMODE(before.st_mode))
     _flush(written)
     written.replace(path)
-    _flush(path.parent)
+    if fcntl is not None:  # Windows opens no folders
+        _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    # Windows flushes what may be written.
+    handle = os.open(path, os.O_RDWR if fcntl is None else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

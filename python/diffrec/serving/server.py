@@ -109,11 +109,14 @@ class Server:
             tasks.add(task := loop.create_task(self.held.reload()))
             task.add_done_callback(tasks.discard)
 
-        loop.add_signal_handler(signal.SIGHUP, reload)
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none: POST /reload does the same
+        if hangup is not None:
+            loop.add_signal_handler(hangup, reload)
         try:
             await self._server.serve([self._socket])
         finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+            if hangup is not None:
+                loop.remove_signal_handler(hangup)
 
     def __enter__(self) -> Self:
         """Answer in a thread from now on."""

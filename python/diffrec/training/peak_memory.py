@@ -1,12 +1,16 @@
 """Measurement of the memory that a stretch of work needs at its peak."""
 
-import resource
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import torch
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -18,7 +22,7 @@ class PeakMemory:
     ----------
     bytes : int
         Peak resident memory while the block ran; where the system cannot be told to start counting anew (anything but
-        Linux), the peak since the process began.
+        Linux), the peak since the process began, and 0 on Windows.
     device_bytes : int
         Peak memory allocated on the GPU, 0 without one.
 
@@ -60,5 +64,7 @@ def _high_water_mark() -> int:
 
 
 def _peak_since_start() -> int:
+    if resource is None:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
