@@ -8,11 +8,15 @@ Reads ``$DIFFREC_DATA/onlineretail_lines.parquet``: lines with a customer, a qua
 item are its most frequent description and its median price. Items are drawn by a seed; all that was done with them is
 the test, and the rest is learnt from. Each customer with a test item gets the best 20 of the held-out items alone:
 nobody has touched them, so that popularity knows nothing of them. ``knn`` is the cosine between the features of an item
-and the mean of those of a customer's items.
+and the mean of those of a customer's items. ``lightfm`` is its hybrid with the same features, from the released package
+in an environment of its own, as ``benches/peers.py`` has them; its settings were chosen on the draw of seed 9.
 """
 
 import argparse
+import json
 import os
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from peers import ENVIRONMENTS, installed
 from scipy import sparse
 
 import diffrec
@@ -28,6 +33,7 @@ from diffrec.data.features import FactFeatures
 from diffrec.evaluation import measure
 
 SHARE, K = 0.2, 20
+LIGHTFM = {"no_components": 64, "epochs": 30, "learning_rate": 0.05}
 #: What is fitted before facts are mapped to what it has learnt.
 MODELS: dict[str, dict[str, Any]] = {
     "ease": {"l2": 300.0},
@@ -40,10 +46,12 @@ MODELS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Print a row of a Markdown table for each method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="*", default=["random", "knn", *MODELS], metavar="method")
+    parser.add_argument("methods", nargs="*", default=["random", "knn", "lightfm", *MODELS], metavar="method")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--people", action="store_true")
+    parser.add_argument("--lightfm", type=json.loads, default={}, help="other settings of it, as JSON")
     arguments = parser.parse_args()
+    LIGHTFM.update(arguments.lightfm)
     lines = read()
     found: dict[str, list[tuple[float, float, float]]] = {}
     for seed in arguments.seeds:
@@ -102,11 +110,27 @@ def ranked(
         taken = sparse.csr_array(train.matrix[rows] > 0, dtype=np.float64)
         # Without the constant, and of the words alone.
         scores = (taken @ known[:, :-1] @ new[:, :-1].T).toarray()
+    elif method == "lightfm":
+        return hybrid(train, rows, known[:, :-1], new[:, :-1])
     else:
         model = diffrec.fit(train, variant=method, seed=seed, progress=False, **MODELS[method])
         top = model.recommend(users, K, cold_items=cold, allow=cold["item"].tolist())
         return (top.item_rows - train.shape[1]).astype(np.int32)
     return np.argsort(-scores, axis=1)[:, :K].astype(np.int32)
+
+
+def hybrid(train: Interactions, rows: NDArray[np.int64], known: Any, new: Any) -> NDArray[np.int32]:
+    """LightFM's lists, of its own environment."""
+    python = installed("lightfm", ENVIRONMENTS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part, matrix in (("train", train.matrix), ("known", known), ("new", new)):
+            sparse.save_npz(folder / f"{part}.npz", sparse.csr_array(matrix))
+        np.save(folder / "users.npy", rows)
+        worker = Path(__file__).with_name("cold_lightfm.py")
+        subprocess.run([python, worker, folder, json.dumps(LIGHTFM)], check=True, capture_output=True)
+        lists: NDArray[np.int32] = np.load(folder / "lists.npy")
+    return lists
 
 
 def people(lines: pd.DataFrame, seed: int, methods: list[str]) -> dict[str, tuple[float, float, float]]:
