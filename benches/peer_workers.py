@@ -18,6 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,6 +168,8 @@ def rectools(name: str, settings: dict[str, Any], parts: Parts) -> tuple[Fit, Ra
 
     torch.manual_seed(0)
     frame = parts.frame(user="user_id", item="item_id", time="datetime")
+    if "period" in settings:
+        settings = settings | {"period": timedelta(days=settings["period"])}
     dataset, model = Dataset.construct(frame.assign(weight=1.0)), getattr(models, name)(**settings)
 
     def rank(k: int) -> NDArray[np.int32]:

@@ -91,6 +91,7 @@ MODELS = (
     Model("cornac", "EASE", (*grid({}, "lamb", 100, 1000), {"posB": False}), ORDERED),
     Model("cornac", "VAECF", grid({}, "k", 100), ("lastfm", "movietweetings")),
     Model("rectools", "EASEModel", grid({}, "regularization", 100.0, 1000.0), ORDERED),
+    Model("rectools", "PopularModel", grid({}, "period", 7, 14, 30, 90), ("movietweetings",)),  # of the last days
     Model("rectools", "SASRecModel", grid({}, "epochs", 10), ORDERED),
     Model("recbole", "MultiVAE", ({},), ("lastfm", "movietweetings")),
     Model("recbole", "LightGCN", ({},), ("lastfm",)),
@@ -255,7 +256,9 @@ def draw() -> "Figure":
 
     found = json.loads(FOUND.read_text())
     figure = Figure(figsize=(4.3 * len(found), 4.6), layout="constrained")
-    colors = {name: f"C{number}" for number, name in enumerate(("diffrec", *LIBRARIES))}
+    there = {name.partition(" ")[0] for rows in found.values() for name in rows}
+    libraries = [name for name in ("diffrec", *LIBRARIES) if name in there]
+    colors = {name: f"C{number}" for number, name in enumerate(libraries)}
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for panel, (data, rows) in zip(panels, found.items(), strict=True):
         for name, row in rows.items():
@@ -266,6 +269,7 @@ def draw() -> "Figure":
                 panel.annotate(
                     model, (row["fit_s"], row["ndcg"]), xytext=(4, 3), textcoords="offset points", fontsize=6
                 )
+        panel.margins(x=0.2)
         panel.set(title=data, xscale="log", xlabel="seconds of the fit", ylabel=f"ndcg@{K} on test")
     for library, color in colors.items():
         panels[0].scatter([], [], color=color, marker="*" if library == "diffrec" else "o", label=library)
