@@ -89,6 +89,13 @@ def test_a_split_is_used_part_by_part(folder: Path) -> None:
     assert "is a split already" in fail(1, "split", "split.npz", "--out", "parts")
 
 
+def test_whole_users_are_split_with_what_is_visible_of_them(folder: Path) -> None:
+    succeed("split", "ratings.csv", "--out", "parts", "--by", "users")
+    train, visible, test = (diffrec.Interactions.read(f"parts/{name}.csv") for name in ("train", "visible", "test"))
+    assert set(test.users.ids) <= set(visible.users.ids)
+    assert not set(test.users.ids) & set(train.users.ids)
+
+
 def test_split_then_fit_then_evaluate(folder: Path, data: diffrec.Interactions) -> None:
     said = succeed("split", "ratings.csv", "--out", "parts", "--format", "tsv")
     expected = data.split(by="time")

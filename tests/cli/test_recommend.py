@@ -131,7 +131,7 @@ def test_lists_are_guided(folder: Path, data: diffrec.Interactions) -> None:
     expected = model.recommend(k=5, steer={item: 2, genre: -0.5}, novelty=0.2, diversity=1.5).columns()
     assert columns_of(folder / "top.npz")["item"] == expected["item"].tolist()
     assert expected["item"].tolist() != model.recommend(k=5).columns()["item"].tolist()
-    assert "ItemKNN has no reverse chain to guide" in fail(1, "recommend", "model.diffrec", "--novelty", 1)
+    assert "ItemKNN cannot be guided" in fail(1, "recommend", "model.diffrec", "--novelty", 1)
 
 
 def test_items_that_nobody_has_touched_are_ranked(

@@ -19,7 +19,7 @@ ONCE = Interactions.from_arrays([0, 1, 2, 3], [0, 1, 2, 0], timestamp=[1, 2, 3, 
 @pytest.mark.parametrize("asked", [{"steer": {DATA.items[3]: 1.0}}, {"novelty": 0.5}, {"diversity": 1.0}])
 def test_it_has_no_chain_to_guide(asked: dict[str, Any]) -> None:
     model = diffrec.fit(DATA, variant="anchor")
-    with pytest.raises(TypeError, match="Anchor has no reverse chain to guide"):
+    with pytest.raises(TypeError, match="Anchor cannot be guided"):
         model.recommend(k=3, **asked)
 
 

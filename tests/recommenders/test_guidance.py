@@ -260,6 +260,6 @@ def test_impossible_wishes_are_refused(plain: DiffRec, asked: Any, error: type[E
 def test_what_has_no_chain_cannot_be_guided(variant: str) -> None:
     rival = diffrec.fit(DATA, variant=variant)
     for asked in ({"novelty": 1}, {"diversity": 1}, {"steer": {DATA.items[0]: 1}}):
-        with pytest.raises(TypeError, match=f"{type(rival).__name__} has no reverse chain to guide"):
+        with pytest.raises(TypeError, match=f"{type(rival).__name__} cannot be guided"):
             rival.recommend(3, **asked)  # type: ignore[arg-type]
     assert len(rival.recommend(3, novelty=0, diversity=0, steer={})) == 1

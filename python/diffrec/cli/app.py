@@ -18,7 +18,10 @@ from diffrec.cli.errors import reported
 COMMANDS = {
     "demo": ("looking", "See the whole job at once: fit, evaluate against popularity, recommend, save and reload."),
     "fit": ("fitting", "Learn a model from a file of interactions and save it."),
-    "update": ("updating", "Learn further interactions into a model, in a fraction of the time of a fit."),
+    "update": (
+        "updating",
+        "Learn further interactions into a model, networks and iALS in a fraction of the time of a fit.",
+    ),
     "recommend": ("recommending", "Recommend items to users, as a table of user, item, rank and score."),
     "split": (
         "splitting",

@@ -46,7 +46,8 @@ def explore(
         bool,
         typer.Option(
             "--pictures",
-            help="Show pictures of items from where the items' facts say they are, which is asked for them.",
+            help="Load pictures of items from the addresses in the items' facts, whose servers then see what is "
+            "looked at.",
         ),
     ] = False,
     port: Annotated[

@@ -52,17 +52,17 @@ Model = Annotated[
 
 User = Annotated[
     str | None,
-    typer.Option(metavar="COLUMN", help="Who.", rich_help_panel=_COLUMNS, show_default=False),
+    typer.Option(metavar="COLUMN", help="Column of user ids.", rich_help_panel=_COLUMNS, show_default=False),
 ]
 Item = Annotated[
     str | None,
-    typer.Option(metavar="COLUMN", help="What they took.", rich_help_panel=_COLUMNS, show_default=False),
+    typer.Option(metavar="COLUMN", help="Column of item ids.", rich_help_panel=_COLUMNS, show_default=False),
 ]
 Timestamp = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN",
-        help="When: a number, or a date such as 2026-01-31 or 2026-01-31T12:30.",
+        help="Column of times: numbers, or dates such as 2026-01-31 or 2026-01-31T12:30.",
         rich_help_panel=_COLUMNS,
         show_default=False,
     ),
@@ -128,7 +128,9 @@ Part = Annotated[
     ),
 ]
 
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Of every random draw; by default 0.", show_default=False)]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="Seed of every random draw; by default 0.", show_default=False)
+]
 Device = Annotated[
     str | None,
     typer.Option(
@@ -142,8 +144,8 @@ By = Annotated[
     typer.Option(
         metavar="WAY",
         callback=checked(lambda value: one_of(WAYS)("by", value)),
-        help="How to part each history: time (newest last), random or leave-last; by default time where there are "
-        "times, else random.",
+        help="How to part each history: time (newest last), leave-last (the last basket), random, global-time (one "
+        "moment for all) or users (whole users); by default time where there are times, else random.",
         show_default=False,
     ),
 ]

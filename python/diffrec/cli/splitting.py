@@ -19,7 +19,7 @@ def split(
         Path,
         typer.Option(
             metavar="FOLDER",
-            help="Where train, valid and test are written, in files of these names.",
+            help="Where train, valid and test are written, in files of these names; by users, visible, too.",
             show_default=False,
         ),
     ],
@@ -53,7 +53,9 @@ def split(
     diffrec split ratings.csv --out parts --by random --seed 7 --format parquet
     """
     ending = file.suffix if suffix is None else f".{suffix.removeprefix('.')}"
-    files = {name: out / f"{name}{ending}" for name in PARTS}
+    # Of whole users that are held out a part is visible: histories to recommend for.
+    names = (*PARTS, "visible") if by == "users" else PARTS
+    files = {name: out / f"{name}{ending}" for name in names}
     for one in files.values():
         table_format(one)
         require_place(one, file)
@@ -62,11 +64,10 @@ def split(
     ).read()
     if isinstance(data, Split):
         raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")
-    parts = data.split(by or ("random" if data.timestamps is None else "time"), valid, test, seed or 0)
-    for name, part in zip(PARTS, parts, strict=True):
+    found = data.split(by or ("random" if data.timestamps is None else "time"), valid, test, seed or 0)
+    parts = {name: getattr(found, name) for name in names}
+    for name, part in parts.items():
         part.write(files[name])
-    values = {
-        name: {"file": str(files[name]), "interactions": len(part)} for name, part in zip(PARTS, parts, strict=True)
-    }
-    words = {name: f"{len(part):,} interactions in {files[name]}" for name, part in zip(PARTS, parts, strict=True)}
+    values = {name: {"file": str(files[name]), "interactions": len(part)} for name, part in parts.items()}
+    words = {name: f"{len(part):,} interactions in {files[name]}" for name, part in parts.items()}
     show(pairs(words), values, as_json=as_json)

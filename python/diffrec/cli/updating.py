@@ -46,7 +46,7 @@ def update(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn further interactions into a model, in a fraction of the time of a fit.
+    """Learn further interactions into a model, networks and iALS in a fraction of the time of a fit.
 
     New users and items are added, and events of known users join their histories.
 

@@ -179,8 +179,8 @@ class Recommender(metaclass=ABCMeta):
         checkpoint : str or Path, optional
             A file that keeps the state of the training. Where it is there already, the fit goes on from it, and ends,
             on a processor, with the bits that it would have ended with had it never stopped; a fit that is over comes
-            back at once. ``time_limit`` counts the time of all runs together, and what ends by the clock is the same
-            to no bit.
+            back at once. ``time_limit`` counts the time of all runs together, and what ends by the clock is never
+            the same to the bit.
         every : "epoch", seconds, str or timedelta
             How often it is written: at the end of every epoch, or of the first after so much time, as ``"5min"``.
 
@@ -237,7 +237,7 @@ class Recommender(metaclass=ABCMeta):
         checkpoint: str | os.PathLike[str] | None = None,
         every: str | float | timedelta = EPOCH,
     ) -> Self:
-        """Learn from further interactions, in a fraction of the time of a fit.
+        """Learn from further interactions, networks and iALS in a fraction of the time of a fit.
 
         New users and items get rows after those there are, and events of known users join their histories. What is
         trained goes on from its weights for a few epochs over all histories; a new item begins with what was learnt of
@@ -403,7 +403,8 @@ class Recommender(metaclass=ABCMeta):
     def _guide(self, guidance: Guidance) -> GuidedScores:  # noqa: ARG002
         """Prepare what scores under guidance, once for any number of blocks of users."""
         raise TypeError(
-            f"{type(self).__name__} has no reverse chain to guide: steer, novelty and diversity are for DiffRec"
+            f"{type(self).__name__} cannot be guided: steer, novelty and diversity are for DiffRec, and for stacks "
+            "with item vectors"
         )
 
     def _item_vectors(self) -> Array:
@@ -466,10 +467,10 @@ class Recommender(metaclass=ABCMeta):
             be before an interaction of who is asked about.
         steer : mapping of item or tag to weight, optional
             Push items up, or down with a weight below 0: item ids, names of ``tags``, or what a text column of the
-            data's ``item_info`` says of them, such as a genre. Only diffusion models can be guided, by this and the
-            next two: at every step of the reverse chain, on predicted x_0; a forecast has one step. Every
-            weight counts in standard deviations of a user's own scores, without guidance, of what is not in the
-            history; 0 changes and costs nothing.
+            data's ``item_info`` says of them, such as a genre. Only diffusion models, and stacks with a part that has
+            item vectors, can be guided, by this and the next two: at every step of the reverse chain, on predicted
+            x_0; a forecast has one step. Every weight counts in standard deviations of a user's own scores, without
+            guidance, of what is not in the history; 0 changes and costs nothing.
         tags : mapping of name to item ids, optional
             Names for sets of items, for ``steer``.
         novelty : float

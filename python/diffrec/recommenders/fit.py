@@ -88,7 +88,7 @@ def fit(
         A file that keeps the state of the work, whole at any moment. Whatever ended the process, the same call goes on
         from it, and ends, on a processor, with the bits of a call that was never stopped; a call that is over comes
         back at once. What ends by the clock (``budget``, ``time_limit``) counts the time of all runs together, and is
-        the same to no bit.
+        never the same to the bit, resumed or not.
     every : "epoch", seconds, str or timedelta
         How often it is written: at the end of every epoch, or of the first after so much time, as ``"5min"``.
     distributed : {"auto", "never"} or World

@@ -50,8 +50,8 @@ class TrainedSettings(Settings):
     holdout: float = setting(
         0.1,
         real(0, 0.5),
-        "share of each history held out to stop on when fit gets no valid: the newest interactions with "
-        "time_weights, else random ones; 0 trains for exactly `epochs`",
+        "share of each history held out to stop on when fit gets no valid: the newest interactions for forecasts and "
+        "with time_weights, else random ones; 0 trains for exactly `epochs`",
     )
     time_limit: float | None = setting(
         None,
