@@ -50,7 +50,7 @@ MEANT = (
     "diffrec.recommenders.results.Top",
     "numpy.ndarray",
     "polars.dataframe.frame.DataFrame",
-    "diffrec.comparisons.Comparisons",
+    "diffrec.comparison.average_ranks.Comparisons",
     "polars.dataframe.frame.DataFrame",
     "numpy.ndarray",
 )

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from diffrec import callbacks, datasets, export
     from diffrec import plots as plots
     from diffrec._fit import fit
-    from diffrec.comparison import Comparison, compare
-    from diffrec.comparisons import Comparisons
+    from diffrec.comparison import Comparison, Comparisons, compare
     from diffrec.data import Ids, Interactions, Split
     from diffrec.evaluation import Report
     from diffrec.recommenders import (
@@ -55,8 +54,7 @@ else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "diffrec.comparison": ["Comparison", "compare"],
-            "diffrec.comparisons": ["Comparisons"],
+            "diffrec.comparison": ["Comparison", "Comparisons", "compare"],
             "diffrec.data": ["Ids", "Interactions", "Split"],
             "diffrec.evaluation": ["Report"],
             "diffrec.recommenders": [

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import diffrec
-from diffrec import comparison, serving
+from diffrec import serving
 from diffrec.cli.app import COMMANDS, function_of
+from diffrec.comparison import fits
 from diffrec.data.prepare import prepare
 from diffrec.explore import Server
 from diffrec.recommenders import VARIANTS
@@ -67,7 +68,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interac
     monkeypatch.setattr(Server, "serve_forever", interrupted)
     monkeypatch.setattr(serving.Server, "run", interrupted)
     monkeypatch.setattr(diffrec, "fit", quick)
-    monkeypatch.setattr(comparison, "fit", quick)
+    monkeypatch.setattr(fits, "fit", quick)
 
 
 @pytest.mark.usefixtures("files")

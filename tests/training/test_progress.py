@@ -20,7 +20,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "sasrec": {"width": 4, "holdout": 0.1},
 }
 # The modules that draw one.
-BARS = ("diffrec.training.loop", "diffrec.recommenders.rivals.ials", "diffrec.comparison")
+BARS = ("diffrec.training.loop", "diffrec.recommenders.rivals.ials", "diffrec.comparison.fits")
 
 
 class Terminal(io.StringIO):

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from diffrec._shown import as_html, as_text
+from diffrec.comparison.table import Comparison
 from diffrec.data.frames import Framed
-
-if TYPE_CHECKING:
-    from diffrec.comparison import Comparison
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparisons(Mapping[str, "Comparison"], Framed):
+class Comparisons(Mapping[str, Comparison], Framed):
     """One comparison of the same recommenders for each data set: ``comparisons["shop"]`` is that of a set.
 
     Attributes
@@ -33,10 +31,10 @@ class Comparisons(Mapping[str, "Comparison"], Framed):
     [1.0, 2.0]
     """
 
-    tables: "dict[str, Comparison]"
+    tables: dict[str, Comparison]
     metric: str
 
-    def __getitem__(self, name: str) -> "Comparison":
+    def __getitem__(self, name: str) -> Comparison:
         try:
             return self.tables[name]
         except KeyError:
