@@ -42,6 +42,9 @@ pub struct Whitened {
     pub back: Vec<f32>,
 }
 
+/// Columns of factors: the square of more would not fit into memory.
+const MOST_COLUMNS: usize = 1 << 16;
+
 /// Factor G and transform the factors, `(n, width)`.
 ///
 /// # Errors
@@ -51,8 +54,8 @@ pub fn whiten(factors: &[f32], width: usize, l2: f64) -> Result<Whitened> {
     if !(l2 > 0.0 && l2.is_finite()) {
         return Err(Error::Setting { argument: "l2", got: l2.to_string(), expected: "a number above 0" });
     }
-    if width == 0 {
-        let (got, expected) = ("0 wide".to_owned(), "at least one column");
+    if !(1..=MOST_COLUMNS).contains(&width) {
+        let (got, expected) = (format!("{width} wide"), "1 to 65536 columns");
         return Err(Error::Setting { argument: "factors", got, expected });
     }
     if !factors.len().is_multiple_of(width) {
@@ -375,6 +378,10 @@ impl Work for Block<'_, '_> {
         for (row, z) in z.chunks_exact_mut(stride).enumerate() {
             let row = step.confidence.row(first + row);
             z.fill(0.0);
+            if row.0.is_empty() {
+                // Nothing draws it away from 0.
+                continue;
+            }
             scratch.b.clear();
             scratch.b.resize(stride, 0.0);
             step.add_entries::<V>(row, None, &mut scratch.b);

@@ -124,8 +124,20 @@ impl<'a> Pattern<'a> {
         if sorted { Ok(columns) } else { Err(self.unsorted(row, columns, unique)) }
     }
 
+    /// The columns of `row`, all of them below `columns`, which must ascend strictly.
+    ///
+    /// # Errors
+    /// As [`sorted_row`](Self::sorted_row), and [`Error::Index`] for another column.
+    pub fn set_within(&self, row: usize, columns: usize) -> Result<&'a [i32]> {
+        within(self.argument, self.sorted_row(row, true)?, self.indptr.range(row)?.start, columns)
+    }
+
     #[cold]
     pub(crate) fn unsorted(&self, row: usize, columns: &[i32], unique: bool) -> Error {
+        let first = self.indptr.range(row).map_or(0, |range| range.start);
+        if let Err(below_0) = within(self.argument, columns, first, 1 << 31) {
+            return below_0;
+        }
         let misplaced = columns.windows(2).find(|pair| pair[0] > pair[1] || unique && pair[0] == pair[1]);
         let (previous, next) = misplaced.map_or((0, 0), |pair| (pair[0], pair[1]));
         Error::Unsorted { argument: self.argument, row, previous, next, unique }
@@ -226,7 +238,7 @@ where
         }
     }
 
-    /// The same of a matrix whose values may be below 0.
+    /// Check the arrays of a matrix whose values may be below 0, and view them.
     ///
     /// # Errors
     /// As [`new`](Self::new), but [`Error::NotFinite`] for a value that is NaN or infinite.
@@ -248,7 +260,7 @@ where
             return Err(Error::Length { argument: "data", got: data.len(), expected: indices.len() });
         }
         Indptr::new("indptr", indptr, indices.len())?.check()?;
-        check_columns(indices, columns)?;
+        within("indices", indices, 0, columns)?;
         Ok(Self { indptr, indices, data, columns })
     }
 
@@ -281,13 +293,22 @@ where
     }
 }
 
-fn check_columns<I: Copy + Into<i64>>(indices: &[I], columns: usize) -> Result<()> {
+/// The entries of `argument` from number `first` on, if they lie in `0..columns`.
+///
+/// # Errors
+/// [`Error::Index`] for the first that does not.
+pub(crate) fn within<'a, I: Copy + Into<i64>>(
+    argument: &'static str,
+    entries: &'a [I],
+    first: usize,
+    columns: usize,
+) -> Result<&'a [I]> {
     let high = i64::try_from(columns).unwrap_or(i64::MAX);
-    match indices.iter().position(|&column| !(0..high).contains(&column.into())) {
-        None => Ok(()),
-        Some(position) => {
-            let value = indices[position].into();
-            Err(Error::Index { argument: "indices", position, value, low: 0, high })
+    match entries.iter().position(|&entry| !(0..high).contains(&entry.into())) {
+        None => Ok(entries),
+        Some(place) => {
+            let (position, value) = (first + place, entries[place].into());
+            Err(Error::Index { argument, position, value, low: 0, high })
         }
     }
 }

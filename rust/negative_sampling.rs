@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::random::Random;
 
 /// Stands where a user has every item, so that there is none to draw.
@@ -25,7 +25,7 @@ pub fn negative_items(
 ) -> Result<Vec<i64>> {
     // Rows come many times: each is checked once, here.
     let taken_by_row = (0..histories.indptr().rows())
-        .map(|row| histories.sorted_row(row, true).and_then(|taken| within(taken, items)))
+        .map(|row| histories.set_within(row, items))
         .collect::<Result<Vec<_>>>()?;
     for position in 0..rows.len() {
         histories.indptr().row(rows, position)?;
@@ -56,18 +56,6 @@ fn nth_left(taken: &[i32], n: usize) -> i64 {
         }
     }
     (n + low) as i64
-}
-
-/// The set itself if all of it lies in `0..items`.
-fn within(taken: &[i32], items: usize) -> Result<&[i32]> {
-    let high = items as i64;
-    match taken.iter().position(|&item| !(0..high).contains(&i64::from(item))) {
-        None => Ok(taken),
-        Some(position) => {
-            let value = i64::from(taken[position]);
-            Err(Error::Index { argument: "indices", position, value, low: 0, high })
-        }
-    }
 }
 
 #[cfg(test)]
@@ -135,6 +123,8 @@ mod tests {
     fn what_does_not_exist_is_refused() {
         let error = Error::Index { argument: "indices", position: 2, value: 3, low: 0, high: 3 };
         assert_eq!(draw(3, &[0], 0, 0), Err(error));
+        let error = Error::Index { argument: "indices", position: 7, value: 4, low: 0, high: 4 };
+        assert_eq!(draw(4, &[0], 0, 0), Err(error));
         let error = Error::Index { argument: "rows", position: 1, value: 4, low: 0, high: 4 };
         assert_eq!(draw(5, &[0, 4], 0, 0), Err(error));
     }

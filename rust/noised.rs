@@ -22,9 +22,9 @@ pub struct Noising<'a> {
     pub dropout: f32,
     /// What the noise depends on besides the row and the column.
     pub seed: u64,
-    /// The same: the number of the batch.
+    /// Number of the batch, on which the noise depends, too.
     pub step: u32,
-    /// The same: a number for each row, where the matrix holds some rows of a larger one; None for its own numbers.
+    /// Numbers of the rows for the noise, where the matrix holds some rows of a larger one; None for its own numbers.
     pub keys: Option<&'a [i64]>,
     /// Number of the matrix's first column among those that noise is a function of: not 0 where the matrix is a block
     /// of a wider one's columns.
@@ -256,7 +256,7 @@ mod tests {
         noised_rows(&matrix, rows, noising, &mut out, columns).map(|()| out)
     }
 
-    /// The same in plain steps: gather, noise, scale.
+    /// Rows of noise in plain steps: gather, noise, scale.
     fn expected(rows: &[i64], noising: &Noising<'_>) -> Vec<f32> {
         let mut x = vec![0.0; rows.len() * COLUMNS];
         normal_rows(noising.seed, noising.step, rows, 0, COLUMNS, &mut x).expect("sizes agree");

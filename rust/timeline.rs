@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::csr::Indptr;
+use crate::csr::{Indptr, within};
 use crate::error::{Error, Result};
 use crate::random::Random;
 
@@ -55,8 +55,9 @@ pub struct Clock<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Takings {
     baskets: u32,
-    /// Number of the newest basket with it, and of the one that was counted last.
+    /// Number of the newest basket with it.
     newest: i32,
+    /// Number of the basket with it that was counted last.
     counted: i32,
     last: f64,
     first: f64,
@@ -290,14 +291,7 @@ impl<'a> Timeline<'a> {
     }
 
     fn checked_items(&self, n_items: usize, range: Range<usize>) -> Result<&'a [i32]> {
-        let (items, high) = (&self.items[range.clone()], n_items as i64);
-        match items.iter().position(|&item| !(0..high).contains(&i64::from(item))) {
-            None => Ok(items),
-            Some(place) => {
-                let value = i64::from(items[place]);
-                Err(Error::Index { argument: "items", position: range.start + place, value, low: 0, high })
-            }
-        }
+        within("items", &self.items[range.clone()], range.start, n_items)
     }
 
     fn weigh(

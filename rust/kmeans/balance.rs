@@ -5,13 +5,16 @@ use std::cmp::Ordering;
 use super::means::sizes;
 use super::nearest::nearest;
 use super::points::Space;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Rounds of price rises before the points still left over are moved one by one.
 const ROUNDS: usize = 50;
 
 /// So few left over (one point in this many) are moved at once: the last rounds move few points each.
 const FEW: usize = 500;
+
+/// Points moved one by one between two looks at `should_stop`.
+const PATIENCE: usize = 1 << 10;
 
 /// A rise goes this share of the mean squared distance beyond what makes enough points leave, so that groups that
 /// compete for the same points do not creep up on one another; it bounds how much worse than optimal a point may sit.
@@ -25,7 +28,7 @@ const MARGIN: f64 = 3e-3;
 /// squared distances is near the least that the sizes allow.
 ///
 /// # Errors
-/// [`Error::Interrupted`](crate::Error::Interrupted) once `should_stop` says so.
+/// [`Error::Interrupted`] once `should_stop` says so.
 pub(super) fn assign(
     space: &Space<'_>,
     places: &[f32],
@@ -51,7 +54,10 @@ pub(super) fn assign(
     // Those left over go to the cheapest groups with room, least loss first.
     let mut sizes = sizes(&labels, prices.len());
     surplus.sort_unstable_by(by_loss);
-    for (_, point) in surplus {
+    for (moved, (_, point)) in surplus.into_iter().enumerate() {
+        if moved.is_multiple_of(PATIENCE) && should_stop() {
+            return Err(Error::Interrupted);
+        }
         let cost = |id: usize| {
             let pairs = space.moved(space.points.row(point)).zip(&places[id * dim..]);
             pairs.map(|(x, c)| (x - c) * (x - c)).sum::<f32>() / 2.0 + prices[id]

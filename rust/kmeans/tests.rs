@@ -88,11 +88,10 @@ fn far_points_are_drawn_in_proportion_to_their_squared_distance() {
 #[test]
 fn no_group_is_empty_while_points_differ() {
     let values = blobs(400, 3, 40, 0.5, 3);
-    let start = values[..3].repeat(30);
+    let (values, start) = (points(&values, 3), values[..3].repeat(30));
     for (max_iter, balance) in [(1, None), (2, None), (300, None), (1, Some(1.5)), (20, Some(1.0))] {
         let settings = Settings { max_iter, tol: 0.0, balance, ..plain(30) };
-        let init = points(&start, 3);
-        let found = kmeans(here(), &points(&values, 3), Some(&init), &settings, NEVER).expect("sound input");
+        let found = kmeans(here(), &values, Some(&points(&start, 3)), &settings, NEVER).expect("sound input");
         let sizes = sizes(&found.labels, 30);
         assert!(sizes.iter().all(|&size| size > 0), "{max_iter} {balance:?} {sizes:?}");
     }
@@ -100,11 +99,9 @@ fn no_group_is_empty_while_points_differ() {
 
 #[test]
 fn the_farthest_points_fill_empty_groups_first_ones_first() {
-    let values = [0.0, 10.0, -10.0, 1.0];
-    let init = [0.0, 50.0];
+    let (values, init) = (points(&[0.0, 10.0, -10.0, 1.0], 1), points(&[0.0, 50.0], 1));
     let settings = Settings { max_iter: 1, tol: 0.0, ..plain(2) };
-    let found =
-        kmeans(here(), &points(&values, 1), Some(&points(&init, 1)), &settings, NEVER).expect("sound input");
+    let found = kmeans(here(), &values, Some(&init), &settings, NEVER).expect("sound input");
     assert_eq!(found.labels, [0, 1, 0, 0]);
     assert_eq!(found.centroids, [-3.0, 10.0]);
 }
@@ -114,10 +111,7 @@ fn stops_when_asked() {
     let values = blobs(5_000, 4, 3, 9.0, 4);
     for patience in [0, 1, 2, 5] {
         let asked = std::cell::Cell::new(0);
-        let should_stop = || {
-            asked.set(asked.get() + 1);
-            asked.get() > patience
-        };
+        let should_stop = || asked.replace(asked.get() + 1) >= patience;
         let stopped = kmeans(here(), &points(&values, 4), None, &plain(3), &should_stop);
         assert_eq!(stopped, Err(Error::Interrupted));
         assert_eq!(asked.get(), patience + 1);

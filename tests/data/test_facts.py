@@ -117,3 +117,9 @@ def test_facts_steer() -> None:
     model = diffrec.fit(data, variant="diffrec", epochs=1, dims=(8,), progress=False)
     top = model.recommend(k=3, exclude_seen=False, steer={"new": 50.0})
     assert (top.items % 3 == 0).all()
+
+
+def test_sets_become_text_in_one_order() -> None:
+    colours = {"red", "green", "blue"}
+    data = diffrec.Interactions.from_frame({"user": [1], "item": [1]}, items={"item": [1], "colours": [colours]})
+    assert data.item_info["colours"].tolist() == ["blue|green|red"]

@@ -1,5 +1,6 @@
 import copy
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -155,3 +156,12 @@ def test_ids_come_in_many_guises() -> None:
     wide = encode(np.array([0, 10**15, 0]), "user")
     assert wide.distinct.tolist() == [0, 10**15]
     assert wide.codes.tolist() == [0, 1, 0]
+
+
+def test_single_ids_of_any_kind_are_one_id() -> None:
+    ids = Ids([97, 98])
+    for one in (1.5, b"ab"):
+        with pytest.raises((TypeError, ValueError), match="ids"):
+            ids.rows(one)
+    assert Decimal(97) in ids
+    assert Decimal("97.5") not in ids

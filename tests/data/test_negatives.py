@@ -258,3 +258,10 @@ def test_merging_lets_the_newest_word_hold() -> None:
     joined = liked.merge(disliked)
     assert joined.matrix.toarray().tolist() == [[1, 0]]
     assert joined.dislikes.toarray().tolist() == [[0, 1]]
+
+
+def test_a_large_purchase_takes_no_digits_from_others() -> None:
+    values = np.array([1e20, -1e19, 5, -2, 3, -1, -4, 7], np.float32)
+    left, unmatched = net_values(np.array([0, 0, 1, 1, 2, 2, 2, 2]), values, np.arange(8.0))
+    np.testing.assert_allclose(left, [9e19, 0, 3, 0, 0, 0, 0, 7], rtol=1e-6)
+    assert unmatched == 1

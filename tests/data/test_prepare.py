@@ -205,3 +205,26 @@ def test_who_has_more_than_a_million_events_is_in_one_row_group(tmp_path: Path) 
     pq.write_table(table, tmp_path / "raw.parquet")
     prepare(tmp_path / "raw.parquet", tmp_path / "out", valid=0, test=0)
     assert ParquetInteractions(tmp_path / "out").n_blocks == 1
+
+
+def test_text_is_read_as_it_stands(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    for rows in (
+        ["u1,'abc'", "u2,'de'"],
+        ["1,a", "# note,b", "3,c"],
+        ["1234567890123456789,1", "2,9223372036854775808"],
+    ):
+        raw.write_text("\n".join(["user,item", *rows]) + "\n")
+        prepare(raw, tmp_path / rows[0][:2], test=0, valid=0)
+        files, data = ParquetInteractions(tmp_path / rows[0][:2]), diffrec.Interactions.read(raw)
+        assert (files.items, files.n_events) == (data.items, data.n_events)
+        assert pq.read_table(tmp_path / rows[0][:2] / "users.parquet")["user"].to_pylist() == data.users.ids.tolist()
+
+
+def test_rows_of_no_use_are_refused_or_counted(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_text("user,item\n1,1\n2,2,3\n3,3\n")
+    with pytest.raises(ValueError, match=r"raw.csv cannot be read"):
+        prepare(raw, tmp_path / "out")
+    raw.write_text("user,item,value\n1,a,0\n2,b,1\n")
+    assert prepare(raw, tmp_path / "out", value="value").left_out == 1

@@ -481,3 +481,53 @@ def test_columns_of_a_mapping_are_of_one_length() -> None:
         Interactions.from_frame({"user": [1, 2], "item": [1]})
     with pytest.raises(ValueError, match="column 'user' must be one-dimensional"):
         Interactions.from_frame({"user": np.ones((2, 2)), "item": [1, 2]})
+
+
+@pytest.mark.parametrize("readers", [("pyarrow",), ("polars",), ()])
+def test_the_first_row_tells_whether_times_are_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readers: tuple[str, ...]
+) -> None:
+    rows = ["0,0,", "0,0,NaN", "0,0,2024-01-01", "1,1,5", "2,2,2024-01-03", "3,3,nan", "4,4,2024-01-02"]
+    file = write(tmp_path, "times.csv", "\n".join(["user,item,timestamp", *rows]))
+    for name in {"pyarrow", "polars"} - set(readers):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.warns(UserWarning, match="4 rows"):
+        data = Interactions.read(file, on_bad_row="drop")
+    assert data.users.ids.tolist() == [0, 2, 4]
+    assert (
+        Interactions.from_frame(
+            {"user": [1, 2], "item": [1, 2], "timestamp": ["NaN", "2024-01-01"]}, on_bad_row="drop"
+        ).n_events
+        == 1
+    )
+
+
+def test_words_that_look_like_times_now_and_then_are_no_times(tmp_path: Path) -> None:
+    write(tmp_path, "versions.csv", "user,item,version\n1,1,alpha\n2,2,1.10.22\n3,3,\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Interactions.read(tmp_path / "versions.csv").n_events == 3
+
+
+def test_whole_numbers_with_gaps_are_ids_in_objects_of_pandas() -> None:
+    frame = pd.DataFrame({"user": pd.Series([1.0, 2.0, None], dtype=object), "item": [1, 2, 3]})
+    assert Interactions.from_frame(frame, on_bad_row="drop").users.ids.tolist() == [1, 2]
+
+
+def test_milliseconds_of_a_matrix_become_seconds() -> None:
+    data = Interactions.from_csr(np.eye(2), np.array([1.7e12, 1.8e12]))
+    assert data.timestamps is not None
+    assert data.timestamps.tolist() == [1.7e9, 1.8e9]
+    assert "milliseconds" in str(data.report_)
+
+
+def test_a_bad_file_of_facts_is_the_one_that_is_named(tmp_path: Path) -> None:
+    plays = write(tmp_path, "plays.csv", "user,item\n1,1\n2,2\n")
+    facts = write(tmp_path, "facts.csv", "colour,size\nred,1\n")
+    with pytest.raises(ValueError, match="facts.csv looks like the ids of items") as error:
+        Interactions.read(plays, items=facts)
+    assert "plays.csv" not in str(error.value)
+    packed = tmp_path / "packed.csv.gz"
+    packed.write_bytes(b"\x1f\x8b\x08\x00 no such stream")
+    with pytest.raises(ValueError, match=r"packed.csv.gz"):
+        Interactions.from_frame({"user": [1], "item": [1]}, items=packed)

@@ -130,6 +130,7 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
         ("als_whiten", {"l2": 0.0}, "`l2` is 0"),
         ("als_whiten", {"factors": np.full((3, 2), np.nan, np.float32)}, "`factors` give a singular system"),
         ("als_whiten", {"factors": np.ones((3, 0), np.float32)}, "`factors` is 0 wide"),
+        ("als_whiten", {"factors": np.ones((0, 2**24), np.float32)}, "`factors` is 16777216 wide"),
         ("als_solve", {"alpha": 0.0}, "`alpha` is 0"),
         ("als_solve", {"cg_steps": -1}, "`cg_steps` is -1"),
         (
@@ -144,3 +145,11 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
 def test_bad_input(name: str, change, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         getattr(_core, name)(**(CALLS[name]() | change))
+
+
+def test_a_row_without_entries_is_solved_alone() -> None:
+    factors = np.zeros((1, 16), np.float32)
+    factors[0, 0] = 1e25
+    csr = (np.array([0, 1, 1]), np.array([0], np.int32), np.array([1e38], np.float32))
+    solved, _ = _core.als_solve(csr, factors, np.eye(16, dtype=np.float32), 1.0)
+    np.testing.assert_array_equal(solved[1], 0)

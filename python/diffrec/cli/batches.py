@@ -14,7 +14,7 @@ from diffrec.cli.output import json_lines
 from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._replace import replacing
 from diffrec.data.files import opened_parquet
-from diffrec.data.tables import Append, table_file, text_table
+from diffrec.data.tables import Append, table_file, text_rows
 from diffrec.recommenders.rankings import USER_BLOCK
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def recommend_on(
 def _opened(out: Path | None, schema: "pa.Schema", *, as_json: bool) -> Iterator[Any]:
     """Open what takes batches of lists: Parquet as they are, another kind of table, or standard output."""
     if out is None:
-        yield _by_columns(json_lines(sys.stdout) if as_json else text_table(sys.stdout))
+        yield _by_columns(json_lines(sys.stdout) if as_json else text_rows(sys.stdout))
     elif out.suffix.lower() == ".parquet":
         from pyarrow import parquet
 

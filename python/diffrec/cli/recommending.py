@@ -33,7 +33,7 @@ from diffrec.cli.reading import (
 from diffrec.data._encode import IdArray
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import facts_of, title_of
-from diffrec.data.tables import Append, table_file, table_format, text_table
+from diffrec.data.tables import Append, table_file, table_format, text_rows
 from diffrec.recommenders.rankings import USER_BLOCK
 
 # Rows of the table held at once, about: each takes some tens of bytes, more with long text ids.
@@ -320,4 +320,4 @@ def _titles(file: Path | None, ids: Ids, item: str | None, *, quiet: bool) -> ND
 def _opened(out: Path | None, *, as_json: bool) -> AbstractContextManager[Append]:
     if out is not None:
         return table_file(out)
-    return nullcontext(json_lines(sys.stdout) if as_json else text_table(sys.stdout))
+    return nullcontext(json_lines(sys.stdout) if as_json else text_rows(sys.stdout))

@@ -157,7 +157,7 @@ class PlainCells:
         self._texts = texts
 
     def texts(self) -> Sequence[str]:
-        """All of them."""
+        """The texts of all rows."""
         return self._texts
 
     def coded(self) -> tuple[list[str], NDArray[np.int64]]:
@@ -349,7 +349,8 @@ class PolarsCells:
         """See ``Cells``."""
         import polars as pl
 
-        distinct = self._texts.unique()
+        # In the order of the rows: whether times are numbers is told by the first.
+        distinct = self._texts.unique(maintain_order=True)
         codes = self._texts.cast(pl.Enum(distinct)).to_physical()
         return distinct.to_list(), codes.to_numpy().astype(np.int64)
 

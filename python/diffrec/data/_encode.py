@@ -73,7 +73,7 @@ class Coder:
         self._codes.append(places[codes])
 
     def finish(self, name: str) -> Coded:
-        """Encode what was taken in."""
+        """Return the ids of all chunks as codes."""
         texts = [text for text in self._place if text]
         numbers = _as_numbers(texts)
         distinct = _text_array(texts, name) if numbers is None else numbers

@@ -164,7 +164,7 @@ def _of_frame(frame: "nw.DataFrame[Any] | nw.LazyFrame[Any]") -> Table:
             return True
         if not isinstance(schema[name], nw.String):
             return False
-        return _are_times(_collected(frame.select(name).head(LOOKED_AT))[name].drop_nulls().to_list())
+        return are_times(_collected(frame.select(name).head(LOOKED_AT))[name].drop_nulls().to_list())
 
     return Table(list(schema.names()), take, looks_like_times)
 
@@ -196,6 +196,8 @@ def _of_series(column: "nw.Series[Any]") -> Column:
         values = _array(UUID(bytes=one) if isinstance(one, bytes) else one for one in column.to_native().to_pylist())
     else:
         values = column.to_numpy()
+        # pandas has whole numbers with gaps as objects, some of them floats.
+        values = _narrow(values) if values.dtype.kind == "O" else values
     return _without_nan(Column(column.name, values, rows, length))
 
 
@@ -210,7 +212,7 @@ def _of_mapping(data: Mapping[Any, Any], argument: str) -> Table:
         if names_a_time(name):
             return True
         values = _of_values(name, data[name]).values[:LOOKED_AT]
-        return values.dtype.kind == "M" or _are_times(values.tolist())
+        return values.dtype.kind == "M" or are_times(values.tolist())
 
     return Table(list(data), take, looks_like_times)
 
@@ -264,7 +266,7 @@ def _without_nan(column: Column) -> Column:
     return column._replace(values=values[~empty], rows=rows[~empty])
 
 
-def _are_times(entries: Sequence[Any]) -> bool:
+def are_times(entries: Sequence[Any]) -> bool:
     return bool(entries) and all(
         isinstance(entry, date) or (isinstance(entry, str) and looks_like_time(entry)) for entry in entries
     )

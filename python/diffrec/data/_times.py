@@ -76,6 +76,7 @@ class TextTimes:
         self._clocks: dict[str, float] = {}
         self._wholes: dict[str, float | Slashed] = {}
         self._dates_found: dict[str, Slashed] = {}
+        self._numbers: dict[str, int] = {}  # of these, in their order
         self._where: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []  # entries that are one, and which
 
     @property
@@ -106,7 +107,6 @@ class TextTimes:
         used = np.unique(codes)
         seconds = np.full(len(distinct), np.nan)
         which = np.full(len(distinct), -1, dtype=np.int64)
-        order = {text: place for place, text in enumerate(self._dates_found)}
         for code in used.tolist():
             text = distinct[code]
             if text not in self._wholes:
@@ -114,7 +114,7 @@ class TextTimes:
             found = self._wholes[text]
             if isinstance(found, Slashed):
                 self._dates_found[text] = found
-                which[code] = order.setdefault(text, len(order))
+                which[code] = self._numbers.setdefault(text, len(self._numbers))
             else:
                 seconds[code] = found
         held = self._read[-1]
@@ -170,7 +170,7 @@ def times_of_text(
 
     Returns the times, NaN where an entry is none; notes; and what an entry should have been.
     """
-    if len(entries) and is_number(entries[0]):
+    if are_numbers(entries):
         seconds, unit = in_seconds(numbers_of_text(entries))
         return seconds, unit_notes(name, unit), "number, as the first one is,"
     reader = TextTimes(dayfirst)
@@ -186,6 +186,12 @@ def numbers_of_text(entries: Sequence[str]) -> NDArray[np.float64]:
         return np.array(list(map(float, entries)), dtype=np.float64)
     except ValueError:
         return np.array([float(entry) if is_number(entry) else np.nan for entry in entries], dtype=np.float64)
+
+
+def are_numbers(entries: Iterable[str]) -> bool | None:
+    """Whether the first text that is neither empty nor NaN is a number; None where all of them are."""
+    first = next((entry for entry in entries if entry.strip().lower() not in ("", "nan")), None)
+    return None if first is None else is_number(first)
 
 
 def is_number(entry: str) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._table import table_of
-from diffrec.data.facts import _fact, _loaded
+from diffrec.data.facts import fact_column, facts_file
 from diffrec.data.ids import Ids
 
 
@@ -41,7 +41,7 @@ def fact_table(given: Any, kind: str, argument: str) -> tuple[Ids, dict[str, NDA
     if isinstance(given, Mapping):
         vectors = {name: np.asarray(column) for name, column in given.items() if np.ndim(column) == 2}
         given = {name: column for name, column in given.items() if name not in vectors}
-    table = _loaded(Path(given)) if isinstance(given, str | PathLike) else table_of(given, argument)
+    table = facts_file(Path(given)) if isinstance(given, str | PathLike) else table_of(given, argument)
     name = guess(table.names, item_names() if kind == "item" else (*user_names(), "id"))
     if name is None:
         raise ValueError(
@@ -54,7 +54,7 @@ def fact_table(given: Any, kind: str, argument: str) -> tuple[Ids, dict[str, NDA
         raise ValueError(f"{argument} has {sum(len(one.rows) for one in bad)} rows without the id of {kind}s")
     ids = Ids(coded.distinct[coded.codes], kind)
     rows = np.arange(len(ids))
-    info = {one: _fact(column, rows) for one, column in columns.items() if one != name}
+    info = {one: fact_column(column, rows) for one, column in columns.items() if one != name}
     for one, column in vectors.items():
         if len(column) != len(ids):
             raise ValueError(f"{argument}[{one!r}] has {len(column)} rows, and there are {len(ids)} {kind}s")

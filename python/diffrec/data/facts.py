@@ -65,7 +65,7 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
         If no column holds ids, or the file is no such table.
     """
     source = str(items) if isinstance(items, str | PathLike) else "items"
-    table = _loaded(Path(items)) if isinstance(items, str | PathLike) else table_of(items, "items")
+    table = facts_file(Path(items)) if isinstance(items, str | PathLike) else table_of(items, "items")
     usual = user_names() if ids.name == "user" else item_names()
     name = guess(table.names, [*([item] if item else []), *usual])
     if name is None:
@@ -82,7 +82,7 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
     first[coded.codes[named]] = named
     found = _find(Ids.trusted(coded.distinct, "item"), ids)
     rows = np.where(found >= 0, first[found], -1) if len(first) else found
-    info = {one: _fact(column, rows) for one, column in columns.items() if one != name}
+    info = {one: fact_column(column, rows) for one, column in columns.items() if one != name}
     return Facts(info, _note(source, ids.name, info, rows, len(coded.distinct), len(coded.codes) - without, without))
 
 
@@ -109,7 +109,15 @@ def _find(of: Ids, wanted: Ids) -> NDArray[np.int64]:
     return of.find(wanted)
 
 
-def _loaded(file: Path) -> Table:
+def facts_file(file: Path) -> Table:
+    """Read a file of facts as a table."""
+    from diffrec.data.files import blamed_on
+
+    with blamed_on(file):
+        return _table_in(file)
+
+
+def _table_in(file: Path) -> Table:
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
     if is_text(file):
@@ -133,7 +141,7 @@ def _numbers(texts: list[str]) -> Any:
     return [text or None for text in texts]
 
 
-def _fact(column: Column, rows: NDArray[np.int64]) -> NDArray[Any]:
+def fact_column(column: Column, rows: NDArray[np.int64]) -> NDArray[Any]:
     """A column's entries in these rows; -1 for none."""
     held, values = column.rows, column.values
     if held is not None:
@@ -165,4 +173,4 @@ def _texts(values: NDArray[Any]) -> NDArray[np.str_]:
 
 def _text(one: Any) -> str:
     several = isinstance(one, list | tuple | set | np.ndarray)
-    return "|".join(map(str, one)) if several else str(one)
+    return "|".join(sorted(map(str, one)) if isinstance(one, set) else map(str, one)) if several else str(one)

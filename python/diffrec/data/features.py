@@ -137,12 +137,11 @@ def _kind(values: NDArray[Any]) -> "type[_Text | _Number | _Vector]":
 
 def _hashed(values: NDArray[np.str_], *, whole: bool) -> Csr:
     """Signed counts of the tokens of n texts at the places that they are hashed to, (n, WIDTH)."""
-    places: dict[str, int] = {}
     rows, columns = [], []
     for row, text in enumerate(values.tolist()):
         for token in _tokens(text, whole=whole):
             rows.append(row)
-            columns.append(places.setdefault(token, zlib.crc32(token.encode())))
+            columns.append(zlib.crc32(token.encode()))
     hashes = np.array(columns, dtype=np.int64)
     # The sign has tokens that meet at a place cancel out on average.
     signs = np.where(hashes & (1 << 31), -1.0, 1.0)

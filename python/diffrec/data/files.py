@@ -57,13 +57,14 @@ def read_file(path: str | PathLike[str], asked: Asked, part: str | None = None, 
 
 
 @contextmanager
-def blamed_on(path: str | PathLike[str]) -> Iterator[None]:
-    """Say of whatever is wrong with a file which file that is."""
+def blamed_on(path: str | PathLike[str], besides: Any = None) -> Iterator[None]:
+    """Say of whatever is wrong with a file which file that is, unless it, or a file ``besides``, is named already."""
     file = Path(path)
+    names = [file.name, *([Path(besides).name] if isinstance(besides, str | PathLike) else [])]
     try:
         yield
     except (ValueError, TypeError) as error:
-        if file.name in str(error):
+        if any(name in str(error) for name in names):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{file}: {error}") from None

@@ -121,7 +121,8 @@ class Ids:
     def _coded(self, ids: Any) -> Coded:
         if isinstance(ids, Ids):
             return Coded(ids._ids, np.arange(len(ids)))
-        if isinstance(ids, str | int | np.generic | UUID | Decimal) or (isinstance(ids, np.ndarray) and ids.ndim == 0):
+        single = isinstance(ids, str | bytes | int | float | np.generic | UUID | Decimal)
+        if single or (isinstance(ids, np.ndarray) and ids.ndim == 0):
             ids = [ids]
         elif not (hasattr(ids, "__array__") or isinstance(ids, list | tuple)):
             ids = list(ids)
@@ -141,7 +142,9 @@ class Ids:
         return len(self._ids)
 
     def __contains__(self, single: object) -> bool:
-        if not isinstance(single, str | int | np.str_ | np.integer | UUID) or isinstance(single, bool):
+        if not isinstance(single, str | int | np.str_ | np.integer | UUID | Decimal) or isinstance(single, bool):
+            return False
+        if isinstance(single, Decimal) and single != single.to_integral_value():
             return False
         return bool(self.find([single])[0] >= 0)
 

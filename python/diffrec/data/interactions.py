@@ -19,6 +19,7 @@ from diffrec.data._entries import moment_of, require_finite, require_times, requ
 from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, owners_of, pick_rows
 from diffrec.data._settle import Settled, settle, whole
 from diffrec.data._summary import facts, heading, one_line, summary
+from diffrec.data._times import in_seconds, unit_notes
 from diffrec.data.events import Events
 from diffrec.data.facts import facts_of, holds_facts, title_of
 from diffrec.data.files import blamed_on, read_file
@@ -200,7 +201,8 @@ class Interactions:
             cell, as :meth:`from_arrays` has them. It is not changed.
         timestamps
             A sparse matrix storing the same cells, zeros included, or None. A dense array of the same shape,
-            or a vector with one time for each stored entry of the CSR ``matrix``, will do too.
+            or a vector with one time for each stored entry of the CSR ``matrix``, will do too. Seconds, or numbers
+            that can only be milliseconds, microseconds or nanoseconds, of which seconds are made.
         allow_empty
             Accept a matrix without interactions: histories of people who have none yet.
         negatives
@@ -223,15 +225,17 @@ class Interactions:
         (rows, columns, stored), shape = stored_entries(matrix, "matrix")
         signed = one_of(NEGATIVES)("negatives", negatives) != "error"
         values = require_values(stored, lambda place: f"matrix[{rows[place]}, {columns[place]}]", signed=signed)
-        times = None
+        times, unit = None, None
         if timestamps is not None:
             times = align_times(timestamps, (rows, columns, stored), shape, "timestamps")
             require_finite(times, "timestamps")
+            times, unit = in_seconds(times)
         users, items = Ids.numbered(shape[0], "user"), Ids.numbered(shape[1], "item")
         entries = Entries(rows, columns, values, times)
         made = cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
         coded = Columns(Coded(users.ids, rows), Coded(items.ids, columns), times, values)
-        made.report_ = settle(whole(coded, "the matrix"), "error", negatives).report(made)
+        found = whole(coded, "the matrix", tuple(unit_notes("timestamps", unit)))
+        made.report_ = settle(found, "error", negatives).report(made)
         return made
 
     @classmethod
@@ -361,7 +365,7 @@ class Interactions:
         ...     Interactions.read(file, item="artistId")
         <Interactions: 2 users x 2 items, 2 interactions, with timestamps>
         """
-        with blamed_on(path):
+        with blamed_on(path, besides=items):
             settled = settle(read_file(path, (user, item, timestamp, value), part, dayfirst), on_bad_row, negatives)
             settled.warn(timestamp)
             return cls._settled(settled, users, items, negatives=negatives)

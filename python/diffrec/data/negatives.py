@@ -64,7 +64,7 @@ class Entries(NamedTuple):
     times: NDArray[np.float64] | None
 
     def where(self, kept: NDArray[np.bool_]) -> "Entries":
-        """Keep some."""
+        """Keep the entries where a mask is true."""
         times = None if self.times is None else self.times[kept]
         return Entries(self.rows[kept], self.columns[kept], self.values[kept], times)
 
@@ -157,29 +157,26 @@ def net_values(
     moments = [] if times is None else [times[touched]]
     order = touched[np.lexsort([values[touched], is_return, *moments, cells[touched]])]
     change = values[order].astype(np.float64)
-    group = np.unique(cells[order], return_inverse=True)[1]
-    first = np.concatenate([[True], group[1:] != group[:-1]])
-    total = np.cumsum(change)
-    total -= (total - change)[first][group]
-    # The height of the stack after each entry: where a return goes below the ground, the ground goes with it.
-    height = total - np.minimum(_least_so_far(total, group), 0)
-    before = np.where(first, 0, np.concatenate([[0], height[:-1]]))
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(cells[order]) != 0]))
+    lengths = np.diff(np.append(starts, len(order)))
+    longest_first = np.argsort(-lengths, kind="stable")
+    starts, lengths = starts[longest_first], lengths[longest_first]
+    # Places of the first entries of all cells, of the second ones of those that have two, and so on.
+    nth = [starts[: np.searchsorted(-lengths, -n)] + n for n in range(lengths[0])]
+    before, height = np.zeros(len(order)), np.zeros(len(order))
+    for n, places in enumerate(nth):
+        before[places] = height[places - 1] if n else 0
+        height[places] = np.maximum(before[places] + change[places], 0)
     # A purchase lies between the heights before and after it; what is left is what the stack never fell below again.
-    remains = (_least_so_far(height[::-1], -group[::-1])[::-1] - before).clip(0)
+    least = height.copy()
+    for places in nth[:0:-1]:
+        least[places - 1] = np.minimum(least[places - 1], least[places])
+    remains = (least - before).clip(0)
     whole = np.abs(change) * _ROUNDING
     remains = np.where(remains >= change - whole, change, np.where(remains <= whole, 0, remains))
     unmatched = (change < 0) & (before + change < -whole)
     left[order] = np.where(change > 0, remains, 0).astype(np.float32)
     return left, int(unmatched.sum())
-
-
-def _least_so_far(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The least of each group's values up to each; groups are runs of rising numbers."""
-    distinct, rank = np.unique(values, return_inverse=True)
-    # Ranks fall from group to group, so that none is reached by an earlier one.
-    offset = group * len(distinct)
-    least: NDArray[np.float64] = distinct[np.minimum.accumulate(rank - offset) + offset]
-    return least
 
 
 def newest_words(liked: Parts, disliked: Parts) -> tuple[Parts, Parts | None, int]:

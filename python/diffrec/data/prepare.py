@@ -27,7 +27,7 @@ _SUFFIXES = (".csv", ".tsv", ".parquet")
 WAYS = ("time", "leave-last", "random")
 #: Events in a block of users, about.
 BLOCK = 1 << 17
-_WHOLE = "regexp_full_match({0}, '0|-?[1-9][0-9]{{0,17}}')"
+_WHOLE = "(regexp_full_match({0}, '0|-?[1-9][0-9]{{0,18}}') AND TRY_CAST({0} AS BIGINT) IS NOT NULL)"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Prepared:
     rows : int
         Read.
     left_out : int
-        Of these without user, item, time or value, or with one that is none.
+        Of these without user, item, time or value, or with one that is none, or of value 0.
     events, users, items : int
         What is left of them after the k-core.
     train, valid, test : int
@@ -145,12 +145,12 @@ def prepare(
     try:
         made = work / "made"
         made.mkdir()
-        with _Database(work, memory) as base:
-            names = base.read(source, (user, item, timestamp, value))
+        with _Database(source, work, memory) as base:
+            names = base.read((user, item, timestamp, value))
             way = by or ("time" if names.timestamp else "random")
             if way != "random" and names.timestamp is None:
                 raise ValueError(f"by={way!r} needs timestamps; these interactions have none (by='random' does not)")
-            rows, left_out = base.clean(source, on_bad_row)
+            rows, left_out = base.clean(on_bad_row)
             base.cut(core)
             users, items = base.number(made)
             sorted_file = work / "sorted.parquet"
@@ -169,11 +169,12 @@ def prepare(
 class _Database:
     """The events on the disk, as DuckDB has them; closed and gone at the end."""
 
-    def __init__(self, work: Path, memory: str) -> None:
+    def __init__(self, source: Path, work: Path, memory: str) -> None:
         try:
             import duckdb
         except ImportError as error:
             raise ImportError('preparing needs DuckDB: pip install "diffrec[prepare]"') from error
+        self._source, self._wrong = source, (duckdb.InvalidInputException, duckdb.ConversionException)
         self._base = duckdb.connect(str(work / "events.duckdb"))
         try:
             self._base.execute(f"SET memory_limit={_text(memory)}")
@@ -186,23 +187,28 @@ class _Database:
     def __enter__(self) -> "_Database":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._base.close()
+        if isinstance(error, self._wrong):
+            raise ValueError(f"{self._source} cannot be read: {str(error).splitlines()[0]}") from None
 
     def _one(self, query: str) -> tuple[Any, ...]:
         row = self._base.execute(query).fetchone()
         assert row is not None
         return tuple(row)
 
-    def read(self, source: Path, asked: tuple[str | None, ...]) -> Names:
+    def read(self, asked: tuple[str | None, ...]) -> Names:
         """Take in the columns, as they are."""
+        source = self._source
         self._is_text = not source.is_dir() and source.suffix.lower() != ".parquet"
         if not self._is_text:
             table = f"read_parquet({_text(_literal(source) + ('/**/*.parquet' if source.is_dir() else ''))})"
         else:
             # Text stays text until all of it is known: 007 is no number.
             mark = "','" if source.suffix.lower() == ".csv" else "'\\t'"
-            table = f"read_csv({_text(_literal(source))}, header=true, all_varchar=true, delim={mark})"
+            # Nothing is guessed: a quote or a # that DuckDB takes for a mark would change ids or leave out rows.
+            marks = f"delim={mark}, quote='\"', escape='\"', comment='', skip=0"
+            table = f"read_csv({_text(_literal(source))}, header=true, all_varchar=true, {marks})"
         columns = [row[0] for row in self._base.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()]
         names = choose(columns, asked, str(source))
         picked = ", ".join(f"{_name(column)} AS {part}" for part, column in names.used.items())
@@ -210,7 +216,7 @@ class _Database:
         self._parts = list(names.used)
         return names
 
-    def clean(self, source: Path, on_bad_row: str) -> tuple[int, int]:
+    def clean(self, on_bad_row: str) -> tuple[int, int]:
         """Make ids integers or text, times seconds and values numbers; how many rows there were, and how many bad."""
         types = {row[0]: row[1] for row in self._base.execute("DESCRIBE raw").fetchall()}
         columns = {}
@@ -224,7 +230,7 @@ class _Database:
                 numbers = numbers and self._is_text
                 columns[part] = f"TRY_CAST({text} AS BIGINT)" if numbers else f"nullif({text}, '')"
             else:
-                raise ValueError(f"{part} ids of {source} must be integers or text, not {types[part]}")
+                raise ValueError(f"{part} ids of {self._source} must be integers or text, not {types[part]}")
         if "timestamp" in types:
             given = _name("timestamp")
             if types["timestamp"] == "VARCHAR":
@@ -249,12 +255,14 @@ class _Database:
             first = self._base.execute(f"SELECT * FROM events WHERE {condition} LIMIT 1").fetchall()[0]
             shown = ", ".join(f"{part}={one!r}" for part, one in zip(columns, first, strict=True))
             raise ValueError(
-                f"{wrong:,} of {rows:,} rows of {source} have no user, item, time or value, or one that is none, such "
-                f"as {shown}; on_bad_row='drop' leaves them out"
+                f"{wrong:,} of {rows:,} rows of {self._source} have no user, item, time or value, or one that is none, "
+                f"such as {shown}; on_bad_row='drop' leaves them out"
             )
         self._base.execute(f"DELETE FROM events WHERE {condition}")
         if "value" in columns:
+            (nothing,) = self._one("SELECT count(*) FROM events WHERE value = 0")
             self._base.execute("DELETE FROM events WHERE value = 0")
+            wrong += nothing
         if "timestamp" in columns:
             # Milliseconds and the like are told by the middle time, as elsewhere.
             (middle,) = self._one("SELECT approx_quantile(abs(timestamp), 0.5) FROM events")

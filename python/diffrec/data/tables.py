@@ -86,7 +86,7 @@ def table_format(path: Path) -> Callable[[Path], AbstractContextManager[Append]]
 # Text
 
 
-def text_table(stream: IO[str], suffix: str = ".csv") -> Append:
+def text_rows(stream: IO[str], suffix: str = ".csv") -> Append:
     r"""Write rows of text to an open stream.
 
     Parameters
@@ -100,7 +100,7 @@ def text_table(stream: IO[str], suffix: str = ".csv") -> Append:
     --------
     >>> import io, numpy as np
     >>> text = io.StringIO()
-    >>> text_table(text, ".inter")({"user": np.array(["Ann"]), "score": np.array([0.1], dtype=np.float32)})
+    >>> text_rows(text, ".inter")({"user": np.array(["Ann"]), "score": np.array([0.1], dtype=np.float32)})
     >>> text.getvalue()
     'user:token\tscore:float\nAnn\t0.1\n'
     """
@@ -133,7 +133,7 @@ def text_table(stream: IO[str], suffix: str = ".csv") -> Append:
 @contextmanager
 def _text(path: Path, suffix: str) -> Iterator[Append]:
     with path.open("w", newline="", encoding="utf-8") as stream:
-        yield text_table(stream, suffix)
+        yield text_rows(stream, suffix)
 
 
 def _kind(name: str, column: NDArray[Any]) -> str:

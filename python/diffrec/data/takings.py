@@ -46,7 +46,7 @@ class Takings:
 
     @classmethod
     def of(cls, data: Interactions) -> "Takings":
-        """Find them in the events."""
+        """Find the takings among the events of interactions."""
         events, cells = data.events, data.cells_of_events()
         baskets = events.baskets()
         basket = np.repeat(np.arange(len(baskets.sizes)), baskets.sizes)

@@ -15,7 +15,8 @@ from diffrec.data._cells import PACKED, Cells, Layout, Ragged, Unlike, lines_of,
 from diffrec.data._columns import Columns, choose, looks_like_header, names_a_time, names_its_column
 from diffrec.data._encode import Coded, Coder
 from diffrec.data._settle import Found
-from diffrec.data._times import DATE, TextTimes, in_seconds, is_number, looks_like_time, unit_notes
+from diffrec.data._table import LOOKED_AT, are_times
+from diffrec.data._times import DATE, TextTimes, are_numbers, in_seconds, unit_notes
 from diffrec.data.report import Bad, Origin
 
 #: What was asked for as user, item, timestamp and value; and the places found for them in a line.
@@ -24,7 +25,6 @@ Places: TypeAlias = tuple[int, int, int | None, int | None]
 
 SUFFIXES = (".csv", ".tsv", ".inter")
 #: Rows looked at to see what an unused column holds.
-_LOOKED_AT = 20
 
 
 class _Plan(NamedTuple):
@@ -103,7 +103,7 @@ def _planned(file: Path, asked: Asked) -> _Plan:
     times = [
         names[place]
         for place in unused
-        if header and (names_a_time(names[place]) or any(looks_like_time(row[place]) for row in seen if row[place:]))
+        if header and (names_a_time(names[place]) or are_times([row[place] for row in seen if any(row[place:][:1])]))
     ]
     layout = Layout(delimiter, quoted, first, header)
     return _Plan(layout, places, used, tuple(names[place] for place in unused), tuple(times))
@@ -125,7 +125,7 @@ def _first_lines(file: Path, delimiter: str, quoted: bool) -> tuple[list[str], l
             raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from None
         seen: list[list[str]] = []
         with suppress(csv.Error):  # said where it is read, if that is in a column that is used
-            seen.extend(islice(rows, _LOOKED_AT))
+            seen.extend(islice(rows, LOOKED_AT))
     return first, seen
 
 
@@ -242,7 +242,7 @@ class _Odd:
             texts = cells.take(rows)
             self.empty.append(done + rows[[not text for text in texts]])
             for row, text in zip((done + rows).tolist(), texts, strict=True):
-                if text and len(self.texts) < _LOOKED_AT:
+                if text and len(self.texts) < LOOKED_AT:
                     self.texts[row] = text
 
     def finish(
@@ -291,8 +291,7 @@ class _Times:
 
     def add(self, cells: Cells, done: int) -> int:
         if self._are_numbers is None:
-            first = next(filter(None, cells.coded()[0]), None)
-            self._are_numbers = None if first is None else is_number(first)
+            self._are_numbers = are_numbers(cells.coded()[0])
             self._before = done
         if self._are_numbers is not False:
             return self._numbers.add(cells, done)

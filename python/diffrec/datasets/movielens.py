@@ -71,7 +71,8 @@ def movielens(
     --------
     >>> movies = movielens("1m").split(by="time")  # doctest: +SKIP
     """
-    one_of(CHECKSUMS)("name", name)
+    if path is None:
+        one_of(CHECKSUMS)("name", name)
     lowest = real(0, 5)("min_rating", min_rating)
     read = _opened(Path(path) if path is not None else _download(name, cache, base_url))
     found = ((content, *files) for files in _LAYOUTS if (content := read(files[0])) is not None)

@@ -84,7 +84,7 @@ def synthetic(
     >>> world.shape
     (100, 60)
     """
-    users, items = whole(1)("users", users), whole(1)("items", items)
+    users, items = whole(1)("users", users), whole(2)("items", items)
     if interactions_per_user is None:
         interactions_per_user = max(1, min(50, items / 4))
     mean = real(1, max(1, items / 2))("interactions_per_user", interactions_per_user)
