@@ -61,6 +61,7 @@ fn nth_left(taken: &[i32], n: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use proptest::prelude::*;
 
     const INDPTR: [i64; 5] = [0, 3, 3, 8, 9];

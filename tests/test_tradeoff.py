@@ -44,3 +44,12 @@ def test_the_picture_shows_the_table(model: diffrec.DiffRec, tmp_path: Path) -> 
     assert figure.axes[0].get_ylim()[1] > max(row["ndcg"] for row in rows)
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_repeats_are_not_relevant() -> None:
+    data = diffrec.Interactions.from_arrays([0, 0, 1, 1, 2, 2, 3], [0, 1, 1, 2, 2, 3, 4], items=np.arange(6))
+    test = diffrec.Interactions.from_arrays([0, 0, 1, 1, 2, 2], [1, 2, 2, 3, 3, 4], items=data.items)
+    model = diffrec.DiffRec(dims=(4,), epochs=2, progress=False).fit(data)
+    rows = tradeoff(model, test, novelty_weights=(0,), diversity_weights=(), k=4)
+    report = model.evaluate(test, k=[4])
+    assert (rows[0]["recall"], rows[0]["ndcg"]) == (report["recall@4"], report["ndcg@4"])

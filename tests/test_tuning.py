@@ -143,3 +143,26 @@ def test_a_search_that_stops_goes_on(tmp_path: Path) -> None:
         diffrec.tune(DATA, variant="t-diffrec", **settings, checkpoint=tmp_path / "c", metric="ndcg@10")
     with pytest.raises(ValueError, match="checkpoint is for a study of tune's own"):
         diffrec.tune(DATA, variant="ease", study=optuna.create_study(direction="maximize"), checkpoint=tmp_path / "d")
+
+
+@pytest.mark.parametrize("variant", ["diffrec", "t-diffrec"])
+def test_what_validation_chose_is_handed_out(variant: str) -> None:
+    def space(trial: optuna.Trial) -> dict[str, Any]:
+        return {"anchor": True, "dims": (trial.suggest_categorical("width", [4, 6]),), "epochs": 2, "denoiser": "mlp"}
+
+    found = diffrec.tune(DATA, variant=variant, space=space, trials=2, progress=False)
+    assert found.settings["holdout"] == 0
+    assert found.model.training_.best_validation is None
+    if variant == "diffrec":
+        chosen = found.study.best_trial.user_attrs["chosen"]
+        assert found.model.training_.facts["anchor_scale"] == chosen["anchor_scale"]
+
+
+def test_a_search_goes_on_with_another_number_of_trials(tmp_path: Path) -> None:
+    search: dict[str, Any] = {"variant": "ease", "progress": False, "checkpoint": tmp_path / "search"}
+    few = diffrec.tune(DATA, trials=2, **search)
+    for trials in (9, 1):
+        found = diffrec.tune(DATA, trials=trials, **search)
+        alone = diffrec.fit(DATA, variant="ease", **found.settings)
+        np.testing.assert_array_equal(found.model.recommend(k=5).items, alone.recommend(k=5).items)
+    assert found.value <= few.value

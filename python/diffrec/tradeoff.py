@@ -7,11 +7,11 @@ import numpy as np
 
 from diffrec.checks import whole
 from diffrec.data import union
-from diffrec.evaluation import coverage, intra_list_diversity, measure, novelty, self_information, share
+from diffrec.evaluation import coverage, intra_list_diversity, novelty, self_information, share
 from diffrec.recommenders import DiffRec
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import align
-from diffrec.recommenders.rankings import best_items
+from diffrec.recommenders.rankings import measured
 
 # The metric that each kind of guidance is meant to move.
 GAINS = {"novelty": "novelty", "diversity": "diversity", "steer": "share"}
@@ -66,11 +66,8 @@ def tradeoff(
     """
     k = whole(1)("k", k)
     train = model._fitted().train_
-    relevant, _ = align(test, train, "test")
+    later, _ = align(test, train, "test")
     masked = train.matrix if seen is None else union(train.matrix, align(seen, train, "seen")[0].matrix)
-    users = np.flatnonzero(np.diff(relevant.matrix.indptr))
-    if len(users) == 0:
-        raise ValueError("test must hold an interaction of a known user with a known item, got none")
     asked: list[tuple[str, float, dict[str, Any]]] = [("novelty", w, {"novelty": w}) for w in novelty_weights]
     asked += [("diversity", w, {"diversity": w}) for w in diversity_weights]
     chosen = np.zeros(len(train.items), dtype=np.bool_)
@@ -84,8 +81,8 @@ def tradeoff(
     bits, vectors = self_information(train.matrix), model._item_vectors().cpu().numpy()
     rows = []
     for kind, weight, guidance in wishes:
-        ranked, _ = best_items(model, train, users, k, masked, guidance=guidance)
-        report = measure(ranked, relevant.matrix[users], train.users.ids[users], [k])
+        report = measured(model, train, later, masked, [k], guidance=guidance)
+        ranked = report.ranked
         rows.append(
             {
                 "guidance": kind,

@@ -208,7 +208,7 @@ def tune(
             raise engine.TrialPruned(outcome["pruned"])
         return float(outcome["value"])
 
-    done = next(number for number in range(trials + 1) if steps.done(f"trial {number}") is None)
+    done = next((number for number in range(trials) if steps.done(f"trial {number}") is None), trials)
     left = None if timeout is None else timeout - steps.spent
     study.optimize(value, n_trials=min(done, trials))
     if done < trials and (left is None or left > 0):
@@ -217,12 +217,14 @@ def tune(
         errors = [trial.user_attrs.get("error", "given up early") for trial in study.trials]
         raise ValueError(f"none of {len(errors)} trials could be fitted: {errors[-1]}")
     best = {**space(engine.trial.FixedTrial(study.best_params)), **settings}
-    final = _on_everything(variant, best, study.best_trial.user_attrs["best_epoch"]) if valid is None else best
+    final = _on_everything(variant, best, study.best_trial.user_attrs) if valid is None else best
     model = make(variant, **{**fixed, **final, "progress": progress})
-    kept = steps.done(_LAST)
+    # More trials may find other settings.
+    last = f"{_LAST}, of trial {study.best_trial.number}"
+    kept = steps.done(last)
     if kept is None:
-        model.fit(train, None if valid is None else held, **steps.within(_LAST))
-        steps.note(_LAST, model._kept())
+        model.fit(train, None if valid is None else held, **steps.within(last))
+        steps.note(last, model._kept())
     else:
         model = model._taken_back(kept, train)
     steps.tidy()
@@ -255,16 +257,18 @@ def _outcome(
     except (FloatingPointError, MemoryError, ValueError) as error:
         # These settings cannot be fitted to these data; others can.
         return {**outcome, "attributes": {"error": str(error)}, "pruned": str(error)}
-    attributes = {"best_epoch": model.training_.best_epoch}
+    attributes = {"best_epoch": model.training_.best_epoch, "chosen": model._chosen_on_validation()}
     return {**outcome, "attributes": attributes, "value": model._validation(learn, held, metric)}
 
 
-def _on_everything(variant: str, settings: Mapping[str, Any], best_epoch: int) -> dict[str, Any]:
-    """The settings of a fit that holds nothing out and stops where validation was best."""
+def _on_everything(variant: str, settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a fit that holds nothing out: it stops, and weighs, as was best on validation."""
     names = make(variant, **settings).get_params()
-    if "holdout" not in names or names.get("lr_schedule") == "cosine":
+    if "holdout" not in names:
         return dict(settings)
-    return {**settings, "epochs": max(best_epoch, 1), "holdout": 0.0}
+    # A cosine falls over all epochs: one that ends at the best of them would be another course.
+    epochs = {} if names.get("lr_schedule") == "cosine" else {"epochs": max(found["best_epoch"], 1)}
+    return {**settings, **epochs, **found["chosen"], "holdout": 0.0}
 
 
 def _optuna() -> Any:

@@ -128,7 +128,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
         prepare(raw, tmp_path / "out", value="value")
     assert [file.name for file in tmp_path.iterdir()] == ["raw.csv"]
     report = prepare(raw, tmp_path / "out", value="value", valid=0, test=0, on_bad_row="drop")
-    assert (report.rows, report.left_out, report.events) == (7, 5, 1)
+    assert (report.rows, report.left_out, report.events) == (7, 6, 1)
 
 
 @pytest.mark.parametrize(

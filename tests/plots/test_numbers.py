@@ -8,14 +8,9 @@ from scipy import sparse
 
 import diffrec
 from diffrec.evaluation import measure
-from diffrec.evaluation.groups import quantile_parts
-from diffrec.plots.numbers import (
-    by_activity,
-    by_k,
-    by_popularity,
-    principal_plane,
-    step_ranks,
-)
+from diffrec.evaluation.beyond_accuracy import hits_of
+from diffrec.evaluation.groups import quantile_parts, recall_of_items
+from diffrec.plots.numbers import by_k, principal_plane, step_ranks
 
 RNG = np.random.default_rng(0)
 
@@ -45,62 +40,18 @@ def test_parts_of_distinct_values_are_as_large_as_each_other() -> None:
     assert [len(part) for part in parts] == [25] * 4
 
 
-def test_by_activity_is_the_mean_of_each_part() -> None:
-    report, relevant = some_report()
-    activity = RNG.integers(1, 30, size=40)
-    parts = by_activity(report, relevant, activity, 3, 4)
-    assert sum(part.size for part in parts) == 40
-    for part in parts:
-        inside = (activity >= part.low) & (activity <= part.high)
-        recalls = []
-        for user in np.flatnonzero(inside):
-            wanted = set(np.flatnonzero(relevant.toarray()[user]))
-            recalls.append(len(wanted & set(report.ranked[user, :3])) / len(wanted))
-        assert part.size == len(recalls)
-        assert part.relevant == relevant.toarray()[inside].sum()
-        assert part.recall == pytest.approx(np.mean(recalls))
-        assert part.error == pytest.approx(1.96 * np.std(recalls, ddof=1) / np.sqrt(len(recalls)))
-
-
-@pytest.mark.parametrize("k", [3, 6])
-def test_by_popularity_counts_hits_item_by_item(k: int) -> None:
-    report, relevant = some_report()
-    popularity = RNG.integers(0, 50, size=25)
-    wanted = relevant.toarray() > 0
-    hit = np.zeros_like(wanted)
-    for user in range(40):
-        for item in report.ranked[user, :k]:
-            if item >= 0:
-                hit[user, item] = wanted[user, item]
-    parts = by_popularity(report, relevant, popularity, k, 4)
-    assert sum(part.size for part in parts) == 25
-    assert sum(part.relevant for part in parts) == relevant.nnz
-    for part in parts:
-        inside = (popularity >= part.low) & (popularity <= part.high)
-        assert part.recall == pytest.approx(hit[:, inside].sum() / wanted[:, inside].sum())
-        assert part.size == inside.sum()
-
-
 def test_the_interval_of_items_is_that_of_resampled_users() -> None:
     report, relevant = some_report(users=600)
-    part = by_popularity(report, relevant, np.arange(25), 6, 1)[0]
+    hits = hits_of(report.ranked, relevant)
+    _, _, error = recall_of_items(report.ranked, hits, relevant, np.arange(25))
     listed = np.zeros(relevant.shape)
     for user, items in enumerate(report.ranked):
         listed[user, items[items >= 0]] = 1
     wanted = (relevant.toarray() > 0).sum(axis=1)
-    hits = ((relevant.toarray() > 0) * listed).sum(axis=1)
+    found = ((relevant.toarray() > 0) * listed).sum(axis=1)
     drawn = RNG.integers(600, size=(3000, 600))
-    spread = (hits[drawn].sum(axis=1) / wanted[drawn].sum(axis=1)).std()
-    assert part.error == pytest.approx(1.96 * spread, rel=0.1)
-
-
-def test_items_nobody_took_later_have_no_recall() -> None:
-    relevant = sparse.csr_array(np.array([[1, 0, 0]], dtype=np.float32))
-    report = measure(np.array([[0]], dtype=np.int32), relevant, np.arange(1), [1])
-    parts = by_popularity(report, relevant, np.array([1, 2, 3]), 1, 3)
-    assert [part.recall for part in parts[:1]] == [1.0]
-    assert np.isnan([part.recall for part in parts[1:]]).all()
-    assert [part.relevant for part in parts] == [1, 0, 0]
+    spread = (found[drawn].sum(axis=1) / wanted[drawn].sum(axis=1)).std()
+    assert error == pytest.approx(1.96 * spread, rel=0.1)
 
 
 def test_by_k_is_what_the_report_says() -> None:

@@ -347,3 +347,23 @@ def test_a_budget_is_that_of_all_runs_together(tmp_path: Path, monkeypatch: pyte
     assert first - started < 15.5
     # At least the 7 tenths of a second in which candidates were waited for are gone, and none between the runs.
     assert 10 < second - begun < 14.4
+
+
+def test_dislikes_are_neither_ranked_nor_relevant_on_the_table() -> None:
+    user, item = np.divmod(np.arange(60 * 8), 8)
+    value = np.where((item == 0) & (user % 2 == 0), -1.0, 1.0)
+    learn = diffrec.Interactions.from_arrays(user, item, value=value, negatives="dislike", items=np.arange(20))
+    users = np.arange(60)
+    valid = diffrec.Interactions.from_arrays(users, users % 12 * (users % 3 > 0), items=np.arange(20))
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(learn, valid, named)
+    search.try_out(Candidate("popularity", {}))
+    model = diffrec.fit(learn, variant="popularity")
+    assert search.best.value == pytest.approx(model.evaluate(valid, k=20)["ndcg@20"])
+
+
+def test_the_default_form_keeps_to_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = diffrec.datasets.synthetic(users=30, items=20, seed=0)
+    train, valid, _ = data.split(by="leave-last")
+    few = valid.where(np.arange(len(valid)) < 3)
+    assert diffrec.fit(train, valid=few, budget="5s", progress=False).get_params()["time_limit"] <= 5

@@ -3,11 +3,13 @@
 from collections import Counter, defaultdict
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import diffrec
 from diffrec import TIFUKNN, Interactions, TopFreq
 from diffrec.data import Takings
 
@@ -160,3 +162,30 @@ def test_takings() -> None:
     assert (blind.newer.tolist(), blind.baskets.tolist()) == ([0], [1])
     with pytest.raises(ValueError, match="needs timestamps"):
         blind.passed()
+
+
+OWNERS, TURNS = np.divmod(np.arange(200), 5)
+REPEATING = Interactions.from_arrays(OWNERS, TURNS % 4 + OWNERS % 7, TURNS.astype(float))
+
+
+@pytest.mark.parametrize("settings", [{}, {"variant": "t-diffrec", "dims": (4,), "epochs": 2}])
+def test_held_out_repeats_stop_nothing(settings: dict[str, Any]) -> None:
+    model = diffrec.fit(REPEATING, progress=False, **settings)
+    assert model.recommend([0], k=2).items.shape == (1, 2)
+    assert model.training_.best_validation is None or "chosen" in model.training_.facts
+
+
+def test_a_validation_of_repeats_alone_is_refused_before_any_epoch() -> None:
+    with pytest.raises(ValueError, match="valid must hold an item that its user did not have before"):
+        diffrec.fit(REPEATING, valid=REPEATING, variant="t-diffrec", dims=(4,), progress=False)
+
+
+def test_the_anchors_weight_is_chosen_for_what_is_asked() -> None:
+    rng = np.random.default_rng(0)
+    items = np.array([rng.choice(200, 5, replace=False) for _ in range(100)])
+    data = diffrec.Interactions.from_arrays(np.repeat(np.arange(100), 5), items.ravel()).with_ids()
+    valid = diffrec.Interactions.from_arrays(np.arange(100), items[:, 0], users=data.users, items=data.items)
+    settings: dict[str, Any] = {"variant": "diffrec", "anchor": True, "dims": (4,), "epochs": 1, "progress": False}
+    model = diffrec.fit(data, valid=valid, repeats="include", **settings)
+    assert model.training_.facts["anchor_scale"] > 0
+    assert model.training_.best_validation is not None

@@ -108,3 +108,9 @@ def test_similar_items_are_those_of_the_heaviest_part_that_tells(stack: Stack) -
 def test_impossible_settings(settings: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         Stack(**settings)
+
+
+@pytest.mark.parametrize("part", [("ease",), 5, ("ease", 3), ("ease", "l2")])
+def test_what_is_no_part_is_named(part: Any) -> None:
+    with pytest.raises(TypeError, match="parts must hold variants, or pairs of one and its settings"):
+        diffrec.Stack(parts=[part])

@@ -187,3 +187,12 @@ def test_what_needs_histories_says_so(folder: Path) -> None:
         model.for_cold_users({"user": [1, 2], "town": ["Rome", "Bonn"]})
     with pytest.raises(ValueError, match="cold_items needs the histories that the model was fitted on"):
         model.recommend(diffrec.Interactions.from_arrays([0], [1]), cold_items={"item": [99], "genre": ["Drama"]})
+
+
+def test_what_needs_no_histories_works(folder: Path, tmp_path: Path) -> None:
+    model = diffrec.fit(folder, variant="diffrec", holdout=0, **SMALL)
+    assert model.item_vectors().shape[0] == len(model.train_.items)
+    diffrec.export.onnx(model, tmp_path / "model.onnx", k=5)
+    histories = ParquetInteractions(folder).read().take(np.arange(20))
+    plain, novel = model.recommend(histories, k=5), model.recommend(histories, k=5, novelty=50.0)
+    assert (plain.items != novel.items).any()

@@ -152,3 +152,10 @@ def test_a_user_is_as_sure_whoever_else_is_asked(model: DiffRec) -> None:
     alone = model.uncertainty(9, k=5, forward_steps=3)
     np.testing.assert_array_equal(alone.items[0], together.items[1])
     np.testing.assert_allclose(alone.score_stds[0], together.score_stds[1], rtol=1e-3)
+
+
+def test_limits_of_each_user_are_refused() -> None:
+    data = diffrec.datasets.synthetic(users=30, items=20, seed=1)
+    model = diffrec.DiffRec(dims=(8,), epochs=1, noise_scale=1.0, progress=False).fit(data)
+    with pytest.raises(TypeError, match="deny must be item ids, the same for all users"):
+        model.uncertainty([data.users[0]], k=2, deny={data.users[0]: [data.items[0]]})

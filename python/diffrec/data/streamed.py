@@ -265,3 +265,10 @@ def _parquet() -> Any:
     except ImportError as error:
         raise ImportError('reading Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
     return parquet
+
+
+def owners_of_items(train: Interactions) -> NDArray[np.int64]:
+    """Count the users of each item, int64 (items,): also where training read files, which leave no histories."""
+    if train.shape[0] == 0 and OWNERS in train.item_info:
+        return train.item_info[OWNERS].astype(np.int64)
+    return np.bincount(train.matrix.indices, minlength=train.shape[1])

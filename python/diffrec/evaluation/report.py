@@ -47,7 +47,7 @@ def parse_metric(name: str) -> tuple[str, int]:
     return metric, int(k)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Report(Mapping[str, float]):
     """Metrics of one evaluation: ``report["ndcg@20"]`` is a mean over users, ``report.per_user["ndcg@20"]`` an array.
 

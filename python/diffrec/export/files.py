@@ -50,7 +50,7 @@ def onnx(
     Parameters
     ----------
     model : Recommender
-        Fitted; DiffRec in every form, and all rivals but LightGCN.
+        Fitted; DiffRec in every form, and all rivals but LightGCN and TIFU-KNN, which score by the users they know.
     path : str or Path
         Where to write; ends in ``.onnx``. The file is complete or what it was before.
     k : int

@@ -1,6 +1,6 @@
 """Whom a model serves: metrics by the activity of users, the popularity of items, and other facts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from diffrec.checks import one_of, whole
-from diffrec.data import Csr, Interactions
-from diffrec.evaluation import Report
+from diffrec.data import Interactions
+from diffrec.evaluation.groups import Groups
 from diffrec.plots.models import named_models
-from diffrec.plots.numbers import Part, by_activity, by_popularity
 from diffrec.plots.style import dress, legend, line_of, new_figure, short
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.histories import align
 
 Models = Recommender | Mapping[str, Recommender]
 
@@ -55,14 +53,10 @@ def recall_by_activity(models: Models, test: Any, *, seen: Any = None, k: int = 
     >>> len(figure.axes[0].get_xticklabels())
     3
     """
-    k, bins = whole(1)("k", k), whole(1)("bins", bins)
-    parts = _parts(models, test, seen, k, lambda report, relevant, train: by_activity(
-        report, relevant, np.diff(train.matrix.indptr)[train.users.rows(report.users)], k, bins
-    ))  # fmt: skip
-    labels = [f"{_span(part)}\n{part.size:,} users" for part in next(iter(parts.values()))]
-    return _drawn(
-        parts, labels, f"recall@{k}, mean over users", "interactions of the user in training", "user activity"
-    )
+    groups = _grouped(models, test, "activity", seen, k, bins)
+    labels = [f"{group.label}\n{group.size:,} users" for group in next(iter(groups.values()))]
+    metric = f"recall@{k}"
+    return _drawn(groups, metric, labels, f"{metric}, mean over users", "interactions of the user in training")
 
 
 def recall_by_popularity(models: Models, test: Any, *, seen: Any = None, k: int = 20, bins: int = 5) -> Figure:
@@ -103,28 +97,19 @@ def recall_by_popularity(models: Models, test: Any, *, seen: Any = None, k: int 
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['popularity', 'itemknn']
     """
-    k, bins = whole(1)("k", k), whole(1)("bins", bins)
-    parts = _parts(models, test, seen, k, lambda report, relevant, train: by_popularity(
-        report, relevant, np.bincount(train.matrix.indices, minlength=train.shape[1]), k, bins
-    ))  # fmt: skip
-    labels = [f"{_span(part)}\n{part.size:,} items\n{part.relevant:,} in test" for part in next(iter(parts.values()))]
-    return _drawn(
-        parts, labels, f"recall@{k} of these items", "interactions of the item in training", "item popularity"
-    )
+    groups = _grouped(models, test, "popularity", seen, k, bins)
+    first = next(iter(groups.values()))
+    labels = [f"{group.label}\n{group.size:,} items\n{group.relevant:,} in test" for group in first]
+    metric = f"recall@{k}"
+    return _drawn(groups, metric, labels, f"{metric} of these items", "interactions of the item in training")
 
 
-def _parts(
-    models: Models, test: Any, seen: Any, k: int, measured: Callable[[Report, Csr, Interactions], list[Part]]
-) -> dict[str, list[Part]]:
-    """Each model's recall by parts, which are the same for all."""
+def _grouped(models: Models, test: Any, by: str, seen: Any, k: int, bins: int) -> dict[str, Groups]:
+    """Each model's metrics by groups, which are the same for all."""
     named = named_models(models, Recommender)
-    train = _require_same(named)
-    relevant = align(test, train, "test")[0].matrix
-    parts = {}
-    for name, model in named.items():
-        report = model.evaluate(test, seen=seen, k=[k])
-        parts[name] = measured(report, relevant[train.users.rows(report.users)], train)
-    return parts
+    _require_same(named)
+    k, bins = whole(1)("k", k), whole(1)("bins", bins)
+    return {name: model.evaluate(test, seen=seen, k=[k], by=by, bins=bins).groups[by] for name, model in named.items()}
 
 
 def _require_same(named: Mapping[str, Recommender]) -> Interactions:
@@ -144,16 +129,16 @@ def _same(one: Interactions, other: Interactions) -> bool:
     return one is other or all(map(np.array_equal, arrays(one), arrays(other)))
 
 
-def _drawn(parts: Mapping[str, list[Part]], labels: list[str], y: str, x: str, by: str) -> Figure:
+def _drawn(groups: Mapping[str, Groups], metric: str, labels: list[str], y: str, x: str) -> Figure:
     figure = new_figure(max(5.0, 1.5 + 0.95 * len(labels)), 3.8)
     axes = figure.subplots()
-    for place, (name, of_model) in enumerate(parts.items()):
+    for place, (name, of_model) in enumerate(groups.items()):
         # Beside each other, so that no interval hides another.
-        beside = 0.08 * (place - (len(parts) - 1) / 2)
+        beside = 0.08 * (place - (len(groups) - 1) / 2)
         axes.errorbar(
             np.arange(len(of_model)) + beside,
-            [part.recall for part in of_model],
-            [part.error for part in of_model],
+            [group.means[metric] for group in of_model],
+            [group.errors[metric] for group in of_model],
             label=name,
             elinewidth=1.0,
             **line_of(place, len(of_model)),
@@ -161,14 +146,11 @@ def _drawn(parts: Mapping[str, list[Part]], labels: list[str], y: str, x: str, b
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     axes.set_ylim(bottom=0)
-    dress(axes, x=x, y=y, title=f"recall by {by}, with 95% intervals over the users")
-    if len(parts) > 1:
+    of = next(iter(groups.values()))
+    dress(axes, x=x, y=y, title=f"recall by {of.of[:-1]} {of.by}, with 95% intervals over the users")
+    if len(groups) > 1:
         legend(axes)
     return figure
-
-
-def _span(part: Part) -> str:
-    return f"{part.low:,}" if part.low == part.high else f"{part.low:,}–{part.high:,}"  # noqa: RUF001 - a range
 
 
 def metric_by_group(

@@ -1,12 +1,12 @@
 """The accuracy that guidance pays for what it gains."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.figure import Figure
+
+from diffrec.plots.style import dress, new_figure
 from diffrec.recommenders import DiffRec
 from diffrec.tradeoff import GAINS, tradeoff
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _AXES = {
     "novelty": "novelty: mean self-information (bits)",
@@ -15,7 +15,7 @@ _AXES = {
 }
 
 
-def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> "Figure":
+def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> Figure:
     """Draw accuracy against what is gained, a panel for each kind of guidance, a point for each weight.
 
     Parameters
@@ -35,8 +35,8 @@ def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> "Figure"
 
     Raises
     ------
-    ImportError
-        When matplotlib is not installed.
+    ValueError
+        When there is no weight to try.
 
     Examples
     --------
@@ -47,13 +47,11 @@ def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> "Figure"
     >>> [axes.get_xlabel() for axes in figure.axes][-1]
     'share of items steered to'
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install 'diffrec[plot]'") from error
     rows = tradeoff(model, test, k=k, **grid)
     kinds = [kind for kind in GAINS if any(row["guidance"] == kind for row in rows)]
-    figure = Figure(figsize=(4.2 * len(kinds), 3.6), layout="constrained")
+    if not kinds:
+        raise ValueError("novelty_weights, diversity_weights or steer_weights must hold a weight, got none")
+    figure = new_figure(4.2 * len(kinds), 3.6)
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, kind in zip(panels, kinds, strict=True):
         points = [row for row in rows if row["guidance"] == kind]
@@ -61,9 +59,7 @@ def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> "Figure"
         axes.plot(gained, paid, marker="o")
         for row, x, y in zip(points, gained, paid, strict=True):
             axes.annotate(f"{row['weight']:g}", (x, y), xytext=(4, 4), textcoords="offset points")
-        axes.set_title(f"{kind} (weights at the points)")
-        axes.set_xlabel(_AXES[GAINS[kind]])
-        axes.grid(alpha=0.3)
+        dress(axes, x=_AXES[GAINS[kind]], title=f"{kind} (weights at the points)", grid="both")
         axes.margins(x=0.1)
     panels[0].set_ylim(0, 1.15 * max(row["ndcg"] for row in rows) or 1)  # one scale for all
     panels[0].set_ylabel(f"ndcg@{k}")

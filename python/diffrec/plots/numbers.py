@@ -1,40 +1,12 @@
 """The numbers behind the pictures."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data import Csr
 from diffrec.evaluation import LIST_METRICS, Report
-from diffrec.evaluation.beyond_accuracy import hits_of
-from diffrec.evaluation.groups import half_width, quantile_parts, recall_of_items
-
-
-class Part(NamedTuple):
-    """Recall of some users, or of some items.
-
-    Attributes
-    ----------
-    low, high : int
-        Smallest and largest activity or popularity in this part.
-    size : int
-        How many users or items it has.
-    relevant : int
-        Test interactions that recall is about.
-    recall : float
-        NaN where nothing is relevant.
-    error : float
-        Half width of its 95% interval over the users (normal approximation).
-    """
-
-    low: int
-    high: int
-    size: int
-    relevant: int
-    recall: float
-    error: float
+from diffrec.evaluation.groups import half_width
 
 
 def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
@@ -54,57 +26,6 @@ def by_k(report: Report, metric: str, k: Sequence[int]) -> tuple[NDArray[np.floa
     if metric in LIST_METRICS:
         return means, None
     return means, np.array([half_width(report.per_user[name]) for name in names])
-
-
-def by_activity(report: Report, relevant: Csr, activity: NDArray[np.int64], k: int, bins: int) -> list[Part]:
-    """Mean recall of users in parts of rising activity.
-
-    Parameters
-    ----------
-    report : Report
-        With recall@k, of n users.
-    relevant : scipy.sparse CSR
-        (n, items), what was relevant for them.
-    activity : int64 (n,)
-        How many interactions each had.
-    k, bins : int
-        Length of the lists, and how many parts at most.
-    """
-    recall, per_user = report.per_user[f"recall@{k}"], np.diff(relevant.indptr)
-    return [
-        Part(
-            int(activity[part].min()),
-            int(activity[part].max()),
-            len(part),
-            int(per_user[part].sum()),
-            float(recall[part].mean()),
-            half_width(recall[part]),
-        )
-        for part in quantile_parts(activity, bins)
-    ]
-
-
-def by_popularity(report: Report, relevant: Csr, popularity: NDArray[np.int64], k: int, bins: int) -> list[Part]:
-    """Recall of items in parts of rising popularity: hits on them / test interactions with them.
-
-    Parameters
-    ----------
-    report : Report
-        Of n users, with lists of at least k items.
-    relevant : scipy.sparse CSR
-        (n, items), what was relevant for them.
-    popularity : int64 (items,)
-        How many interactions each had.
-    k, bins : int
-        Length of the lists, and how many parts at most.
-    """
-    listed = report.ranked[:, :k]
-    parts, hits = [], hits_of(listed, relevant)
-    for part in quantile_parts(popularity, bins):
-        total, recall, error = recall_of_items(listed, hits, relevant, part)
-        low, high = popularity[part].min(), popularity[part].max()
-        parts.append(Part(int(low), int(high), len(part), total, recall, error))
-    return parts
 
 
 def step_ranks(

@@ -22,7 +22,7 @@ from diffrec.data._summary import heading
 from diffrec.data.arrays import in_short
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.stored import Stored
-from diffrec.data.streamed import OWNERS, ParquetInteractions, streamed, validation_files
+from diffrec.data.streamed import ParquetInteractions, owners_of_items, streamed, validation_files
 from diffrec.data.tensor_file import checksum
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import By, Catalogue, Grouping, Report, parse_metric
@@ -346,6 +346,10 @@ class Recommender(metaclass=ABCMeta):
             "data": _in_short(train),
             "valid": None if valid is None else _in_short(valid),
         }
+
+    def _chosen_on_validation(self) -> dict[str, Any]:
+        """Return settings that validation chose, which a fit that holds nothing out cannot choose again."""
+        return {}
 
     def _weights_in_short(self) -> str:
         """Say by checksums which fitted model this is."""
@@ -942,9 +946,7 @@ class Recommender(metaclass=ABCMeta):
 
     def _owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""
-        if self.train_.shape[0] == 0 and OWNERS in self.train_.item_info:
-            return self.train_.item_info[OWNERS].astype(np.int64)
-        return np.bincount(self.train_.matrix.indices, minlength=self._n_items)
+        return owners_of_items(self.train_)
 
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from diffrec.checks import nearest, real
 from diffrec.data import Interactions
-from diffrec.evaluation import self_information
+from diffrec.data.streamed import owners_of_items
+from diffrec.evaluation.beyond_accuracy import surprise
 from diffrec.ranking import Scores
 
 # Scores of a batch of users -> their best items (n, k), -1 where there are fewer, and the scores of these.
@@ -61,7 +62,8 @@ class Guidance:
         for rows, weight in _steered(train, steer, tags):
             direction[rows] += weight
         if novelty:
-            bits = self_information(train.matrix)
+            # How many users there are shifts all of them alike.
+            bits = surprise(owners_of_items(train), train.shape[0])
             # Where every item is as popular as any other there is nothing to tell them apart by.
             direction += novelty * (bits - bits.mean()) / (bits.std() or 1.0)
         if not direction.any() and not diversity:

@@ -64,6 +64,16 @@ def popular_items(
     return limits.best(empty_matrix(n, n_items), k)(SharedScores(n, owners))
 
 
+def hidden_from(histories: Interactions, repeats: str) -> Csr:
+    """What is not to be found for each user, (users, items): dislikes, and with repeats="exclude" what they had."""
+    return histories.dislikes if repeats == "include" else union(histories.matrix, histories.dislikes)
+
+
+def to_find(histories: Interactions, later: Interactions, repeats: str) -> Csr:
+    """What each user took later and is to be found, (users, items)."""
+    return without(later.matrix, hidden_from(histories, repeats))
+
+
 def measured(
     model: "Recommender",
     histories: Interactions,
@@ -73,6 +83,7 @@ def measured(
     left_out: int = 0,
     catalogue: Catalogue | None = None,
     grouping: Grouping | None = None,
+    guidance: Guidance | None = None,
 ) -> Report:
     """Rank the histories of users with relevant items, which are not ``hidden``, and say how well."""
     allowed = without(later.matrix, histories.dislikes)
@@ -86,7 +97,7 @@ def measured(
     if len(rows) == 0:
         raise ValueError("test must hold an interaction of a known user with a known item, got none")
     return measure(
-        best_items(model, histories, rows, max(k), hidden)[0],
+        best_items(model, histories, rows, max(k), hidden, guidance=guidance)[0],
         relevant[rows],
         histories.users.ids[rows],
         k,

@@ -1,6 +1,6 @@
 """Several recommenders that rank together: a weighted sum of their scores, each on its own scale."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -40,10 +40,13 @@ def _parts(name: str, value: Any) -> tuple[Part, ...]:
         raise TypeError(f"{name} must be a sequence of variants, got {value!r}")
     found: list[Part] = []
     for one in value:
-        variant, settings = (one, {}) if isinstance(one, str) else one
+        try:
+            variant, settings = (one, {}) if isinstance(one, str) else one
+            pairs = tuple(dict(settings).items())
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must hold variants, or pairs of one and its settings, got {one!r}") from None
         if variant == _NAME:
             raise ValueError(f"{name} must not hold another stack, got {one!r}")
-        pairs = tuple(settings.items() if isinstance(settings, Mapping) else settings)
         make(variant, **dict(pairs))
         found.append((variant, pairs))
     if not found:

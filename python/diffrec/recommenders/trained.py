@@ -19,6 +19,7 @@ from diffrec.evaluation import parse_metric
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.evaluation_files import reports_of
+from diffrec.recommenders.rankings import to_find
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, Start
 from diffrec.recommenders.warm import begin_at
@@ -227,11 +228,18 @@ class TrainedRecommender(Recommender):
     def _held_out(self, data: Interactions, valid: Interactions | None) -> tuple[Interactions, Interactions | None]:
         """Part the data where validation is wanted and none was given."""
         s = self.settings
-        if valid is not None or s.holdout == 0:
+        if valid is not None:
+            if isinstance(valid, Interactions) and not to_find(data, valid, s.repeats).nnz:
+                raise ValueError(
+                    "valid must hold an item that its user did not have before, got none; repeats='include' stops on "
+                    "what is taken next, old or new"
+                )
             return data, valid
+        if s.holdout == 0:
+            return data, None
         learn, held_out, _ = data.split(by=self._holdout_by(), valid=s.holdout, test=0, seed=s.seed)
-        if len(held_out) == 0:
-            _log.info("nothing is held out: no history is long enough for holdout=%g", s.holdout)
+        if not to_find(learn, held_out, s.repeats).nnz:
+            _log.info("holdout=%g holds nothing out that is to be found: histories are short, or repeat", s.holdout)
             return data, None
         _log.info(
             "held out %d of %d interactions (%s) to stop on", len(held_out), len(data), _HELD_OUT[self._holdout_by()]

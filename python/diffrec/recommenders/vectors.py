@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data import Interactions
+from diffrec.data import Interactions, empty_matrix
 from diffrec.ranking import Factors
+from diffrec.recommenders.histories import fold_in
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
@@ -30,8 +31,9 @@ def factors_of(model: "Recommender", histories: Interactions, rows: NDArray[np.i
 
 def item_vectors_of(model: "Recommender") -> NDArray[np.float32]:
     """The items' vectors, (items, width)."""
-    # They are the same whoever is scored.
-    return factors_of(model, model.train_, np.zeros(1, dtype=np.int64)).items
+    # They are the same whoever is scored, such as somebody without a history: a model from files keeps no others.
+    nobody = fold_in(empty_matrix(1, model._n_items), model.train_.items)
+    return factors_of(model, nobody, np.zeros(1, dtype=np.int64)).items
 
 
 def user_vectors_of(model: "Recommender", users: Any, block: int) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, has_clock, has_order
 
 # Items up to which a dense map over them is quick to solve, or users with as little work; items from which an
@@ -22,6 +23,8 @@ _EXACT, _BY_RANK, _FORECASTS = (
     {16: (6.0, 12.0, 30.0), 64: (6.0, 12.0, 25.0)},
     (10.0, 40.0),
 )
+# Views of a history that a forecast has.
+VIEWS = 3
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
 # Settings of an anchor but for those that are named after it.
@@ -93,15 +96,18 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
     """Name the anchors that are worth trying on their own, what tells most for its time first."""
     users, items = train.shape
     ordered = has_order(train)
+    approximate = {"anchor_exact": 0, "anchor_neighbors": min(max(_KEPT // items, 50), 1000)}
+    damped = {"anchor_damping": 0.35, "anchor_row_damping": 0.25, **approximate}
+    ranks = [Candidate("anchor", {**damped, "anchor_rank": rank}, of_rank) for rank, of_rank in _BY_RANK.items()]
+    if VIEWS * items > EXACT:
+        # A forecast takes several times as long as the first of these, which is as good where there are many items.
+        yield ranks.pop(0)
     if ordered:
         yield Candidate("anchor", {**_FORECAST, "horizon": 5}, _FORECASTS)
     if items <= _FEW or users * items <= _FEW**2:
         yield Candidate("anchor", {"anchor_damping": 0.25}, _EXACT)
     if items >= _MANY:
-        approximate = {"anchor_exact": 0, "anchor_neighbors": min(max(_KEPT // items, 50), 1000)}
-        damped = {"anchor_damping": 0.35, "anchor_row_damping": 0.25, **approximate}
-        for rank, strengths in _BY_RANK.items():
-            yield Candidate("anchor", {**damped, "anchor_rank": rank}, strengths)
+        yield from ranks
         if ordered:
             for age in _HALF_LIVES[1:]:
                 ageing = {"time_weights": "exponential", "half_life": age}

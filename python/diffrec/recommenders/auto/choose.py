@@ -83,7 +83,8 @@ def choose_and_fit(
         return model
     search.deadline -= done.spent
     if search.judged < _FEWEST:
-        model = make("t-diffrec" if has_order(train) else "diffrec", **named).fit(data, valid)
+        limit: dict[str, Any] = {} if search.left == math.inf else {"time_limit": max(_SLACK * search.left, 1.0)}
+        model = make("t-diffrec" if has_order(train) else "diffrec", **named, **limit).fit(data, valid)
         _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
     else:
         try:
@@ -124,10 +125,10 @@ def table(search: Search, done: Done | None = None) -> None:
     done = done or Done()
     for candidate in quick(search.learn, repeats=search.named["repeats"] == "include"):
         done.tried(search, candidate, partial(search.try_out, candidate))
-    # Most of the time is for the denoisers.
+    # Most of the time is for the denoisers, once there is an anchor for one to stand beside.
     rest = _TRAINING * search.left
     for candidate in closed_form(search.learn):
-        if search.left == math.inf or search.left > rest:
+        if search.left == math.inf or search.left > rest or not _worth_a_denoiser(search):
             done.tried(search, candidate, partial(search.try_out, candidate))
         else:
             search.skipped[str(candidate)] = "no time left"
@@ -136,12 +137,7 @@ def table(search: Search, done: Done | None = None) -> None:
 
 def _train_denoisers(search: Search, done: Done) -> None:
     """Train denoisers beside the best anchors, each for its share of the time left."""
-    worth = {
-        objective: trial.candidate.settings
-        for objective, (trial, _) in search.anchors.items()
-        if trial.value >= _WORTH * search.best.value
-    }
-    candidates = list(denoisers(search.learn, worth, repeats=search.named["repeats"] == "include"))
+    candidates = list(denoisers(search.learn, _worth_a_denoiser(search), repeats=search.named["repeats"] == "include"))
     cut_short = False
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
@@ -157,6 +153,15 @@ def _train_denoisers(search: Search, done: Done) -> None:
             search.skipped[str(candidate)] = "no time left"
         else:
             cut_short = done.tried(search, candidate, partial(search.train, candidate, seconds))
+
+
+def _worth_a_denoiser(search: Search) -> dict[str, Mapping[str, Any]]:
+    """By objective, the settings of the best anchors, where they rank nearly as well as the best of all."""
+    return {
+        objective: trial.candidate.settings
+        for objective, (trial, _) in search.anchors.items()
+        if trial.value >= _WORTH * search.best.value
+    }
 
 
 def _fitted(

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.anchors.ridge import EXACT
-from diffrec.data import Interactions, empty_like, has_clock, without
+from diffrec.data import Interactions, has_clock
 from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, ndcg
-from diffrec.recommenders.auto.candidates import Candidate
+from diffrec.recommenders.auto.candidates import VIEWS, Candidate
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
+from diffrec.recommenders.rankings import hidden_from, to_find
 from diffrec.recommenders.registry import make
 from diffrec.training import CheckpointError
 
@@ -38,8 +39,8 @@ REFIT = 1.3
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
 # How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
-# approximated than iALS (4 to 5), and the views of a history that it has.
-_DEARER, _DEARER_BY_VECTORS, _VIEWS = 14, 5, 3
+# approximated than iALS (4 to 5).
+_DEARER, _DEARER_BY_VECTORS = 14, 5
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class Search:
         # By objective, the best anchor: denoisers stand beside it.
         self.anchors: dict[str, tuple[Trial, Anchor]] = {}
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
-        self._hidden = learn.matrix if named["repeats"] == "exclude" else empty_like(learn.matrix)
-        relevant = without(valid.matrix, self._hidden)
+        self._hidden = hidden_from(learn, named["repeats"])
+        relevant = to_find(learn, valid, named["repeats"])
         rows = np.flatnonzero(np.diff(relevant.indptr))
         begins = _begins(learn, valid, rows)
         if begins is not None:
@@ -179,10 +180,7 @@ class Search:
         cut_short = report.best_epoch == len(report.epochs) < asked
         # What had too little time may go on for longer when it is fitted on everything, by the clock again.
         epochs = asked if cut_short else max(report.best_epoch, 1)
-        final: dict[str, Any] = {**candidate.settings, "epochs": epochs, "holdout": 0.0}
-        if "anchor_scale" in report.facts and (objective_of(candidate) != "forecast" or "denoiser" in final):
-            # It is learnt on validation, of which none is left then.
-            final["anchor_scale"] = report.facts["anchor_scale"]
+        final = {**candidate.settings, "epochs": epochs, "holdout": 0.0, **model._chosen_on_validation()}
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
         return cut_short
 
@@ -253,7 +251,7 @@ class Search:
         tried = self.trials
         alike = [trial.seconds for trial in tried if trial.candidate.family == candidate.family]
         if not alike and candidate.settings.get("objective") == "forecast":
-            dearer = _DEARER if _VIEWS * self.learn.shape[1] <= EXACT else _DEARER_BY_VECTORS
+            dearer = _DEARER if VIEWS * self.learn.shape[1] <= EXACT else _DEARER_BY_VECTORS
             return dearer * (tried[-1].seconds if tried else 0.0)
         alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
         return max(alike or [trial.seconds for trial in tried], default=0.0)

@@ -190,25 +190,13 @@ class Forecast(nn.Module):
     @property
     def run(self) -> Run:
         """The one step from histories, as it ranks."""
-        return self._run
-
-    def _run(
-        self,
-        rows: SparseRows,
-        last: Sequences | None,
-        _fresh: RowNoise,
-        *,
-        guide: StepGuide | None = None,  # noqa: ARG002 - only steps along directions have one
-        on_step: Callable[[Scores], None] | None = None,
-    ) -> Scores:
-        scores = self.noiseless_scores(rows, last)
-        if on_step is not None:
-            on_step(scores)
-        return scores
+        return self._runner(None)
 
     def along(self, directions: Tensor) -> Run:
         """Return the one step with guidance of what it predicts along ``directions`` (items, e)."""
+        return self._runner(directions)
 
+    def _runner(self, directions: Tensor | None) -> Run:
         def run(
             rows: SparseRows,
             last: Sequences | None,
@@ -218,7 +206,7 @@ class Forecast(nn.Module):
             on_step: Callable[[Scores], None] | None = None,
         ) -> Scores:
             scores: Scores = self.noiseless_scores(rows, last)
-            if guide is not None:
+            if guide is not None and directions is not None:
                 scores = AddedScores(scores, LinearScores(guide(scores), directions))
             if on_step is not None:
                 on_step(scores)

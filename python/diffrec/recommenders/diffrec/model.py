@@ -38,7 +38,7 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
-from diffrec.recommenders.rankings import USER_BLOCK
+from diffrec.recommenders.rankings import USER_BLOCK, hidden_from, to_find
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
@@ -283,20 +283,27 @@ class DiffRec(TrainedRecommender):
         Scores are linear in it: network and anchor score once, and only the ranking is done for each weight.
         """
         name, k = parse_metric(VALIDATION_METRIC)
-        rows = np.flatnonzero(np.diff(valid.matrix.indptr))
+        repeats = self.settings.repeats
+        relevant = to_find(learn, valid, repeats)
+        rows = np.flatnonzero(np.diff(relevant.indptr))
         ranked = np.empty((len(_SCALES), len(rows), k), dtype=np.int32)
         for start in range(0, len(rows), USER_BLOCK):
             block = learn.take(rows[start : start + USER_BLOCK])
             views = self._objective.views(block)
             own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))
             added = DenseScores.of(anchor.scores(views.signed))
+            hidden = hidden_from(block, repeats)
             for place, scale in enumerate(_SCALES):
                 scores = AddedScores(own, added, scale)
-                hidden = union(block.matrix, block.dislikes)
                 ranked[place, start : start + block.shape[0]] = top_k(scores, k, hidden)[0]
-        relevant, ids = valid.matrix[rows], valid.users.ids[rows]
+        relevant, ids = relevant[rows], valid.users.ids[rows]
         found = [measure(lists, relevant, ids, [k])[f"{name}@{k}"] for lists in ranked]
         return _SCALES[int(np.argmax(found))]
+
+    def _chosen_on_validation(self) -> dict[str, Any]:
+        held = self._anchor
+        # A network that learns the weight by gradients learns it again.
+        return {} if held is None or self._network.anchor_scale is not None else {"anchor_scale": held.scale}
 
     def _facts(self) -> dict[str, str | int | float]:
         s = self.settings
@@ -428,7 +435,7 @@ class DiffRec(TrainedRecommender):
         else:
             self._guided_chain(guidance).scores(views, one.matrix, best, steps.append)
         items, values = (np.concatenate(parts) for parts in zip(*map(best, steps), strict=True))
-        return Top.of(np.repeat(user_id, len(steps)), items, values, self.train_.items)
+        return Top.of(np.repeat(user_id, len(steps)), items, values, self.train_.items, self.train_.titles)
 
     def step_scores(self, user: Any) -> NDArray[np.float32]:
         """Score every item at every step of one user's reverse chain.
@@ -499,7 +506,7 @@ class DiffRec(TrainedRecommender):
         seed : int, optional
             Draws the noise; by default the setting.
         exclude_seen, allow, deny
-            As for ``recommend``; what they leave out is not counted in ranks.
+            As for ``recommend``, the same for all users; what they leave out is not counted in ranks.
 
         Returns
         -------
@@ -521,6 +528,9 @@ class DiffRec(TrainedRecommender):
         ((2, 3), True)
         """
         k, chains = whole(1)("k", k), whole(2)("chains", chains)
+        for name, given in (("allow", allow), ("deny", deny)):
+            if isinstance(given, Mapping):
+                raise TypeError(f"{name} must be item ids, the same for all users, got a mapping")
         self._share.require_whole("uncertainty")
         steps, sampling = noise_to_use(self._fitted()._network, self.settings, forward_steps, sampling_noise)
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)

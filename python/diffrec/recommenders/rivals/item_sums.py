@@ -17,6 +17,8 @@ from diffrec.ranking import SparseScores, top_k
 _CHANGED, _WORTH = 0.25, 0.02
 # Items up to which sums are kept: a GB where all pairs occur.
 _MOST = 10_000
+# Share of a sum, below which what is left of it is rounding.
+_CANCELLED = 1e-6
 
 
 class Sides(NamedTuple):
@@ -60,9 +62,8 @@ class ItemSums:
         held: Any = self.matrix.copy()
         held.resize((items, items))
         total = sparse.csr_array(held + (_product(after) - _product(before)))
-        # What cancels out leaves what rounding makes of it.
-        total.data[np.abs(total.data) < 1e-9] = 0.0
-        total.eliminate_zeros()
+        # What cancels out leaves what rounding makes of what it was.
+        total = sparse.csr_array(total.multiply(abs(total) > _CANCELLED * abs(held)))
         total.sort_indices()
         return ItemSums(total)
 
