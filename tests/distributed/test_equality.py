@@ -1,17 +1,18 @@
 """Several processes compute what one does."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from support.spread_training import trained
-from support.worlds import Processes, processes
+from support.worlds import Processes
 
 # Processes, and replicas among them: three blocks are uneven, and two replicas of two share out users as well.
 GRIDS = [(3, 1), (4, 2)]
 MORE = [(1, 1), (2, 1), (4, 1), (2, 2)]
+# Forms whose parts others have, too.
+LIKE_OTHERS = {"confident gram", "multidae", "sequence, sampled", "latent, timed"}
 
 # What is to be trained, by name. With more noise than is usual losses are of the size of 1.
 FORMS: dict[str, dict[str, Any]] = {
@@ -34,19 +35,25 @@ FORMS: dict[str, dict[str, Any]] = {
     "forecast, squared": {
         "variant": "t-diffrec", "anchor": False, "dims": (7,), "batch_size": 32, "likelihood": "squared", "cuts": 1,
     },
+    "forecast, anchored": {
+        "variant": "t-diffrec", "anchor": True, "dims": (7,), "batch_size": 32, "cuts": 2, "anchor_cuts": 12,
+    },
+    "sequence": {
+        "variant": "t-diffrec", "anchor": False, "denoiser": "sequence", "batch_size": 60, "sequence_length": 6,
+        "sequence_width": 8, "sequence_layers": 1, "sequence_heads": 2, "noise_scale": 0.5, "repeats": "include",
+    },
+    "sequence, sampled": {
+        "variant": "t-diffrec", "anchor": False, "denoiser": "sequence", "batch_size": 60, "sequence_length": 6,
+        "sequence_width": 8, "sequence_layers": 1, "sequence_heads": 2, "sequence_negatives": 30,
+        "sequence_clock": True,
+    },
     "latent forecast": {"variant": "lt-diffrec", "dims": (6,), "latent_dims": (9,), "batch_size": 32, "cuts": 1},
     "multivae": {"variant": "multivae", "dims": (12,), "latent": 5, "batch_size": 9},
     "multidae": {"variant": "multidae", "dims": (12,), "latent": 5, "batch_size": 9},
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with processes(tmp_path_factory.mktemp("world")) as started:
-        yield started
-
-
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in LIKE_OTHERS])
 def test_loss_gradients_and_weights_are_those_of_one_process(four: Processes, form: str) -> None:
     same_as_alone(four, form, GRIDS)
 
@@ -54,7 +61,7 @@ def test_loss_gradients_and_weights_are_those_of_one_process(four: Processes, fo
 @pytest.mark.long
 @pytest.mark.parametrize("form", FORMS)
 def test_so_are_those_of_other_grids(four: Processes, form: str) -> None:
-    same_as_alone(four, form, MORE)
+    same_as_alone(four, form, [*MORE, *GRIDS] if form in LIKE_OTHERS else MORE)
 
 
 def same_as_alone(four: Processes, form: str, grids: list[tuple[int, int]]) -> None:

@@ -1,22 +1,17 @@
 """What becomes of a model that several processes hold: lists, figures, files, checkpoints."""
 
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import diffrec
+from diffrec.data.prepare import prepare
 from support import spread_models as work
-from support.worlds import Processes, processes
+from support.worlds import Processes
 
 GRIDS = [(2, 1), (3, 1), (4, 2)]
-
-
-@pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with processes(tmp_path_factory.mktemp("world")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +61,17 @@ def test_a_training_goes_on_with_any_number_of_processes(four: Processes, tmp_pa
         other = four.run(work.fit_in_epochs, str(tmp_path / copy), None, size=size)[0]
         for name, values in whole["weights"].items():
             np.testing.assert_allclose(other["weights"][name], values, atol=2e-4, err_msg=f"{name} {size}")
+
+
+@pytest.mark.long
+def test_a_fit_from_files_is_that_in_memory(four: Processes, tmp_path: Path) -> None:
+    diffrec.datasets.synthetic(users=150, items=40, seed=2).write(tmp_path / "raw.parquet")
+    prepare(tmp_path / "raw.parquet", tmp_path / "out", block=300)
+    folder = str(tmp_path / "out")
+    pairs = (four.run(partial(work.fit_from, memory=memory), folder, size=3) for memory in (False, True))
+    for found, wanted in zip(*pairs, strict=True):
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
 def test_a_fit_by_several_is_that_of_one(four: Processes) -> None:

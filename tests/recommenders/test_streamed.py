@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 import diffrec
 from diffrec.data.prepare import prepare
 from diffrec.data.streamed import ParquetInteractions
-from diffrec.recommenders.diffrec import objective
-from diffrec.training import InMemoryRows, StreamedRows
+from diffrec.training import InMemoryRows, StreamedRows, rows
 from diffrec.training.rows import HeldRows
 
 SMALL: dict[str, Any] = {
@@ -53,15 +52,25 @@ def assert_same(one: diffrec.Recommender, other: diffrec.Recommender) -> None:
     ]
 
 
+EMBEDDINGS = np.random.default_rng(0).standard_normal((60, 4))
+
+
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"time_weights": "linear"}, {"binarize": False, "predict": "eps"}, {"repeats": "include", "normalize": True}],
+    [
+        {},
+        {"time_weights": "linear"},
+        {"binarize": False, "predict": "eps"},
+        {"repeats": "include", "normalize": True},
+        {"variant": "lt-diffrec", "objective": "reconstruct", "time_weights": "linear", "item_embeddings": EMBEDDINGS},
+        {"variant": "multivae"},
+    ],
 )
 def test_a_fit_that_may_hold_all_users_is_that_in_memory(folder: Path, settings: dict[str, Any]) -> None:
-    files = ParquetInteractions(folder)
-    model = diffrec.fit(files, valid=folder, variant="diffrec", **SMALL, **settings)
+    files, settings = ParquetInteractions(folder), {"variant": "diffrec"} | SMALL | settings
+    model = diffrec.fit(files, valid=folder, **settings)
     train, valid = files.read(), ParquetInteractions(folder, "valid").read()
-    assert_same(model, diffrec.fit(train, valid=valid, variant="diffrec", **SMALL, **settings))
+    assert_same(model, diffrec.fit(train, valid=valid, **settings))
 
 
 def test_a_fit_by_blocks_is_that_in_memory_in_the_same_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +89,7 @@ def test_a_fit_by_blocks_is_that_in_memory_in_the_same_order(folder: Path, monke
                 parts += 1
             assert parts > 2
 
-    monkeypatch.setattr(objective, "InMemoryRows", Replayed)
+    monkeypatch.setattr(rows, "InMemoryRows", Replayed)
     valid = ParquetInteractions(folder, "valid").read()
     assert_same(model, diffrec.fit(files.read(), valid=valid, variant="diffrec", **settings))
 
@@ -156,9 +165,9 @@ def test_a_checkpoint_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None
     ("variant", "settings", "error", "message"),
     [
         ("ease", {}, TypeError, "ease needs all interactions in memory"),
-        ("multivae", {}, TypeError, "multivae needs all interactions in memory"),
+        ("sasrec", {}, TypeError, "sasrec needs all interactions in memory"),
         ("t-diffrec", {}, ValueError, "objective='forecast' needs all interactions in memory"),
-        ("l-diffrec", {}, ValueError, "groups=2 needs all interactions in memory"),
+        ("l-diffrec", {}, ValueError, "groups=2 without item_embeddings needs all"),
         ("diffrec", {"anchor": True}, ValueError, "anchor=True needs all interactions in memory"),
         ("diffrec", {"valid": None}, ValueError, "holdout needs all interactions in memory: give valid="),
         ("diffrec", {"valid": np.eye(3)}, TypeError, "valid must be files as the data is"),

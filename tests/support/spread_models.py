@@ -10,6 +10,7 @@ import torch
 import diffrec
 import diffrec.distributed.share as spread_share
 from diffrec import DiffRec
+from diffrec.data import ParquetInteractions
 from diffrec.distributed import Spread, World
 from diffrec.distributed.share import _Gathered
 from support.spread_training import data, whole
@@ -104,6 +105,17 @@ class _Stopping(Spread):
             raise Interruption
         self.done += 1
         return super().total(value)
+
+
+def fit_from(world: World, folder: str, *, memory: bool) -> dict[str, Any]:
+    """Fit on a prepared folder, or on what is in it; return weights, figures and lists."""
+    train, valid = (ParquetInteractions(folder, part) for part in ("train", "valid"))
+    data, held_out = (train.read(), valid.read()) if memory else (train, valid)
+    model: Any = diffrec.fit(
+        data, valid=held_out, variant="diffrec", distributed=world, progress=False, epochs=3, **SETTINGS
+    )
+    own = {name: values.numpy() for name, values in model._network.state_dict().items()}
+    return own | {"validation": model.training_.best_validation, "top": model.recommend(train.read(), k=5).items}
 
 
 def fit_in_epochs(world: World, folder: str | None, after: int | None) -> dict[str, Any] | None:

@@ -34,6 +34,9 @@ def trained(world: "World | None", settings: dict[str, Any], steps: int) -> dict
         share = Spread(world or World(None, None, None), 5)
         model.spread_over(share)
         learn = data()
+        if settings.get("anchor"):
+            # The same float32 numbers for all: that they are solved for alike is tested apart, in float64.
+            model.anchored_by(make(**named | {"variant": "anchor", "objective": "forecast"}).fit(learn))
         torch.manual_seed(5)
         network, _, changing = model._prepare(learn, torch.device("cpu"))
         network.double()

@@ -133,7 +133,8 @@ def fit(
         raise ValueError(f"replicas={replicas} needs processes that torchrun started together, and this is one alone")
     require_place(out, file, valid, items, checkpoint)
     if checkpoint is not None:
-        require_place(checkpoint, file, valid, items)
+        # Processes keep theirs together, in a folder.
+        require_place(checkpoint, file, valid, items, folder=started_with_others())
         arguments |= {"checkpoint": checkpoint, "every": every}
     train: Any
     held_out: Any

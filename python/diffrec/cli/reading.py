@@ -219,18 +219,21 @@ def steering(given: Sequence[str] | None, ids: Ids) -> dict[int | str, float] | 
     return weights
 
 
-def require_place(path: Path, *read: Path | None) -> None:
-    """Refuse a file that could not be written, or that is one of those to be read, before any work is done."""
+def require_place(path: Path, *read: Path | None, folder: bool = False) -> None:
+    """Refuse what could not be written, or is one of the files to be read, before any work is done.
+
+    What is to be written is a file, or a ``folder``, which may be there already.
+    """
     for file in read:
         if file is not None and path.exists() and file.exists() and path.samefile(file):
             raise ValueError(f"{path} is what is to be read, and would be lost; name another file to write")
-    if path.is_dir():
+    if path.is_dir() and not folder:
         raise IsADirectoryError(f"{path} is a folder; name a file")
-    folder = next(one for one in path.absolute().parents if one.exists())
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, so {path} cannot be written; name another place")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} may not be written to; name another place than {path}")
+    above = next(one for one in path.absolute().parents if one.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above} is a file, so {path} cannot be written; name another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{above} may not be written to; name another place than {path}")
 
 
 def say_left_out(left_out: int, file: Path, *, strict: bool = False, quiet: bool) -> None:

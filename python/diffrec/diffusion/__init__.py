@@ -18,7 +18,7 @@ from diffrec.diffusion.item_products import (
 )
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.padded import PaddedRows
-from diffrec.diffusion.part import Layout, Part, Whole, handed_out, layout_of, layouts_of, summed
+from diffrec.diffusion.part import Layout, Part, Whole, ends_of, handed_out, layout_of, layouts_of, summed
 from diffrec.diffusion.process import GaussianProcess
 from diffrec.diffusion.row_noise import RowNoise
 from diffrec.diffusion.sampled_likelihood import gbce_loss, sampled_softmax_loss
@@ -54,6 +54,7 @@ __all__ = [
     "UniformSteps",
     "Whole",
     "compute_dtype",
+    "ends_of",
     "forecast_loss",
     "gbce_loss",
     "gram_pays",

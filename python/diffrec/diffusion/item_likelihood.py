@@ -25,6 +25,7 @@ def forecast_loss(
     log_scale: Tensor | None = None,
     own: SparseRows | None = None,
     part: Part | None = None,
+    total: int | None = None,
 ) -> Tensor:
     """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added + own``.
 
@@ -50,6 +51,8 @@ def forecast_loss(
     part : Part, optional
         The items that layer, targets, ``added`` and ``own`` are of; all by default. Of a batch that is shared out
         this gives a part's share of the mean.
+    total : int, optional
+        Of how many rows the mean is, where these are some of them; by default those of the part's batch.
 
     Returns
     -------
@@ -66,8 +69,10 @@ def forecast_loss(
     if added is None or log_scale is None:
         added, log_scale = None, h.new_zeros(())
     values = None if own is None else own.values
+    part = part or Whole(len(items_out))
+    n = part.rows(len(h))[0] if total is None else total
     loss: Tensor = _ForecastLoss.apply(
-        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype, part or Whole(len(items_out))
+        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype, part, n
     )
     return loss
 
@@ -87,9 +92,10 @@ class _ForecastLoss(torch.autograd.Function):
         own: SparseRows | None,
         dtype: torch.dtype,
         part: Part,
+        n: int,
     ) -> Tensor:
         narrow, layer, wide = h.to(dtype), items_out.to(dtype), items_out.dtype
-        targets, (n, _) = targets.of_type(wide), part.rows(len(h))
+        targets = targets.of_type(wide)
         with torch.autocast(h.device.type, enabled=False):
             z = linear(narrow, layer).to(wide)
             z += bias_out
@@ -116,7 +122,7 @@ class _ForecastLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale, ctx.grad_own)
         ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = ctx.grad_own = None
-        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 6
+        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 7
 
 
 def _softmax(z: Tensor, targets: SparseRows, n: int, part: Part) -> Tensor:

@@ -19,7 +19,7 @@ from diffrec.data.sparse_rows import SparseRows
 
 @dataclass(frozen=True)
 class Layout:
-    """Place of a parameter's rows among those of all parts.
+    """Place of an array's rows, or of its columns, among those of all parts.
 
     Attributes
     ----------
@@ -27,10 +27,13 @@ class Layout:
         Of all parts together.
     segments : tuple of (int, int)
         The rows that are here, in their order: where each stretch of them begins among all, and how long it is.
+    axis : int
+        0, or 1 where it is columns that all this is said of.
     """
 
     rows: int
     segments: tuple[tuple[int, int], ...]
+    axis: int = 0
 
 
 def layouts_of(network: nn.Module) -> dict[str, Layout]:
@@ -39,9 +42,17 @@ def layouts_of(network: nn.Module) -> dict[str, Layout]:
     return {name: layout for name, layout in held if layout is not None}
 
 
-def layout_of(parameter: nn.Parameter) -> Layout | None:
-    """Return which rows of a parameter are here; None where it is whole."""
-    return getattr(parameter, "item_rows", None)
+def layout_of(values: Tensor) -> Layout | None:
+    """Return which rows or columns of a parameter, or of an array to be kept, are here; None where it is whole."""
+    return getattr(values, "item_rows", None)
+
+
+def ends_of(values: Tensor) -> Tensor | None:
+    """Return where the rows of sparse entries begin that other parts have entries of, too; None where there are none.
+
+    int64 (rows + 1,), of the entries that are here; of these beginnings it is they themselves.
+    """
+    return getattr(values, "item_ends", None)
 
 
 class Part(Protocol):
@@ -101,16 +112,20 @@ class Part(Protocol):
         """Fill a parameter, (views * size, ...) or (size,), with normal numbers, and note that its rows are items'."""
         ...
 
-    def hold(self, weight: nn.Parameter, views: int = 1) -> None:
-        """Note that the rows of a parameter, (views * size, ...), are these items'."""
+    def hold(self, values: Tensor, views: int = 1, axis: int = 0) -> None:
+        """Note that the rows of an array, (views * size, ...), or its columns, are these items'."""
+        ...
+
+    def hold_entries(self, ends: Tensor, *arrays: Tensor) -> None:
+        """Note that other parts have further entries of the rows that begin at ``ends`` (rows + 1,) in the arrays."""
         ...
 
     def normal_like(self, values: Tensor) -> Tensor:
-        """Draw standard normal numbers for values (n, width) of this part's rows."""
+        """Draw standard normal numbers for values (n, ...) of this part's rows."""
         ...
 
     def dropout(self, values: Tensor, dropout_rate: float, *, training: bool) -> Tensor:
-        """Set some of the values (n, width) of this part's rows to 0 in training; the others grow to keep the mean."""
+        """Set some of the values (n, ...) of this part's rows to 0 in training; the others grow to keep the mean."""
         ...
 
     def dropout_entries(self, rows: SparseRows, dropout_rate: float, *, training: bool) -> SparseRows:
@@ -181,8 +196,11 @@ class Whole:
         """Fill a parameter with normal numbers of torch's."""
         nn.init.normal_(weight, std=std)
 
-    def hold(self, weight: nn.Parameter, views: int = 1) -> None:
+    def hold(self, values: Tensor, views: int = 1, axis: int = 0) -> None:
         """Do nothing: nothing is spread."""
+
+    def hold_entries(self, ends: Tensor, *arrays: Tensor) -> None:
+        """Do nothing: there are no others."""
 
     def normal_like(self, values: Tensor) -> Tensor:
         """Draw by torch."""

@@ -7,10 +7,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffrec.data.sparse_rows import SparseRows
+from diffrec.diffusion.item_likelihood import largest_scores
+from diffrec.diffusion.part import Part, Whole, handed_out, summed
 
 
 def sampled_softmax_loss(
-    h: Tensor, items_out: Tensor, bias_out: Tensor, targets: SparseRows, negatives: Tensor
+    h: Tensor,
+    items_out: Tensor,
+    bias_out: Tensor,
+    targets: SparseRows,
+    negatives: Tensor,
+    part: Part | None = None,
+    total: int | None = None,
 ) -> Tensor:
     """Mean negative log-likelihood under a softmax whose sum over the items is estimated from some of them.
 
@@ -27,6 +35,10 @@ def sampled_softmax_loss(
         n rows over the items that followed, by weight.
     negatives : Tensor
         int64 (k,), distinct items, drawn evenly; those that are a row's targets do not count in it.
+    part : Part, optional
+        The items that layer and targets are of; all by default. The negatives are of all items.
+    total : int, optional
+        Of how many rows the mean is, where these are some of them.
 
     Examples
     --------
@@ -34,10 +46,16 @@ def sampled_softmax_loss(
     >>> sampled_softmax_loss(torch.zeros(1, 1), torch.zeros(3, 1), torch.zeros(3), one, torch.tensor([0]))
     tensor(1.3863)
     """
-    positive, others = _scores(h, items_out, bias_out, targets, negatives)
-    rest = others.logsumexp(dim=1) + math.log(len(items_out) / len(negatives))
+    part = part or Whole(len(items_out))
+    own = negatives[(negatives >= part.first) & (negatives < part.first + part.size)] - part.first
+    positive, others = _scores(handed_out(part, h), items_out, bias_out, targets, own)
+    top = largest_scores(others.detach(), part)
+    # All negatives may be targets.
+    top = torch.where(top.isfinite(), top, 0.0)
+    sampled = summed(part, (others - top).exp().sum(dim=1))
+    rest = handed_out(part, sampled.log() + top[:, 0]) + math.log(part.items / len(negatives))
     losses = functional.softplus(rest[targets.row_of_entry()] - positive)
-    return torch.vdot(losses, targets.values) / len(h)
+    return summed(part, torch.vdot(losses, targets.values.to(losses.dtype))) / (total or len(h))
 
 
 def gbce_loss(
@@ -74,10 +92,15 @@ def _scores(
     """Scores of the targets, (nnz,), and of the negatives, (n, k), with minus infinity for what is a target."""
     row = targets.row_of_entry()
     positive = (h[row] * functional.embedding(targets.indices, items_out)).sum(dim=1) + bias_out[targets.indices]
-    others = functional.linear(h, functional.embedding(negatives, items_out), bias_out[negatives]).float()
+    others = _wide(functional.linear(h, functional.embedding(negatives, items_out), bias_out[negatives]))
     place = negatives.new_full((len(items_out),), len(negatives))
     place[negatives] = torch.arange(len(negatives), device=negatives.device)
     # An item that was not drawn is marked by a column beyond those of the drawn ones.
     is_target = torch.zeros(len(h), len(negatives) + 1, dtype=torch.bool, device=h.device)
     is_target[row, place[targets.indices]] = True
-    return positive.float(), others.masked_fill(is_target[:, :-1], -math.inf)
+    return _wide(positive), others.masked_fill(is_target[:, :-1], -math.inf)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Scores in float32 at least: sums of their exponentials are no matter of bfloat16."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

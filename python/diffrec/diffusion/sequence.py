@@ -12,6 +12,7 @@ from torch.nn import functional
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.item_likelihood import forecast_loss
 from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.diffusion.part import Part, Whole, summed
 
 # Distances between places that have a weight of their own; beyond, a power of two is parted so many times.
 _NEAR, _PER_OCTAVE, _RANK_BUCKETS = 8, 2.5, 24
@@ -83,6 +84,8 @@ class SequenceEncoder(nn.Module):
         In training.
     clock : bool
         Whether ``Sequences.elapsed`` is read.
+    part : Part, optional
+        The items whose embeddings it holds, where it is spread over processes; by default all.
 
     Examples
     --------
@@ -92,16 +95,20 @@ class SequenceEncoder(nn.Module):
     (torch.Size([1, 3, 4]), torch.Size([1, 4]))
     """
 
-    def __init__(self, items: int, width: int, layers: int, heads: int, dropout: float, *, clock: bool) -> None:
+    def __init__(
+        self, items: int, width: int, layers: int, heads: int, dropout: float, *, clock: bool, part: Part | None = None
+    ) -> None:
         super().__init__()
-        self.items = nn.Parameter(torch.empty(items, width))
-        self.bias = nn.Parameter(torch.zeros(items))
+        self.part: Part = part or Whole(items)
+        self.items = nn.Parameter(torch.empty(self.part.size, width))
+        self.bias = nn.Parameter(torch.zeros(self.part.size))
+        self.part.hold(self.bias)
         self.dropout = dropout
         self.clock = clock
-        self.layers = nn.ModuleList(_Layer(width, heads, dropout, clock=clock) for _ in range(layers))
+        self.layers = nn.ModuleList(_Layer(width, heads, dropout, self.part, clock=clock) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.register_buffer("_rank_bucket", _rank_buckets(), persistent=False)
-        nn.init.normal_(self.items, std=0.5 / math.sqrt(width))
+        self.part.draw(self.items, 0.5 / math.sqrt(width))
 
     @property
     def width(self) -> int:
@@ -120,16 +127,19 @@ class SequenceEncoder(nn.Module):
         noise : Tensor, optional
             (n, length, width), added to the embeddings.
         """
-        missing = history.items < 0
-        x = functional.embedding(history.items.clamp(min=0), self.items) * math.sqrt(self.width)
+        missing, own = history.items < 0, history.items - self.part.first
+        here = (own >= 0) & (own < self.part.size)
+        # A row for a part that has none.
+        table = self.items if self.part.size else self.items.new_zeros(1, self.width) + self.items.sum()
+        x = functional.embedding(torch.where(here, own, 0), table) * math.sqrt(self.width)
         if presence is not None:
             # An item that is not there is an average one: a norm would make as much of a little of it as of all.
             average = self.items.mean(dim=0) * math.sqrt(self.width)
             x = average + presence.unsqueeze(2) * (x - average)
-        x = torch.where(missing.unsqueeze(2), 0.0, x)
+        x = summed(self.part, torch.where(here.unsqueeze(2), x, 0.0))
         if noise is not None:
             x = x + noise
-        x = functional.dropout(x, self.dropout, self.training)
+        x = self.part.dropout(x, self.dropout, training=self.training)
         between = history.ages.unsqueeze(1) - history.ages.unsqueeze(2)
         itself = torch.eye(between.shape[1], dtype=torch.bool, device=x.device)
         seen = ((between >= 0) & ~missing.unsqueeze(1)) | itself
@@ -158,9 +168,9 @@ class SequenceEncoder(nn.Module):
 
 
 class _Layer(nn.Module):
-    def __init__(self, width: int, heads: int, dropout: float, *, clock: bool) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, part: Part, *, clock: bool) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.part = heads, dropout, part
         self.before_attention, self.before_feed = nn.LayerNorm(width), nn.LayerNorm(width)
         self.projections, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.feed_in, self.feed_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
@@ -176,9 +186,9 @@ class _Layer(nn.Module):
             logits = logits + _looked_up(self.by_time, times)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=logits.to(query.dtype))
         mixed = self.out(mixed.transpose(1, 2).reshape(n, length, width))
-        x = x + functional.dropout(mixed, self.dropout, self.training)
+        x = x + self.part.dropout(mixed, self.dropout, training=self.training)
         fed = self.feed_out(functional.gelu(self.feed_in(self.before_feed(x))))
-        return x + functional.dropout(fed, self.dropout, self.training)
+        return x + self.part.dropout(fed, self.dropout, training=self.training)
 
 
 def _looked_up(table: Tensor, buckets: Tensor) -> Tensor:
@@ -202,7 +212,8 @@ class _LookUp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (buckets,) = ctx.saved_tensors
-        flat, heads = buckets.flatten(), grad.float().unbind(dim=1)
+        heads = grad.to(torch.promote_types(grad.dtype, torch.float32)).unbind(dim=1)
+        flat = buckets.flatten()
         if torch.are_deterministic_algorithms_enabled():
             # A GPU has no such way to count with weights.
             weights = torch.stack([part.reshape(-1) for part in heads], dim=1)
@@ -251,8 +262,17 @@ def states_of_baskets(states: Tensor, places: Tensor, basket: Tensor, m: int) ->
     return own.new_zeros(m, own.shape[1]).index_add(0, basket, own) / counts[:, None]
 
 
-def softmax_loss_in_blocks(h: Tensor, items_out: Tensor, bias_out: Tensor, targets: SparseRows) -> Tensor:
+def softmax_loss_in_blocks(
+    h: Tensor,
+    items_out: Tensor,
+    bias_out: Tensor,
+    targets: SparseRows,
+    part: Part | None = None,
+    total: int | None = None,
+) -> Tensor:
     """``forecast_loss`` under a softmax, a block of rows at a time: no array of all rows x items is made.
+
+    Of a batch whose rows are shared out ``total`` is how many there are of it; a part gets its share of their mean.
 
     Examples
     --------
@@ -260,15 +280,17 @@ def softmax_loss_in_blocks(h: Tensor, items_out: Tensor, bias_out: Tensor, targe
     >>> softmax_loss_in_blocks(torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(2), both)
     tensor(0.6931)
     """
-    n, step = len(h), max(1, BLOCK_CELLS // len(items_out))
+    n, part = len(h), part or Whole(len(items_out))
+    # Of one size in all parts: what is said in between has to be of the same rows.
+    step = max(1, BLOCK_CELLS // part.items)
     losses = []
-    for first in range(0, n, step):
+    for first in range(0, max(n, 1), step):
         stop = min(first + step, n)
         entries = slice(int(targets.offsets[first]), int(targets.offsets[stop]))
-        part = SparseRows(
+        block = SparseRows(
             targets.offsets[first : stop + 1] - targets.offsets[first],
             targets.indices[entries],
             targets.values[entries],
         )
-        losses.append(forecast_loss(h[first:stop], items_out, bias_out, part) * ((stop - first) / n))
+        losses.append(forecast_loss(h[first:stop], items_out, bias_out, block, part=part, total=total or n))
     return torch.stack(losses).sum()

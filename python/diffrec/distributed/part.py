@@ -132,10 +132,15 @@ class SpreadPart:
         self._world.users.add(out)
         return out
 
-    def hold(self, weight: nn.Parameter, views: int = 1) -> None:
-        """Note that the rows of a parameter are these items'."""
+    def hold(self, values: Tensor, views: int = 1, axis: int = 0) -> None:
+        """Note that the rows of an array, or its columns, are these items'."""
         stretches = tuple((view * self.items + first, size) for view in range(views) for first, size in self._segments)
-        weight.item_rows = Layout(views * self.items, stretches)  # type: ignore[attr-defined]
+        values.item_rows = Layout(views * self.items, stretches, axis)  # type: ignore[attr-defined]
+
+    def hold_entries(self, ends: Tensor, *arrays: Tensor) -> None:
+        """Note that other parts have further entries of the same rows."""
+        for values in (ends, *arrays):
+            values.item_ends = ends  # type: ignore[attr-defined]
 
     def draw(self, weight: nn.Parameter, std: float, views: int = 1) -> None:
         """Fill a parameter with normal numbers, each a function of its item and its column."""

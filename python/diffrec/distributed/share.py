@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from diffrec._tensors import Array
 from diffrec.data import Csr, columns_of
 from diffrec.data.tensor_file import InPieces
-from diffrec.diffusion import Layout, layout_of, layouts_of
+from diffrec.diffusion import Layout, ends_of, layout_of, layouts_of
 from diffrec.distributed.checkpoint import SpreadCheckpoint
 from diffrec.distributed.part import Draws, SpreadPart, blocks, shares
-from diffrec.distributed.world import World, local_rank
+from diffrec.distributed.world import Group, World, local_rank
 from diffrec.ranking import NO_ITEM
 from diffrec.training import Checkpoint, Stateful, resolve_device
 
+Rows = TypeVar("Rows", bound=np.generic)
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 # Of what a process holds of a parameter this much is handed around at once when a file is written.
@@ -40,7 +41,6 @@ class Spread:
     def __init__(self, world: World, seed: int) -> None:
         self._world = world
         self._draws = Draws(seed)
-        self._items = 0
         self._layouts: dict[str, Layout] = {}
         self._of_optimizer: dict[int, Layout] = {}
 
@@ -51,8 +51,7 @@ class Spread:
 
     def part(self, items: int) -> SpreadPart:
         """Return this process's block of the items."""
-        self._items = items
-        own = self._own()
+        own = self._own(items)
         return SpreadPart(self._world, self._draws, items, (own.start, len(own)))
 
     def device(self, name: str) -> torch.device:
@@ -65,36 +64,38 @@ class Spread:
         own = self._own(items)
         return columns_of(matrix, items, own.start, len(own))
 
-    def marks(self, flags: "NDArray[np.bool_] | None") -> "NDArray[np.bool_] | None":
+    def rows(self, of_items: NDArray[Rows]) -> NDArray[Rows]:
         """Return those of this process's items."""
-        if flags is None:
-            return None
-        own = self._own(len(flags))
-        return np.ascontiguousarray(flags[own.start : own.stop])
+        own = self._own(len(of_items))
+        return np.ascontiguousarray(of_items[own.start : own.stop])
 
     def users(self, n: int) -> slice:
         """Return this replica's part of n users; of a few every replica ranks all."""
         users = self._world.users
         return shares(n, users.size)[users.rank] if n >= users.size else slice(0, n)
 
-    def merged(self, lists: Lists, n: int) -> Lists:
+    def merged(self, lists: Lists, n: int, items: int) -> Lists:
         """Merge the lists of all blocks of items, then put those of all users together."""
-        items, values = lists
-        first = self._own().start
-        items = np.where(items == NO_ITEM, NO_ITEM, items + first).astype(np.int32)
-        items, values = merged(self._gathered(items, self._world.items), self._gathered(values, self._world.items))
+        first = self._own(items).start
+        found, values = lists
+        found = np.where(found == NO_ITEM, NO_ITEM, found + first).astype(np.int32)
+        found, values = merged(self._gathered(found, self._world.items), self._gathered(values, self._world.items))
         users = self._world.users
         if users.size == 1 or n < users.size:
-            return items, values
-        most, k = -(-n // users.size), items.shape[1]
-        padding = ((0, most - len(items)), (0, 0))
-        pairs = [self._gathered(np.pad(part, padding), users) for part in (items, values)]
+            return found, values
         lengths = [own.stop - own.start for own in shares(n, users.size)]
-        items, values = (
-            np.concatenate([one[:length] for one, length in zip(part, lengths, strict=True)]).reshape(n, k)
-            for part in pairs
-        )
-        return items, values
+        return self._side_by_side(found, lengths, users), self._side_by_side(values, lengths, users)
+
+    def divided(self, n: int) -> slice:
+        """Return the rows of this process, of all in the grid."""
+        everyone = self._world.everyone
+        return shares(n, everyone.size)[everyone.rank]
+
+    def joined(self, rows: NDArray[Rows]) -> NDArray[Rows]:
+        """Put the rows of all processes in the grid together."""
+        everyone = self._world.everyone
+        lengths = everyone.all_gather(torch.tensor(len(rows))).tolist()
+        return self._side_by_side(rows, lengths, everyone)
 
     def hold(self, network: nn.Module) -> None:
         """Note which rows of the network's parameters are here."""
@@ -124,10 +125,16 @@ class Spread:
 
     def whole(self, state: Mapping[str, Array]) -> "dict[str, Array | InPieces]":
         """Return a state whose arrays are whole, for a file: what is spread is handed around piece by piece."""
-        return {
-            name: _Gathered(values, self._layouts[name], self._world) if name in self._layouts else values
-            for name, values in state.items()
-        }
+        return {name: self._whole(values, self._layouts.get(name)) for name, values in state.items()}
+
+    def _whole(self, values: Array, layout: Layout | None) -> "Array | InPieces":
+        own = torch.as_tensor(values)
+        layout, ends = layout or layout_of(own), ends_of(own)
+        if ends is not None:
+            return _Beginnings(own, self._world) if ends is own else _Entries(own, ends, self._world)
+        if layout is None:
+            return values
+        return (_Columns if layout.axis else _Gathered)(own, layout, self._world)
 
     def meet(self) -> None:
         """Wait until all processes have come here."""
@@ -140,11 +147,17 @@ class Spread:
             "file in one process"
         )
 
-    def _own(self, items: int | None = None) -> range:
+    def _own(self, items: int) -> range:
         group = self._world.items
-        return blocks(self._items if items is None else items, group.size)[group.rank]
+        return blocks(items, group.size)[group.rank]
 
-    def _gathered(self, values: NDArray[Any], group: Any) -> NDArray[Any]:
+    def _side_by_side(self, rows: NDArray[Rows], lengths: list[int], group: Group) -> NDArray[Rows]:
+        """Rows of all processes of a group one after the other, of which each has so many."""
+        padding = [(0, max(lengths) - len(rows)), *[(0, 0)] * (rows.ndim - 1)]
+        parts = zip(self._gathered(np.pad(rows, padding), group), lengths, strict=True)
+        return np.concatenate([part[:length] for part, length in parts])
+
+    def _gathered(self, values: NDArray[Any], group: Group) -> NDArray[Any]:
         """Values of all processes of a group, (size, ...), in the memory of the host."""
         gathered: NDArray[Any] = group.all_gather(torch.from_numpy(np.ascontiguousarray(values))).numpy()
         return gathered
@@ -184,12 +197,12 @@ def merged(items: NDArray[np.int32], values: NDArray[np.float32]) -> Lists:
 class _Gathered:
     """An array of whose rows every process has some: each piece of it is handed to all by who has it."""
 
-    def __init__(self, own: Array, layout: Layout, world: World) -> None:
-        self._own = torch.as_tensor(own)
+    def __init__(self, own: Tensor, layout: Layout, world: World) -> None:
+        self._own = own
         self._layout = layout
         self._world = world
-        self.shape = (layout.rows, *self._own.shape[1:])
-        self.dtype = torch.empty(0, dtype=self._own.dtype).numpy().dtype
+        self.shape = (layout.rows, *own.shape[1:])
+        self.dtype = torch.empty(0, dtype=own.dtype).numpy().dtype
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """Yield the rows of all processes in their order; every process is to ask for all of them."""
@@ -217,3 +230,76 @@ class _Gathered:
             piece = torch.empty(stop - start, *self.shape[1:], dtype=self._own.dtype)
         group.broadcast(piece, source)
         return piece
+
+
+class _Columns:
+    """An array (rows, columns) of whose columns every process has a block: put side by side some rows at a time."""
+
+    def __init__(self, own: Tensor, layout: Layout, world: World) -> None:
+        self._own, self._columns, self._world = own, layout.rows, world
+        self.shape = (len(own), layout.rows)
+        self.dtype = torch.empty(0, dtype=own.dtype).numpy().dtype
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """Yield some rows of all processes at a time; every process is to ask for all of them."""
+        group = self._world.items
+        most = -(-self._columns // group.size)
+        # As many for everyone, however few columns the last ones have.
+        step = _rows_at_once(len(self._own) * most, max(1, self._columns))
+        for start in range(0, len(self._own), step):
+            own = self._own[start : start + step]
+            # Only the last blocks may be shorter, so that what fills them up stands behind everything.
+            padded = own.new_zeros(len(own), most)
+            padded[:, : own.shape[1]] = own
+            side_by_side = torch.cat(list(group.all_gather(padded)), dim=1)
+            yield np.ascontiguousarray(side_by_side[:, : self._columns].numpy())
+
+
+class _Beginnings:
+    """Where the rows of sparse entries begin, of all processes' entries together: sums of where they begin in each."""
+
+    def __init__(self, own: Tensor, world: World) -> None:
+        self._own, self._world = own, world
+        self.shape = tuple(own.shape)
+        self.dtype = torch.empty(0, dtype=own.dtype).numpy().dtype
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """Yield some of them at a time; every process is to ask for all."""
+        for part in self._own.split(_LEAST_AT_ONCE):
+            total = part.clone()
+            self._world.items.add(total)
+            yield total.numpy()
+
+
+class _Entries:
+    """Entries of a sparse matrix, (entries,), of whose rows every process may have some: merged row by row."""
+
+    def __init__(self, own: Tensor, ends: Tensor, world: World) -> None:
+        self._own, self._ends, self._world = own, ends, world
+        total = torch.tensor(len(own))
+        world.items.add(total)
+        self.shape = (int(total),)
+        self.dtype = torch.empty(0, dtype=own.dtype).numpy().dtype
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """Yield the entries of some rows at a time; every process is to ask for all."""
+        group, ends = self._world.items, self._ends
+        rows = len(ends) - 1
+        step = _rows_at_once(self.shape[0] // group.size, max(1, self.shape[0] // max(rows, 1)))
+        for start in range(0, rows, step):
+            lengths = ends[start : start + step + 1].diff()
+            of_all = group.all_gather(lengths)
+            sizes = of_all.sum(dim=1)
+            padded = self._own.new_zeros(int(sizes.max()))
+            own = self._own[int(ends[start]) : int(ends[start]) + int(lengths.sum())]
+            padded[: len(own)] = own
+            found = zip(group.all_gather(padded), sizes.tolist(), strict=True)
+            entries = torch.cat([values[:size] for values, size in found])
+            row = torch.arange(len(lengths)).repeat(group.size).repeat_interleave(of_all.flatten())
+            # Blocks of items follow each other, and so do the entries of a row.
+            yield entries[row.argsort(stable=True)].numpy()
+
+
+def _rows_at_once(own: int, width: int) -> int:
+    """Return how many rows of so many numbers to hand around at once, where a process holds ``own`` numbers."""
+    return max(1, max(_LEAST_AT_ONCE, int(_SHARE_AT_ONCE * own)) // width)

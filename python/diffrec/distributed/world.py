@@ -7,21 +7,26 @@ one column hold the same items and have different users of every batch. All that
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from diffrec._processes import started_with_others
 from diffrec.checks import real, whole
 
 #: Seconds that a process waits for the others.
 TIMEOUT = 60.0
+# Seconds after which a process asks the first one anew whether both are of one attempt.
+_ANSWER = 0.5
 
 
 class LostProcessError(ConnectionError):
@@ -192,7 +197,10 @@ class World:
             if device == "cuda":
                 torch.cuda.set_device(local_rank())
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-            dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+            store, rank, size = _met(timeout)
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=timeout)
+            )
         size = dist.get_world_size()
         if size % replicas:
             raise ValueError(f"replicas must divide the {size} processes, got {replicas}")
@@ -227,6 +235,39 @@ class World:
 
 # Worlds by torch's process group, replicas and timeout: groups are never given back, so each is made once.
 _worlds: dict[Any, World] = {}
+
+
+def _met(timeout: float) -> tuple[Any, int, int]:
+    """Return the store by which these processes find each other, this one's rank, and how many they are.
+
+    torchrun keeps one store through its restarts, and what an attempt left there are addresses of processes that are
+    gone. So the first process makes up a name for this attempt, which the others know by its answer not to be an older
+    one's.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
+    own, deadline = uuid4().hex, time.monotonic() + timeout
+    try:
+        if rank == 0:
+            name = own
+            store.set("diffrec", name)
+            for other in range(1, size):
+                store.set(store.get(f"{name}/{other}").decode(), "heard")
+        while rank > 0:
+            name = store.get("diffrec").decode()
+            store.set(f"{name}/{rank}", own)
+            try:
+                store.wait([own], timedelta(seconds=_ANSWER))
+            except dist.DistStoreError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                break
+    except dist.DistStoreError as error:
+        raise LostProcessError(
+            f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
+            f"within {timeout:g} s ({str(error).splitlines()[0]})"
+        ) from error
+    return dist.PrefixStore(name, store), rank, size  # type: ignore[attr-defined]
 
 
 def local_rank() -> int:

@@ -108,7 +108,7 @@ class SparseItemScores:
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         # An item's row adds vectors over the users: these lie in a row, too.
-        by_item = torch.empty(stop - first, self.n_users)
+        by_item = torch.empty(stop - first, self.n_users, dtype=torch.float32)
         rows = csr_arrays(self.items[first:stop])
         _core.sparse_dense_product(rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
         return by_item.T.contiguous()

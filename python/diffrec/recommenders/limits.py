@@ -105,7 +105,7 @@ class Limits:
         hidden, chosen = (
             None if part is None else share.columns(part, part.shape[1]) for part in (self.hidden, self.chosen)
         )
-        return Limits(share.marks(self.denied), hidden, chosen)
+        return Limits(None if self.denied is None else share.rows(self.denied), hidden, chosen)
 
     def best(self, seen: Csr, k: int) -> Best:
         """Return what finds the best k items of the users' scores, without what is ``seen`` (n, items)."""

@@ -51,7 +51,7 @@ def best_items(
         scores = model._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
         if cold is not None:
             scores = cold.beside(scores)
-        items[start:stop], values[start:stop] = share.merged(best(scores), len(all_of_block))
+        items[start:stop], values[start:stop] = share.merged(best(scores), len(all_of_block), hidden.shape[1])
     return items, values
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from diffrec.diffusion import Part
 
+Rows = TypeVar("Rows", bound=np.generic)
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
@@ -45,16 +46,24 @@ class Share(Protocol):
         """Return the columns of this process's items, of a matrix of one or more views of all of them."""
         ...
 
-    def marks(self, flags: "NDArray[np.bool_] | None") -> "NDArray[np.bool_] | None":
-        """Return those of this process's items of a truth value for each of all."""
+    def rows(self, of_items: "NDArray[Rows]") -> "NDArray[Rows]":
+        """Return those of this process's items of a row or a value for each of all."""
         ...
 
     def users(self, n: int) -> slice:
         """Return which of n users this process is to rank for."""
         ...
 
-    def merged(self, lists: Lists, n: int) -> Lists:
+    def merged(self, lists: Lists, n: int, items: int) -> Lists:
         """Make of the lists of this process's users over its items the lists of all n users over all items."""
+        ...
+
+    def divided(self, n: int) -> slice:
+        """Return which of n rows this process is to work out, where each is worked out by one of all."""
+        ...
+
+    def joined(self, rows: "NDArray[Rows]") -> "NDArray[Rows]":
+        """Put the rows that the processes have worked out together, in the order in which they were divided."""
         ...
 
     def hold(self, network: "nn.Module") -> None:
@@ -107,17 +116,25 @@ class Alone:
         """Return the matrix."""
         return matrix
 
-    def marks(self, flags: "NDArray[np.bool_] | None") -> "NDArray[np.bool_] | None":
+    def rows(self, of_items: "NDArray[Rows]") -> "NDArray[Rows]":
         """Return them."""
-        return flags
+        return of_items
 
     def users(self, n: int) -> slice:
         """Return all."""
         return slice(0, n)
 
-    def merged(self, lists: Lists, n: int) -> Lists:  # noqa: ARG002 - they are all
+    def merged(self, lists: Lists, n: int, items: int) -> Lists:  # noqa: ARG002 - they are all
         """Return the lists."""
         return lists
+
+    def divided(self, n: int) -> slice:
+        """Return all."""
+        return slice(0, n)
+
+    def joined(self, rows: "NDArray[Rows]") -> "NDArray[Rows]":
+        """Return the rows."""
+        return rows
 
     def hold(self, network: "nn.Module") -> None:
         """Do nothing: all of them are."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from diffrec.training.peak_memory import PeakMemory
     from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
     from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
-    from diffrec.training.rows import InMemoryRows, Rows, StreamedRows
+    from diffrec.training.rows import InMemoryRows, Rows, StreamedRows, rows_from
     from diffrec.training.window_batches import WindowBatch, WindowBatches
 else:
     __getattr__, __dir__ = lazy_names(
@@ -25,7 +25,7 @@ else:
             "diffrec.training.loop": ["Pace", "run_batches", "train"],
             "diffrec.training.peak_memory": ["PeakMemory"],
             "diffrec.training.plan": ["BYTES_PER_PARAMETER", "Plan", "seconds_per_epoch"],
-            "diffrec.training.rows": ["InMemoryRows", "Rows", "StreamedRows"],
+            "diffrec.training.rows": ["InMemoryRows", "Rows", "StreamedRows", "rows_from"],
             "diffrec.training.precision": ["PRECISIONS", "autocast", "product_dtype", "resolve_device"],
             "diffrec.training.window_batches": ["WindowBatch", "WindowBatches"],
         },
@@ -59,6 +59,7 @@ __all__ = [
     "product_dtype",
     "require_memory",
     "resolve_device",
+    "rows_from",
     "run_batches",
     "seconds_per_epoch",
     "train",

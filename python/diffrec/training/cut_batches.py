@@ -20,9 +20,9 @@ class CutBatch:
     Attributes
     ----------
     before : scipy.sparse CSR
-        float32 (n, scales * items), on the host.
+        float32 (n, scales * items), on the host; of all items.
     x : SparseRows
-        The same on the device.
+        The same on the device; of the part's items.
     after : SparseRows
         n rows over the items that followed, on the device; each row sums to 1, or is empty
         where nothing counts of what followed.
@@ -128,8 +128,9 @@ class CutBatches:
             owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
             shares = (weights / np.bincount(owners, weights)[owners]).astype(np.float32)
             after = sparse.csr_array((shares, after.indices, after.indptr), shape=after.shape)
+            here = before
             if self._part.spread:
                 place = self._items, self._part.first, self._part.size
-                before, after = columns_of(before, *place), columns_of(after, *place)
-            seen, followed = (SparseRows.from_matrix(part, self._device) for part in (before, after))
+                here, after = columns_of(before, *place), columns_of(after, *place)
+            seen, followed = (SparseRows.from_matrix(part, self._device) for part in (here, after))
             yield CutBatch(before, seen, followed)

@@ -1,13 +1,17 @@
 """Sources of the rows that batches are made of: a matrix in memory, or blocks of one that are read in turn."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Interactions, columns_of
+from diffrec.data.streamed import ParquetInteractions
+
+# Interactions of some users -> their rows, and the confidence in the entries, if any.
+ReadRows: TypeAlias = "Callable[[Interactions], tuple[Csr, NDArray[np.float32] | None]]"
 
 
 class HeldRows(NamedTuple):
@@ -55,6 +59,10 @@ class Rows(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
+        ...
+
+    def of_items(self, items: int, first: int, size: int) -> "Rows":
+        """Return the columns ``first : first + size`` of all ``items`` that the rows have."""
         ...
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
@@ -140,12 +148,19 @@ class StreamedRows:
         Columns of the rows.
     """
 
-    def __init__(
-        self, blocks: Blocks, read: Callable[[Interactions], tuple[Csr, NDArray[np.float32] | None]], columns: int
-    ) -> None:
+    def __init__(self, blocks: Blocks, read: ReadRows, columns: int) -> None:
         self._blocks = blocks
         self._read = read
         self.shape = (blocks.shape[0], columns)
+
+    def of_items(self, items: int, first: int, size: int) -> "StreamedRows":
+        """Return some of their columns: no others are held of what is read."""
+
+        def read(some: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
+            rows = HeldRows(*self._read(some), np.arange(some.shape[0])).of_items(items, first, size)
+            return rows.matrix, rows.confidence
+
+        return StreamedRows(self._blocks, read, size)
 
     def epoch(self, generator: np.random.Generator, batch_size: int) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
         """Yield what is held at a time, and its order."""
@@ -171,6 +186,13 @@ class StreamedRows:
     def _block(self, number: int) -> HeldRows:
         start, stop = self._blocks.bounds[number : number + 2]
         return HeldRows(*self._read(self._blocks.block(number)), np.arange(start, stop))
+
+
+def rows_from(histories: Interactions | ParquetInteractions, read: ReadRows) -> Rows:
+    """Return the rows of histories in memory, all at once, or of those in files, block by block."""
+    if isinstance(histories, ParquetInteractions):
+        return StreamedRows(histories, read, histories.shape[1])
+    return InMemoryRows(*read(histories))
 
 
 def _joined(parts: list[HeldRows]) -> HeldRows:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffrec.data import Timeline
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import Sequences
+from diffrec.diffusion import Part, Sequences, Whole
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,16 @@ class WindowBatch:
     basket : Tensor
         int64 (events,), which of the m, rising.
     after : SparseRows
-        m rows over the items that followed, each summing to 1.
+        m rows over the items that followed, each summing to 1 over all items.
+    total : int
+        How many baskets the whole batch has, where these are some of them.
     """
 
     history: Sequences
     places: Tensor
     basket: Tensor
     after: SparseRows
+    total: int
 
     def __len__(self) -> int:
         return len(self.after)
@@ -67,6 +70,9 @@ class WindowBatches:
         Of their order.
     repeats : bool
         Whether what came before may be to follow; otherwise a basket is forecast from only where something new follows.
+    part : Part, optional
+        Where the work of a batch is spread: over whose items the rows of what followed are, and which stretches of each
+        batch are yielded.
 
     Raises
     ------
@@ -96,7 +102,9 @@ class WindowBatches:
         device: torch.device | str,
         seed: int,
         repeats: bool = True,
+        part: Part | None = None,
     ) -> None:
+        self._part: Part = part or Whole(timeline.n_items)
         if not (repeats or timeline.brings_new):
             raise ValueError(
                 "repeats='exclude' needs a history with something new after its first interactions, and there is none; "
@@ -128,7 +136,7 @@ class WindowBatches:
         for number in self._shuffle.permutation(len(self._batches)):
             batch = self._batch(order[self._batches[number]])
             # Without repeats a batch may have nothing to forecast.
-            if len(batch):
+            if batch.total:
                 yield batch
 
     def _batch(self, chosen: NDArray[np.int64]) -> WindowBatch:
@@ -145,16 +153,24 @@ class WindowBatches:
             rows, cuts, self._horizon, self._decay, by_value=self._by_value, repeats=self._repeats
         )
         followed = np.diff(indptr) > 0
-        basket, indptr = np.cumsum(begins) - 1, np.append(indptr[:-1][followed], indptr[-1])
-        kept = followed[basket]
+        of_event, indptr = np.cumsum(begins) - 1, np.append(indptr[:-1][followed], indptr[-1])
+        basket, kept = (np.cumsum(followed) - 1)[of_event], followed[of_event]
+        # Of the baskets those of this part's stretches: they follow each other.
+        own, part = self._part.begin(len(chosen)), self._part
+        first, stop = np.searchsorted(of_window[last][followed], [own.start, own.stop]).tolist()
+        kept &= (of_window >= own.start) & (of_window < own.stop)
         history = Sequences(
-            torch.from_numpy(items), torch.from_numpy(ages), torch.from_numpy(elapsed) if self._clock else None
+            torch.from_numpy(items[own]),
+            torch.from_numpy(ages[own]),
+            torch.from_numpy(elapsed[own]) if self._clock else None,
         )
+        followers = SparseRows.from_csr(indptr, after, weights, first, stop, self._device)
         return WindowBatch(
             history.to(torch.device(self._device)),
-            torch.from_numpy(places[kept]).to(self._device),
-            torch.from_numpy((np.cumsum(followed) - 1)[basket[kept]]).to(self._device),
-            SparseRows.from_csr(indptr, after, weights, 0, len(indptr) - 1, self._device),
+            torch.from_numpy(places[kept] - own.start * length).to(self._device),
+            torch.from_numpy(basket[kept] - first).to(self._device),
+            followers.columns(part.first, part.first + part.size) if part.spread else followers,
+            int(followed.sum()),
         )
 
 

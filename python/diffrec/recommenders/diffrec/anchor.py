@@ -61,9 +61,12 @@ class Anchor(Recommender):
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         objective = self._objective
-        self._equations = objective.equations(objective.inputs(train))
+        self._equations = objective.equations(objective.inputs(train), self._share.part(train.shape[1]))
         self.map_ = self._equations.solve(self.settings.anchor_l2)
         self.training_ = TrainingReport()
+
+    def _require_spreadable(self) -> None:
+        """It is solved for in parts, whatever is set."""
 
     def _reading(self) -> Reading:
         return self._objective.reading
@@ -86,4 +89,4 @@ class Anchor(Recommender):
 
     def _restore(self, state: Stored) -> None:
         items = self._n_items
-        self.map_ = LinearMap.from_state(state, self.settings.n_seen * items, items)
+        self.map_ = LinearMap.from_state(state, self.settings.n_seen * items, items, self._share.part(items))

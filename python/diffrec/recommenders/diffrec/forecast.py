@@ -165,7 +165,7 @@ class Forecast(nn.Module):
             denoiser.bias_out,
             batch.after,
             s.likelihood,
-            None if added is None else torch.as_tensor(added, device=self.device),
+            None if added is None else torch.as_tensor(added).to(denoiser.items_out),
             self.log_anchor_scale,
             own,
             part,

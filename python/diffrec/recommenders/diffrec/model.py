@@ -26,7 +26,7 @@ from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
 from diffrec.recommenders.diffrec.groups import check_groups, group_items, grown_groups, require_used
-from diffrec.recommenders.diffrec.network import Network
+from diffrec.recommenders.diffrec.network import Network, Views
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.over_latents import OverLatents
@@ -163,14 +163,14 @@ class DiffRec(TrainedRecommender):
 
     def _refuse_streams(self) -> None:
         s = self.settings
-        self._share.require_whole("data in files")
+        given = s.item_embeddings is not None and not isinstance(s.item_embeddings, str)
         whole = {
             "objective='forecast'": s.objective == "forecast",
-            f"groups={s.groups}": s.groups is not None,
+            f"groups={s.groups} without item_embeddings": s.groups not in (None, 1) and not given,
             "anchor=True": s.anchor,
         }
-        for setting, given in whole.items():
-            if given:
+        for setting, needed in whole.items():
+            if needed:
                 raise ValueError(
                     f"{setting} needs all interactions in memory, and the data is in files: read it by "
                     "ParquetInteractions(...).read(), or train variant='diffrec' (with time_weights='linear' newer "
@@ -179,16 +179,15 @@ class DiffRec(TrainedRecommender):
 
     def _foresee(self, learn: Interactions | ParquetInteractions, device: torch.device, validated: bool) -> Plan:
         held = learn.events_held if isinstance(learn, ParquetInteractions) else len(learn)
-        shape = learn.shape[0], self._share.part(learn.shape[1]).size
-        plan = memory_plan(self.settings, shape, held, device, validated)
+        own = self._share.part(learn.shape[1]).size
+        plan = memory_plan(self.settings, learn.shape, held, device, validated, own)
         plan.require(device, _INSTEAD)
         return plan
 
     def _require_spreadable(self) -> None:
         s = self.settings
         for name, only in {
-            "anchor": False, "denoiser": "mlp", "encoder_length": 0, "forward_steps": 0, "sampling_noise": False,
-            "time_limit": None,
+            "encoder_length": 0, "forward_steps": 0, "sampling_noise": False, "time_limit": None,
         }.items():  # fmt: skip
             if getattr(s, name) != only:
                 self._share.require_whole(f"{name}={getattr(s, name)!r}")
@@ -197,13 +196,13 @@ class DiffRec(TrainedRecommender):
         return self._objective.held_out_by
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
-        s, objective = self.settings, objective_of(self.settings)
+        s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
         inputs = objective.inputs(learn)
         self._intervals = objective.intervals(inputs)
         solved, self._solved = self._solved, None
         if s.anchor and solved is None:
-            solved = objective.equations(inputs).solve(s.anchor_l2)
-        self._anchor = HeldAnchor(solved, 0.0) if s.anchor and solved is not None else None
+            solved = objective.equations(inputs, part).solve(s.anchor_l2)
+        self._anchor = HeldAnchor(solved.of_part(part), 0.0) if s.anchor and solved is not None else None
         groups = None
         if s.groups is not None and self._start is not None:
             groups = cast(OverLatents, cast(DiffRec, self._start.model)._network).groups
@@ -213,7 +212,7 @@ class DiffRec(TrainedRecommender):
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
-        batches, dtype = objective.batches(inputs, device, self._share.part(learn.shape[1])), self._dtype(device)
+        batches, dtype = objective.batches(inputs, device, part), self._dtype(device)
 
         def run_epoch(epoch: int) -> float:
             network.start_epoch(epoch)
@@ -250,7 +249,7 @@ class DiffRec(TrainedRecommender):
         if groups is not None:
             return OverLatents.of(s, groups, device, self._share.part(items))
         if s.denoiser == "sequence":
-            return SequenceForecast.of(s, items, device)
+            return SequenceForecast.of(s, items, device, self._share.part(items))
         if s.objective == "forecast":
             anchor = None if self._anchor is None else self._anchor.map
             return Forecast.of(s, items, anchor, device, self._share.part(items))
@@ -282,20 +281,22 @@ class DiffRec(TrainedRecommender):
 
         Scores are linear in it: network and anchor score once, and only the ranking is done for each weight.
         """
+        share, items = self._share, learn.shape[1]
         name, k = parse_metric(VALIDATION_METRIC)
         repeats = self.settings.repeats
         relevant = to_find(learn, valid, repeats)
         rows = np.flatnonzero(np.diff(relevant.indptr))
         ranked = np.empty((len(_SCALES), len(rows), k), dtype=np.int32)
         for start in range(0, len(rows), USER_BLOCK):
-            block = learn.take(rows[start : start + USER_BLOCK])
-            views = self._objective.views(block)
+            of_all = rows[start : start + USER_BLOCK]
+            block = learn.take(of_all[share.users(len(of_all))])
+            views = self._views(block)
             own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))
             added = DenseScores.of(anchor.scores(views.signed))
-            hidden = hidden_from(block, repeats)
+            hidden = share.columns(hidden_from(block, repeats), items)
             for place, scale in enumerate(_SCALES):
-                scores = AddedScores(own, added, scale)
-                ranked[place, start : start + block.shape[0]] = top_k(scores, k, hidden)[0]
+                best = top_k(AddedScores(own, added, scale), k, hidden)
+                ranked[place, start : start + len(of_all)] = share.merged(best, len(of_all), items)[0]
         relevant, ids = relevant[rows], valid.users.ids[rows]
         found = [measure(lists, relevant, ids, [k])[f"{name}@{k}"] for lists in ranked]
         return _SCALES[int(np.argmax(found))]
@@ -338,8 +339,12 @@ class DiffRec(TrainedRecommender):
         return self._objective.read(block)
 
     def _scores(self, block: Interactions) -> Scores:
+        return self._chain.scores(self._views(block))
+
+    def _views(self, block: Interactions) -> Views:
+        """Histories as network and anchor see them, and of them what is read here where others read more."""
         views = self._objective.views(block)
-        return self._chain.scores(replace(views, x=self._share.columns(views.x, self._n_items)))
+        return replace(views, own=self._share.columns(views.x, block.shape[1]))
 
     def _guide(self, guidance: Guidance) -> GuidedScores:
         chain = self._guided_chain(guidance)
@@ -597,7 +602,7 @@ class DiffRec(TrainedRecommender):
             older = tuple("due" if view == "usual" else view for view in OWN_VIEWS)
             self.settings = s = s.replaced({"own_views": older})
         if s.anchor:
-            held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items)
+            held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items, self._share.part(items))
             self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
         if "usual" in s.own_terms:
             self._intervals = state.take("intervals", (items,), low=float(np.finfo(np.float32).tiny))

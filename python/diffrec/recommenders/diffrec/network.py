@@ -35,12 +35,15 @@ class Views:
         What each history's noise is drawn by.
     disliked : scipy.sparse CSR or None
         What the anchor takes off ``x``: for each item disliked what an interaction with it right now would add.
+    own : scipy.sparse CSR or None
+        Of ``x`` the columns of the items that the network holds; None where it holds all.
     """
 
     x: Csr
     last: Sequences | None
     keys: NDArray[np.int64]
     disliked: "Csr | None" = None
+    own: "Csr | None" = None
 
     @property
     def signed(self) -> Csr:
@@ -51,8 +54,10 @@ class Views:
         return len(self.keys)
 
     def on(self, device: torch.device) -> tuple[SparseRows, Sequences | None]:
-        """``x`` and ``last`` as tensors on a device."""
-        return SparseRows.from_matrix(self.x, device), None if self.last is None else self.last.to(device)
+        """What the network reads, ``x`` and ``last``, as tensors on a device."""
+        return SparseRows.from_matrix(
+            self.x if self.own is None else self.own, device
+        ), None if self.last is None else self.last.to(device)
 
 
 class Run(Protocol):

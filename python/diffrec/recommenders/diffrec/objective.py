@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
-from diffrec.training import CutBatch, CutBatches, InMemoryRows, NoisedBatches, Rows, StreamedRows, WindowBatches
+from diffrec.training import CutBatch, CutBatches, InMemoryRows, NoisedBatches, Rows, WindowBatches, rows_from
 
 # Cut histories the forecast's equations are made of, at most: more hardly change them.
 _MOST_ROWS = 500_000
@@ -68,8 +68,11 @@ class Objective(Protocol):
         """Return what a batch's histories show, (n, views * items), and what they are to produce, (n, items)."""
         ...
 
-    def equations(self, inputs: Any) -> Ridge:
-        """Prepare the equations of the anchor: a linear map from what is seen to what is to be produced."""
+    def equations(self, inputs: Any, part: Part | None = None) -> Ridge:
+        """Prepare the equations of the anchor: a linear map from what is seen to what is to be produced.
+
+        Of a part of the items where they are spread.
+        """
         ...
 
     def intervals(self, inputs: Any) -> NDArray[np.float32] | None:
@@ -105,9 +108,7 @@ class Reconstruction:
 
     def inputs(self, histories: Interactions | ParquetInteractions) -> Rows:
         """Return the vectors x_0, (users, items), and the confidence in their entries."""
-        if isinstance(histories, ParquetInteractions):
-            return StreamedRows(histories, self.rows_of, histories.shape[1])
-        return InMemoryRows(*self.rows_of(histories))
+        return rows_from(histories, self.rows_of)
 
     def rows_of(self, histories: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
         """Return the vectors x_0 of some users, and the confidence in their entries, None for 1."""
@@ -116,18 +117,18 @@ class Reconstruction:
     def batches(self, inputs: Rows, device: torch.device, part: Part | None = None) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
         s = self._settings
-        if part is not None and part.spread:  # streams never are
-            inputs = cast(InMemoryRows, inputs).of_items(part.items, part.first, part.size)
+        if part is not None and part.spread:
+            inputs = inputs.of_items(part.items, part.first, part.size)
         return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), part, seed=s.seed)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
         """Return the rows, twice."""
         return batch, batch
 
-    def equations(self, inputs: InMemoryRows) -> Ridge:
+    def equations(self, inputs: InMemoryRows, part: Part | None = None) -> Ridge:
         """Map the vectors x_0 to themselves; a closed form knows no confidence in single entries."""
         x0 = inputs.held.matrix
-        return _ridge(self._settings, [(x0, x0)])
+        return _ridge(self._settings, [(x0, x0)], part)
 
     def intervals(self, inputs: Rows) -> None:
         """Return None."""
@@ -208,7 +209,7 @@ class Forecasting:
         """Return what came before the cuts, and what came after."""
         return batch.x, batch.after
 
-    def equations(self, inputs: Timeline) -> Ridge:
+    def equations(self, inputs: Timeline, part: Part | None = None) -> Ridge:
         """Map views of cut histories to the items that followed."""
         s = self._settings
         rng = np.random.default_rng(s.seed)
@@ -217,19 +218,19 @@ class Forecasting:
             rows = rng.choice(rows, _MOST_ROWS, replace=False)
         pairs = []
         for number, start in enumerate(range(0, len(rows), _ROWS_AT_ONCE)):
-            part = rows[start : start + _ROWS_AT_ONCE]
+            some = rows[start : start + _ROWS_AT_ONCE]
             # Steps of their own: training draws its cuts at the low ones.
-            cuts = inputs.draw_cuts(part, s.seed, (1 << 32) + number)
+            cuts = inputs.draw_cuts(some, s.seed, (1 << 32) + number)
             # Repeats are targets here whatever is asked: a linear map learns from them which items go together, and has
             # a diagonal for what they say of themselves. Without them it finds less of what is new, too.
-            after = inputs.after(part, cuts, s.horizon)
+            after = inputs.after(some, cuts, s.horizon)
             if s.anchor_half_life is not None:
                 # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
                 # keep their weight, for how items follow each other changes less than which of them there are.
-                ages = inputs.ages_after(part, cuts) / s.anchor_half_life.total_seconds()
+                ages = inputs.ages_after(some, cuts) / s.anchor_half_life.total_seconds()
                 after = rows_times(after, np.exp2(-ages).astype(np.float32))
-            pairs.append((inputs.before(part, cuts, s.time_scales), after))
-        return _ridge(s, pairs)
+            pairs.append((inputs.before(some, cuts, s.time_scales), after))
+        return _ridge(s, pairs, part)
 
     def views(self, block: Interactions) -> Views:
         """Return views of the whole histories."""
@@ -290,7 +291,7 @@ class SequentialForecasting:
         """Put histories in the order of time."""
         return self._cut.inputs(histories)
 
-    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> WindowBatches:  # noqa: ARG002
+    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> WindowBatches:
         """Make the batches of every epoch: stretches of histories."""
         s = self._settings
         return WindowBatches(
@@ -304,15 +305,16 @@ class SequentialForecasting:
             device=device,
             seed=s.seed,
             repeats=s.repeats == "include",
+            part=part,
         )
 
     def pair(self, batch: CutBatch) -> tuple[SparseRows, SparseRows]:
         """Return what came before cuts, and what came after."""
         return self._cut.pair(batch)
 
-    def equations(self, inputs: Timeline) -> Ridge:
+    def equations(self, inputs: Timeline, part: Part | None = None) -> Ridge:
         """Map views of cut histories to the items that followed."""
-        return self._cut.equations(inputs)
+        return self._cut.equations(inputs, part)
 
     def intervals(self, inputs: Timeline) -> NDArray[np.float32] | None:
         """Return None: it has no views of how an item was taken before."""
@@ -355,7 +357,7 @@ def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]
     return disliked
 
 
-def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]]) -> Ridge:
+def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]], part: Part | None) -> Ridge:
     return Ridge.of(
         pairs,
         damping=s.anchor_damping,
@@ -364,6 +366,7 @@ def _ridge(s: DiffRecSettings, pairs: list[tuple[Csr, Csr]]) -> Ridge:
         neighbors=s.anchor_neighbors,
         exact=s.anchor_exact,
         seed=s.seed,
+        part=part,
     )
 
 

@@ -20,7 +20,12 @@ _BLOCKS = 4
 
 
 def memory_plan(
-    s: DiffRecSettings, shape: tuple[int, int], interactions: int, device: torch.device, validated: bool
+    s: DiffRecSettings,
+    shape: tuple[int, int],
+    interactions: int,
+    device: torch.device,
+    validated: bool,
+    own: int | None = None,
 ) -> Plan:
     """Estimate a fit.
 
@@ -36,6 +41,8 @@ def memory_plan(
         Where the model is trained.
     validated : bool
         Whether the best weights are kept beside the current ones.
+    own : int, optional
+        How many of the items are here, where other processes hold the others.
 
     Returns
     -------
@@ -46,13 +53,14 @@ def memory_plan(
     ValueError
         When there are more groups than items, or a width cannot be shared by the groups.
     """
-    users, items = shape
+    users, of_all = shape
+    items = of_all if own is None else own
     n = min(s.batch_size, users)
     views = s.n_seen
-    features = views * items
+    features = views * of_all
     forecasting = s.objective == "forecast" and s.groups is None
     if s.denoiser == "sequence":
-        return _sequence_plan(s, users, items, interactions, device, validated)
+        return _sequence_plan(s, shape, items, interactions, device, validated)
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(
             items if s.groups is None else s.latent_dims[0],
@@ -85,9 +93,10 @@ def memory_plan(
 
 
 def _sequence_plan(
-    s: DiffRecSettings, users: int, items: int, interactions: int, device: torch.device, validated: bool
+    s: DiffRecSettings, shape: tuple[int, int], items: int, interactions: int, device: torch.device, validated: bool
 ) -> Plan:
     """A transformer over the last events: attention of a batch, and a block of its scores."""
+    users, of_all = shape
     with torch.device("meta"):
         network = fresh_encoder(s, items)
     parameters = sum(p.numel() for p in network.parameters())
@@ -98,7 +107,7 @@ def _sequence_plan(
     memory = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
     if s.anchor:
-        memory += _anchor_memory(s, users * s.cuts, len(s.time_scales) * items, items)
+        memory += _anchor_memory(s, users * s.cuts, len(s.time_scales) * of_all, items)
     return Plan(parameters, memory + _WORKSPACE * (device.type == "cpu"))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import (
     GaussianProcess,
+    Part,
     RowNoise,
     SequenceEncoder,
     Sequences,
@@ -29,11 +30,10 @@ from diffrec.training import Stateful, WindowBatch, WindowBatches
 _ALL, _SAMPLED = 50_000, 8_192
 
 
-def fresh_encoder(s: DiffRecSettings, items: int) -> SequenceEncoder:
-    """Build the transformer that the settings ask for."""
-    return SequenceEncoder(
-        items, s.sequence_width, s.sequence_layers, s.sequence_heads, s.sequence_dropout, clock=s.sequence_clock
-    )
+def fresh_encoder(s: DiffRecSettings, items: int, part: Part | None = None) -> SequenceEncoder:
+    """Build the transformer that the settings ask for; of a part of the items where it is spread."""
+    sizes = (s.sequence_width, s.sequence_layers, s.sequence_heads)
+    return SequenceEncoder(items, *sizes, s.sequence_dropout, clock=s.sequence_clock, part=part)
 
 
 class SequenceForecast(nn.Module):
@@ -69,10 +69,10 @@ class SequenceForecast(nn.Module):
         self.sampler = UniformSteps(process.steps, encoder.bias.device)
 
     @classmethod
-    def of(cls, s: DiffRecSettings, items: int, device: torch.device) -> "SequenceForecast":
-        """Build as the settings say, with fresh weights."""
+    def of(cls, s: DiffRecSettings, items: int, device: torch.device, part: Part | None = None) -> "SequenceForecast":
+        """Build as the settings say, with fresh weights; of a part of the items where it is spread."""
         betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
-        return cls(fresh_encoder(s, items), GaussianProcess(betas, "x0", device), s).to(device)
+        return cls(fresh_encoder(s, items, part), GaussianProcess(betas, "x0", device), s).to(device)
 
     @property
     def device(self) -> torch.device:
@@ -107,18 +107,21 @@ class SequenceForecast(nn.Module):
 
     def loss(self, batch: WindowBatch) -> Tensor:
         """Mean loss over the baskets of n stretches, each stretch at a drawn step."""
-        encoder, noise = self.encoder, None
+        encoder, part, noise = self.encoder, self.encoder.part, None
         if self.process.noisy:
-            t, _ = self.sampler.sample(len(batch.history))
-            noise = self._spread(t) * torch.randn(*batch.history.items.shape, encoder.width, device=self.device)
+            n, own = part.rows(len(batch.history))
+            t, _ = self.sampler.sample(n)
+            drawn_noise = part.normal_like(encoder.items.new_empty(*batch.history.items.shape, encoder.width))
+            noise = self._spread(t[own]) * drawn_noise
         states = states_of_baskets(encoder(batch.history, noise=noise), batch.places, batch.basket, len(batch))
-        items, drawn = len(encoder.items), self.settings.sequence_negatives
+        drawn = self.settings.sequence_negatives
         if drawn is None:
-            drawn = items if items <= _ALL else _SAMPLED
-        if drawn >= items:
-            return softmax_loss_in_blocks(states, encoder.items, encoder.bias, batch.after)
-        negatives = torch.randperm(items, device=self.device)[:drawn]
-        return sampled_softmax_loss(states, encoder.items, encoder.bias, batch.after, negatives)
+            drawn = part.items if part.items <= _ALL else _SAMPLED
+        scored = (states, encoder.items, encoder.bias, batch.after)
+        if drawn >= part.items:
+            return softmax_loss_in_blocks(*scored, part, batch.total)
+        negatives = torch.randperm(part.items, device=self.device)[:drawn]
+        return sampled_softmax_loss(*scored, negatives, part, batch.total)
 
     def noiseless_scores(
         self,

@@ -19,6 +19,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
+from diffrec.recommenders.share import ALONE, Share
 from diffrec.recommenders.updating import Growth, Start
 from diffrec.training import EpochRecord, TrainingReport
 from diffrec.training.checkpoint import TRAINING
@@ -93,17 +94,19 @@ class IALS(Recommender):
         kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
         if kept is not None:
             self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
-            report.tell(s.callbacks)
+            report.tell(s.callbacks if self._share.speaks else ())
         done = len(report.epochs)
         started = time.perf_counter()
-        bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=disabled(s.progress))
+        callbacks = s.callbacks if self._share.speaks else ()
+        quiet = disabled(s.progress) or not self._share.speaks
+        bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=quiet)
         try:
-            iterations = alternate(train.signed_matrix, self.item_factors_, s, done)
+            iterations = alternate(train.signed_matrix, self.item_factors_, s, done, self._share)
             for epoch, (items, loss) in enumerate(iterations, done + 1):
                 self.item_factors_ = items
                 report.epochs.append(EpochRecord(epoch, loss, time.perf_counter() - started))
                 bar.set_postfix({"loss": f"{loss:.4g}"}, refresh=False)
-                for callback in s.callbacks:
+                for callback in callbacks:
                     callback(report.epochs[-1])
                 bar.update()
                 if self._checkpoint is not None:
@@ -149,8 +152,11 @@ class IALS(Recommender):
     def _reading(self) -> Reading:
         return VALUES
 
+    def _require_spreadable(self) -> None:
+        """Every process solves for some of the factors, and ranks some of the items, whatever is set."""
+
     def _scores(self, block: Interactions) -> Scores:
-        return FactorScores(self.user_factors(block.signed_matrix), self.item_factors_)
+        return FactorScores(self.user_factors(block.signed_matrix), self._share.rows(self.item_factors_))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         # With A the matrix of the user's equations, x_u = A^-1 sum c_i y_i: each item's term is its part of the score
@@ -173,7 +179,9 @@ class IALS(Recommender):
         self._use(state.weights("item_factors", (self._n_items, self.settings.factors)))
 
 
-def alternate(matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0) -> Iterator[tuple[Factors, float]]:
+def alternate(
+    matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0, share: Share = ALONE
+) -> Iterator[tuple[Factors, float]]:
     """Solve users and items in turn.
 
     Parameters
@@ -185,6 +193,8 @@ def alternate(matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0
     settings : IALSSettings
     done : int
         Iterations that led to ``items``, and are not to be made again.
+    share : Share
+        Where several processes solve, which users and items are this one's: rows do not depend on each other.
 
     Yields
     ------
@@ -193,10 +203,12 @@ def alternate(matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0
     loss : float
         The sum minimised, per interaction.
     """
-    by_user, by_item = csr_arrays(matrix), csr_arrays(sparse.csr_array(matrix.T))
+    sides = (matrix, sparse.csr_array(matrix.T))
+    by_user, by_item = (csr_arrays(sparse.csr_array(side[share.divided(side.shape[0])])) for side in sides)
     l2, alpha = settings.l2, settings.alpha
     steps = settings.cg_steps if settings.solver == "cg" else None
     for _ in range(done, settings.iterations):
-        users, _ = _core.als_solve(by_user, *_core.als_whiten(items, l2), alpha, steps)
-        items, error = _core.als_solve(by_item, *_core.als_whiten(users, l2), alpha, steps)
+        users = share.joined(_core.als_solve(by_user, *_core.als_whiten(items, l2), alpha, steps)[0])
+        own, error = _core.als_solve(by_item, *_core.als_whiten(users, l2), alpha, steps)
+        items, error = share.joined(own), float(share.joined(np.array([error])).sum())
         yield items, (error + l2 * float(np.square(users, dtype=np.float64).sum())) / max(matrix.nnz, 1)

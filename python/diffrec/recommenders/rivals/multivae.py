@@ -21,7 +21,7 @@ from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_l
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
-from diffrec.training import Attributes, SparseBatches, product_dtype, run_batches
+from diffrec.training import Attributes, SparseBatches, product_dtype, rows_from, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,9 @@ class MultiDAE(TrainedRecommender):
             items, s.dims, s.latent, s.dropout, variational=self._variational, part=self._share.part(items)
         )
 
+    def _refuse_streams(self) -> None:
+        """It reads a batch of histories at a time, wherever they are."""
+
     def _require_spreadable(self) -> None:
         if self.settings.time_limit is not None:
             self._share.require_whole("time_limit")
@@ -107,10 +110,10 @@ class MultiDAE(TrainedRecommender):
         s = self.settings
         self._network = self._new_network(learn.shape[1]).to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
-        dtype, items = product_dtype(s.precision, device), learn.shape[1]
-        own = self._share.columns(binary(learn.matrix), items)
-        generator = np.random.default_rng(s.seed)
-        batches = SparseBatches(own, s.batch_size, device, generator, self._share.part(items))
+        dtype, part = product_dtype(s.precision, device), self._share.part(learn.shape[1])
+        rows = rows_from(learn, lambda some: (binary(some.matrix), None))
+        own = rows.of_items(part.items, part.first, part.size) if part.spread else rows
+        batches = SparseBatches(own, s.batch_size, device, np.random.default_rng(s.seed), part)
         self._seen = 0
 
         def loss(rows: SparseRows) -> Tensor:
