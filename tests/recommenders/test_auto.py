@@ -180,10 +180,18 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     assert search.blend()[0][0].candidate.variant == "ease"
     # A solution of hours: time is kept for it while it is to be had, and it is left out when that has passed.
     search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
+    leader, search.leader = search.leader, None
     assert search.reserve == pytest.approx(1.3 * 900)
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     search.deadline = 0.0
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
+    # Where it was fitted in this run it is handed out as it is, knowing whole histories.
+    search.leader = leader
+    chosen, _ = search.blend()
+    assert [trial.candidate.variant for trial in chosen] == ["ease"]
+    (model,) = choose._fitted(search, chosen, [1.0], walks(), Done(), final=False)
+    assert model.similarity_ is leader.similarity_  # type: ignore[attr-defined, union-attr]
+    assert model.train_.shape == walks().shape
 
 
 def test_parts_that_would_be_late_together_are_no_stack() -> None:

@@ -35,6 +35,9 @@ _WORTH = 0.85
 _TRAINING = 0.65
 # Share of the time for denoisers that the next one gets, where others wait, and seconds too few to train one.
 _FIRST, _SHORTEST = 0.6, 5.0
+# How often a denoiser ranks for the users who are judged, at least: to validate, to weigh its anchor, whose rankings by
+# each weight are of scores made once, and to be judged.
+_RANKINGS = 5
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -147,7 +150,7 @@ def _train_denoisers(search: Search, done: Done) -> None:
             search.skipped[str(candidate)] = "the time is for the denoiser before it, which had too little"
             continue
         # Each may be handed out, and is then trained on everything for as long again; the first gets the larger part.
-        seconds = (_SLACK * search.left - search.reserve) / 2
+        seconds = (_SLACK * search.left - search.reserve - _RANKINGS * search.ranking) / 2
         seconds *= 1 if place == len(candidates) - 1 else _FIRST
         if seconds < _SHORTEST:
             search.skipped[str(candidate)] = "no time left"
@@ -179,6 +182,10 @@ def _fitted(
         trial = chosen[place]
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
+        fitted = search.as_it_is(trial)
+        if trial.model is None and fitted is not None:
+            models[place] = knowing(fitted, train)
+            continue
         if trial.model is not None:
             if final or _SLACK * search.left < 0.5 * trial.seconds:
                 models[place] = knowing(trial.model, train)

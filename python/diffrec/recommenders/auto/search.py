@@ -98,6 +98,8 @@ class Search:
         self.named = {**named, "progress": False, "callbacks": ()}
         self.trials: list[Trial] = []
         self.skipped: dict[str, str] = {}
+        # Seconds that ranking for the users who are judged takes, at most.
+        self.ranking = 0.0
         # The best candidate as it was fitted, if it was in this run.
         self.leader: Recommender | None = None
         # By objective, the best anchor: denoisers stand beside it.
@@ -189,17 +191,26 @@ class Search:
         most = left = max(self.left, 0.0)
         alone: tuple[list[Trial], Blend] | None = None
         while True:
-            able = [one for one in self.trials if one.model is not None or REFIT * one.seconds <= most]
+            able = [one for one in self.trials if REFIT * one.seconds <= most or self.as_it_is(one) is not None]
             # Where time ran out nevertheless, the quickest of all.
             able = able or [min(self.trials, key=lambda trial: trial.seconds)]
             found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
             chosen = [able[place] for place in found.places]
             # However little time there is for all together, for the best one alone there is enough.
             alone = alone or ([chosen[0]], Blend([0], [1.0], chosen[0].value))
-            if len(chosen) == 1 or REFIT * sum(one.seconds for one in chosen if one.model is None) <= left:
+            if len(chosen) == 1 or sum(map(self._refit, chosen)) <= left:
                 return (chosen, found) if found.value >= alone[1].value else alone
             # Each alone could be fitted in time, but not all of them.
             most /= 2
+
+    def as_it_is(self, trial: Trial) -> Recommender | None:
+        """Return the model of a trial as the search fitted it: a denoiser's, and the best one's where time is short."""
+        late = trial is self.best and REFIT * trial.seconds > self.left
+        return self.leader if trial.model is None and late else trial.model
+
+    def _refit(self, trial: Trial) -> float:
+        """Seconds that the fit of a trial on everything takes at least."""
+        return REFIT * trial.seconds if self.as_it_is(trial) is None else 0.0
 
     def _anchors(self, candidate: Candidate) -> None:
         """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
@@ -221,7 +232,9 @@ class Search:
 
     def _judge(self, candidate: Candidate, model: Recommender, started: float, *, keep: bool = False) -> Trial:
         hidden = self._hidden[self._rows]
+        begun = time.perf_counter()
         lists = Lists.of(model, self.learn, self._rows, hidden)
+        self.ranking = max(self.ranking, time.perf_counter() - begun)
         counts = np.diff(self._relevant.indptr).astype(np.int64)
         value = float(ndcg(hits_of(lists.items[:, :CUT], self._relevant), counts).mean())
         trial = Trial(candidate, value, time.perf_counter() - started, lists, model if keep else None)
