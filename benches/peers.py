@@ -92,7 +92,12 @@ MODELS = (
     Model("cornac", "VAECF", grid({}, "k", 100), ("lastfm", "movietweetings")),
     Model("rectools", "EASEModel", grid({}, "regularization", 100.0, 1000.0), ORDERED),
     Model("rectools", "PopularModel", grid({}, "period", 7, 14, 30, 90), ("movietweetings",)),  # of the last days
-    Model("rectools", "SASRecModel", grid({}, "epochs", 10), ORDERED),
+    # Its default of 256 factors and 100 items takes minutes an epoch on one core.
+    Model(
+        "rectools", "SASRecModel", grid({"n_factors": 64, "session_max_len": 50, "epochs": 20}, "epochs", 8), ORDERED
+    ),
+    Model("recbole", "EASE", grid({}, "reg_weight", 100.0, 1000.0), ORDERED),
+    Model("recbole", "ItemKNN", grid({}, "k", 400)),
     Model("recbole", "MultiVAE", ({},), ("lastfm", "movietweetings")),
     Model("recbole", "LightGCN", ({},), ("lastfm",)),
     Model("recbole", "DiffRec", ({},), ("lastfm", "movietweetings")),
@@ -214,19 +219,21 @@ def keep(data: str, model: Model, found: dict[str, Any]) -> None:
     """Add a result to those that are kept."""
     kept = json.loads(FOUND.read_text()) if FOUND.exists() else {}
     kept.setdefault(data, {})[f"{model.library} {model.name}"] = found
-    FOUND.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    FOUND.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def overview(found: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a row for each model, the best on the first sets first, and a column for each set."""
-    names = sorted(
-        {name for rows in found.values() for name in rows},
-        key=lambda name: -float(np.mean([rows[name].get("ndcg", 0) for rows in found.values() if name in rows])),
-    )
+    """Markdown: a row for each model, best first by its mean share of the best, and a column for each set."""
+    best = {data: max(row.get("ndcg", 0) for row in rows.values()) for data, rows in found.items()}
+    shares: dict[str, list[float]] = {}
+    for data, rows in found.items():
+        for name, row in rows.items():
+            if "failed" not in row:
+                shares.setdefault(name, []).append(row["ndcg"] / best[data])
+    names = sorted(shares, key=lambda name: -float(np.mean(shares[name])))
     lines = [f"| | {' | '.join(found)} | fit, s | ranking, s | memory, MB |", "|---" * (len(found) + 4) + "|"]
     for name in names:
         cells = [f"**{name}**" if name.startswith("diffrec ") else name]
-        best = {data: max(row.get("ndcg", 0) for row in rows.values()) for data, rows in found.items()}
         for data, rows in found.items():
             value = rows.get(name, {}).get("ndcg")
             cells.append("-" if value is None else f"**{value:.4f}**" if value == best[data] else f"{value:.4f}")
