@@ -25,8 +25,6 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from third_party import compiled_in
-
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 VERSION = PROJECT["project"]["version"]
@@ -172,6 +170,8 @@ def interpreters() -> list[Interpreter]:
 
 def check_contents(wheel: Path) -> None:
     """The wheel is the tracked files of the package, the compiled module, and what installers need."""
+    from third_party import compiled_in
+
     tracked = run("git", "ls-files", "diffrec", cwd=ROOT / "python").split()
     about = f"diffrec-{VERSION}.dist-info/"
     module = "_core.pyd" if "-win" in wheel.name else "_core.abi3.so"
