@@ -115,10 +115,9 @@ def row_of(
 ) -> dict[str, Any]:
     """Choose the strength on what is held out, then fit on all of train for test."""
     started = time.perf_counter()
-    prepared = diffrec.Anchor(**settings).fit(learn)
     tried: list[tuple[float, float]] = []
-    for l2 in strengths:
-        tried.append((prepared.resolved(l2)._validation(learn, held, METRIC), l2))
+    for l2, anchor in zip(strengths, diffrec.Anchor(**settings).at_strengths(learn, strengths), strict=True):
+        tried.append((anchor._validation(learn, held, METRIC), l2))
         if tried[-1] < max(tried):
             break
     seconds = time.perf_counter() - started

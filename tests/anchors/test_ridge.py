@@ -9,6 +9,7 @@ from scipy import sparse
 
 from diffrec._tensors import on_host
 from diffrec.anchors import LinearMap, Ridge, in_steps
+from diffrec.anchors.ridge import memory_of
 from diffrec.data.stored import Stored
 from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
 
@@ -152,3 +153,16 @@ def test_a_million_items_are_approximated_in_proportion_to_the_interactions() ->
     scores = solved.scores(history[:8]).block(0, 1000)
     assert scores.shape == (8, 1000)
     assert bool(scores.isfinite().all())
+
+
+@pytest.mark.parametrize(("rows", "columns", "exact"), [(30, 80, 60), (80, 30, 60), (80, 70, 20), (30, 80, 20)])
+def test_the_memory_is_that_of_the_way_it_is_solved(rows: int, columns: int, exact: int) -> None:
+    x = some_rows(rows, columns, 3)
+    way = type(Ridge.of([(x, x)], exact=exact, rank=4, neighbors=5)).__name__
+    sizes = {"rank": 4, "neighbors": 5}
+    expected = {
+        "_Dual": 4 * rows * (3 * rows + 2 * columns),
+        "_Primal": 16 * columns**2,
+        "_LowRank": 4 * (4 * 4 * columns + 10 * columns),
+    }
+    assert memory_of(rows, columns, columns, exact=exact, **sizes) == expected[way]

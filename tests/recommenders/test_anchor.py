@@ -8,6 +8,7 @@ import pytest
 
 import diffrec
 from diffrec import DiffRec, Interactions
+from diffrec.anchors import Ridge
 from diffrec.data import Timeline
 from diffrec.explore import Explorer
 from diffrec.tradeoff import tradeoff
@@ -88,3 +89,11 @@ def test_what_followed_of_late_counts_more() -> None:
 def test_a_half_life_that_cannot_be(settings: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         diffrec.Anchor(**settings)
+
+
+def test_equations_are_let_go() -> None:
+    data = diffrec.datasets.synthetic(users=60, items=30, seed=0)
+    assert not any(isinstance(value, Ridge) for value in vars(diffrec.Anchor().fit(data)).values())
+    for strength, model in zip((2.0, 9.0), diffrec.Anchor().at_strengths(data, (2.0, 9.0)), strict=True):
+        assert model.get_params()["anchor_l2"] == strength
+        np.testing.assert_array_equal(model.score(), diffrec.Anchor(anchor_l2=strength).fit(data).score())

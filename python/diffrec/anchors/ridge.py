@@ -99,16 +99,15 @@ class Ridge(ABC):
         scale = (np.maximum(energy, energy[energy > 0].min(initial=mean)) / mean) ** -damping
         mean_energy = float((energy * scale**2).mean()) or 1.0
         scale = scale.astype(pairs[0][0].dtype)
-        if rows < features and rows * features <= exact**2:
-            return _Dual(*_stacked(pairs), scale, mean_energy, own)
-        if features <= exact:
-            require_memory(
-                4 * features * (2 * features + 2 * own.size),
-                f"an exact anchor from {features:,} features to {own.size:,} items",
-                "a smaller anchor_exact approximates it",
-            )
-            return _Primal(pairs, scale, mean_energy, own)
-        return _LowRank(*_stacked(pairs), scale, mean_energy, own, rank, neighbors, seed)
+        by_rows = _by_rows(rows, features, exact)
+        if not by_rows and features > exact:
+            return _LowRank(*_stacked(pairs), scale, mean_energy, own, rank, neighbors, seed)
+        require_memory(
+            memory_of(rows, features, own.size, rank=rank, neighbors=neighbors, exact=exact),
+            f"an exact anchor from {features:,} features to {own.size:,} items",
+            "a smaller anchor_exact approximates it",
+        )
+        return _Dual(*_stacked(pairs), scale, mean_energy, own) if by_rows else _Primal(pairs, scale, mean_energy, own)
 
     @abstractmethod
     def solve(self, strength: float) -> LinearMap:
@@ -119,6 +118,20 @@ class Ridge(ABC):
         ValueError
             When lambda is so small that the equations cannot be solved in single precision.
         """
+
+
+def memory_of(rows: int, features: int, items: int, *, rank: int, neighbors: int, exact: int) -> int:
+    """Bytes of a map and of what it is solved from, alive for a moment, by the way that ``Ridge.of`` goes."""
+    if _by_rows(rows, features, exact):
+        return 4 * rows * (3 * rows + 2 * features)
+    if features <= exact:
+        return 4 * features * (2 * features + 2 * items)
+    return 4 * (rank * (3 * features + items) + 2 * neighbors * features)
+
+
+def _by_rows(rows: int, features: int, exact: int) -> bool:
+    """Whether a map from the features to the rows is the smaller one, and no larger than one that is solved exactly."""
+    return rows < features and rows * features <= exact**2
 
 
 class _Columns:

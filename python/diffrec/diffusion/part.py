@@ -157,17 +157,17 @@ class Whole:
 
     @property
     def size(self) -> int:
-        """All of them."""
+        """Number of the items here: all of them."""
         return self.items
 
     @property
     def spread(self) -> bool:
-        """Nothing is."""
+        """False: there are no other parts."""
         return False
 
     @property
     def by_place(self) -> bool:
-        """Torch draws it."""
+        """False: torch's generator draws the noise."""
         return False
 
     def among(self, items: int, *segments: tuple[int, int]) -> "Whole":  # noqa: ARG002 - all of them
@@ -203,19 +203,19 @@ class Whole:
         """Do nothing: there are no others."""
 
     def normal_like(self, values: Tensor) -> Tensor:
-        """Draw by torch."""
+        """Draw normal numbers of a shape by torch's generator."""
         return torch.randn_like(values)
 
     def dropout(self, values: Tensor, dropout_rate: float, *, training: bool) -> Tensor:
-        """Draw by torch."""
+        """Drop values by torch's generator."""
         return functional.dropout(values, dropout_rate, training)
 
     def dropout_entries(self, rows: SparseRows, dropout_rate: float, *, training: bool) -> SparseRows:
-        """Draw by torch."""
+        """Drop stored entries by torch's generator."""
         return replace(rows, values=functional.dropout(rows.values, dropout_rate, training))
 
     def normals_over_items(self, n: int, views: int, like: Tensor) -> Tensor:
-        """Draw by torch."""
+        """Draw a normal number for each row and item by torch's generator."""
         return torch.randn(n, views * self.items, dtype=like.dtype, device=like.device)
 
 

@@ -112,7 +112,7 @@ class SequenceEncoder(nn.Module):
 
     @property
     def width(self) -> int:
-        """Of embeddings and states."""
+        """Width of the embeddings and states."""
         return self.items.shape[1]
 
     def forward(self, history: Sequences, presence: Tensor | None = None, noise: Tensor | None = None) -> Tensor:

@@ -184,7 +184,7 @@ class AddedScores:
         return block.add_(torch.as_tensor(self.more.block(first, stop), device=block.device), alpha=self.scale)
 
     def factors(self) -> Factors | None:
-        """Those of the two, one behind the other."""
+        """Vectors of both scores, one behind the other."""
         more = self.more.factors()
         scaled = None if more is None else Factors(np.float32(self.scale) * more.users, more.items)
         return Factors.beside([self.scores.factors(), scaled])
@@ -279,5 +279,5 @@ class DenseScores:
         return self.values[:, first:stop].clone()
 
     def factors(self) -> Factors | None:
-        """Those of what they were written out from."""
+        """Vectors of the scores that were written out."""
         return None if self.form is None else self.form.factors()

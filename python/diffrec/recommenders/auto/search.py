@@ -216,15 +216,14 @@ class Search:
         """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
         started = time.perf_counter()
         settings, strengths = candidate.settings, candidate.strengths
-        model = Anchor(**settings, anchor_l2=strengths[0], **self.named).fit(self.learn)
-        before, prepared = -math.inf, time.perf_counter() - started
-        for strength in strengths:
-            one = Candidate(candidate.variant, {**settings, "anchor_l2": strength})
-            solved = model if strength == strengths[0] else model.resolved(strength)
-            trial = self._judge(one, solved, started)
+        before, prepared = -math.inf, 0.0
+        models = Anchor(**settings, **self.named).at_strengths(self.learn, strengths)
+        for strength, model in zip(strengths, models, strict=True):
+            prepared = prepared or time.perf_counter() - started
+            trial = self._judge(Candidate(candidate.variant, {**settings, "anchor_l2": strength}), model, started)
             objective = objective_of(candidate)
             if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
-                self.anchors[objective] = trial, solved
+                self.anchors[objective] = trial, model
             # The equations, prepared once here, are prepared again in a fit on everything.
             if trial.value < before or self.left < trial.seconds + self.reserve:
                 break

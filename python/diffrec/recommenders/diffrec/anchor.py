@@ -1,6 +1,7 @@
 """The closed-form part of a diffusion recommender on its own: what a denoiser has to add to."""
 
 import copy
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
 import numpy as np
@@ -44,15 +45,15 @@ class Anchor(Recommender):
     settings_type = DiffRecSettings
     settings: DiffRecSettings
     map_: LinearMap
-    _equations: Ridge | None = None
 
-    def resolved(self, l2: float) -> Self:
-        """Solve the equations that ``fit`` has prepared for another ``anchor_l2``: a model like this one."""
-        assert self._equations is not None
-        other = copy.copy(self)
-        other.settings = other._wanted = self.settings.replaced({"anchor_l2": l2})
-        other.map_ = self._equations.solve(l2)
-        return other
+    def at_strengths(self, train: Interactions, strengths: Iterable[float]) -> Iterator[Self]:
+        """Fit to the same data for several ``anchor_l2`` in turn: the equations are prepared once, and then let go."""
+        equations = self._equations(train)
+        for l2 in strengths:
+            one = copy.copy(self)
+            one.settings = one._wanted = self.settings.replaced({"anchor_l2": l2})
+            one.train_, one.training_, one.map_ = train, TrainingReport(), equations.solve(l2)
+            yield one
 
     @property
     def _objective(self) -> Objective:
@@ -60,10 +61,12 @@ class Anchor(Recommender):
         return objective_of(self.settings.replaced({"denoiser": "mlp", "own_views": ()}))
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
-        objective = self._objective
-        self._equations = objective.equations(objective.inputs(train), self._share.part(train.shape[1]))
-        self.map_ = self._equations.solve(self.settings.anchor_l2)
+        self.map_ = self._equations(train).solve(self.settings.anchor_l2)
         self.training_ = TrainingReport()
+
+    def _equations(self, train: Interactions) -> Ridge:
+        objective = self._objective
+        return objective.equations(objective.inputs(train), self._share.part(train.shape[1]))
 
     def _require_spreadable(self) -> None:
         """It is solved for in parts, whatever is set."""

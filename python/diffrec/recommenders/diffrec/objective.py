@@ -131,7 +131,7 @@ class Reconstruction:
         return _ridge(self._settings, [(x0, x0)], part)
 
     def intervals(self, inputs: Rows) -> None:
-        """Return None."""
+        """Return None: no view compares with an interval."""
 
     def views(self, block: Interactions) -> Views:
         """Return the vectors x_0."""

@@ -2,6 +2,7 @@
 
 import torch
 
+from diffrec.anchors.ridge import memory_of
 from diffrec.diffusion import Denoiser
 from diffrec.diffusion.item_products import BLOCK_CELLS
 from diffrec.latent import GroupAutoencoder, ItemGroups
@@ -55,7 +56,7 @@ def memory_plan(
     """
     users, of_all = shape
     items = of_all if own is None else own
-    n = min(s.batch_size, users)
+    n = min(s.batch_size, users * (s.cuts if s.objective == "forecast" else 1))
     views = s.n_seen
     features = views * of_all
     forecasting = s.objective == "forecast" and s.groups is None
@@ -69,7 +70,6 @@ def memory_plan(
             views=views if forecasting else 1,
         )
     parameters = sum(p.numel() for p in denoiser.parameters())
-    vectors = users * (s.cuts if s.objective == "forecast" else 1)
     cells = n * items
     if forecasting:
         # The views are sparse; the scores of a batch become their own gradient.
@@ -86,7 +86,7 @@ def memory_plan(
         memory = 3 * 4 * cells
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
     if s.anchor:
-        memory += _anchor_memory(s, vectors, features, items)
+        memory += _anchor_memory(s, users, features, items)
     if device.type == "cpu":
         memory += _WORKSPACE
     return Plan(parameters, memory)
@@ -107,17 +107,13 @@ def _sequence_plan(
     memory = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
     if s.anchor:
-        memory += _anchor_memory(s, users * s.cuts, len(s.time_scales) * of_all, items)
+        memory += _anchor_memory(s, users, len(s.time_scales) * of_all, items)
     return Plan(parameters, memory + _WORKSPACE * (device.type == "cpu"))
 
 
-def _anchor_memory(s: DiffRecSettings, vectors: int, features: int, items: int) -> int:
-    """The map and what it is solved from, all alive for a moment."""
-    if features <= s.anchor_exact:
-        return 4 * features * (2 * features + 2 * items)
-    if vectors <= s.anchor_exact:
-        return 4 * vectors * (2 * vectors + features + items)
-    return 4 * (s.anchor_rank * (3 * features + items) + 2 * s.anchor_neighbors * features)
+def _anchor_memory(s: DiffRecSettings, users: int, features: int, items: int) -> int:
+    rows = users * (s.anchor_cuts if s.objective == "forecast" else 1)
+    return memory_of(rows, features, items, rank=s.anchor_rank, neighbors=s.anchor_neighbors, exact=s.anchor_exact)
 
 
 def _autoencoder(s: DiffRecSettings, groups: int, items: int, views: int) -> GroupAutoencoder:
