@@ -219,13 +219,27 @@ def check_module(wheel: Path, interpreter: Interpreter, folder: Path) -> None:
         tag = "cp{}{}".format(*interpreter.version)
         own = sorted((ROOT / "dist").glob(f"diffrec-{VERSION}-{tag}-{tag}t-*.whl"))
         if not own:
-            return said(f"Python {interpreter}: not checked, make wheel-free-threaded builds a wheel for it")
+            said(f"Python {interpreter}: not checked, make wheel-free-threaded builds a wheel for it")
+            return
         wheel = own[-1]
     python = environment_of(interpreter, folder)
     run(UV, "pip", "install", "--quiet", "--python", python, "numpy")
     module = module_of(wheel, folder)
     run(python, "-I", "-c", LOADS, module, kind)
-    return said(f"Python {interpreter}: {module.name} loads")
+    said(f"Python {interpreter}: {module.name} loads")
+    if interpreter.free_threaded:
+        check_threads(wheel, python, folder)
+
+
+def check_threads(wheel: Path, python: str, folder: Path) -> None:
+    """Without the GIL threads that share a model get what one gets, and the GIL stays off."""
+    run(UV, "pip", "install", "--quiet", "--python", python, wheel, "pytest", "hypothesis")
+    shutil.copytree(ROOT / "tests", folder / "tests")
+    # Without the settings of pyproject.toml: what another library warns of is no matter here.
+    alone = ("-q", "-c", os.devnull, "--rootdir", folder)
+    command = (python, "-m", "pytest", *alone, "tests/recommenders/test_threads.py")
+    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder / "tests")}, check=True)
+    said(f"{python}: threads agree without the GIL")
 
 
 def module_of(wheel: Path, folder: Path) -> Path:

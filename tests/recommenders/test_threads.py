@@ -1,5 +1,8 @@
 """Several threads use one fitted model at once, and each gets what it would get alone."""
 
+import subprocess
+import sys
+import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -56,3 +59,13 @@ def test_fits_in_threads_are_those_of_one(form: str) -> None:
     with ThreadPoolExecutor(len(seeds)) as pool:
         for found, expected in zip(pool.map(work, seeds), wanted, strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has the GIL")
+def test_the_gil_stays_off() -> None:
+    code = (
+        "import sys, diffrec; data = diffrec.datasets.synthetic(users=60, items=40, seed=1); "
+        "diffrec.fit(data, variant='diffrec', epochs=1, progress=False).recommend(k=5); "
+        "assert not sys._is_gil_enabled()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
