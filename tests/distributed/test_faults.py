@@ -6,15 +6,17 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch.distributed as dist
 
 import diffrec
 from diffrec.distributed import World
 from diffrec.distributed.checkpoint import SpreadCheckpoint
-from diffrec.distributed.world import LostProcessError
+from diffrec.distributed.world import LostProcessError, met
 from support.spread_training import data
 
 TIMEOUT = 20
@@ -82,6 +84,7 @@ def test_a_killed_process_ends_the_others_with_one_message(table: Path, tmp_path
 
 KILLED_ONCE = """
 import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from diffrec.distributed import Spread
 
@@ -124,6 +127,21 @@ def test_torchrun_goes_on_from_the_last_checkpoint_to_the_same_bits(table: Path,
     whole, cut = (diffrec.load(tmp_path / f"{name}.diffrec") for name in ("whole", "cut"))
     for name, values in whole._state().items():
         np.testing.assert_array_equal(cut._state()[name], values, err_msg=name)
+
+
+def test_a_second_attempt_meets_apart_from_the_first() -> None:
+    store = dist.HashStore()
+    names: list[set[str]] = []
+    for _ in range(2):
+        with ThreadPoolExecutor(3) as pool:
+            # The others come first, and find what the attempt before has left.
+            late = [pool.submit(met, store, rank, 3, 10.0) for rank in (2, 1)]
+            time.sleep(0.1)
+            names.append({met(store, 0, 3, 10.0), *(one.result() for one in late)})
+    assert [len(one) for one in names] == [1, 1]
+    assert names[0] != names[1]
+    with pytest.raises(LostProcessError, match="process 0 of 2 on .* did not come within 0.2 s"):
+        met(dist.HashStore(), 0, 2, 0.2)
 
 
 def test_a_lost_process_is_no_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

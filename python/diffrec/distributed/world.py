@@ -197,10 +197,10 @@ class World:
             if device == "cuda":
                 torch.cuda.set_device(local_rank())
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
-            store, rank, size = _met(timeout)
-            dist.init_process_group(
-                backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=timeout)
-            )
+            wait = timedelta(seconds=timeout)
+            store, rank, size = next(rendezvous("env://", timeout=wait))
+            own = dist.PrefixStore(met(store, rank, size, timeout), store)  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=wait)
         size = dist.get_world_size()
         if size % replicas:
             raise ValueError(f"replicas must divide the {size} processes, got {replicas}")
@@ -237,23 +237,38 @@ class World:
 _worlds: dict[Any, World] = {}
 
 
-def _met(timeout: float) -> tuple[Any, int, int]:
-    """Return the store by which these processes find each other, this one's rank, and how many they are.
+def met(store: Any, rank: int, size: int, timeout: float) -> str:
+    """Agree with the others on a name that no earlier attempt of theirs has used; wait until all have come.
 
     torchrun keeps one store through its restarts, and what an attempt left there are addresses of processes that are
     gone. So the first process makes up a name for this attempt, which the others know by its answer not to be an older
     one's.
+
+    Parameters
+    ----------
+    store : torch.distributed.Store
+        That all of them have.
+    rank, size : int
+        This process's, and how many they are.
+    timeout : float
+        Seconds to wait.
+
+    Raises
+    ------
+    LostProcessError
+        When one of them did not come in time.
     """
-    store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeout)))
     own, deadline = uuid4().hex, time.monotonic() + timeout
     try:
         if rank == 0:
-            name = own
-            store.set("diffrec", name)
+            store.set("diffrec", own)
             for other in range(1, size):
-                store.set(store.get(f"{name}/{other}").decode(), "heard")
-        while rank > 0:
-            name = store.get("diffrec").decode()
+                store.wait([f"{own}/{other}"], timedelta(seconds=timeout))
+                store.set(store.get(f"{own}/{other}").decode(), "heard")
+            return own
+        while True:
+            store.wait(["diffrec"], timedelta(seconds=timeout))
+            name: str = store.get("diffrec").decode()
             store.set(f"{name}/{rank}", own)
             try:
                 store.wait([own], timedelta(seconds=_ANSWER))
@@ -261,13 +276,12 @@ def _met(timeout: float) -> tuple[Any, int, int]:
                 if time.monotonic() > deadline:
                     raise
             else:
-                break
+                return name
     except dist.DistStoreError as error:
         raise LostProcessError(
             f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
             f"within {timeout:g} s ({str(error).splitlines()[0]})"
         ) from error
-    return dist.PrefixStore(name, store), rank, size  # type: ignore[attr-defined]
 
 
 def local_rank() -> int:
