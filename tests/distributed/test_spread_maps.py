@@ -26,6 +26,23 @@ def test_anchors_are_those_of_one_process(four: Processes, way: str) -> None:
         np.testing.assert_array_equal(lists, expected)
 
 
+def test_embeddings_by_factors_have_the_gradient_of_one_process(four: Processes) -> None:
+    alone = work.propagated(None)
+    assert np.abs(alone["gradient"]).max() > 1e-4
+    for size, replicas in ((3, 1), (4, 2)):
+        for found in four.run(work.propagated, size=size, replicas=replicas):
+            for name, values in alone.items():
+                np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-10, err_msg=f"{name} {size}")
+
+
+@pytest.mark.long
+def test_they_go_on_from_a_checkpoint_of_any_number_of_processes(four: Processes, tmp_path: Path) -> None:
+    folder = str(tmp_path / "fit")
+    whole = four.run(work.kept, folder)[0]
+    for size in (1, 3):
+        np.testing.assert_allclose(four.run(work.kept, folder, size=size)[0]["scores"], whole["scores"], atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["anchor, approximate", "forecast", "sequence"])
 def test_models_of_several_processes_rank_and_are_kept_as_those_of_one(
     four: Processes, form: str, tmp_path: Path
@@ -34,7 +51,7 @@ def test_models_of_several_processes_rank_and_are_kept_as_those_of_one(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("form", ["anchor", "anchor of views", "anchor of few rows", "diffrec", "ials"])
+@pytest.mark.parametrize("form", ["anchor", "anchor of views", "anchor of few rows", "diffrec", "ials", "lightgcn"])
 def test_so_do_others(four: Processes, form: str, tmp_path: Path) -> None:
     same_as_alone(four, form, tmp_path)
 

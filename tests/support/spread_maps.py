@@ -10,6 +10,7 @@ import diffrec
 from diffrec.anchors import LinearMap, Ridge
 from diffrec.distributed import Spread, World
 from diffrec.recommenders.registry import make
+from diffrec.recommenders.rivals.lightgcn import GraphEmbeddings, bipartite
 from support.spread_training import data
 
 ITEMS, VIEWS = 23, 2
@@ -80,21 +81,44 @@ MODELS: dict[str, dict[str, Any]] = {
         "variant": "t-diffrec", "denoiser": "sequence", "sequence_width": 8, "sequence_layers": 1, "sequence_heads": 2,
         "batch_size": 200, "epochs": 2,
     },
+    "lightgcn": {"variant": "lightgcn", "factors": 7, "batch_size": 100, "epochs": 2},
     "ials": {"variant": "ials", "factors": 6, "iterations": 3},
 }  # fmt: skip
 
 
 def fitted(world: "World | None", form: str, out: str | None = None) -> dict[str, np.ndarray]:
     """Fit, ask, and save where there is a place to."""
-    settings = {"seed": 2, "progress": False} | MODELS[form]
-    if settings["variant"] != "ials":
-        settings |= {"device": "cpu", "precision": "float32"}
+    settings = {"seed": 2, "progress": False, "device": "cpu"} | MODELS[form]
+    if settings["variant"] not in ("ials", "lightgcn"):
+        settings |= {"precision": "float32"}
     model = make(**settings)
     model.spread_over(Spread(world or World(None, None, None), 2))
     model.fit(data())
     if out is not None:
         model.save(out)
     return asked(model)
+
+
+def kept(world: World, folder: str) -> dict[str, np.ndarray]:
+    """Fit embeddings of which each process has some factors, with a checkpoint; what is over comes back at once."""
+    model = make(**{"seed": 2, "progress": False, "device": "cpu"} | MODELS["lightgcn"])
+    model.spread_over(Spread(world, 2))
+    return asked(model.fit(data(), checkpoint=folder))
+
+
+def propagated(world: "World | None") -> dict[str, np.ndarray]:
+    """Loss and gradient of one batch over a graph, in float64, of all factors and pairs together."""
+    share, matrix = Spread(world or World(None, None, None), 2), data().matrix
+    torch.manual_seed(1)
+    embeddings = GraphEmbeddings(sum(matrix.shape), 7, 2, 0.1, share.part(7)).double()
+    users, items = (torch.arange(30) * step for step in (1, 3))
+    nodes = (users, 40 + items, 40 + (items + 50) % 101)
+    (batch,) = embeddings.own(iter([nodes]))
+    loss = embeddings.loss(bipartite(matrix, torch.device("cpu")).of_type(torch.float64), batch)
+    loss.backward()
+    gradient = embeddings.of_all_factors(embeddings.start.grad)
+    share._world.users.add(gradient)
+    return {"loss": np.array(share.total(float(loss.detach()))), "gradient": gradient.numpy()}
 
 
 def loaded(world: World, path: str, out: str) -> dict[str, np.ndarray]:

@@ -124,7 +124,7 @@ class SpreadCheckpoint(Checkpoint):
             return {name: values} if self._world.leads else {}
         if self._world.users.rank > 0:
             return {}
-        parts = values.split([size for _, size in layout.segments])
+        parts = (values.T if layout.axis else values).split([size for _, size in layout.segments])
         stretches = zip(layout.segments, parts, strict=True)
         return {f"{name}@{first}": part.contiguous() for (first, size), part in stretches if size}
 
@@ -190,7 +190,8 @@ class SpreadCheckpoint(Checkpoint):
                 continue
             if layout is None:
                 raise self.blame(ValueError(f"{name!r} is in pieces"))
-            found[name] = self._rows_here(layout, pieces[name])
+            rows = self._rows_here(layout, pieces[name])
+            found[name] = rows.T.contiguous() if layout.axis else rows
         return found
 
     def _rows_here(self, layout: Layout, pieces: "Sequence[_Piece]") -> Tensor:

@@ -21,6 +21,7 @@ from diffrec.ranking import NO_ITEM
 from diffrec.training import Checkpoint, Stateful, resolve_device
 
 Rows = TypeVar("Rows", bound=np.generic)
+Held = TypeVar("Held", NDArray[Any], Tensor)
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 # Of what a process holds of a parameter this much is handed around at once when a file is written.
@@ -64,10 +65,10 @@ class Spread:
         own = self._own(items)
         return columns_of(matrix, items, own.start, len(own))
 
-    def rows(self, of_items: NDArray[Rows]) -> NDArray[Rows]:
+    def rows(self, of_items: Held) -> Held:
         """Return those of this process's items."""
         own = self._own(len(of_items))
-        return np.ascontiguousarray(of_items[own.start : own.stop])
+        return of_items[own.start : own.stop]
 
     def users(self, n: int) -> slice:
         """Return this replica's part of n users; of a few every replica ranks all."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from diffrec.diffusion import Part
 
 Rows = TypeVar("Rows", bound=np.generic)
+Held = TypeVar("Held", "NDArray[Any]", "torch.Tensor")
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
@@ -46,7 +47,7 @@ class Share(Protocol):
         """Return the columns of this process's items, of a matrix of one or more views of all of them."""
         ...
 
-    def rows(self, of_items: "NDArray[Rows]") -> "NDArray[Rows]":
+    def rows(self, of_items: Held) -> Held:
         """Return those of this process's items of a row or a value for each of all."""
         ...
 
@@ -116,7 +117,7 @@ class Alone:
         """Return the matrix."""
         return matrix
 
-    def rows(self, of_items: "NDArray[Rows]") -> "NDArray[Rows]":
+    def rows(self, of_items: Held) -> Held:
         """Return them."""
         return of_items
 

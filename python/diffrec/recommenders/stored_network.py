@@ -38,6 +38,10 @@ def network_from(state: Stored, build: Callable[[torch.device], Module], device:
 
 def _like(state: Stored, name: str, like: Tensor, layout: Layout | None) -> Tensor:
     """A tensor of the shape and type of another; where only some rows are held here, these of the array."""
+    if layout is not None and layout.axis:
+        whole = state.weights(name, (like.shape[0], layout.rows))
+        ((first, size),) = layout.segments
+        return torch.from_numpy(np.ascontiguousarray(whole[:, first : first + size]))
     if layout is not None:
         whole = state.weights(name, (layout.rows, *like.shape[1:]))
         return torch.from_numpy(np.concatenate([whole[first : first + size] for first, size in layout.segments]))

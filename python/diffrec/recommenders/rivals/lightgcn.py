@@ -16,13 +16,14 @@ from diffrec.checks import layers, real, whole, width
 from diffrec.data import Csr, Interactions, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
+from diffrec.diffusion import Part, Whole, summed
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
 from diffrec.recommenders.updating import Start
 from diffrec.recommenders.warm import carried
-from diffrec.training import Attributes, Stateful, resolve_device, run_batches
+from diffrec.training import Attributes, Stateful, run_batches
 
 # A batch of users, items they have and items they have not, as rows of the graph.
 Pairs = tuple[Tensor, Tensor, Tensor]
@@ -98,18 +99,26 @@ class LightGCN(TrainedRecommender):
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
-        self._embeddings = GraphEmbeddings(sum(learn.shape), s.factors, s.layers, s.l2).to(device)
+        self._embeddings = self._new_embeddings(sum(learn.shape)).to(device)
         self._use_graph(learn)
         optimizer = torch.optim.Adam(self._embeddings.parameters(), lr=s.lr, fused=True)
         generator = np.random.default_rng(s.seed)
         graph = bipartite(learn.matrix, device)
 
         def run_epoch(epoch: int) -> float:
-            pairs = drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch)
+            pairs = self._embeddings.own(drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch))
             return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer, pace=self._pace)
 
         changing: dict[str, Stateful] = {"optimizer": optimizer, "order": Attributes(generator.bit_generator, "state")}
         return Prepared(self._embeddings, run_epoch, changing)
+
+    def _new_embeddings(self, nodes: int) -> "GraphEmbeddings":
+        s = self.settings
+        return GraphEmbeddings(nodes, s.factors, s.layers, s.l2, self._share.part(s.factors))
+
+    def _require_spreadable(self) -> None:
+        if self.settings.time_limit is not None:
+            self._share.require_whole("time_limit")
 
     @torch.no_grad()
     def _begin_at(self, start: Start, network: nn.Module) -> None:  # noqa: ARG002 - the embeddings are all of it
@@ -136,7 +145,8 @@ class LightGCN(TrainedRecommender):
         if self._vectors is None:
             matrix = self._graph.matrix
             layers = list(self._embeddings.layers_over(bipartite(matrix, self._embeddings.device)))
-            vectors, without_last = (torch.stack(part).sum(dim=0) / len(layers) for part in (layers, layers[:-1]))
+            own = (torch.stack(part).sum(dim=0) / len(layers) for part in (layers, layers[:-1]))
+            vectors, without_last = map(self._embeddings.of_all_factors, own)
             users, items = vectors.split(matrix.shape)
             idle = torch.from_numpy(np.diff(matrix.indptr) == 0).to(users.device)
             average = users[~idle].mean(dim=0)
@@ -149,7 +159,11 @@ class LightGCN(TrainedRecommender):
         if histories is not self._graph:
             return super()._scores_of(histories, rows)
         vectors = self._current()
-        return LinearScores(vectors.users[torch.from_numpy(rows).to(vectors.users.device)], vectors.items)
+        return LinearScores(vectors.users[torch.from_numpy(rows).to(vectors.users.device)], self._ranked(vectors))
+
+    def _ranked(self, vectors: "Vectors") -> Tensor:
+        """The vectors of the items that are ranked here."""
+        return self._share.rows(vectors.items)
 
     @torch.no_grad()
     def _scores(self, block: Interactions) -> Scores:
@@ -159,7 +173,7 @@ class LightGCN(TrainedRecommender):
         rows = SparseRows.from_csr(m.indptr, m.indices, weights, 0, m.shape[0], vectors.items.device)
         users = rows @ vectors.from_items
         users[rows.offsets.diff() == 0] = vectors.average
-        return LinearScores(users, vectors.items)
+        return LinearScores(users, self._ranked(vectors))
 
     def _item_vectors(self) -> Tensor:
         return self._current().items
@@ -168,10 +182,9 @@ class LightGCN(TrainedRecommender):
         return self._embeddings.state_dict()
 
     def _restore(self, state: Stored) -> None:
-        s, nodes = self.settings, sum(self.train_.shape)
-        self._embeddings = network_from(
-            state, lambda device: GraphEmbeddings(nodes, s.factors, s.layers, s.l2).to(device), resolve_device(s.device)
-        )
+        nodes, device = sum(self.train_.shape), self._share.device(self.settings.device)
+        self._embeddings = network_from(state, lambda where: self._new_embeddings(nodes).to(where), device)
+        self._share.hold(self._embeddings)
         self._use_graph(self.train_)
 
 
@@ -211,14 +224,19 @@ class GraphEmbeddings(nn.Module):
         Propagation steps.
     l2 : float
         Weight of the squared lengths in the loss.
+    part : Part, optional
+        The factors that are here, where other processes hold others; by default all. Each factor propagates by itself,
+        so that of a batch only its inner products and lengths are sums over all of them.
     """
 
-    def __init__(self, nodes: int, factors: int, layers: int, l2: float) -> None:
+    def __init__(self, nodes: int, factors: int, layers: int, l2: float, part: Part | None = None) -> None:
         super().__init__()
-        self.start = nn.Parameter(torch.empty(nodes, factors))
+        self.part = part or Whole(factors)
+        drawn = nn.init.normal_(torch.empty(nodes, factors), std=0.1)
+        self.start = nn.Parameter(drawn[:, self.part.first : self.part.first + self.part.size].clone())
+        self.part.hold(self.start, axis=1)
         self.layers = layers
         self.l2 = l2
-        nn.init.normal_(self.start, std=0.1)
 
     @property
     def device(self) -> torch.device:
@@ -230,12 +248,29 @@ class GraphEmbeddings(nn.Module):
         return _layers(self.start.detach(), graph, self.layers)
 
     def loss(self, graph: SparseRows, batch: Pairs) -> Tensor:
-        """Mean loss of a batch of pairs (eq. 15); ``graph`` must be symmetric."""
+        """Mean loss of a batch of pairs (eq. 15), or a part's share of it; ``graph`` must be symmetric."""
         vectors = cast(Tensor, _LayerMean.apply(self.start, graph, self.layers))
         users, positives, negatives = (functional.embedding(nodes, vectors) for nodes in batch)
-        margins = (users * (positives - negatives)).sum(dim=1)
-        squares = sum(functional.embedding(nodes, self.start).square().sum() for nodes in batch)
-        return functional.softplus(-margins).mean() + self.l2 / 2 * squares / len(margins)
+        margins = summed(self.part, (users * (positives - negatives)).sum(dim=1))
+        lengths = torch.stack([functional.embedding(nodes, self.start).square().sum() for nodes in batch]).sum()
+        n, _ = self.part.rows(len(margins))
+        return (functional.softplus(-margins).sum() + self.l2 / 2 * summed(self.part, lengths)) / n
+
+    def own(self, batches: Iterator[Pairs]) -> Iterator[Pairs]:
+        """Yield of each batch the pairs that are this part's."""
+        for users, positives, negatives in batches:
+            own = self.part.begin(len(users))
+            yield users[own], positives[own], negatives[own]
+
+    def of_all_factors(self, columns: Tensor) -> Tensor:
+        """Put columns (nodes, size) of this part's factors beside those of the others."""
+        if not self.part.spread:
+            return columns
+        first = self.part.first
+        whole = columns.new_zeros(len(columns), self.part.items)
+        whole[:, first : first + self.part.size] = columns
+        self.part.add(whole)
+        return whole
 
 
 def _layers(start: Tensor, graph: SparseRows, steps: int) -> Iterator[Tensor]:
