@@ -74,6 +74,14 @@ def test_a_fit_from_files_is_that_in_memory(four: Processes, tmp_path: Path) -> 
             np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
+def test_processes_end_together_when_the_time_is_spent(four: Processes) -> None:
+    (epochs, weights), *others = four.run(work.fit_by_the_clock, size=4, replicas=2)
+    assert epochs > 1
+    for found, values in others:
+        assert found == epochs
+        np.testing.assert_array_equal(values, weights)
+
+
 def test_a_fit_by_several_is_that_of_one(four: Processes) -> None:
     one = four.run(work.fit_in_epochs, None, None, size=1)[0]
     for size, replicas in GRIDS:

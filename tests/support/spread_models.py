@@ -11,6 +11,7 @@ import diffrec
 import diffrec.distributed.share as spread_share
 from diffrec import DiffRec
 from diffrec.data import ParquetInteractions
+from diffrec.diffusion import layout_of
 from diffrec.distributed import Spread, World
 from diffrec.distributed.share import _Gathered
 from support.spread_training import data, whole
@@ -116,6 +117,15 @@ def fit_from(world: World, folder: str, *, memory: bool) -> dict[str, Any]:
     )
     own = {name: values.numpy() for name, values in model._network.state_dict().items()}
     return own | {"validation": model.training_.best_validation, "top": model.recommend(train.read(), k=5).items}
+
+
+def fit_by_the_clock(world: World) -> tuple[int, np.ndarray]:
+    """Fit until a time is spent; return how many epochs that were, and weights that all processes have alike."""
+    model = DiffRec(**SETTINGS, epochs=10**6, time_limit=0.4, lr_schedule="cosine", holdout=0, progress=False)
+    model.spread_over(Spread(world, 2))
+    network: Any = model.fit(data())._network
+    alike = [values for name, values in network.named_parameters() if layout_of(values) is None]
+    return len(model.training_.epochs), torch.cat([values.detach().flatten() for values in alike]).numpy()
 
 
 def fit_in_epochs(world: World, folder: str | None, after: int | None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -97,6 +98,12 @@ class Spread:
         everyone = self._world.everyone
         lengths = everyone.all_gather(torch.tensor(len(rows))).tolist()
         return self._side_by_side(rows, lengths, everyone)
+
+    def clock(self) -> float:
+        """Return the first process's."""
+        now = torch.tensor(time.perf_counter(), dtype=torch.float64)
+        self._world.everyone.broadcast(now, 0)
+        return float(now)
 
     def hold(self, network: nn.Module) -> None:
         """Note which rows of the network's parameters are here."""

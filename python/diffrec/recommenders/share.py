@@ -1,6 +1,7 @@
 """The share of a model that a process holds: all of it, unless it was spread over several."""
 
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
@@ -65,6 +66,10 @@ class Share(Protocol):
 
     def joined(self, rows: "NDArray[Rows]") -> "NDArray[Rows]":
         """Put the rows that the processes have worked out together, in the order in which they were divided."""
+        ...
+
+    def clock(self) -> float:
+        """Return the seconds since some moment, the same number in all processes."""
         ...
 
     def hold(self, network: "nn.Module") -> None:
@@ -136,6 +141,10 @@ class Alone:
     def joined(self, rows: "NDArray[Rows]") -> "NDArray[Rows]":
         """Return the rows."""
         return rows
+
+    def clock(self) -> float:
+        """Return this process's."""
+        return time.perf_counter()
 
     def hold(self, network: "nn.Module") -> None:
         """Do nothing: all of them are."""

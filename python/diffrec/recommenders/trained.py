@@ -151,7 +151,7 @@ class TrainedRecommender(Recommender):
         if plan is not None:
             _log.info("planned on %s: %s", device, plan)
         with seeded(s.seed, device, deterministic=s.deterministic):
-            self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine")
+            self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine", clock=share.clock)
             network, run_epoch, changing = self._prepare(learn, device)
             if self._start is not None:
                 self._begin_at(self._start, network)

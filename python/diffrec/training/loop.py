@@ -35,6 +35,9 @@ class Pace:
     cosine : bool
         Whether the learning rate falls to 0 as half a cosine over what there is of both: by epochs, and where time is
         limited and will be spent first, from batch to batch by the clock.
+    clock : callable, optional
+        Seconds since some moment, by default this process's. Those that train together have one clock, or they would
+        not end together.
 
     Examples
     --------
@@ -44,24 +47,32 @@ class Pace:
     (0.5, False)
     """
 
-    def __init__(self, epochs: int, seconds: float | None = None, *, cosine: bool = False) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        seconds: float | None = None,
+        *,
+        cosine: bool = False,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.epochs = epochs
         self.epoch = 1
         self._seconds = math.inf if seconds is None else seconds
         self._cosine = cosine
-        self._started = time.perf_counter()
+        self._clock = clock or (lambda: time.perf_counter())
+        self._started = self._clock()
 
     @property
     def progress(self) -> float:
         """Share of the training that is over, 0 to 1: of the epochs, or of the time where that is spent sooner."""
-        by_time = self.spent / self._seconds
+        by_time = self.spent / self._seconds if self._limited else 0.0
         # Where the epochs end in time the clock has no say, and a fit is repeated to the bit.
         return min(by_time, 1.0) if by_time > self.epoch / self.epochs else (self.epoch - 1) / self.epochs
 
     @property
     def spent(self) -> float:
         """Seconds since the training began; where it goes on from a checkpoint, without those in between."""
-        return time.perf_counter() - self._started
+        return self._clock() - self._started
 
     def spend(self, seconds: float) -> None:
         """Count so many seconds as spent before."""
@@ -70,7 +81,12 @@ class Pace:
     @property
     def over(self) -> bool:
         """Whether the time is spent."""
-        return self.spent >= self._seconds
+        return self._limited and self.spent >= self._seconds
+
+    @property
+    def _limited(self) -> bool:
+        """Whether the clock has to be asked at all."""
+        return self._seconds < math.inf
 
     def set_rate(self, optimizer: torch.optim.Optimizer) -> None:
         """Set the learning rate of the next step."""

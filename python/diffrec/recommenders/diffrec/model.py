@@ -186,9 +186,7 @@ class DiffRec(TrainedRecommender):
 
     def _require_spreadable(self) -> None:
         s = self.settings
-        for name, only in {
-            "encoder_length": 0, "forward_steps": 0, "sampling_noise": False, "time_limit": None,
-        }.items():  # fmt: skip
+        for name, only in {"encoder_length": 0, "forward_steps": 0, "sampling_noise": False}.items():
             if getattr(s, name) != only:
                 self._share.require_whole(f"{name}={getattr(s, name)!r}")
 

@@ -98,7 +98,7 @@ class IALS(Recommender):
         done = len(report.epochs)
         started = time.perf_counter()
         callbacks = s.callbacks if self._share.speaks else ()
-        quiet = disabled(s.progress) or not self._share.speaks
+        quiet = disabled(s.progress and self._share.speaks)
         bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=quiet)
         try:
             iterations = alternate(train.signed_matrix, self.item_factors_, s, done, self._share)

@@ -117,8 +117,7 @@ class LightGCN(TrainedRecommender):
         return GraphEmbeddings(nodes, s.factors, s.layers, s.l2, self._share.part(s.factors))
 
     def _require_spreadable(self) -> None:
-        if self.settings.time_limit is not None:
-            self._share.require_whole("time_limit")
+        """Whatever is set."""
 
     @torch.no_grad()
     def _begin_at(self, start: Start, network: nn.Module) -> None:  # noqa: ARG002 - the embeddings are all of it

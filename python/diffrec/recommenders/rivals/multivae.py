@@ -99,8 +99,7 @@ class MultiDAE(TrainedRecommender):
         """It reads a batch of histories at a time, wherever they are."""
 
     def _require_spreadable(self) -> None:
-        if self.settings.time_limit is not None:
-            self._share.require_whole("time_limit")
+        """Whatever is set."""
 
     def _kl_weight(self, batch: int) -> float:  # noqa: ARG002 - there is no such term
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
