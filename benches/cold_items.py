@@ -128,7 +128,7 @@ def hybrid(train: Interactions, rows: NDArray[np.int64], known: Any, new: Any) -
             sparse.save_npz(folder / f"{part}.npz", sparse.csr_array(matrix))
         np.save(folder / "users.npy", rows)
         worker = Path(__file__).with_name("cold_lightfm.py")
-        subprocess.run([python, worker, folder, json.dumps(LIGHTFM)], check=True, capture_output=True)
+        subprocess.run([python, worker, folder, json.dumps(LIGHTFM)], check=True, stdout=subprocess.DEVNULL)
         lists: NDArray[np.int32] = np.load(folder / "lists.npy")
     return lists
 

@@ -28,11 +28,17 @@ def main() -> None:
     n = known.shape[0]
     own: Any = sparse.vstack([sparse.eye_array(n), sparse.csr_array((new.shape[0], n))])
     features = sparse.csr_matrix(sparse.hstack([own, sparse.vstack([known, new])]), dtype=np.float32)
+    # LightFM reads indices of 32 bits.
+    features.indices, features.indptr = features.indices.astype(np.int32), features.indptr.astype(np.int32)
+    user, item = (train > 0).nonzero()
+    ones = np.ones(len(user), dtype=np.float32)
+    taken = sparse.coo_matrix(
+        (ones, (user.astype(np.int32), item.astype(np.int32))), shape=(train.shape[0], features.shape[0])
+    )
     started = time.perf_counter()
     epochs = settings.pop("epochs")
     model = LightFM(loss="warp", random_state=0, **settings)
-    taken = sparse.coo_matrix((train.data > 0, train.nonzero()), shape=(train.shape[0], features.shape[0]))
-    model.fit(taken.astype(np.float32), item_features=features, epochs=epochs, num_threads=1)
+    model.fit(taken, item_features=features, epochs=epochs, num_threads=1)
     bias, vectors = model.get_item_representations(features[n:])
     scores = model.user_embeddings[users] @ vectors.T + bias
     np.save(folder / "lists.npy", np.argsort(-scores, axis=1)[:, :K].astype(np.int32))

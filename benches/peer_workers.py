@@ -153,6 +153,11 @@ def recbole(name: str, settings: dict[str, Any], parts: Parts) -> tuple[Fit, Ran
     def rank(k: int) -> NDArray[np.int32]:
         tokens = np.array([-1, *map(int, dataset.field2id_token["item_id"][1:])], dtype=np.int32)
         asked = dataset.token2id("user_id", parts.users.astype(str))
+        # Of users without items in valid it knows no history.
+        for row, user in zip(asked, parts.users, strict=True):
+            if valid.uid2history_item[row] is None:
+                own = parts.train[parts.train[:, 0] == user, 1].astype(str)
+                valid.uid2history_item[row] = torch.as_tensor(dataset.token2id("item_id", own))
         blocks = np.array_split(asked, max(len(asked) // 1000, 1))
         found = [full_sort_topk(block, model, valid, min(k, len(tokens) - 1)) for block in blocks]
         rows = np.concatenate([np.where(scores > -np.inf, tokens[items], -1) for scores, items in found])
