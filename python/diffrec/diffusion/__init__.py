@@ -4,7 +4,7 @@ Nothing here knows of users, ids or files: a row is a vector, whatever it stands
 """
 
 from diffrec.diffusion.counter_noise import kept_block, normal_block, uniform_at
-from diffrec.diffusion.denoiser import Denoiser, step_embedding
+from diffrec.diffusion.denoiser import Denoiser, step_embedding, xavier_std
 from diffrec.diffusion.hidden_chain import HiddenChain, HiddenState, StateGuide
 from diffrec.diffusion.hidden_noise import ItemNoise
 from diffrec.diffusion.history_encoder import HistoryEncoder
@@ -76,4 +76,5 @@ __all__ = [
     "step_embedding",
     "summed",
     "uniform_at",
+    "xavier_std",
 ]

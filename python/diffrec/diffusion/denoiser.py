@@ -107,12 +107,12 @@ class Denoiser(nn.Module):
         part, width = self.part, self.items_in.shape[1]
         features = views * part.items
         # The item vector and the embedding are two halves of one layer's input: one standard deviation for both.
-        part.draw(self.items_in, _xavier_std(features + self.time_embedding, width), views)
-        nn.init.normal_(self.step_in.weight, std=_xavier_std(features + self.time_embedding, width))
-        part.draw(self.items_out, _xavier_std(width, part.items))
+        part.draw(self.items_in, xavier_std(features + self.time_embedding, width), views)
+        nn.init.normal_(self.step_in.weight, std=xavier_std(features + self.time_embedding, width))
+        part.draw(self.items_out, xavier_std(width, part.items))
         for layer in (self.embed_step, *self.inner):
             assert isinstance(layer, nn.Linear)
-            nn.init.normal_(layer.weight, std=_xavier_std(layer.in_features, layer.out_features))
+            nn.init.normal_(layer.weight, std=xavier_std(layer.in_features, layer.out_features))
             nn.init.normal_(layer.bias, std=0.001)
         nn.init.normal_(self.step_in.bias, std=0.001)
         part.draw(self.bias_out, 0.001)
@@ -134,6 +134,12 @@ class Denoiser(nn.Module):
             h = linear(h, layer.weight, layer.bias, tanh=True)
         return h
 
+    def rows_by_item(self) -> dict[str, Tensor]:
+        """Name the weights that have rows of items: number of the view * items + item of each."""
+        of_items = torch.arange(len(self.items_out))
+        return {"items_in": torch.arange(len(self.items_in)), "items_out": of_items, "bias_out": of_items}
 
-def _xavier_std(fan_in: int, fan_out: int) -> float:
+
+def xavier_std(fan_in: int, fan_out: int) -> float:
+    """Return the standard deviation of first weights between so many units (Glorot & Bengio 2010, eq. 12)."""
     return math.sqrt(2.0 / (fan_in + fan_out))

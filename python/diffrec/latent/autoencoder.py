@@ -1,7 +1,6 @@
 """The variational autoencoder of L-DiffRec: an encoder per group of items, one decoder layer for all or one each."""
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import Part, Whole, handed_out, largest_scores, summed
+from diffrec.diffusion import Part, Whole, handed_out, largest_scores, summed, xavier_std
 from diffrec.latent.groups import ItemGroups, shared_widths
 
 
@@ -146,9 +145,9 @@ class GroupAutoencoder(nn.Module):
 
     def _initialize(self, views: int) -> None:
         for one, weight in zip(self._parts, self.items_in, strict=True):
-            one.draw(weight, _xavier_std(views * one.items, weight.shape[1]), views)
+            one.draw(weight, xavier_std(views * one.items, weight.shape[1]), views)
         for one, weight, bias in zip(self._decoded, self.items_out, self.bias_out, strict=True):
-            one.draw(weight, _xavier_std(one.items, weight.shape[1]))
+            one.draw(weight, xavier_std(one.items, weight.shape[1]))
             one.hold(bias)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -220,10 +219,6 @@ def joined(whole: Part, groups: Sequence[Part]) -> Part:
         sum(one.items for one in groups),
         *((start + one.first, one.size) for start, one in zip(starts, groups, strict=True)),
     )
-
-
-def _xavier_std(one: int, other: int) -> float:
-    return math.sqrt(2.0 / (one + other))
 
 
 def _layers(inner: nn.Module) -> nn.ModuleList:

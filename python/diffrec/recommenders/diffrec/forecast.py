@@ -128,11 +128,7 @@ class Forecast(nn.Module):
 
     def rows_by_item(self) -> dict[str, Tensor]:
         """Name the weights that have rows of items: number of the view * items + item of each."""
-        return {
-            "denoiser.items_in": torch.arange(len(self.denoiser.items_in)),
-            "denoiser.items_out": torch.arange(len(self.denoiser.items_out)),
-            "denoiser.bias_out": torch.arange(len(self.denoiser.items_out)),
-        }
+        return {f"denoiser.{name}": rows for name, rows in self.denoiser.rows_by_item().items()}
 
     def changing(self) -> dict[str, Stateful]:
         """Return what training changes besides the weights: nothing."""

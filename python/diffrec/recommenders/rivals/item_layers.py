@@ -1,7 +1,6 @@
 """The layers of networks between item vectors: sparse on the way in, ranked by on the way out."""
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.diffusion import Part, Whole, handed_out, summed
+from diffrec.diffusion import Part, Whole, handed_out, summed, xavier_std
 from diffrec.ranking import LinearScores
 
 
@@ -38,7 +37,7 @@ class ItemsIn(nn.Module):
         self.part = part = part or Whole(items)
         self.weight = nn.Parameter(torch.empty(part.size, width))
         self.bias = nn.Parameter(torch.zeros(width))
-        part.draw(self.weight, _xavier_std(items, width))
+        part.draw(self.weight, xavier_std(items, width))
 
     def forward(self, rows: SparseRows | Tensor) -> Tensor:
         """Map n item vectors to (n, width)."""
@@ -63,7 +62,7 @@ class ItemsOut(nn.Module):
         self.part = part = part or Whole(items)
         self.weight = nn.Parameter(torch.empty(part.size, width))
         self.bias = nn.Parameter(torch.zeros(part.size))
-        part.draw(self.weight, _xavier_std(items, width))
+        part.draw(self.weight, xavier_std(items, width))
         part.hold(self.bias)
 
     def forward(self, h: Tensor) -> Tensor:
@@ -104,8 +103,3 @@ def rows_of_layers(items: int) -> dict[str, Tensor]:
     tensor([0, 1])
     """
     return dict.fromkeys(("items_in.weight", "items_out.weight", "items_out.bias"), torch.arange(items))
-
-
-def _xavier_std(one: int, other: int) -> float:
-    """Standard deviation of a layer's first weights between so many units (Glorot & Bengio 2010, eq. 12)."""
-    return math.sqrt(2.0 / (one + other))
