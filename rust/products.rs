@@ -70,8 +70,9 @@ impl Rows for Dense<'_> {
     #[inline]
     fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()> {
         let row = &self.data[row * self.columns..][..self.columns];
-        let Some(row) = row.get(first..first + out.len()) else {
-            let (got, expected) = (first + out.len(), self.columns);
+        let stop = first.saturating_add(out.len());
+        let Some(row) = row.get(first..stop) else {
+            let (got, expected) = (stop, self.columns);
             return Err(Error::Length { argument: "out", got, expected });
         };
         for (cell, value) in out.iter_mut().zip(row) {
@@ -90,7 +91,8 @@ const COLUMNS: usize = 4096;
 ///
 /// # Errors
 /// [`Error::Length`] if `out` has another size; [`Error::IndptrRow`] for a row that is no range of the stored entries,
-/// [`Error::Index`] for a column of `left` that is no row of `right`, [`Error::Unsorted`] where columns do not ascend.
+/// [`Error::Index`] for a column of `left` that is no row of `right`, [`Error::Unsorted`] where columns that are read for the
+/// block do not ascend: those before it are passed over by halves.
 pub fn multiply_block<R: Rows>(
     left: &Sparse<'_>,
     right: &R,
@@ -111,7 +113,7 @@ pub fn multiply_block<R: Rows>(
             out.fill(0.0);
             for entry in entries.clone() {
                 let (other, scale) = left.entry(entry, right.rows())?;
-                right.add_row(other, first + tile * COLUMNS, scale, out)?;
+                right.add_row(other, first.saturating_add(tile * COLUMNS), scale, out)?;
             }
         }
         Ok(())
