@@ -239,7 +239,7 @@ class TrainedRecommender(Recommender):
             return data, None
         learn, held_out, _ = data.split(by=self._holdout_by(), valid=s.holdout, test=0, seed=s.seed)
         if not to_find(learn, held_out, s.repeats).nnz:
-            _log.info("holdout=%g holds nothing out that is to be found: histories are short, or repeat", s.holdout)
+            _log.info("nothing is held out: histories are too short for holdout=%g, or their ends repeat", s.holdout)
             return data, None
         _log.info(
             "held out %d of %d interactions (%s) to stop on", len(held_out), len(data), _HELD_OUT[self._holdout_by()]
