@@ -268,7 +268,7 @@ def _on_everything(variant: str, settings: Mapping[str, Any], found: Mapping[str
         return dict(settings)
     # A cosine falls over all epochs: one that ends at the best of them would be another course.
     epochs = {} if names.get("lr_schedule") == "cosine" else {"epochs": max(found["best_epoch"], 1)}
-    return {**settings, **epochs, **found["chosen"], "holdout": 0.0}
+    return {**settings, **epochs, **found.get("chosen", {}), "holdout": 0.0}
 
 
 def _optuna() -> Any:

@@ -14,14 +14,8 @@ from pyarrow import parquet
 from scipy import sparse
 
 from diffrec.data import Interactions, Split, _cells
+from support.files import write
 from support.interactions import Row, any_rows, contents, plain
-
-
-def write(folder: Path, name: str, text: str) -> Path:
-    file = folder / name
-    file.write_text(text, encoding="utf-8")
-    return file
-
 
 LINES = [
     ("anna", "x, y", "2024-05-01T10:00:00"),

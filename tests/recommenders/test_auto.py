@@ -180,17 +180,22 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     assert search.blend()[0][0].candidate.variant == "ease"
     # A solution of hours: time is kept for it while it is to be had, and it is left out when that has passed.
     search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
-    leader, search.leader = search.leader, None
+    fitted = search.leader[1]  # type: ignore[index]
+    search.leader = None
     assert search.reserve == pytest.approx(1.3 * 900)
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     search.deadline = 0.0
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     # Where it was fitted in this run it is handed out as it is, knowing whole histories.
-    search.leader = leader
+    search.leader = search.trials[1], fitted
     chosen, _ = search.blend()
     assert [trial.candidate.variant for trial in chosen] == ["ease"]
     (model,) = choose._fitted(search, chosen, [1.0], walks(), Done(), final=False)
-    assert model.similarity_ is leader.similarity_  # type: ignore[attr-defined, union-attr]
+    assert model.similarity_ is fitted.similarity_  # type: ignore[attr-defined]
+    # What an earlier run found to be better is no model of this one's.
+    search.trials.append(dataclasses.replace(search.trials[0], value=1.0, seconds=900.0))
+    assert search.best is search.trials[-1]
+    assert search.as_it_is(search.best) is None
     assert model.train_.shape == walks().shape
 
 

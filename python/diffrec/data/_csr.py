@@ -291,7 +291,9 @@ def empty_like(matrix: Csr) -> Csr:
 
 
 def union(one: Csr, other: Csr) -> Csr:
-    """The cells stored in either matrix, with sorted indices."""
+    """The cells stored in either matrix, with sorted indices; one of the two itself where the other has none."""
+    if not (one.nnz and other.nnz):
+        return one if one.nnz else other
     both: Csr = sparse.csr_array(one + other)
     both.sort_indices()
     return both

@@ -9,6 +9,7 @@ import numpy as np
 
 from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, has_clock, has_order
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
 
 # Items up to which a dense map over them is quick to solve, or users with as little work; items from which an
 # approximate one is worth it; entries that it keeps: the more the better, within some hundred MB.
@@ -24,7 +25,7 @@ _EXACT, _BY_RANK, _FORECASTS = (
     (10.0, 40.0),
 )
 # Views of a history that a forecast has.
-VIEWS = 3
+VIEWS = DiffRecSettings(objective="forecast").n_seen
 # Cuts a forecast is trained on in all: more hardly make it better.
 _ENOUGH_CUTS = 500_000
 # Settings of an anchor but for those that are named after it.

@@ -94,7 +94,7 @@ def choose_and_fit(
             table(search, done)
             model = handed_out(search, train, named, done)
         except KeyboardInterrupt as interruption:
-            best = None if search.leader is None else knowing(search.leader, train)
+            best = None if search.leader is None else knowing(search.leader[1], train)
             interruption.partial = best  # type: ignore[attr-defined]
             raise
     return done.handed_out(model)
@@ -183,13 +183,10 @@ def _fitted(
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         fitted = search.as_it_is(trial)
-        if trial.model is None and fitted is not None:
+        if fitted is not None and (trial.model is None or final or _SLACK * search.left < 0.5 * trial.seconds):
             models[place] = knowing(fitted, train)
             continue
         if trial.model is not None:
-            if final or _SLACK * search.left < 0.5 * trial.seconds:
-                models[place] = knowing(trial.model, train)
-                continue
             _anchored(candidate, search, train, anchors)
             if search.left < math.inf:
                 settings["time_limit"] = max(_SLACK * search.left, 1.0)

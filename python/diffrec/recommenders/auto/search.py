@@ -100,8 +100,8 @@ class Search:
         self.skipped: dict[str, str] = {}
         # Seconds that ranking for the users who are judged takes, at most.
         self.ranking = 0.0
-        # The best candidate as it was fitted, if it was in this run.
-        self.leader: Recommender | None = None
+        # The best candidate that was fitted in this run, and its model.
+        self.leader: tuple[Trial, Recommender] | None = None
         # By objective, the best anchor: denoisers stand beside it.
         self.anchors: dict[str, tuple[Trial, Anchor]] = {}
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
@@ -205,8 +205,9 @@ class Search:
 
     def as_it_is(self, trial: Trial) -> Recommender | None:
         """Return the model of a trial as the search fitted it: a denoiser's, and the best one's where time is short."""
-        late = trial is self.best and REFIT * trial.seconds > self.left
-        return self.leader if trial.model is None and late else trial.model
+        if self.leader is not None and self.leader[0] is trial and REFIT * trial.seconds > self.left:
+            return self.leader[1]
+        return trial.model
 
     def _refit(self, trial: Trial) -> float:
         """Seconds that the fit of a trial on everything takes at least."""
@@ -239,7 +240,7 @@ class Search:
         trial = Trial(candidate, value, time.perf_counter() - started, lists, model if keep else None)
         self.trials.append(trial)
         if trial is self.best:
-            self.leader = model
+            self.leader = trial, model
         _LOG.info("tried %s: %s %.4f in %.1f s", candidate, METRIC, value, trial.seconds)
         self.say(f"tried {candidate}: {METRIC} {value:.4f} in {trial.seconds:.1f} s")
         return trial
