@@ -152,9 +152,10 @@ check-%:
 
 # What an installer brings along besides the wheel, which names its crates itself (in .dist-info/sboms).
 sbom: setup
-	$(UV) pip compile --quiet --python-version 3.11 --constraints $(LOCK) pyproject.toml \
-		| $(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements --pyproject pyproject.toml \
-		--output-reproducible --output-format JSON --output-file dist/diffrec-python.cdx.json -
+	@mkdir -p dist target
+	$(UV) pip compile --quiet --python-version 3.11 --constraints $(LOCK) --output-file target/requirements.txt pyproject.toml
+	$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file dist/diffrec-python.cdx.json target/requirements.txt
 
 clean:
 	rm -rf $(VENV) target dist docs/_build docs/api docs/figures

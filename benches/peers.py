@@ -185,7 +185,7 @@ def worked(python: str, model: Model, settings: dict[str, Any], folder: Path, li
     except subprocess.TimeoutExpired:
         return {"failed": f"not within {limit:.0f} s"}
     if done.returncode:
-        return {"failed": done.stderr.strip().splitlines()[-1]}
+        return {"failed": (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]}
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return said
 

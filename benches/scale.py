@@ -78,8 +78,9 @@ def main() -> None:
     print("one rank of 64 at 10,000,000 items:", slice_of_64)
     if (available_memory() or 0) > ONE_OF_EIGHT:
         print("one rank of 8:", apart(1, [{"items": 10_000_000, "d": 256, "batch": 512, "ranks": 8}], 2))
-    case = {"items": 10_000_000, "d": 256, "batch": 512, "ranks": 64} | slice_of_64
-    print("and by the model:", {what: predict(what, values, case) for what, values in constants.items()})
+    for ranks in (64, 8):
+        case = {"items": 10_000_000, "d": 256, "batch": 512, "ranks": ranks} | slice_of_64
+        print(f"one of {ranks} by the model:", {what: predict(what, of, case) for what, of in constants.items()})
     for case in measured:
         print(case)
     for gpus in (8, 64):

@@ -84,8 +84,6 @@ def test_a_killed_process_ends_the_others_with_one_message(table: Path, tmp_path
 
 KILLED_ONCE = """
 import os, signal, sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from diffrec.distributed import Spread
 
 beaten, total = [], Spread.total
@@ -165,3 +163,20 @@ def test_what_is_no_world_is_refused_and_a_world_of_one_is_no_spreading() -> Non
         diffrec.fit(np.eye(3), variant="ease", distributed=5)
     model = diffrec.fit(np.array([[1, 1, 0], [0, 1, 1]]), variant="ease", distributed=World(None, None, None))
     assert model.score().shape == (2, 3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_whose_others_never_come_says_so(rank: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from diffrec.distributed import World; World.join(timeout=2)"],
+        env={**os.environ, **world},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert f"LostProcessError: process {rank} of 2 on" in done.stderr

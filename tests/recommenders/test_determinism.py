@@ -43,7 +43,8 @@ class _AsOnGPU(TorchDispatchMode):
         if torch.are_deterministic_algorithms_enabled():
             self.calls += 1
             weights = kwargs.get("weights", args[1] if name == "bincount" and len(args) > 1 else None)
-            assert name not in ("histc", "put_", "median", "scatter_reduce", "scatter_reduce_"), name
+            assert name not in ("histc", "put_", "median", "kthvalue", "scatter_reduce", "scatter_reduce_"), name
+            assert name != "cumsum" or not args[0].is_floating_point(), "cumsum of floats"
             assert name != "bincount" or weights is None, "bincount with weights"
         return func(*args, **kwargs)
 

@@ -103,7 +103,8 @@ def kept(world: World, folder: str) -> dict[str, np.ndarray]:
     """Fit embeddings of which each process has some factors, with a checkpoint; what is over comes back at once."""
     model = make(**{"seed": 2, "progress": False, "device": "cpu"} | MODELS["lightgcn"])
     model.spread_over(Spread(world, 2))
-    return asked(model.fit(data(), checkpoint=folder))
+    found = asked(model.fit(data(), checkpoint=folder))
+    return found | {"seconds": np.array([epoch.seconds for epoch in model.training_.epochs])}
 
 
 def propagated(world: "World | None") -> dict[str, np.ndarray]:

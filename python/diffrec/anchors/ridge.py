@@ -24,6 +24,8 @@ EXACT = 20_000
 _POWER_STEPS, _OVERSAMPLING = 3, 32
 # Of the largest squared length what counts as none.
 _NOTHING = 1e-13
+# Rows of a tall matrix that are multiplied in float64 at once.
+_ROWS = 4096
 # Entries of the approximation's sparse part that are made at once.
 _AT_ONCE = 1 << 27
 
@@ -126,7 +128,8 @@ def memory_of(rows: int, features: int, items: int, *, rank: int, neighbors: int
         return 4 * rows * (3 * rows + 2 * features)
     if features <= exact:
         return 4 * features * (2 * features + 2 * items)
-    return 4 * (rank * (3 * features + items) + 2 * neighbors * features)
+    # Measured with 100,000 features: bases before and after a step, and copies of the rest.
+    return 4 * ((rank + _OVERSAMPLING) * (4 * features + items) + 5 * neighbors * features)
 
 
 def _by_rows(rows: int, features: int, exact: int) -> bool:
@@ -332,7 +335,8 @@ def _leading(
     width = min(rank + _OVERSAMPLING, matrix.shape[0], features)
     start = np.random.default_rng(seed).standard_normal((features, width), dtype=np.float32)[own.features]
     transposed = sparse.csr_array(matrix.T)
-    basis = torch.from_numpy(start.astype(matrix.dtype))
+    basis = torch.from_numpy(start.astype(matrix.dtype, copy=False))
+    del start
     for _ in range(_POWER_STEPS):
         rows = torch.linalg.qr(_summed(_times(matrix, basis.numpy()), own)).Q
         image = torch.from_numpy(_times(transposed, rows.numpy()))
@@ -346,13 +350,17 @@ def _leading(
 
 def _orthonormal(image: Tensor, own: _Columns) -> Tensor:
     """Columns of length 1 that span those of the image, all at right angles; 0 for those that it lacks."""
-    wide = image.double()
-    gram = wide.T @ wide
+    gram = torch.zeros(image.shape[1], image.shape[1], dtype=torch.float64)
+    for rows in image.split(_ROWS):
+        wide = rows.double()
+        gram.addmm_(wide.T, wide)
     own.part.add(gram)
     squares, directions = torch.linalg.eigh(gram)
     there = squares > _NOTHING * squares[-1]
-    columns: Tensor = wide @ (directions * torch.where(there, squares, torch.inf).rsqrt())
-    return columns.to(image.dtype)
+    turned, columns = directions * torch.where(there, squares, torch.inf).rsqrt(), torch.empty_like(image)
+    for rows, place in zip(image.split(_ROWS), columns.split(_ROWS), strict=True):
+        place.copy_(rows.double() @ turned)
+    return columns
 
 
 def _largest_products(before: Csr, after: Csr, keep: int, own: _Columns) -> Csr:

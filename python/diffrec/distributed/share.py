@@ -255,7 +255,7 @@ class _Columns:
         # As many for everyone, however few columns the last ones have.
         step = _rows_at_once(len(self._own) * most, max(1, self._columns))
         for start in range(0, len(self._own), step):
-            own = self._own[start : start + step]
+            own = self._own[start : start + step].detach().cpu()
             # Only the last blocks may be shorter, so that what fills them up stands behind everything.
             padded = own.new_zeros(len(own), most)
             padded[:, : own.shape[1]] = own

@@ -198,7 +198,10 @@ class World:
                 torch.cuda.set_device(local_rank())
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
             wait = timedelta(seconds=timeout)
-            store, rank, size = next(rendezvous("env://", timeout=wait))
+            try:
+                store, rank, size = next(rendezvous("env://", timeout=wait))
+            except dist.DistError as error:
+                raise _not_come(os.environ["RANK"], os.environ["WORLD_SIZE"], timeout, error) from error
             own = dist.PrefixStore(met(store, rank, size, timeout), store)  # type: ignore[attr-defined]
             dist.init_process_group(backend, store=own, rank=rank, world_size=size, timeout=wait)
         size = dist.get_world_size()
@@ -277,11 +280,15 @@ def met(store: Any, rank: int, size: int, timeout: float) -> str:
                     raise
             else:
                 return name
-    except dist.DistStoreError as error:
-        raise LostProcessError(
-            f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
-            f"within {timeout:g} s ({str(error).splitlines()[0]})"
-        ) from error
+    except dist.DistError as error:
+        raise _not_come(rank, size, timeout, error) from error
+
+
+def _not_come(rank: object, size: object, timeout: float, error: Exception) -> LostProcessError:
+    return LostProcessError(
+        f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
+        f"within {timeout:g} s ({str(error).splitlines()[0]})"
+    )
 
 
 def local_rank() -> int:

@@ -91,13 +91,13 @@ class IALS(Recommender):
         s = self.settings
         drawn = np.float32(0.01) * np.random.default_rng(s.seed).random((train.shape[1], s.factors), dtype=np.float32)
         self.item_factors_, report = drawn if self._start is None else self._carried(self._start), TrainingReport()
+        callbacks = s.callbacks if self._share.speaks else ()
         kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
         if kept is not None:
             self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
-            report.tell(s.callbacks if self._share.speaks else ())
+            report.tell(callbacks)
         done = len(report.epochs)
         started = time.perf_counter()
-        callbacks = s.callbacks if self._share.speaks else ()
         quiet = disabled(s.progress and self._share.speaks)
         bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=quiet)
         try:
@@ -203,8 +203,7 @@ def alternate(
     loss : float
         The sum minimised, per interaction.
     """
-    sides = (matrix, sparse.csr_array(matrix.T))
-    by_user, by_item = (csr_arrays(sparse.csr_array(side[share.divided(side.shape[0])])) for side in sides)
+    by_user, by_item = (csr_arrays(_rows(side, share)) for side in (matrix, sparse.csr_array(matrix.T)))
     l2, alpha = settings.l2, settings.alpha
     steps = settings.cg_steps if settings.solver == "cg" else None
     for _ in range(done, settings.iterations):
@@ -212,3 +211,9 @@ def alternate(
         own, error = _core.als_solve(by_item, *_core.als_whiten(users, l2), alpha, steps)
         items, error = share.joined(own), float(share.joined(np.array([error])).sum())
         yield items, (error + l2 * float(np.square(users, dtype=np.float64).sum())) / max(matrix.nnz, 1)
+
+
+def _rows(side: Csr, share: Share) -> Csr:
+    """The rows that this process solves for: all of them without a copy."""
+    own = share.divided(side.shape[0])
+    return side if own == slice(0, side.shape[0]) else sparse.csr_array(side[own])

@@ -232,7 +232,8 @@ class GraphEmbeddings(nn.Module):
         super().__init__()
         self.part = part or Whole(factors)
         drawn = nn.init.normal_(torch.empty(nodes, factors), std=0.1)
-        self.start = nn.Parameter(drawn[:, self.part.first : self.part.first + self.part.size].clone())
+        own = drawn[:, self.part.first : self.part.first + self.part.size]
+        self.start = nn.Parameter(own.clone() if self.part.spread else own)
         self.part.hold(self.start, axis=1)
         self.layers = layers
         self.l2 = l2
