@@ -53,6 +53,14 @@ class Table(HTMLParser):
             self.caption += data
 
 
+def test_lists_of_similar_items_belong_to_items() -> None:
+    top = MODEL.similar_items(DATA.items.ids[:2], 3)
+    assert repr(top) == "<Top: 3 items like each of 2>"
+    assert list(top[:1].columns()) == ["like", "item", "rank", "score"]
+    table = Table(top._repr_html_())
+    assert (table.caption, table.rows[0][0]) == ("3 items like each of 2", "like")
+
+
 def test_lists_with_titles_and_nothing_taken_for_html() -> None:
     table = Table(LISTS._repr_html_())
     assert table.rows == [

@@ -666,7 +666,8 @@ class Recommender(metaclass=ABCMeta):
         self._share.require_whole("similar_items")
         rows = self._fitted().train_.items.rows(items)
         ranked, values = top_k(self._alike(rows), k, unit_rows(rows, self._n_items))
-        return Top.of(self.train_.items.ids[rows], ranked, values, self.train_.items, self.train_.titles)
+        asked, titles = self.train_.items.ids[rows], self.train_.titles
+        return Top.of(asked, ranked, values, self.train_.items, titles, of_items=True)
 
     def item_vectors(self) -> NDArray[np.float32]:
         """Return a vector for each item, whose inner products with those of ``user_vectors`` are the model's scores.

@@ -1,7 +1,7 @@
 """Answers of models: ranked lists, and how sure they are."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -55,6 +55,8 @@ class Top(Framed):
         int32, the items as columns of the matrix; -1 where there is no item.
     titles : ndarray (items,), optional
         What people call the model's items; empty where nothing is known.
+    of_items : bool
+        Whether ``users`` holds items instead, each with those that are like it.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class Top(Framed):
     scores: NDArray[np.float32]
     item_rows: NDArray[np.int32]
     titles: NDArray[Any] | None = None
+    of_items: bool = False
 
     @classmethod
     def of(
@@ -84,12 +87,14 @@ class Top(Framed):
         scores: NDArray[np.float32],
         ids: Ids,
         titles: NDArray[Any] | None = None,
+        *,
+        of_items: bool = False,
     ) -> "Top":
         """Name the item rows (n, k) by their ids."""
         missing = rows == NO_ITEM
         items = ids.ids[np.where(missing, 0, rows)]
         items[missing] = "" if items.dtype.kind == "U" else NO_ITEM
-        return cls(users, items, scores, rows, titles)
+        return cls(users, items, scores, rows, titles, of_items)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -112,11 +117,15 @@ class Top(Framed):
                 self.scores[place][filled],
             )
         chosen = place if isinstance(place, slice) else np.asarray(place)
-        return Top(self.users[chosen], self.items[chosen], self.scores[chosen], self.item_rows[chosen], self.titles)
+        parts = {name: getattr(self, name)[chosen] for name in ("users", "items", "scores", "item_rows")}
+        return replace(self, **parts)
 
     def __repr__(self) -> str:
+        return f"<Top: {self._about()}>"
+
+    def _about(self) -> str:
         n, k = self.items.shape
-        return f"<Top: the best {k:,} of {n:,} users>"
+        return f"{k:,} items like each of {n:,}" if self.of_items else f"the best {k:,} of {n:,} users"
 
     def __str__(self) -> str:
         """Lay the first lists out as a table."""
@@ -124,7 +133,7 @@ class Top(Framed):
 
     def _repr_html_(self) -> str:
         columns, total, what = self._shown()
-        return as_html(columns, f"the best {self.items.shape[1]:,} of {len(self):,} users", total, what)
+        return as_html(columns, self._about(), total, what)
 
     def _shown(self) -> tuple[dict[str, NDArray[Any]], int, str]:
         """The first rows, with titles where they say more than ids do; how many rows there are, and of what."""
@@ -133,17 +142,19 @@ class Top(Framed):
         if np.array_equal(first["title"], first["item"].astype(np.str_)):
             del first["title"]
         total = int(np.sum(self.item_rows != NO_ITEM))
-        return {name: column[:SHOWN] for name, column in first.items()}, total, "recommendations"
+        what = "similar items" if self.of_items else "recommendations"
+        return {name: column[:SHOWN] for name, column in first.items()}, total, what
 
     def columns(self, *, titles: bool = False) -> dict[str, NDArray[Any]]:
         """One entry per recommendation: columns user, item, rank (from 1) and score; places without item left out.
 
-        With ``titles`` a column title follows the item: what people call it, or its id where nothing is known.
+        With ``titles`` a column title follows the item: what people call it, or its id where nothing is known. Lists of
+        ``similar_items`` have a column like for user: the item that those of its list are like.
         """
         n, k = self.items.shape
         filled = self.item_rows != NO_ITEM
         return {
-            "user": np.repeat(self.users, k)[filled.ravel()],
+            "like" if self.of_items else "user": np.repeat(self.users, k)[filled.ravel()],
             "item": self.items[filled],
             **({"title": self._titled(filled)} if titles else {}),
             "rank": np.tile(np.arange(1, k + 1), n)[filled.ravel()],
