@@ -7,6 +7,7 @@ import pytest
 
 import diffrec
 from diffrec import Interactions, Recommender
+from diffrec.recommenders.limits import Limits
 
 DATA = diffrec.datasets.synthetic(users=700, items=40, seed=1)
 ITEMS, USERS = DATA.items.ids, DATA.users.ids
@@ -54,6 +55,34 @@ def test_allow_and_deny_for_each_user(model: Recommender) -> None:
     both = model.recommend([one, other], k=40, deny={one: ITEMS[:30]}, allow=ITEMS[20:])
     assert listed(both, 0) == ranked(model, one, ITEMS[30:])
     assert listed(both, 1) == ranked(model, other, ITEMS[20:])
+
+
+def test_who_is_not_named_may_have_everything_without_a_cell_for_each_item(model: Recommender) -> None:
+    named = {USERS[2]: ITEMS[5:9].tolist()}
+    top = model.recommend(USERS[:4], k=6, allow=named)
+    assert listed(top, 2) == ranked(model, USERS[2], ITEMS[5:9], 6)
+    without = model.recommend(USERS[:4], k=6)
+    for place in (0, 1, 3):
+        np.testing.assert_array_equal(top.items[place], without.items[place])
+    assert Limits.of(DATA.items, USERS[:4], allow=named).chosen.nnz == 4
+
+
+def test_rows_are_taken_as_well_where_strangers_are_let_in() -> None:
+    model = diffrec.fit(DATA.with_ids(diffrec.Ids([f"u{row}" for row in range(700)])), variant="popularity")
+    wanted = model.recommend([0, 5], k=4)
+    for unknown in ("skip", "popular"):
+        found = model.recommend([0, 5], k=4, unknown=unknown)
+        assert found.users.tolist() == ["u0", "u5"]
+        np.testing.assert_array_equal(found.items, wanted.items)
+    assert model.recommend([0, 700], unknown="skip").users.tolist() == ["u0"]
+    assert model.recommend([0, 700], unknown="popular").users.tolist() == ["u0", "700"]
+    with pytest.raises(ValueError, match="users must be a sequence of ids"):
+        model.recommend([[0, 5]], unknown="skip")
+
+
+def test_exclude_seen_is_true_or_false(model: Recommender) -> None:
+    with pytest.raises((TypeError, ValueError), match="exclude_seen"):
+        model.recommend(exclude_seen="no")  # type: ignore[arg-type]
 
 
 def test_some_items_are_scored_in_the_order_asked(model: Recommender) -> None:

@@ -1,6 +1,7 @@
 """Ages by the clock are counted from the moment of serving where one is named."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,22 @@ def test_now_at_the_newest_event_changes_nothing_and_later_does(case: str, bough
     np.testing.assert_array_equal(model.score(strangers, now=later), model.score([3, 5], now=later))
     why = model.explain(3, 4, now=later)
     assert why.score == pytest.approx(float(model.score([3], [4], now=later)[0, 0]), rel=1e-5)
+
+
+def test_a_stack_of_popularity_of_late_is_looked_at_from_now(bought: diffrec.Interactions) -> None:
+    parts: list[Any] = [("popularity", {"half_life": DAYS}), "itemknn"]
+    stack = diffrec.Stack(parts=parts, weights=(1.0, 1.0)).fit(bought)
+    later = float(bought.timestamps.max()) + 2 * DAY
+    assert stack.recommend(k=3, now=later).items.shape == (bought.shape[0], 3)
+
+
+def test_histories_keep_their_now_on_the_items_of_the_model(bought: diffrec.Interactions) -> None:
+    model = diffrec.fit(bought, variant="ease", half_life=DAYS)
+    later = float(bought.timestamps.max()) + 2 * DAY
+    strangers = bought.take([3, 5])
+    others = strangers.with_ids(items=diffrec.Ids(bought.items.ids.copy(), "item")).as_of(later)
+    np.testing.assert_array_equal(model.score(others), model.score(strangers.as_of(later)))
+    assert not np.allclose(model.score(others), model.score(strangers), rtol=1e-4)
 
 
 @pytest.mark.parametrize("case", BY_COUNT)

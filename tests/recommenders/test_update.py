@@ -310,3 +310,20 @@ def test_facts_and_dislikes_are_joined() -> None:
     later = Interactions.from_arrays([5], [9])
     assert model.update(later).train_.item_info["genre"][-1] == ""
     assert np.isnan(model.train_.item_info["price"][-1])
+    with pytest.raises(RuntimeError, match="not fitted"):
+        diffrec.EASE().save("nowhere", measured=False)
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 2), (None, 2), (2, None)])
+def test_init_of_another_form_is_refused(before: int | None, after: int | None) -> None:
+    small: dict[str, Any] = {"dims": (8,), "latent_dims": (4,), "epochs": 1, "holdout": 0, "progress": False}
+    there = diffrec.DiffRec(groups=before, **small).fit(PARTS[0])
+    with pytest.raises(ValueError, match=f"groups={before}, and these settings have groups={after}"):
+        diffrec.DiffRec(groups=after, **small).fit(PARTS[1], init=there)
+
+
+def test_an_anchor_of_other_data_is_refused() -> None:
+    other = diffrec.Anchor().fit(diffrec.datasets.synthetic(users=30, items=9, seed=1))
+    model = diffrec.DiffRec(dims=(8,), epochs=1, anchor=True, holdout=0, progress=False)
+    with pytest.raises(ValueError, match="anchor maps 9 features to 9 items"):
+        model.anchored_by(other).fit(PARTS[0])

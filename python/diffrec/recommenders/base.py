@@ -511,6 +511,7 @@ class Recommender(metaclass=ABCMeta):
         """
         k, train = whole(1)("k", k), self._fitted().train_
         one_of(("error", "skip", "popular"))("unknown", unknown)
+        exclude_seen = flag("exclude_seen", exclude_seen)
         if users is None and isinstance(candidates, Mapping):
             users = list(candidates)
         asked = Asked.of(users, train, unknown=unknown, strict=flag("strict", strict))
@@ -851,7 +852,8 @@ class Recommender(metaclass=ABCMeta):
         The file is complete or absent: it is written beside its place first and renamed. With ``measured=False`` it
         lacks the seconds and bytes that training took, which are all that tells apart the files of two runs of one fit.
         """
-        report = self._fitted().training_ if flag("measured", measured) else self.training_.unmeasured()
+        report = self._fitted().training_
+        report = report if flag("measured", measured) else report.unmeasured()
         settings = self.settings.values(saved_only=True)
         share, told = self._share, (self.variant, settings, self.train_, report)
         write(Path(path), *told, share.whole(self._state()), here=share.speaks)
@@ -901,15 +903,11 @@ class Recommender(metaclass=ABCMeta):
         asked = Asked.of(users, self._fitted().train_)
         return asked.histories, asked.rows, asked.ids
 
-    def _counts_by_clock(self) -> bool:
-        """Whether scores depend on ages by the clock, which the moment of serving changes."""
-        return self._reading().by_clock
-
     def _as_of(self, histories: Interactions, now: float | date | str | None, rows: NDArray[np.int64]) -> Interactions:
         """Histories looked at from now, of which these rows are wanted; they are as they were where now is None."""
         if now is None:
             return histories
-        if not self._counts_by_clock():
+        if not self._reading().by_clock:
             raise TypeError(
                 f"now is for models that count ages by the clock, by a half_life or time_scales in timedelta, and "
                 f"{self!r} does not"

@@ -129,13 +129,16 @@ class Asked:
                 )
             rows = user_rows(users, train.users)
             return cls(train, rows, train.users.ids[rows])
-        wanted = np.atleast_1d(np.asarray(users))
-        rows = train.users.find(wanted)
+        wanted = _listed(users)
+        rows = _found(wanted, train.users)
         if unknown == "skip":
-            wanted, rows = wanted[rows >= 0], rows[rows >= 0]
-        else:
-            rows[rows < 0] = -1 - np.arange(np.sum(rows < 0))
-        return cls(train, rows, wanted)
+            rows = rows[rows >= 0]
+            return cls(train, rows, train.users.ids[rows])
+        strange = rows < 0
+        ids = wanted.astype(np.result_type(wanted, train.users.ids), copy=True)
+        ids[~strange] = train.users.ids[rows[~strange]]
+        rows[strange] = -1 - np.arange(np.sum(strange))
+        return cls(train, rows, ids)
 
 
 def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:
@@ -205,7 +208,7 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
         if left_out:
             strange = histories.items.ids[items.find(histories.items) < 0]
             say_unknown("users", strange, f"{left_out:,} of {len(histories):,} interactions are with items", strict)
-        return known
+        return known.as_of(histories.now)
     if histories.shape[1] != len(items):
         raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
     return histories.with_ids(items=items)
@@ -227,15 +230,32 @@ def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool
 
 def user_rows(users: Any, ids: Ids) -> NDArray[np.int64]:
     """Rows of users given by id, or by row number where the ids are strings."""
+    wanted = _listed(users)
+    if not _are_rows(wanted, ids):
+        return ids.rows(users)
+    rows = _found(wanted, ids)
+    if (rows < 0).any():
+        raise ValueError(f"users holds row {wanted[np.argmax(rows < 0)]}; rows lie in [0, {len(ids)})")
+    return rows
+
+
+def _listed(users: Any) -> NDArray[Any]:
     wanted = np.atleast_1d(np.asarray(users))
     if wanted.ndim != 1:
         raise ValueError(f"users must be a sequence of ids, got an array of shape {wanted.shape}")
-    if wanted.dtype.kind in "iu" and ids.ids.dtype.kind == "U":
-        outside = (wanted < 0) | (wanted >= len(ids))
-        if outside.any():
-            raise ValueError(f"users holds row {wanted[np.argmax(outside)]}; rows lie in [0, {len(ids)})")
-        return wanted.astype(np.int64)
-    return ids.rows(users)
+    return wanted
+
+
+def _are_rows(wanted: NDArray[Any], ids: Ids) -> bool:
+    """Whether users are given by row number: integers, where the ids are strings."""
+    return wanted.dtype.kind in "iu" and ids.ids.dtype.kind == "U"
+
+
+def _found(wanted: NDArray[Any], ids: Ids) -> NDArray[np.int64]:
+    """Rows of users given by id or row number, -1 where there is no such user."""
+    if not _are_rows(wanted, ids):
+        return ids.find(wanted)
+    return np.where((wanted >= 0) & (wanted < len(ids)), wanted, -1).astype(np.int64)
 
 
 def align(data: Any, train: Interactions, name: str) -> tuple[Interactions, int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from diffrec.data import Csr, Ids, union
 from diffrec.data._csr import assemble
-from diffrec.ranking import top_k, top_k_among
+from diffrec.ranking import Scores, top_k, top_k_among
 from diffrec.recommenders.guidance import Best
 from diffrec.recommenders.histories import say_unknown
 from diffrec.recommenders.share import Share
@@ -31,11 +31,14 @@ class Limits:
         What each may not.
     chosen : scipy.sparse CSR (n, items) or None
         What each may: nothing else is ranked.
+    free : bool (n,) or None
+        For whom ``chosen`` says nothing; None where it is for everyone.
     """
 
     denied: NDArray[np.bool_] | None = None
     hidden: "Csr | None" = None
     chosen: "Csr | None" = None
+    free: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -72,14 +75,15 @@ class Limits:
         >>> limits.denied, limits.hidden.toarray().tolist()
         (None, [[0.0, 0.0], [1.0, 0.0]])
         """
-        denied = hidden = chosen = None
+        denied = hidden = chosen = free = None
         if isinstance(deny, Mapping):
             hidden = _by_user(items, users, "deny", deny, strict)
         elif deny is not None:
             denied = np.zeros(len(items), dtype=np.bool_)
             denied[_known(items, "deny", deny, strict)] = True
         if isinstance(allow, Mapping):
-            chosen = _by_user(items, users, "allow", allow, strict, everything=True)
+            chosen = _by_user(items, users, "allow", allow, strict)
+            free = np.array([user not in allow for user in users.tolist()], dtype=np.bool_)
         elif allow is not None:
             allowed = np.zeros(len(items), dtype=np.bool_)
             allowed[_known(items, "allow", allow, strict)] = True
@@ -93,46 +97,50 @@ class Limits:
             if lacking:
                 raise ValueError(f"candidates must name items for every user, and has none for {lacking[0]!r}")
             chosen = _by_user(items, users, "candidates", candidates, strict)
-        return cls(denied, hidden, chosen)
+        return cls(denied, hidden, chosen, free)
 
     def of_users(self, places: slice) -> "Limits":
         """Return those of some of the n users."""
         hidden, chosen = (None if part is None else part[places] for part in (self.hidden, self.chosen))
-        return Limits(self.denied, hidden, chosen)
+        return Limits(self.denied, hidden, chosen, None if self.free is None else self.free[places])
 
     def of_share(self, share: Share) -> "Limits":
         """Return those of the items that are here, where a model is spread."""
         hidden, chosen = (
             None if part is None else share.columns(part, part.shape[1]) for part in (self.hidden, self.chosen)
         )
-        return Limits(None if self.denied is None else share.rows(self.denied), hidden, chosen)
+        return Limits(None if self.denied is None else share.rows(self.denied), hidden, chosen, self.free)
 
     def best(self, seen: Csr, k: int) -> Best:
         """Return what finds the best k items of the users' scores, without what is ``seen`` (n, items)."""
         if self.hidden is not None:
             seen = union(seen, self.hidden)
-        if self.chosen is not None:
-            return partial(top_k_among, k=k, chosen=self.chosen, seen=seen, denied=self.denied)
-        return partial(top_k, k=k, seen=seen, denied=self.denied)
+        everything = partial(top_k, k=k, seen=seen, denied=self.denied)
+        if self.chosen is None:
+            return everything
+        among = partial(top_k_among, k=k, chosen=self.chosen, seen=seen, denied=self.denied)
+        if self.free is None or not self.free.any():
+            return among
+        return partial(_either, self.free, everything, among)
 
 
 NO_LIMITS = Limits()
 
 
-def _by_user(
-    items: Ids,
-    users: NDArray[Any],
-    argument: str,
-    given: Mapping[Any, Iterable[Any]],
-    strict: bool,
-    *,
-    everything: bool = False,
-) -> Csr:
-    """The items of each user as cells; a user who is not named has none, or all of them."""
+def _either(
+    free: NDArray[np.bool_], everything: Best, among: Best, scores: Scores
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Best items of all there are for the ``free``, of their own for the others."""
+    of_all, own = everything(scores), among(scores)
+    items, values = (np.where(free[:, None], one, other) for one, other in zip(of_all, own, strict=True))
+    return items, values
+
+
+def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any, Iterable[Any]], strict: bool) -> Csr:
+    """The items of each user as cells; a user who is not named has none."""
     rows, ids = [], []
     for place, user in enumerate(users.tolist()):
-        named = given.get(user, items.ids if everything else ())
-        listed = _listed(named)
+        listed = _listed(given.get(user, ()))
         rows += [place] * len(listed)
         ids += listed.tolist()
     found = items.find(ids) if ids else np.empty(0, dtype=np.int64)

@@ -40,10 +40,12 @@ def begin_at(
     Raises
     ------
     ValueError
-        When a weight that is of no item has another shape.
+        When a weight that is of no item has another shape, or the other lacks one that is of items.
     """
     for name, weight in network.named_parameters():
         if name not in weights:
+            if name in rows:
+                raise ValueError(f"init has no {name!r}, which these settings have: it must be of the same form")
             continue
         held = on_host(weights[name])
         fits = held.shape[1:] == tuple(weight.shape[1:]) and (name in rows or held.shape == tuple(weight.shape))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from diffrec._tensors import on_host
 from diffrec.anchors import LinearMap
-from diffrec.checks import whole
+from diffrec.checks import flag, whole
 from diffrec.data import Csr, Interactions, empty_like, union
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import LARGEST_WEIGHT, Stored
@@ -200,8 +200,12 @@ class DiffRec(TrainedRecommender):
         solved, self._solved = self._solved, None
         if s.anchor and solved is None:
             solved = objective.equations(inputs, part).solve(s.anchor_l2)
+        elif s.anchor and solved is not None:
+            _require_shape(solved, (s.n_seen * learn.shape[1], learn.shape[1]))
         self._anchor = HeldAnchor(solved.of_part(part), 0.0) if s.anchor and solved is not None else None
         groups = None
+        if self._start is not None:
+            _require_groups(cast(DiffRec, self._start.model).settings.groups, s.groups)
         if s.groups is not None and self._start is not None:
             groups = cast(OverLatents, cast(DiffRec, self._start.model)._network).groups
             groups = ItemGroups(torch.from_numpy(grown_groups(groups.of_item.numpy(), self._start)), groups.shares)
@@ -430,7 +434,8 @@ class DiffRec(TrainedRecommender):
         one, user_id = self._watchable(user)
         limits = Limits.of(self.train_.items, one.users.ids, allow, deny)
         guidance = Guidance.of(self.train_, steer, tags, novelty, diversity)
-        best = limits.best(union(one.matrix if exclude_seen else empty_like(one.matrix), one.dislikes), k)
+        seen = one.matrix if flag("exclude_seen", exclude_seen) else empty_like(one.matrix)
+        best = limits.best(union(seen, one.dislikes), k)
         steps: list[Scores] = []
         views = self._objective.views(one)
         if guidance is None:
@@ -539,7 +544,8 @@ class DiffRec(TrainedRecommender):
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
         histories, rows, ids = self._histories(users)
         denied = Limits.of(self.train_.items, ids, allow, deny).denied
-        seen = union(histories.matrix if exclude_seen else empty_like(histories.matrix), histories.dislikes)
+        seen = histories.matrix if flag("exclude_seen", exclude_seen) else empty_like(histories.matrix)
+        seen = union(seen, histories.dislikes)
         wanted = None if items is None else self.train_.items.rows(items)
         run = self._network.noisy(steps, sampling_noise=sampling)
         distinct, place = np.unique(rows, return_inverse=True)
@@ -630,6 +636,20 @@ def _blank_anchor(s: DiffRecSettings, features: int, items: int) -> LinearMap:
         return LinearMap(direct=np.ones((features, items), dtype=np.float32))
     rank = min(s.anchor_rank, items)
     return LinearMap(left=np.ones((features, rank), dtype=np.float32), right=np.ones((items, rank), dtype=np.float32))
+
+
+def _require_shape(anchor: LinearMap, wanted: tuple[int, int]) -> None:
+    shape = anchor.n_features, anchor.n_items
+    if shape != wanted:
+        raise ValueError(
+            f"anchor maps {shape[0]:,} features to {shape[1]:,} items, and this fit has {wanted[0]:,} and "
+            f"{wanted[1]:,}: it must be fitted on the same data with the same settings"
+        )
+
+
+def _require_groups(before: int | None, wanted: int | None) -> None:
+    if before != wanted:
+        raise ValueError(f"init was fitted with groups={before}, and these settings have groups={wanted}")
 
 
 _INSTEAD = "use smaller dims or batch_size, or l-diffrec with groups"

@@ -14,6 +14,7 @@ from diffrec.data.time_weights import require_past
 from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
+from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.training import TrainingReport
 
@@ -70,8 +71,8 @@ class Popularity(Recommender):
             return weights
         return time_weights(train, "exponential", w_min=0.0, half_life=half_life).data
 
-    def _counts_by_clock(self) -> bool:
-        return isinstance(self.settings.half_life, timedelta)
+    def _reading(self) -> Reading:
+        return Reading(by_clock=isinstance(self.settings.half_life, timedelta))
 
     def _scores(self, block: Interactions) -> Scores:
         return SharedScores(block.shape[0], self._counts_at(block.now))
