@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,17 +20,14 @@ from diffrec.distributed.part import Draws, SpreadPart, blocks, shares
 from diffrec.distributed.world import Group, World, local_rank
 from diffrec.ranking import NO_ITEM
 from diffrec.training import Checkpoint, Stateful, resolve_device
-
-Rows = TypeVar("Rows", bound=np.generic)
-Held = TypeVar("Held", NDArray[Any], Tensor)
-Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
+from diffrec.training.share import Held, Lists, Rows, Share
 
 # Of what a process holds of a parameter this much is handed around at once when a file is written.
 _SHARE_AT_ONCE, _LEAST_AT_ONCE = 0.05, 1 << 16
 
 
-class Spread:
-    """What a recommender asks of the processes that it is spread over; see ``Share``.
+class Spread(Share):
+    """The share of one of the processes that a model is spread over.
 
     Parameters
     ----------
@@ -81,7 +78,7 @@ class Spread:
         first = self._own(items).start
         found, values = lists
         found = np.where(found == NO_ITEM, NO_ITEM, found + first).astype(np.int32)
-        found, values = merged(self._gathered(found, self._world.items), self._gathered(values, self._world.items))
+        found, values = best_of(self._gathered(found, self._world.items), self._gathered(values, self._world.items))
         users = self._world.users
         if users.size == 1 or n < users.size:
             return found, values
@@ -185,14 +182,14 @@ class Spread:
         return None
 
 
-def merged(items: NDArray[np.int32], values: NDArray[np.float32]) -> Lists:
+def best_of(items: NDArray[np.int32], values: NDArray[np.float32]) -> Lists:
     """Merge lists (parts, n, k) of different items into the best k of all: score descending, then item ascending.
 
     Examples
     --------
     >>> items = np.array([[[4, 2]], [[7, -1]]], dtype=np.int32)
     >>> values = np.array([[[3, 1]], [[3, -np.inf]]], dtype=np.float32)
-    >>> merged(items, values)[0]
+    >>> best_of(items, values)[0]
     array([[4, 7]], dtype=int32)
     """
     _, n, k = items.shape

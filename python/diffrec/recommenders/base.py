@@ -38,11 +38,11 @@ from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.rankings import USER_BLOCK, best_items, measured, popular_items
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
-from diffrec.recommenders.share import ALONE, Share
 from diffrec.recommenders.updating import Growth, Start, passes_of
 from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH, seconds_between
+from diffrec.training.share import ALONE, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,6 +73,8 @@ class Recommender(metaclass=ABCMeta):
 
     # Whether the seed has no say.
     seedless: ClassVar[bool] = False
+    # Whether several processes may share it, whatever is set.
+    _spreads: ClassVar[bool] = False
     settings_type: ClassVar[type[Settings]] = Settings
 
     settings: Settings
@@ -885,7 +887,8 @@ class Recommender(metaclass=ABCMeta):
 
     def _require_spreadable(self) -> None:
         """Raise ``TypeError`` where the model is to be spread over processes, and it or its settings cannot be."""
-        self._share.require_whole(f"{self.variant!r}")
+        if not self._spreads:
+            self._share.require_whole(f"{self.variant!r}")
 
     # -- shared steps --------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from diffrec.checks import duration, known
 from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
-from diffrec.recommenders.share import ALONE
 from diffrec.recommenders.spreading import share_for
 from diffrec.training import Callback
 from diffrec.training.checkpoint import EPOCH
+from diffrec.training.share import ALONE
 
 if TYPE_CHECKING:
     from diffrec.distributed import World

@@ -13,7 +13,7 @@ from diffrec.data._csr import assemble
 from diffrec.ranking import Scores, top_k, top_k_among
 from diffrec.recommenders.guidance import Best
 from diffrec.recommenders.histories import say_unknown
-from diffrec.recommenders.share import Share
+from diffrec.training.share import Share
 
 # Item ids, or for each user theirs.
 ItemsOrByUser = Iterable[Any] | Mapping[Any, Iterable[Any]] | None

@@ -8,8 +8,8 @@ from diffrec.checks import known
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.model_file import blamed_on, read
 from diffrec.recommenders.registry import VARIANTS
-from diffrec.recommenders.share import ALONE
 from diffrec.recommenders.spreading import share_for
+from diffrec.training.share import ALONE
 
 if TYPE_CHECKING:
     from diffrec.distributed import World

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from diffrec._processes import started_with_others
-from diffrec.recommenders.share import ALONE, Share
+from diffrec.training.share import ALONE, Share
 
 if TYPE_CHECKING:
     from diffrec.distributed import World

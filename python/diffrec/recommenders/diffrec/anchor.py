@@ -29,8 +29,6 @@ class Anchor(Recommender):
 
     Attributes
     ----------
-    train_ : Interactions
-        The training data.
     map_ : LinearMap
         From what is seen of a history to the items.
 
@@ -42,6 +40,7 @@ class Anchor(Recommender):
     """
 
     variant: ClassVar[str] = "anchor"
+    _spreads: ClassVar[bool] = True
     settings_type = DiffRecSettings
     settings: DiffRecSettings
     map_: LinearMap
@@ -67,9 +66,6 @@ class Anchor(Recommender):
     def _equations(self, train: Interactions) -> Ridge:
         objective = self._objective
         return objective.equations(objective.inputs(train), self._share.part(train.shape[1]))
-
-    def _require_spreadable(self) -> None:
-        """It is solved for in parts, whatever is set."""
 
     def _reading(self) -> Reading:
         return self._objective.reading

@@ -74,13 +74,6 @@ class DiffRec(TrainedRecommender):
     the denoiser predicts what followed. With ``anchor`` the scores of a ridge regression in closed form are added to
     its own.
 
-    Attributes
-    ----------
-    train_ : Interactions
-        The training data.
-    training_ : TrainingReport
-        Losses and validation metrics by epoch.
-
     Examples
     --------
     >>> import diffrec

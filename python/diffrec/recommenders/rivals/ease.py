@@ -56,11 +56,6 @@ class EASE(ItemToItem):
     The inverse is computed in double precision by Cholesky factorisation and in place: fitting takes 8 bytes per pair
     of items, half of which the model keeps, and work in proportion to the third power of the number of items.
 
-    Parameters
-    ----------
-    **settings
-        See ``EASESettings``, or ``EASE().get_params()`` for the defaults.
-
     Raises
     ------
     MemoryError

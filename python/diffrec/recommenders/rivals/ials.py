@@ -19,11 +19,11 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.recommenders.share import ALONE, Share
 from diffrec.recommenders.updating import Growth, Start
 from diffrec.training import EpochRecord, TrainingReport
 from diffrec.training.checkpoint import TRAINING
 from diffrec.training.report import Interrupted
+from diffrec.training.share import ALONE, Share
 
 Factors = NDArray[np.float32]
 
@@ -63,11 +63,6 @@ class IALS(Recommender):
 
     A user's factors are those that fit the history exactly, whether the user was there in training or not.
 
-    Parameters
-    ----------
-    **settings
-        See ``IALSSettings``, or ``IALS().get_params()`` for the defaults.
-
     Attributes
     ----------
     item_factors_ : float32 (items, factors)
@@ -83,6 +78,8 @@ class IALS(Recommender):
     """
 
     variant: ClassVar[str] = "ials"
+    # Every process solves for some of the factors, and ranks some of the items.
+    _spreads: ClassVar[bool] = True
     settings_type = IALSSettings
     settings: IALSSettings
     item_factors_: Factors
@@ -151,9 +148,6 @@ class IALS(Recommender):
 
     def _reading(self) -> Reading:
         return VALUES
-
-    def _require_spreadable(self) -> None:
-        """Every process solves for some of the factors, and ranks some of the items, whatever is set."""
 
     def _scores(self, block: Interactions) -> Scores:
         return FactorScores(self.user_factors(block.signed_matrix), self._share.rows(self.item_factors_))

@@ -43,11 +43,6 @@ class ItemKNN(ItemToItem):
     ``"cosine"`` compares the columns of the matrix; ``"bm25"`` weighs them as documents of terms first (Robertson &
     Zaragoza 2009), which holds popular items and very active users back.
 
-    Parameters
-    ----------
-    **settings
-        See ``ItemKNNSettings``, or ``ItemKNN().get_params()`` for the defaults.
-
     Examples
     --------
     >>> model = ItemKNN(neighbors=2).fit(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]]))

@@ -59,19 +59,8 @@ class LightGCN(TrainedRecommender):
     from those it has not: ``-ln sigmoid(score difference) + lambda |e^(0)|^2`` over the embeddings in a batch (eq. 15).
 
     People the model never saw have no e^(0): their vector is the same mean without it, one propagation step from the
-    embeddings of their items. Who has no history at all gets the mean of all users' vectors.
-
-    Parameters
-    ----------
-    **settings
-        See ``LightGCNSettings``, or ``LightGCN().get_params()`` for the defaults.
-
-    Attributes
-    ----------
-    train_ : Interactions
-        The training data; all of it is the graph, whatever was held out in training.
-    training_ : TrainingReport
-        Losses and validation metrics by epoch.
+    embeddings of their items. Who has no history at all gets the mean of all users' vectors. All training data are the
+    graph in the end, whatever was held out in training.
 
     Examples
     --------

@@ -60,18 +60,6 @@ class MultiDAE(TrainedRecommender):
     per item. Training maximises the multinomial log-likelihood of the whole history, sum_i x_i log softmax(f(z))_i (eq.
     2); the scores rank the items. The layers are items -> dims reversed -> latent -> dims -> items, tanh between them.
 
-    Parameters
-    ----------
-    **settings
-        See ``MultiDAESettings``, or ``MultiDAE().get_params()`` for the defaults.
-
-    Attributes
-    ----------
-    train_ : Interactions
-        The training data.
-    training_ : TrainingReport
-        Losses and validation metrics by epoch.
-
     Examples
     --------
     >>> import diffrec
@@ -82,6 +70,7 @@ class MultiDAE(TrainedRecommender):
     """
 
     variant: ClassVar[str] = "multidae"
+    _spreads: ClassVar[bool] = True
     settings_type: ClassVar[type[MultiDAESettings]] = MultiDAESettings
     _variational: ClassVar[bool] = False
     settings: MultiDAESettings
@@ -97,9 +86,6 @@ class MultiDAE(TrainedRecommender):
 
     def _refuse_streams(self) -> None:
         """It reads a batch of histories at a time, wherever they are."""
-
-    def _require_spreadable(self) -> None:
-        """Whatever is set."""
 
     def _kl_weight(self, batch: int) -> float:  # noqa: ARG002 - there is no such term
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
@@ -161,18 +147,6 @@ class MultiVAE(MultiDAE):
     As ``MultiDAE``, with a latent drawn from q(z | x) = N(mu(x), diag sigma^2(x)) in training. It maximises
     E_q[log p(x | z)] - beta KL(q(z | x) || N(0, I)), where beta rises from batch to batch from 0 to ``anneal_cap``
     (section 2.2.3). Ranking takes z = mu(x) (section 2.4).
-
-    Parameters
-    ----------
-    **settings
-        See ``MultiVAESettings``, or ``MultiVAE().get_params()`` for the defaults.
-
-    Attributes
-    ----------
-    train_ : Interactions
-        The training data.
-    training_ : TrainingReport
-        Losses and validation metrics by epoch.
 
     Examples
     --------

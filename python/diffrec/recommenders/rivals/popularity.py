@@ -36,11 +36,6 @@ class Popularity(Recommender):
 
     With ``half_life`` it ranks by what is popular now: an interaction counts ``2^(-age / half_life)``.
 
-    Parameters
-    ----------
-    **settings
-        See ``PopularitySettings``.
-
     Examples
     --------
     >>> model = Popularity().fit(np.array([[1, 0, 1], [0, 0, 1]]))

@@ -42,11 +42,6 @@ class RP3beta(ItemToItem):
     Bernstein: "Updatable, Accurate, Diverse, and Scalable Recommendations for Interactive Applications", TiiS 7(1)).
     The last two steps depend on no user: they are the similarity of the items, of which ``neighbors`` are kept per row.
 
-    Parameters
-    ----------
-    **settings
-        See ``RP3betaSettings``, or ``RP3beta().get_params()`` for the defaults.
-
     Examples
     --------
     >>> model = RP3beta(beta=0).fit(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0]]))

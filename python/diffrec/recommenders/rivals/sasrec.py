@@ -86,18 +86,6 @@ class SASRec(TrainedRecommender):
     RecSys 2023, arXiv 2308.07192). Places are told apart by their distance instead of their number; see
     ``SequenceEncoder``. And what has the same time is a set that is predicted, and predicts, as a whole.
 
-    Parameters
-    ----------
-    **settings
-        See ``SASRecSettings``, or ``SASRec().get_params()`` for the defaults.
-
-    Attributes
-    ----------
-    train_ : Interactions
-        The training data.
-    training_ : TrainingReport
-        Losses and validation metrics by epoch.
-
     Examples
     --------
     >>> import diffrec

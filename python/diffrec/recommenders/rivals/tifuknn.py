@@ -52,11 +52,6 @@ class TIFUKNN(Recommender):
     Groups are counted from the newest basket, so that the oldest group may be smaller; its mean is over what it has.
     Neighbours are users of the training data with a history, in which a known user is the nearest to itself.
 
-    Parameters
-    ----------
-    **settings
-        See ``TIFUKNNSettings``, or ``TIFUKNN().get_params()`` for the defaults.
-
     Examples
     --------
     >>> import diffrec

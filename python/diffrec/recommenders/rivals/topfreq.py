@@ -46,11 +46,6 @@ class TopFreq(Recommender):
 
     Without timestamps f_ui is the value of the interaction, such as a count.
 
-    Parameters
-    ----------
-    **settings
-        See ``TopFreqSettings``.
-
     Examples
     --------
     >>> import diffrec
