@@ -52,7 +52,7 @@ def test_the_order_of_rows_changes_no_bit(rows: list[Row], random: Any, seed: in
     for by in WAYS:
         for a, b in zip(one.split(by, 0.2, 0.3, seed=seed), other.split(by, 0.2, 0.3, seed=seed), strict=True):
             assert same_bits(a, b)
-    for a, b in zip(hold_out(one, 0.3, seed, earlier=1), hold_out(other, 0.3, seed, earlier=1), strict=True):
+    for a, b in zip(hold_out(one, 0.3, seed), hold_out(other, 0.3, seed), strict=True):
         assert same_bits(a, b)
     for half_life in (2.0, timedelta(seconds=2)):
         a, b = (time_weights(data, "exponential", half_life=half_life) for data in (one, other))

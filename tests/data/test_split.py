@@ -171,22 +171,17 @@ def test_whole_users_are_held_out() -> None:
     assert np.diff(timeless.test.matrix.indptr).sum() == 8
 
 
-def test_holding_out_goes_back_in_time() -> None:
+def test_holding_out_takes_the_newest_baskets() -> None:
     data = history(10, times=[0, 1, 2, 3, 4, 5, 6, 6, 7, 7])
     kept, held = hold_out(data, 0.2)
     assert (kept.matrix.indices.tolist(), held.matrix.indices.tolist()) == ([*range(8)], [8, 9])
-    kept, held = hold_out(data, 0.2, earlier=1)
-    assert (kept.matrix.indices.tolist(), held.matrix.indices.tolist()) == ([*range(6)], [6, 7])
     # The newest basket is held out however large it is, but never the only one.
     large = history(10, times=[1, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     assert [len(part) for part in hold_out(large, 0.2)] == [1, 9]
-    assert [len(part) for part in hold_out(large, 0.2, earlier=1)] == [1, 0]
     assert [len(part) for part in hold_out(Interactions.from_csr(np.ones((5, 10))), 0.2)] == [40, 10]
     assert [len(part) for part in hold_out(history(10, times=[3] * 10), 0.2)] == [8, 2]
     with pytest.raises(ValueError, match="share must be at least 0 and below 1"):
         hold_out(data, 1.0)
-    with pytest.raises(ValueError, match="earlier must be at least 0"):
-        hold_out(data, 0.1, earlier=-1)
 
 
 def test_a_clock_is_shared() -> None:

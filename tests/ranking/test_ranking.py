@@ -9,7 +9,7 @@ from scipy import sparse
 
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import ItemNoise, RowNoise
-from diffrec.ranking import LinearScores, NoisyScores, Scores, SparseScores, top_k
+from diffrec.ranking import LinearScores, NoisyScores, Scores, SparseScores, blockwise, top_k
 
 
 def by_sorting(scores: np.ndarray, k: int, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +66,9 @@ def test_blocks_are_sorting(block_entries: int, seed: int, n: int, items: int, k
     rng = np.random.default_rng(seed)
     seen, denied = rng.random((n, items)) < 0.3, rng.random(items) < 0.2
     for name, (scores, dense) in every_kind(seed, n, items).items():
-        found = top_k(scores, k, sparse.csr_array(seen.astype(np.float32)), denied, block_entries=block_entries)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(blockwise, "BLOCK_ENTRIES", block_entries)
+            found = top_k(scores, k, sparse.csr_array(seen.astype(np.float32)), denied)
         expected = by_sorting(dense, k, seen | denied)
         np.testing.assert_array_equal(found[0], expected[0], err_msg=name)
         np.testing.assert_array_equal(found[1], expected[1], err_msg=name)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.data import Interactions
+from diffrec.data import Interactions, ParquetInteractions
 from diffrec.training import InMemoryRows, NoisedBatches, StreamedRows
 from diffrec.training.rows import HeldRows
 
 
-class Blocks:
+class Blocks(ParquetInteractions):
     """A matrix in blocks that begin at the bounds; it counts what is read."""
 
     def __init__(self, matrix: sparse.csr_array, bounds: list[int], held: int) -> None:
@@ -27,8 +27,8 @@ class Blocks:
         return Interactions.from_csr(self.matrix[self.bounds[number] : self.bounds[number + 1]], allow_empty=True)
 
 
-def rows_of(block: Interactions) -> tuple[sparse.csr_array, NDArray[np.float32]]:
-    return block.matrix, block.matrix.data
+def rows_of(block: Interactions) -> tuple[sparse.csr_array, sparse.csr_array]:
+    return block.matrix, block.matrix
 
 
 def some(rows: int) -> sparse.csr_array:

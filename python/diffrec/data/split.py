@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec._shown import facts_as_html
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import one_of, real
 from diffrec.data._csr import Parts, assemble
 from diffrec.data._reshape import keep, owners_of
 from diffrec.data.events import Baskets
@@ -248,7 +248,7 @@ def _begins(part: Interactions, moment: float | None) -> NDArray[np.float64]:
     return begins
 
 
-def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 0) -> tuple[Interactions, Interactions]:
+def hold_out(data: Interactions, share: float, seed: int = 0) -> tuple[Interactions, Interactions]:
     """Part each user's history into what came first and what came last.
 
     Parameters
@@ -261,9 +261,6 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
         Of each user's events, in [0, 1).
     seed
         Of a random draw.
-    earlier
-        How many times what is held out is dropped, and the newest of the rest held out instead: the same question
-        asked at an earlier moment (rolling origin).
 
     Returns
     -------
@@ -273,7 +270,7 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
     Raises
     ------
     ValueError
-        If the share or ``earlier`` lies outside its range.
+        If the share lies outside its range.
 
     Examples
     --------
@@ -282,14 +279,9 @@ def hold_out(data: Interactions, share: float, seed: int = 0, *, earlier: int = 
     >>> kept, held = hold_out(watched, 0.2)
     >>> held.matrix.indices
     array([3, 4], dtype=int32)
-    >>> kept, held = hold_out(watched, 0.2, earlier=1)
-    >>> kept.matrix.indices, held.matrix.indices
-    (array([0, 1], dtype=int32), array([2], dtype=int32))
     """
     share = real(0, 1, open_high=True)("share", share)
-    kept, held = data, data
-    for _ in range(whole(0)("earlier", earlier) + 1):
-        kept, held, _ = _parted_by(kept, "newest" if has_order(kept) else "random", share, 0.0, seed)
+    kept, held, _ = _parted_by(data, "newest" if has_order(data) else "random", share, 0.0, seed)
     return kept, held
 
 

@@ -17,12 +17,7 @@ BLOCK_ENTRIES = 1 << 20
 
 
 def top_k(
-    scores: Scores,
-    k: int,
-    seen: Csr,
-    denied: NDArray[np.bool_] | None = None,
-    *,
-    block_entries: int = BLOCK_ENTRIES,
+    scores: Scores, k: int, seen: Csr, denied: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Best ``k`` items of each user: score descending, then item ascending.
 
@@ -36,8 +31,6 @@ def top_k(
         (n, items), items not to recommend to each of the users, with sorted indices.
     denied : bool (items,), optional
         Items nobody is to be recommended.
-    block_entries : int
-        Scores held at once.
 
     Returns
     -------
@@ -63,7 +56,7 @@ def top_k(
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
     left_out, rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
-    for first, block in blocks_of(scores, block_entries):
+    for first, block in blocks_of(scores):
         _core.top_k(on_host(block), first, left_out, rows, denied, items, values)
     return items, values
 
@@ -139,10 +132,10 @@ def scores_at(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.float32]
     return out
 
 
-def blocks_of(scores: Scores, block_entries: int | None = None) -> Iterator[tuple[int, Array]]:
-    """Yield the first item of each block of items and its scores: ``block_entries``, or those of one item."""
-    n_items, most = scores.n_items, BLOCK_ENTRIES if block_entries is None else block_entries
-    width = max(1, min(n_items, most // max(scores.n_users, 1)))
+def blocks_of(scores: Scores) -> Iterator[tuple[int, Array]]:
+    """Yield the first item of each block of items and its scores: ``BLOCK_ENTRIES``, or those of one item."""
+    n_items = scores.n_items
+    width = max(1, min(n_items, BLOCK_ENTRIES // max(scores.n_users, 1)))
     for first in range(0, n_items, width):
         with without_gradients():
             block = scores.block(first, min(first + width, n_items))

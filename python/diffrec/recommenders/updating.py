@@ -147,9 +147,9 @@ class Growth:
         """The histories of the changed users now, (changed, items)."""
         return self.train.take(self.changed)
 
-    def passes(self, least: int = 1) -> int:
+    def passes(self) -> int:
         """Passes over the data that the update takes, where it learns by passes."""
-        return self.epochs or max(least, round(SHARE * passes_of(self.start.model)))
+        return self.epochs or max(1, round(SHARE * passes_of(self.start.model)))
 
 
 def passes_of(model: "Recommender") -> int:

@@ -11,7 +11,7 @@ from diffrec.data import Csr, Interactions, columns_of
 from diffrec.data.streamed import ParquetInteractions
 
 # Interactions of some users -> their rows, and the confidence in the entries, if any.
-ReadRows: TypeAlias = "Callable[[Interactions], tuple[Csr, NDArray[np.float32] | None]]"
+ReadRows: TypeAlias = "Callable[[Interactions], tuple[Csr, Csr | None]]"
 
 
 class HeldRows(NamedTuple):
@@ -21,36 +21,29 @@ class HeldRows(NamedTuple):
     ----------
     matrix : scipy.sparse CSR
         float32 (n, columns).
-    confidence : ndarray, optional
-        float32 (nnz,), the weight of each stored entry's part of a loss; None for 1.
+    confidence : scipy.sparse CSR, optional
+        float32, of the same pattern: the weight of each stored entry's part of a loss; None for 1.
     numbers : ndarray
         int64 (n,), which rows of the whole they are: what the noise of a row is drawn by.
     """
 
     matrix: Csr
-    confidence: NDArray[np.float32] | None
+    confidence: "Csr | None"
     numbers: NDArray[np.int64]
 
     def of_items(self, items: int, first: int, size: int) -> "HeldRows":
         """Keep the columns ``first : first + size`` of ``items``."""
-        weighted = self._weighted()
-        weights = None if weighted is None else columns_of(weighted, items, first, size).data
-        return HeldRows(columns_of(self.matrix, items, first, size), weights, self.numbers)
+        confidence = None if self.confidence is None else columns_of(self.confidence, items, first, size)
+        return HeldRows(columns_of(self.matrix, items, first, size), confidence, self.numbers)
 
     def take(self, rows: NDArray[np.int64]) -> "HeldRows":
         """Keep some of the rows, in the order given."""
-        return HeldRows(self.matrix[rows], self.weights(rows), self.numbers[rows])
+        confidence = None if self.confidence is None else self.confidence[rows]
+        return HeldRows(self.matrix[rows], confidence, self.numbers[rows])
 
     def weights(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Return the confidence in the entries of some rows, if it is not 1."""
-        weighted = self._weighted()
-        return None if weighted is None else weighted[rows].data
-
-    def _weighted(self) -> "Csr | None":
-        """The confidence in the entries, in their places."""
-        if self.confidence is None:
-            return None
-        return sparse.csr_array((self.confidence, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
+        return None if self.confidence is None else self.confidence[rows].data
 
 
 class Rows(Protocol):
@@ -80,8 +73,8 @@ class InMemoryRows:
     ----------
     matrix : scipy.sparse CSR
         float32 (rows, columns).
-    confidence : ndarray, optional
-        float32 (nnz,), the weight of each stored entry's part of a loss.
+    confidence : scipy.sparse CSR, optional
+        float32, of the same pattern: the weight of each stored entry's part of a loss.
 
     Examples
     --------
@@ -90,7 +83,7 @@ class InMemoryRows:
     [[2, 0, 1]]
     """
 
-    def __init__(self, matrix: Csr, confidence: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, matrix: Csr, confidence: "Csr | None" = None) -> None:
         self.held = HeldRows(matrix, confidence, np.arange(matrix.shape[0]))
 
     @property
@@ -109,29 +102,6 @@ class InMemoryRows:
         yield self.held, generator.permutation(self.shape[0]).astype(np.int64)
 
 
-class Blocks(Protocol):
-    """Protocol of interactions that are read a block of users at a time."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Users and items."""
-        ...
-
-    @property
-    def bounds(self) -> NDArray[np.int64]:
-        """First user of each block, and the number of users."""
-        ...
-
-    @property
-    def held(self) -> int:
-        """How many users may be in memory at once."""
-        ...
-
-    def block(self, number: int) -> Interactions:
-        """Read a block."""
-        ...
-
-
 class StreamedRows:
     """Rows that are read a block at a time: blocks in a random order, and the rows of some of them shuffled together.
 
@@ -140,7 +110,7 @@ class StreamedRows:
 
     Parameters
     ----------
-    blocks : Blocks
+    blocks : ParquetInteractions
         Where they come from.
     read : callable
         Interactions of some users -> their rows, and the confidence in the entries, if any.
@@ -148,7 +118,7 @@ class StreamedRows:
         Columns of the rows.
     """
 
-    def __init__(self, blocks: Blocks, read: ReadRows, columns: int) -> None:
+    def __init__(self, blocks: ParquetInteractions, read: ReadRows, columns: int) -> None:
         self._blocks = blocks
         self._read = read
         self.shape = (blocks.shape[0], columns)
@@ -156,7 +126,7 @@ class StreamedRows:
     def of_items(self, items: int, first: int, size: int) -> "StreamedRows":
         """Return some of their columns: no others are held of what is read."""
 
-        def read(some: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
+        def read(some: Interactions) -> "tuple[Csr, Csr | None]":
             rows = HeldRows(*self._read(some), np.arange(some.shape[0])).of_items(items, first, size)
             return rows.matrix, rows.confidence
 
@@ -198,19 +168,9 @@ def rows_from(histories: Interactions | ParquetInteractions, read: ReadRows) -> 
 def _joined(parts: list[HeldRows]) -> HeldRows:
     if len(parts) == 1:
         return parts[0]
-    matrices = [part.matrix for part in parts]
-    indptr = np.concatenate([[0], *(np.diff(matrix.indptr) for matrix in matrices)]).cumsum()
-    matrix: Csr = sparse.csr_array(
-        (
-            np.concatenate([matrix.data for matrix in matrices]),
-            np.concatenate([matrix.indices for matrix in matrices]),
-            indptr,
-        ),
-        shape=(len(indptr) - 1, matrices[0].shape[1]),
-    )
     confidence = [part.confidence for part in parts if part.confidence is not None]
     return HeldRows(
-        matrix,
-        np.concatenate(confidence) if len(confidence) == len(parts) else None,
+        sparse.vstack([part.matrix for part in parts], format="csr"),
+        sparse.vstack(confidence, format="csr") if confidence else None,
         np.concatenate([part.numbers for part in parts]),
     )

@@ -110,9 +110,9 @@ class Reconstruction:
         """Return the vectors x_0, (users, items), and the confidence in their entries."""
         return rows_from(histories, self.rows_of)
 
-    def rows_of(self, histories: Interactions) -> tuple[Csr, NDArray[np.float32] | None]:
+    def rows_of(self, histories: Interactions) -> "tuple[Csr, Csr | None]":
         """Return the vectors x_0 of some users, and the confidence in their entries, None for 1."""
-        return self.reading.weights(histories), None if self._settings.binarize else histories.matrix.data
+        return self.reading.weights(histories), None if self._settings.binarize else histories.matrix
 
     def batches(self, inputs: Rows, device: torch.device, part: Part | None = None) -> NoisedBatches:
         """Make the batches of every epoch: rows of x_0."""
