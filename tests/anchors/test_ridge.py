@@ -36,7 +36,7 @@ def twin(before: Any, after: Any, strength: float, damping: float, row_damping: 
 
 
 def whole(scores: Any) -> NDArray[np.float32]:
-    return on_host(scores.block(0, scores.n_items))
+    return on_host(scores.block(0, scores.shape[1]))
 
 
 @pytest.mark.parametrize("after", [AFTER, BEFORE], ids=["others", "themselves"])

@@ -47,7 +47,7 @@ def every_kind(seed: int, n: int, items: int) -> dict[str, tuple[Scores, np.ndar
 def noisy(
     scores: LinearScores, vectors: torch.Tensor, rows: SparseRows, dense: np.ndarray, x0: np.ndarray
 ) -> tuple[Scores, np.ndarray]:
-    n = scores.n_users
+    n = scores.shape[0]
     weights, own, white = torch.ones(n, 4), torch.full((n,), 2.0), torch.linspace(-1, 1, n)
     directions = [vectors[:, :1], vectors[:, 1:]]
     noise = ItemNoise(directions, weights, rows, own, white, RowNoise.numbered(len(own), 3))

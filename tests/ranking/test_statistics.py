@@ -48,4 +48,4 @@ def test_means_are_means(scores: LinearScores) -> None:
     other = LinearScores(scores.users * 2, scores.items)
     both = WeightedScores.mean([scores, other])
     torch.testing.assert_close(both.block(3, 20), (scores.block(3, 20) + other.block(3, 20)) / 2)
-    assert (both.n_users, both.n_items) == (6, 31)
+    assert both.shape == (6, 31)

@@ -52,7 +52,7 @@ def top_k(
     >>> top_k(SharedScores(1, np.array([1, 3, 2], dtype=np.float32)), 2, nothing)[0]
     array([[1, 2]], dtype=int32)
     """
-    n = scores.n_users
+    n = scores.shape[0]
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
     left_out, rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
@@ -134,8 +134,8 @@ def scores_at(scores: Scores, items: NDArray[np.integer]) -> NDArray[np.float32]
 
 def blocks_of(scores: Scores) -> Iterator[tuple[int, Array]]:
     """Yield the first item of each block of items and its scores: ``BLOCK_ENTRIES``, or those of one item."""
-    n_items = scores.n_items
-    width = max(1, min(n_items, BLOCK_ENTRIES // max(scores.n_users, 1)))
+    n, n_items = scores.shape
+    width = max(1, min(n_items, BLOCK_ENTRIES // max(n, 1)))
     for first in range(0, n_items, width):
         with without_gradients():
             block = scores.block(first, min(first + width, n_items))

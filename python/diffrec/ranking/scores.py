@@ -60,20 +60,15 @@ class Factors(NamedTuple):
 
 
 class Scores(Protocol):
-    """Scores of ``n_users`` users over ``n_items`` items."""
+    """Protocol of the scores of some users over all items."""
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        ...
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
         ...
 
     def block(self, first: int, stop: int) -> Array:
-        """Scores of the items ``first:stop``, float32 (n_users, stop - first), for the caller to keep or overwrite."""
+        """Scores of the items ``first:stop``, float32 (n, stop - first), for the caller to keep or overwrite."""
         ...
 
     def factors(self) -> Factors | None:
@@ -103,19 +98,14 @@ class SparseScores:
     missing: float = 0.0
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return int(self.histories.shape[0])
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return int(self.similarity.shape[1])
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return int(self.histories.shape[0]), int(self.similarity.shape[1])
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         histories = csr_arrays(self.histories)
-        block = np.empty((self.n_users, stop - first), dtype=np.float32)
+        block = np.empty((self.histories.shape[0], stop - first), dtype=np.float32)
         if isinstance(self.similarity, np.ndarray):
             _core.sparse_dense_product(histories, self.similarity, first, block)
         else:
@@ -150,18 +140,13 @@ class FactorScores:
     items: NDArray[np.float32]
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.users)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return len(self.items)
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return len(self.users), len(self.items)
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
-        block = np.empty((self.n_users, stop - first), dtype=np.float32)
+        block = np.empty((len(self.users), stop - first), dtype=np.float32)
         for start in range(0, stop - first, _PIECE):
             piece = block[:, start : start + _PIECE]
             np.matmul(self.users, self.items[first + start : first + start + piece.shape[1]].T, out=piece)
@@ -199,9 +184,9 @@ class SharedScores:
     own: "Csr | None" = None
 
     @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return len(self.row)
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return self.n_users, len(self.row)
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""
@@ -236,14 +221,9 @@ class SumScores:
     parts: "Sequence[FactorScores | SharedScores | SparseScores]"
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.parts[0].n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.parts[0].n_items
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return self.parts[0].shape
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
         """Scores of the items ``first:stop``, (n, stop - first)."""

@@ -31,7 +31,7 @@ def deviations(scores: Scores, seen: Csr) -> Tensor:
     tensor([2.])
     """
     hidden = SparseRows.from_matrix(seen)
-    count = (scores.n_items - hidden.offsets.diff()).clamp(min=1).double()
+    count = (scores.shape[1] - hidden.offsets.diff()).clamp(min=1).double()
     first_mean, total, square = torch.zeros(()), torch.zeros(()), torch.zeros(())
     for first, scored in blocks_of(scores):
         block = torch.as_tensor(scored)

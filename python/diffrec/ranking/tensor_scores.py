@@ -40,14 +40,9 @@ class LinearScores:
     scale: float = 0.0
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.users)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return len(self.items)
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return len(self.users), len(self.items)
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
@@ -96,19 +91,14 @@ class SparseItemScores:
     items: Csr
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.users)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return int(self.items.shape[0])
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return len(self.users), int(self.items.shape[0])
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         # An item's row adds vectors over the users: these lie in a row, too.
-        by_item = torch.empty(stop - first, self.n_users, dtype=torch.float32)
+        by_item = torch.empty(stop - first, len(self.users), dtype=torch.float32)
         rows = csr_arrays(self.items[first:stop])
         _core.sparse_dense_product(rows, np.ascontiguousarray(self.users.T), 0, by_item.numpy())
         return by_item.T.contiguous()
@@ -133,14 +123,9 @@ class NoisyScores:
     noise: ItemNoise
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.scores.n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.scores.n_items
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return self.scores.shape
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
@@ -169,14 +154,9 @@ class AddedScores:
     scale: float = 1.0
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.scores.n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.scores.n_items
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return self.scores.shape
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
@@ -214,17 +194,12 @@ class WeightedScores:
     @classmethod
     def mean(cls, parts: Sequence[Scores]) -> "WeightedScores":
         """Return the mean of the parts."""
-        return cls(parts, torch.full((len(parts), parts[0].n_users), 1 / len(parts)))
+        return cls(parts, torch.full((len(parts), parts[0].shape[0]), 1 / len(parts)))
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return self.parts[0].n_users
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return self.parts[0].n_items
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return self.parts[0].shape
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""
@@ -262,17 +237,12 @@ class DenseScores:
     @classmethod
     def of(cls, scores: Scores) -> "DenseScores":
         """Write out scores that are to be read several times."""
-        return cls(torch.as_tensor(scores.block(0, scores.n_items)), scores)
+        return cls(torch.as_tensor(scores.block(0, scores.shape[1])), scores)
 
     @property
-    def n_users(self) -> int:
-        """Number of users in the batch."""
-        return len(self.values)
-
-    @property
-    def n_items(self) -> int:
-        """Number of items that are scored."""
-        return int(self.values.shape[1])
+    def shape(self) -> tuple[int, int]:
+        """Users in the batch, and items that are scored."""
+        return len(self.values), int(self.values.shape[1])
 
     def block(self, first: int, stop: int) -> Tensor:
         """Scores of the items ``first:stop``, (n, stop - first)."""

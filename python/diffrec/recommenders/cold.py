@@ -287,23 +287,19 @@ class _Beside:
     cold: ColdItems
 
     @property
-    def n_users(self) -> int:
-        return self.scores.n_users
-
-    @property
-    def n_items(self) -> int:
-        return len(self.cold.items)
+    def shape(self) -> tuple[int, int]:
+        return self.scores.shape[0], len(self.cold.items)
 
     @cached_property
     def _new(self) -> NDArray[np.float32]:
-        summed = np.zeros((self.n_users, self.cold.weighted.shape[1]), dtype=np.float32)
+        summed = np.zeros((self.shape[0], self.cold.weighted.shape[1]), dtype=np.float32)
         for first, block in blocks_of(self.scores):
             known = on_host(block)
             summed += (self.cold.weighted[first : first + known.shape[1]].T @ known.T).T
         return summed @ self.cold.shares.T
 
     def block(self, first: int, stop: int) -> NDArray[np.float32]:
-        known = self.scores.n_items
+        known = self.scores.shape[1]
         parts = []
         if first < known:
             parts.append(on_host(self.scores.block(first, min(stop, known))))

@@ -61,7 +61,7 @@ def gradient_reasons(
             entries.reshape(-1),
         )
         scored = scores(rows, presence)
-        found, n_items = scored.of_each(chosen), scored.n_items
+        found, n_items = scored.of_each(chosen), scored.shape[1]
     inputs = [entries] if presence is None else [entries, presence]
     slopes = torch.autograd.grad(found.sum(), inputs, allow_unused=True) if found.requires_grad else (None, None)
 

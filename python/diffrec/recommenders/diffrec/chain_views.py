@@ -172,7 +172,7 @@ def spreads(
     if items is None:
         ranked = top_k(WeightedScores.mean(parts), k, seen, denied)[0]
     else:
-        ranked = np.tile(items.astype(np.int32), (parts[0].n_users, 1))
+        ranked = np.tile(items.astype(np.int32), (parts[0].shape[0], 1))
     found: list[NDArray[Any]] = [ranked]
     # Sums in float64: chains differ by little of what a score is.
     scores = torch.from_numpy(np.stack([scores_at(part, ranked) for part in parts])).double()
