@@ -163,6 +163,6 @@ def test_the_memory_is_that_of_the_way_it_is_solved(rows: int, columns: int, exa
     expected = {
         "_Dual": 4 * rows * (3 * rows + 2 * columns),
         "_Primal": 16 * columns**2,
-        "_LowRank": 4 * ((4 + 32) * 5 * columns + 25 * columns),
+        "_LowRank": 4 * ((4 + 32) * max(5 * columns, 3 * rows + 2 * columns) + 25 * columns),
     }
     assert memory_of(rows, columns, columns, exact=exact, **sizes) == expected[way]

@@ -9,7 +9,7 @@ from scipy import sparse
 import diffrec
 from diffrec.evaluation import measure
 from diffrec.evaluation.beyond_accuracy import hits_of
-from diffrec.evaluation.groups import quantile_parts, recall_of_items
+from diffrec.evaluation.groups import half_width, quantile_parts, recall_of_items
 from diffrec.plots.numbers import by_k, principal_plane, step_ranks
 
 RNG = np.random.default_rng(0)
@@ -52,6 +52,14 @@ def test_the_interval_of_items_is_that_of_resampled_users() -> None:
     drawn = RNG.integers(600, size=(3000, 600))
     spread = (found[drawn].sum(axis=1) / wanted[drawn].sum(axis=1)).std()
     assert error == pytest.approx(1.96 * spread, rel=0.1)
+
+
+def test_one_user_alone_has_no_interval() -> None:
+    assert np.isnan(half_width(np.array([0.7])))
+    one = sparse.csr_array(np.array([[1, 1, 0]], dtype=np.float32))
+    total, recall, error = recall_of_items(np.array([[0]], dtype=np.int32), np.array([[True]]), one, np.array([0, 1]))
+    assert (total, recall) == (2, 0.5)
+    assert np.isnan(error)
 
 
 def test_by_k_is_what_the_report_says() -> None:

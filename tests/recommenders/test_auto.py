@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import logging
+import math
 import re
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import diffrec
 from diffrec import DiffRec, Interactions, Recommender, Stack
@@ -19,6 +21,8 @@ from diffrec.recommenders.auto.candidates import Candidate, quick
 from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import Search
 from diffrec.training import Checkpoint
+
+NAMED: dict[str, Any] = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
 
 
 def walks(users: int = 150, length: int = 12, items: int = 40, seed: int = 0) -> Interactions:
@@ -108,14 +112,59 @@ def test_a_candidate_that_cannot_be_fitted_is_left_out_and_said(monkeypatch: pyt
     assert not any(name.startswith("ease") for name in candidates(model))
 
 
+def test_a_gpu_without_room_leaves_a_candidate_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: diffrec.EASE, matrix: Any) -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(diffrec.EASE, "_similarity", refuse)
+    data = walks(users=60, length=6, items=12)
+    search = Search(*hold_out(data, 0.2, 0), NAMED)
+    for candidate in (Candidate("popularity", {}), Candidate("ease", {})):
+        search.try_out(candidate)
+    assert search.skipped == {"ease()": "CUDA out of memory"}
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "table", None)
+    with pytest.raises(ValueError, match="device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpuuu'"):
+        diffrec.fit(walks(), device="gpuuu", progress=False)
+
+
+def test_the_best_is_not_fitted_twice_where_a_validation_part_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid, _ = walks(users=60, length=8, items=12).split(valid=0.2, test=0.0)
+    search = choose.begun(train, valid, math.inf, NAMED)
+    for candidate in (Candidate("popularity", {}), Candidate("itemknn", {})):
+        search.try_out(candidate)
+    best = search.leader
+    assert best is not None
+    search.trials = [best[0]]
+    monkeypatch.setattr(choose, "_fit", None)
+    np.testing.assert_array_equal(choose.handed_out(search, train, NAMED).score(), best[1].score())
+
+
+def test_what_knows_whole_histories_knows_the_neighbours_in_them_too() -> None:
+    data = walks(users=60, length=8, items=12)
+    learn, _ = hold_out(data, 0.3, 0)
+    model = choose.knowing(diffrec.fit(learn, variant="tifuknn", repeats="include"), data)
+    again = model._taken_back(model._kept(), data)
+    np.testing.assert_array_equal(model.score(), again.score())
+
+
+def test_a_first_rival_of_long_histories_is_not_begun_without_the_time_for_it() -> None:
+    data = Interactions.from_csr(np.ones((20, 4_000)))
+    search = Search(data, data, {**NAMED, "repeats": "include"}, deadline=time.perf_counter() + 3.0)
+    search.try_out(Candidate("popularity", {}))
+    search.try_out(Candidate("itemknn", {}))
+    assert search.skipped == {"itemknn()": "no time left"}
+
+
 def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> None:
     data = walks()
     learn, held = hold_out(data, 0.2, 0)
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(learn, held, named, deadline=time.perf_counter() + 1000)
+    search = Search(learn, held, NAMED, deadline=time.perf_counter() + 1000)
     search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 2}), 60.0)
     search.deadline = 0.0
-    (model,) = choose._fitted(search, search.trials, [1.0], data, Done(), final=False)
+    (model,) = choose._fitted(search, search.trials, [1.0], data, Done())
     assert model.train_ is data
     np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
@@ -128,8 +177,7 @@ def shoppers(users: int = 3_600, items: int = 40) -> Interactions:
 
 def test_candidates_are_judged_by_who_asked_last() -> None:
     data = shoppers()
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(*hold_out(data, 0.2), named)
+    search = Search(*hold_out(data, 0.2), NAMED)
     # A third of all, the newest.
     np.testing.assert_array_equal(search._rows, np.arange(2_400, 3_600))
     # Where each user counts moments anew, nobody is newer than another.
@@ -139,8 +187,8 @@ def test_candidates_are_judged_by_who_asked_last() -> None:
     assert search.judged == 1_200
     # A part drawn from all of the time asks about every moment of it.
     learn, valid, _ = data.split(by="random", valid=0.5, test=0.0)
-    assert len(Search(learn, valid, named)._rows) > 1_200
-    assert Search(*hold_out(places, 0.2), {**named, "repeats": "include"}).judged == 3_600
+    assert len(Search(learn, valid, NAMED)._rows) > 1_200
+    assert Search(*hold_out(places, 0.2), {**NAMED, "repeats": "include"}).judged == 3_600
 
 
 def test_popularity_by_the_clock_needs_one() -> None:
@@ -153,8 +201,7 @@ def test_popularity_by_the_clock_needs_one() -> None:
 
 def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pytest.MonkeyPatch) -> None:
     data = walks()
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(*hold_out(data, 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    search = Search(*hold_out(data, 0.2, 0), NAMED, deadline=time.perf_counter() + 1000)
     for width in (4, 8, 16):
         search.train(Candidate("t-diffrec", {"dims": (width,), "epochs": 1}), 60.0)
     fitted = []
@@ -165,7 +212,7 @@ def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pyt
         return search.trials[0].model
 
     monkeypatch.setattr(choose, "_fit", fit)
-    models = choose._fitted(search, search.trials, [0.2, 0.5, 0.3], data, Done(), final=False)
+    models = choose._fitted(search, search.trials, [0.2, 0.5, 0.3], data, Done())
     # The first two get all the time that is left, and there is none for the third.
     assert [dims for dims, _ in fitted] == [(8,), (16,)]
     assert all(limit > 800 for _, limit in fitted)
@@ -173,8 +220,7 @@ def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pyt
 
 
 def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline=time.perf_counter() + 1000)
     for candidate in (Candidate("popularity", {}), Candidate("ease", {"half_life": 2.0})):
         search.try_out(candidate)
     assert search.blend()[0][0].candidate.variant == "ease"
@@ -190,7 +236,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     search.leader = search.trials[1], fitted
     chosen, _ = search.blend()
     assert [trial.candidate.variant for trial in chosen] == ["ease"]
-    (model,) = choose._fitted(search, chosen, [1.0], walks(), Done(), final=False)
+    (model,) = choose._fitted(search, chosen, [1.0], walks(), Done())
     assert model.similarity_ is fitted.similarity_  # type: ignore[attr-defined]
     # What an earlier run found to be better is no model of this one's.
     search.trials.append(dataclasses.replace(search.trials[0], value=1.0, seconds=900.0))
@@ -200,8 +246,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
 
 
 def test_parts_that_would_be_late_together_are_no_stack() -> None:
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(*hold_out(diffrec.datasets.synthetic(users=400, items=60, seed=0), 0.2, 0), named)
+    search = Search(*hold_out(diffrec.datasets.synthetic(users=400, items=60, seed=0), 0.2, 0), NAMED)
     for candidate in quick(search.learn, repeats=False):
         search.try_out(candidate)
     chosen, _ = search.blend()
@@ -230,8 +275,7 @@ def test_however_short_the_time_something_is_handed_out() -> None:
 
 
 def test_the_first_forecast_is_expected_to_take_long() -> None:
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline=time.perf_counter() + 1000)
     search.try_out(Candidate("popularity", {}))
     search.trials[0] = dataclasses.replace(search.trials[0], seconds=40.0)
     search.try_out(Candidate("anchor", {"objective": "forecast"}, (10.0,)))
@@ -368,8 +412,7 @@ def test_dislikes_are_neither_ranked_nor_relevant_on_the_table() -> None:
     learn = diffrec.Interactions.from_arrays(user, item, value=value, negatives="dislike", items=np.arange(20))
     users = np.arange(60)
     valid = diffrec.Interactions.from_arrays(users, users % 12 * (users % 3 > 0), items=np.arange(20))
-    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
-    search = Search(learn, valid, named)
+    search = Search(learn, valid, NAMED)
     search.try_out(Candidate("popularity", {}))
     model = diffrec.fit(learn, variant="popularity")
     assert search.best.value == pytest.approx(model.evaluate(valid, k=20)["ndcg@20"])

@@ -66,6 +66,11 @@ def test_data(data: Any, error: type[Exception], words: str) -> None:
         ({"noise_schedule": "linear", "noise_scale": 100, "noise_max": 0.5}, ValueError, r"noise_scale=100.*beta="),
         ({"noise_schedule": "lineer"}, ValueError, "did you mean 'linear'"),
         ({"predict": "x1"}, ValueError, "predict must be one of 'x0', 'eps', got 'x1'"),
+        (
+            {"predict": "eps", "noise_schedule": "linear", "noise_scale": 1, "noise_max": 1, "noise_min": 0.5},
+            ValueError,
+            "predict='eps' needs a trace of the history at every step",
+        ),
         ({"predict": "eps", "noise_scale": 0}, ValueError, "noise_scale must be above 0"),
         ({"forward_steps": 6}, ValueError, "forward_steps must be at most steps=5, got 6"),
         ({"dropout": 1.0}, ValueError, "dropout must be at least 0 and below 1, got 1.0"),

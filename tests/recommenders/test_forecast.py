@@ -322,3 +322,11 @@ def test_own_views_are_a_diagonal_besides_the_denoiser() -> None:
 def test_impossible_own_views(settings: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         DiffRec(**({"objective": "forecast"} | settings))
+
+
+@pytest.mark.parametrize("denoiser", ["mlp", "sequence"])
+def test_steps_are_drawn_where_the_weights_are(denoiser: str) -> None:
+    # What is built on a processor moves as a whole: any other device shows what does not.
+    settings = diffrec.DiffRec(objective="forecast", denoiser=denoiser, dims=(8,)).settings
+    network = diffrec.DiffRec(**settings.values())._fresh_network(10, None, torch.device("meta"))
+    assert torch.device(network.sampler.device) == network.device == torch.device("meta")

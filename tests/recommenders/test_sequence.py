@@ -269,9 +269,26 @@ def test_scores_do_not_depend_on_who_else_is_asked_about() -> None:
 def test_a_loss_in_blocks_is_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     h, items, bias = torch.randn(7, 3), torch.randn(5, 3), torch.randn(5)
     targets = SparseRows.from_dense(torch.softmax(torch.randn(7, 5), dim=1))
+    parameters = h.requires_grad_(), items.requires_grad_(), bias.requires_grad_()
     whole = forecast_loss(h, items, bias, targets)
+    expected = torch.autograd.grad(whole, parameters)
     monkeypatch.setattr("diffrec.diffusion.sequence.BLOCK_CELLS", 10)
-    torch.testing.assert_close(softmax_loss_in_blocks(h, items, bias, targets), whole)
+    loss = softmax_loss_in_blocks(h, items, bias, targets)
+    torch.testing.assert_close(loss, whole)
+    torch.testing.assert_close(torch.autograd.grad(loss, parameters), expected)
+
+
+def test_a_loss_in_blocks_keeps_one_gradient_of_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrec.diffusion.sequence.BLOCK_CELLS", 5)
+    h, items, bias = (torch.randn(*shape, requires_grad=True) for shape in ((7, 3), (5, 3), (5,)))
+    targets = SparseRows.from_dense(torch.softmax(torch.randn(7, 5), dim=1))
+    nodes, kept = [softmax_loss_in_blocks(h, items, bias, targets).grad_fn], []
+    while nodes:
+        node = nodes.pop()
+        kept += [node.grad_items] if hasattr(node, "grad_items") else []
+        nodes += [before for before, _ in getattr(node, "next_functions", ()) if before is not None]
+    assert len(kept) == 7
+    assert sum(one is not None for one in kept) == 1
 
 
 def test_it_survives_its_file(tmp_path: Path) -> None:

@@ -69,6 +69,12 @@ def test_it_stops_when_patience_runs_out() -> None:
     assert weight == 5
 
 
+def test_patience_ends_where_something_was_validated() -> None:
+    report, weight, _ = counting([0.5, 0.4, 0.3, 0.8], epochs=100, validate_every=5, patience=8)
+    assert [record.epoch for record in report.epochs if record.validation is not None] == [5, 10, 15]
+    assert (len(report.epochs), weight) == (15, 5)
+
+
 def test_the_last_epoch_is_validated() -> None:
     report, weight, _ = counting([0.5, 0.6], epochs=7, validate_every=5)
     assert report.epochs[-1].validation == 0.6

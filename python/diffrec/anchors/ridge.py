@@ -102,13 +102,16 @@ class Ridge(ABC):
         mean_energy = float((energy * scale**2).mean()) or 1.0
         scale = scale.astype(pairs[0][0].dtype)
         by_rows = _by_rows(rows, features, exact)
-        if not by_rows and features > exact:
-            return _LowRank(*_stacked(pairs), scale, mean_energy, own, rank, neighbors, seed)
+        low_rank = not by_rows and features > exact
         require_memory(
             memory_of(rows, features, own.size, rank=rank, neighbors=neighbors, exact=exact),
-            f"an exact anchor from {features:,} features to {own.size:,} items",
-            "a smaller anchor_exact approximates it",
+            f"an {'approximate' if low_rank else 'exact'} anchor from {features:,} features to {own.size:,} items",
+            "a smaller anchor_rank or anchor_neighbors takes less"
+            if low_rank
+            else "a smaller anchor_exact approximates it",
         )
+        if low_rank:
+            return _LowRank(*_stacked(pairs), scale, mean_energy, own, rank, neighbors, seed)
         return _Dual(*_stacked(pairs), scale, mean_energy, own) if by_rows else _Primal(pairs, scale, mean_energy, own)
 
     @abstractmethod
@@ -128,8 +131,9 @@ def memory_of(rows: int, features: int, items: int, *, rank: int, neighbors: int
         return 4 * rows * (3 * rows + 2 * features)
     if features <= exact:
         return 4 * features * (2 * features + 2 * items)
-    # Measured with 100,000 features: bases before and after a step, and copies of the rest.
-    return 4 * ((rank + _OVERSAMPLING) * (4 * features + items) + 5 * neighbors * features)
+    # Measured with 100,000 features: bases before and after a step, and copies of the rest; with more rows, theirs.
+    bases = max(4 * features + items, 3 * rows + 2 * features)
+    return 4 * ((rank + _OVERSAMPLING) * bases + 5 * neighbors * features)
 
 
 def _by_rows(rows: int, features: int, exact: int) -> bool:

@@ -26,6 +26,7 @@ def forecast_loss(
     own: SparseRows | None = None,
     part: Part | None = None,
     total: int | None = None,
+    sums: list[Tensor] | None = None,
 ) -> Tensor:
     """Mean loss of scores ``h @ items_out.T + bias_out + exp(log_scale) * added + own``.
 
@@ -53,6 +54,9 @@ def forecast_loss(
         this gives a part's share of the mean.
     total : int, optional
         Of how many rows the mean is, where these are some of them; by default those of the part's batch.
+    sums : list of Tensor, optional
+        Where rows come in blocks, the same list for all of them, empty for the first, which then has the layer's
+        gradients of all on the way back; so the gradients of the blocks' losses must be the same.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def forecast_loss(
     part = part or Whole(len(items_out))
     n = part.rows(len(h))[0] if total is None else total
     loss: Tensor = _ForecastLoss.apply(
-        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype, part, n
+        h, items_out, bias_out, log_scale, values, targets, likelihood, added, own, dtype, part, n, sums
     )
     return loss
 
@@ -93,6 +97,7 @@ class _ForecastLoss(torch.autograd.Function):
         dtype: torch.dtype,
         part: Part,
         n: int,
+        sums: list[Tensor] | None,
     ) -> Tensor:
         narrow, layer, wide = h.to(dtype), items_out.to(dtype), items_out.dtype
         targets = targets.of_type(wide)
@@ -105,11 +110,11 @@ class _ForecastLoss(torch.autograd.Function):
                 replace(own, values=values).add_to(z, 0, 1.0)
             loss = (_softmax if likelihood == "softmax" else _squared)(z, targets, n, part)
             # From here on z is the loss's gradient by the scores.
-            ctx.grad_bias = z.sum(dim=0)
+            grad_bias = z.sum(dim=0)
             ctx.grad_own = None if own is None else z[own.row_of_entry(), own.indices]
             ctx.grad_log_scale = None if added is None else torch.vdot(z.flatten(), added.flatten()) * log_scale.exp()
             z = z.to(dtype)
-            ctx.grad_items = linear(z.T, narrow.T).to(wide)
+            ctx.grad_items, ctx.grad_bias = _summed(linear(z.T, narrow.T).to(wide), grad_bias, sums)
             grad_h = linear(z, layer.T).to(wide)
             # What all parts have alike gets its gradient from all of them.
             alike = [grad for grad in (ctx.grad_log_scale,) if grad is not None]
@@ -122,7 +127,18 @@ class _ForecastLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         kept = (ctx.grad_h, ctx.grad_items, ctx.grad_bias, ctx.grad_log_scale, ctx.grad_own)
         ctx.grad_h = ctx.grad_items = ctx.grad_bias = ctx.grad_log_scale = ctx.grad_own = None
-        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 7
+        return *(None if gradient is None else gradient.mul_(grad) for gradient in kept), *[None] * 8
+
+
+def _summed(items: Tensor, bias: Tensor, sums: list[Tensor] | None) -> tuple[Tensor | None, Tensor | None]:
+    """The layer's gradients that a block hands back: those of all blocks where it is the first, else none."""
+    if sums:
+        for total, gradient in zip(sums, (items, bias), strict=True):
+            total += gradient
+        return None, None
+    if sums is not None:
+        sums += [items, bias]
+    return items, bias
 
 
 def _softmax(z: Tensor, targets: SparseRows, n: int, part: Part) -> Tensor:

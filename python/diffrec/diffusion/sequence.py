@@ -283,8 +283,11 @@ def softmax_loss_in_blocks(
     n, part = len(h), part or Whole(len(items_out))
     # Of one size in all parts: what is said in between has to be of the same rows.
     step = max(1, BLOCK_CELLS // part.items)
-    losses = []
-    for first in range(0, max(n, 1), step):
+    losses: list[Tensor] = []
+    # The gradients of the layer are as large as it is: all blocks have one of each. The last block begins, as it would
+    # were they summed on the way back.
+    sums: list[Tensor] = []
+    for first in reversed(range(0, max(n, 1), step)):
         stop = min(first + step, n)
         entries = slice(int(targets.offsets[first]), int(targets.offsets[stop]))
         block = SparseRows(
@@ -292,5 +295,6 @@ def softmax_loss_in_blocks(
             targets.indices[entries],
             targets.values[entries],
         )
-        losses.append(forecast_loss(h[first:stop], items_out, bias_out, block, part=part, total=total or n))
-    return torch.stack(losses).sum()
+        loss = forecast_loss(h[first:stop], items_out, bias_out, block, part=part, total=total or n, sums=sums)
+        losses.append(loss)
+    return torch.stack(losses[::-1]).sum()

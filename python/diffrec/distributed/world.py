@@ -192,7 +192,9 @@ class World:
             if replicas > 1:
                 raise ValueError(f"replicas must be 1 where torchrun started one process, got {replicas}")
             return cls(None, None, None, timeout)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Every process of a machine has a GPU of its own, or none has.
+        beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        device = "cuda" if torch.cuda.is_available() and beside <= torch.cuda.device_count() else "cpu"
         if not dist.is_initialized():
             if device == "cuda":
                 torch.cuda.set_device(local_rank())

@@ -131,7 +131,7 @@ class Groups(Sequence[Group], Framed):
         for metric in self._chosen():
             errors = table.get(f"{metric} ±", [None] * len(self))
             shown[metric] = [
-                f"{mean:.4f}" + ("" if error is None else f" ± {error:.4f}")
+                f"{mean:.4f}" + ("" if error is None or np.isnan(error) else f" ± {error:.4f}")
                 for mean, error in zip(table[metric], errors, strict=True)
             ]
         return shown
@@ -264,8 +264,8 @@ def quantile_parts(values: NDArray[Any], bins: int) -> Iterator[NDArray[np.int64
 
 
 def half_width(values: NDArray[np.float64]) -> float:
-    """Half width of the interval that holds the mean of independent values with 95% confidence; 0 for one value."""
-    return 0.0 if len(values) < 2 else float(Z * values.std(ddof=1) / np.sqrt(len(values)))
+    """Half width of the interval that holds the mean of independent values with 95% confidence; NaN for one value."""
+    return float("nan") if len(values) < 2 else float(Z * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def recall_of_items(
@@ -289,7 +289,7 @@ def recall_of_items(
     relevant : int
         Test interactions with these items.
     recall, error : float
-        And the half width of its 95% interval over the users; NaN where nothing is relevant.
+        And the half width of its 95% interval over the users; NaN where nothing is relevant, or to one user alone.
 
     Examples
     --------
@@ -311,7 +311,8 @@ def recall_of_items(
         return 0, float("nan"), float("nan")
     recall = found.sum() / total
     # A ratio of two sums over independent users (Cochran 1977, eq. 6.13).
-    error = Z * np.sqrt(np.square(found - recall * wanted).sum()) / total
+    n = int((wanted > 0).sum())
+    error = Z * np.sqrt(np.square(found - recall * wanted).sum() * n / (n - 1)) / total if n > 1 else float("nan")
     return int(total), float(recall), float(error)
 
 

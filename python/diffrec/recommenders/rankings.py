@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 # Users scored at once. Large enough for efficient products, small enough that a block of scores stays small.
 USER_BLOCK = 512
+# Scores that are written out at once, where all of a block are: 512 MB.
+_WRITTEN_OUT = 1 << 27
+
+
+def users_at_once(items: int) -> int:
+    """How many users to score at once where the scores of all items are written out."""
+    return max(1, min(USER_BLOCK, _WRITTEN_OUT // max(items, 1)))
 
 
 def best_items(

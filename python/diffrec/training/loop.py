@@ -254,7 +254,7 @@ def train(
             if pace.over:
                 _log.info("stopped in epoch %d of %d: the time is spent", epoch, epochs)
                 course.over = True
-            elif course.best is not None and epoch - report.best_epoch >= patience:
+            elif value is not None and epoch - report.best_epoch >= patience:
                 _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
                 course.over = True
             if checkpoint is not None:

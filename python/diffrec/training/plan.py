@@ -61,7 +61,11 @@ class Plan:
         MemoryError
             When more memory is needed than there is; nothing has been allocated then.
         """
-        available = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        available = None
+        if device.type == "cuda":
+            # What torch holds and does not use is free for it.
+            idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            available = torch.cuda.mem_get_info(device)[0] + idle
         require_memory(self.memory, f"training {self.parameters / 1e6:,.1f} million parameters", instead, available)
 
 

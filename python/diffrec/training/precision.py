@@ -65,5 +65,6 @@ def autocast(dtype: torch.dtype, device: torch.device) -> AbstractContextManager
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 numbers are faster there than those of float32."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        # Older ones of NVIDIA compute them by way of float32.
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and _core.multiplies_bfloat16()

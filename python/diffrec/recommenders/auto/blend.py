@@ -12,7 +12,7 @@ from diffrec.data import Csr, Interactions
 from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.ranking import DenseScores, deviations, top_k
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.rankings import USER_BLOCK
+from diffrec.recommenders.rankings import users_at_once
 
 # Length of the lists that are judged, and of those that are kept of each candidate to blend them.
 CUT, KEPT = 20, 200
@@ -48,8 +48,9 @@ class Lists:
         kept = min(KEPT, histories.shape[1])
         items = np.empty((len(rows), kept), dtype=np.int32)
         scores = np.empty(items.shape, dtype=np.float32)
-        for start in range(0, len(rows), USER_BLOCK):
-            part = slice(start, start + USER_BLOCK)
+        step = users_at_once(histories.shape[1])
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
             block = histories.take(rows[part])
             scored = DenseScores.of(model._scores(block))
             spread = deviations(scored, block.matrix).cpu().numpy()[:, None]

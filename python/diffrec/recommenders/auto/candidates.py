@@ -24,6 +24,8 @@ _EXACT, _BY_RANK, _FORECASTS = (
     {16: (6.0, 12.0, 30.0), 64: (6.0, 12.0, 25.0)},
     (10.0, 40.0),
 )
+# Users up to which each may be compared with all others when lists are made.
+_MOST_NEIGHBORS = 200_000
 # Views of a history that a forecast has.
 VIEWS = DiffRecSettings(objective="forecast").n_seen
 # Cuts a forecast is trained on in all: more hardly make it better.
@@ -81,7 +83,8 @@ def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
         yield Candidate("popularity", {"half_life": _part_of_all_time(train, parts)})
     if repeats and ordered:
         yield Candidate("topfreq", {})
-        yield Candidate("tifuknn", {})
+        if train.shape[0] <= _MOST_NEIGHBORS:
+            yield Candidate("tifuknn", {})
     yield Candidate("itemknn", {"weighting": "bm25", "neighbors": 200})
     yield Candidate("itemknn", {"weighting": "cosine", "neighbors": 400})
     yield Candidate("rp3beta", {})

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from diffrec.data import Interactions, has_order, hold_out
+from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
@@ -20,6 +21,7 @@ from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.stack import Stack, StackSettings
+from diffrec.training import resolve_device
 from diffrec.training.checkpoint import EPOCH
 
 _LOG = logging.getLogger("diffrec")
@@ -77,13 +79,15 @@ def choose_and_fit(
         Fitted on all of ``data``; in ``training_.facts`` ``"chosen"`` says what was chosen and why, ``"candidates"``
         how every candidate did, and ``"skipped"`` what was left out, and why.
     """
+    resolve_device(named["device"])  # heard of now, not by every denoiser in turn
     deadline = (time.perf_counter() if started is None else started) + budget
     train = as_interactions(data, "data")
-    search = begun(train, valid, deadline, named)
-    done = Done.of(checkpoint, every, named, budget, train, None if valid is None else search.valid)
+    held = None if valid is None else align(valid, train, "valid")[0]
+    done = Done.of(checkpoint, every, named, budget, train, held)
     model = done.chosen(train, named)
     if model is not None:
         return model
+    search = begun(train, held, deadline, named)
     search.deadline -= done.spent
     if search.judged < _FEWEST:
         limit: dict[str, Any] = {} if search.left == math.inf else {"time_limit": max(_SLACK * search.left, 1.0)}
@@ -104,13 +108,13 @@ def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, 
     """Hold out the newest baskets, unless there is a validation part, and begin a search that is over in time."""
     if valid is None:
         return Search(*hold_out(train, HOLDOUT, named["seed"]), named, deadline)
-    return Search(train, align(valid, train, "valid")[0], named, deadline)
+    return Search(train, align(valid, train, "valid")[0], named, deadline, final=True)
 
 
 def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], done: Done | None = None) -> Recommender:
     """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why."""
     chosen, blend = search.blend()
-    models = _fitted(search, chosen, blend.weights, train, done or Done(), final=search.learn is train)
+    models = _fitted(search, chosen, blend.weights, train, done or Done())
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -168,9 +172,9 @@ def _worth_a_denoiser(search: Search) -> dict[str, Mapping[str, Any]]:
 
 
 def _fitted(
-    search: Search, chosen: list[Trial], weights: list[float], train: Interactions, done: Done, *, final: bool
+    search: Search, chosen: list[Trial], weights: list[float], train: Interactions, done: Done
 ) -> list[Recommender]:
-    """Fit what was chosen, with these weights, on everything; ``final`` says that the search has done so already.
+    """Fit what was chosen, with these weights, on everything, where the search has not done so already.
 
     What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
     """
@@ -183,7 +187,7 @@ def _fitted(
         candidate, settings = trial.candidate, dict(trial.candidate.settings)
         search.say(f"fits {candidate} on everything")
         fitted = search.as_it_is(trial)
-        if fitted is not None and (trial.model is None or final or _SLACK * search.left < 0.5 * trial.seconds):
+        if fitted is not None and (trial.model is None or search.final or _SLACK * search.left < 0.5 * trial.seconds):
             models[place] = knowing(fitted, train)
             continue
         if trial.model is not None:
@@ -226,6 +230,9 @@ def knowing(model: Recommender, train: Interactions) -> Recommender:
     """Return the model with whole histories for what it knows of the users."""
     other = copy.copy(model)
     other.train_ = train
+    if not other._state():
+        # All that it knows is in its data: a file would give it back so, too.
+        other._restore(Stored.of_state({}))
     return other
 
 

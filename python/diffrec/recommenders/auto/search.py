@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from diffrec.anchors.ridge import EXACT
@@ -41,6 +42,18 @@ _NEAR = 0.9
 # How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
 # approximated than iALS (4 to 5).
 _DEARER, _DEARER_BY_VECTORS = 14, 5
+# Pairs of items of one history that neighbours are counted from in a second.
+_PAIRS_A_SECOND = 2e8
+
+
+# What says that a candidate cannot be fitted here, and others may: a GPU's memory is of its own kind.
+_UNFIT = (
+    ValueError,
+    MemoryError,
+    FloatingPointError,
+    torch.cuda.OutOfMemoryError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,8 @@ class Trial:
     @property
     def uses_order(self) -> bool:
         """Whether it reads when, or in which order, things happened."""
-        settings = self.candidate.settings
-        ageing = {"half_life", "time_weights"} & settings.keys()
-        return settings.get("objective") == "forecast" or bool(ageing) or self.candidate.variant in _OF_ORDER
+        ageing = {"half_life", "time_weights"} & self.candidate.settings.keys()
+        return objective_of(self.candidate) == "forecast" or bool(ageing) or self.candidate.variant in _OF_ORDER
 
 
 _OF_ORDER = frozenset({"topfreq", "tifuknn", "sasrec"})
@@ -89,12 +101,20 @@ class Search:
         Settings of all: ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
     deadline : float
         When the search and the fit on everything are to be over, by ``time.perf_counter``.
+    final : bool
+        Whether ``learn`` is everything: nothing is fitted a second time then.
     """
 
     def __init__(
-        self, learn: Interactions, valid: Interactions, named: Mapping[str, Any], deadline: float = math.inf
+        self,
+        learn: Interactions,
+        valid: Interactions,
+        named: Mapping[str, Any],
+        deadline: float = math.inf,
+        *,
+        final: bool = False,
     ) -> None:
-        self.learn, self.valid, self.deadline = learn, valid, deadline
+        self.learn, self.valid, self.deadline, self.final = learn, valid, deadline, final
         self.named = {**named, "progress": False, "callbacks": ()}
         self.trials: list[Trial] = []
         self.skipped: dict[str, str] = {}
@@ -151,7 +171,7 @@ class Search:
                 started = time.perf_counter()
                 model = make(candidate.variant, **candidate.settings, **self.named).fit(self.learn)
                 self._judge(candidate, model, started)
-        except (ValueError, MemoryError, FloatingPointError) as error:
+        except _UNFIT as error:
             self._leave_out(candidate, error)
 
     def train(self, candidate: Candidate, seconds: float | None, checkpoint: Mapping[str, Any] | None = None) -> bool:
@@ -174,7 +194,7 @@ class Search:
             model.fit(self.learn, self._valid_judged(), **(checkpoint or {}))
         except CheckpointError:
             raise
-        except (ValueError, MemoryError, FloatingPointError) as error:
+        except _UNFIT as error:
             self._leave_out(candidate, error)
             return False
         report = model.training_
@@ -189,6 +209,7 @@ class Search:
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first, of what there is time to fit on everything."""
         most = left = max(self.left, 0.0)
+        begun = time.perf_counter()
         alone: tuple[list[Trial], Blend] | None = None
         while True:
             able = [one for one in self.trials if REFIT * one.seconds <= most or self.as_it_is(one) is not None]
@@ -202,10 +223,16 @@ class Search:
                 return (chosen, found) if found.value >= alone[1].value else alone
             # Each alone could be fitted in time, but not all of them.
             most /= 2
+            if self.left < REFIT * (alone[0][0].seconds + time.perf_counter() - begun):
+                return alone
 
     def as_it_is(self, trial: Trial) -> Recommender | None:
-        """Return the model of a trial as the search fitted it: a denoiser's, and the best one's where time is short."""
-        if self.leader is not None and self.leader[0] is trial and REFIT * trial.seconds > self.left:
+        """Return the model of a trial as the search fitted it: a denoiser's, and the best one's where time is short.
+
+        So is the best one's where it was fitted to everything.
+        """
+        spared = self.final or REFIT * trial.seconds > self.left
+        if spared and self.leader is not None and self.leader[0] is trial:
             return self.leader[1]
         return trial.model
 
@@ -267,7 +294,14 @@ class Search:
             dearer = _DEARER if VIEWS * self.learn.shape[1] <= EXACT else _DEARER_BY_VECTORS
             return dearer * (tried[-1].seconds if tried else 0.0)
         alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
-        return max(alike or [trial.seconds for trial in tried], default=0.0)
+        return max(alike) if alike else max([self._least(candidate), *(trial.seconds for trial in tried)])
+
+    def _least(self, candidate: Candidate) -> float:
+        """Seconds that a first candidate of its kind takes by the size of its work, on one core."""
+        if candidate.variant not in ("itemknn", "rp3beta"):
+            return 0.0
+        lengths = np.diff(self.learn.matrix.indptr).astype(np.float64)
+        return float(np.square(lengths).sum()) / _PAIRS_A_SECOND
 
     def _valid_judged(self) -> Interactions:
         """The held-out interactions of the users that are judged."""

@@ -80,7 +80,7 @@ class Forecast(nn.Module):
         if settings.encoder_length:
             sizes = (settings.encoder_length, settings.encoder_width, settings.encoder_layers)
             self.encoder = HistoryEncoder(len(denoiser.items_out), *sizes, settings.dims[-1])
-        self.sampler = UniformSteps(process.steps, denoiser.bias_out.device)
+        self.sampler = UniformSteps(process.steps, process.betas.device)
         # What each view of how a user took an item before adds to that item's score.
         self.own = nn.Parameter(torch.zeros(len(settings.own_terms))) if settings.own_terms else None
         self.log_anchor_scale = None

@@ -84,7 +84,13 @@ def require_used(group_of_item: Tensor, groups: int) -> None:
 
 
 def group_items(
-    data: Interactions, groups: int, item_embeddings: Any, *, balance: float | None = None, seed: int
+    data: Interactions,
+    groups: int,
+    item_embeddings: Any,
+    *,
+    balance: float | None = None,
+    seed: int,
+    **training: Any,
 ) -> Tensor:
     """Cluster the items by their embeddings.
 
@@ -101,6 +107,8 @@ def group_items(
         group's, so that one huge group would undo what grouping saves.
     seed : int
         Of the embeddings and of k-means.
+    **training
+        Settings that embeddings are trained with, where they are: ``device``, ``deterministic``.
 
     Returns
     -------
@@ -116,7 +124,7 @@ def group_items(
     check_groups(groups, items)
     if groups == 1:
         return torch.zeros(items, dtype=torch.int64)
-    clusters = kmeans(embed_items(data, item_embeddings, seed), groups, balance=balance, seed=seed)
+    clusters = kmeans(embed_items(data, item_embeddings, seed, **training), groups, balance=balance, seed=seed)
     return torch.from_numpy(clusters.labels.astype(np.int64))
 
 
@@ -143,14 +151,14 @@ def grown_groups(of_item: NDArray[np.int64], start: Start) -> NDArray[np.int64]:
     return groups
 
 
-def embed_items(data: Interactions, item_embeddings: Any, seed: int) -> NDArray[np.float32]:
+def embed_items(data: Interactions, item_embeddings: Any, seed: int, **training: Any) -> NDArray[np.float32]:
     """Return the vectors that items are grouped by, float32 (items, width); parameters as of ``group_items``."""
     if item_embeddings is None or (isinstance(item_embeddings, str) and item_embeddings == "svd"):
         return svd_embeddings(data, seed=seed)
     if isinstance(item_embeddings, str):
         from diffrec.recommenders.rivals.lightgcn import LightGCN
 
-        model = LightGCN(seed=seed, progress=False).fit(data)
+        model = LightGCN(seed=seed, progress=False, **training).fit(data)
         return model._item_vectors().cpu().numpy()
     array = np.ascontiguousarray(item_embeddings, dtype=np.float32)
     if len(array) != data.shape[1]:

@@ -38,7 +38,7 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
-from diffrec.recommenders.rankings import USER_BLOCK, hidden_from, to_find
+from diffrec.recommenders.rankings import USER_BLOCK, hidden_from, to_find, users_at_once
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
@@ -203,7 +203,9 @@ class DiffRec(TrainedRecommender):
             groups = cast(OverLatents, cast(DiffRec, self._start.model)._network).groups
             groups = ItemGroups(torch.from_numpy(grown_groups(groups.of_item.numpy(), self._start)), groups.shares)
         elif s.groups is not None:
-            groups = ItemGroups(group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed))
+            training = {"device": s.device, "deterministic": s.deterministic}
+            of_item = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed, **training)
+            groups = ItemGroups(of_item)
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
@@ -282,8 +284,9 @@ class DiffRec(TrainedRecommender):
         relevant = to_find(learn, valid, repeats)
         rows = np.flatnonzero(np.diff(relevant.indptr))
         ranked = np.empty((len(_SCALES), len(rows), k), dtype=np.int32)
-        for start in range(0, len(rows), USER_BLOCK):
-            of_all = rows[start : start + USER_BLOCK]
+        step = users_at_once(items)
+        for start in range(0, len(rows), step):
+            of_all = rows[start : start + step]
             block = learn.take(of_all[share.users(len(of_all))])
             views = self._views(block)
             own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))

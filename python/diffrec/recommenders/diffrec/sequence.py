@@ -66,7 +66,7 @@ class SequenceForecast(nn.Module):
         self.encoder = encoder
         self.process = process
         self.settings = settings
-        self.sampler = UniformSteps(process.steps, encoder.bias.device)
+        self.sampler = UniformSteps(process.steps, process.betas.device)
 
     @classmethod
     def of(cls, s: DiffRecSettings, items: int, device: torch.device, part: Part | None = None) -> "SequenceForecast":

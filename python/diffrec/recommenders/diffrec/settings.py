@@ -352,4 +352,10 @@ class DiffRecSettings(NetworkSettings):
                 raise ValueError(
                     f"sequence_heads must divide sequence_width={self.sequence_width}, got {self.sequence_heads}"
                 )
-        noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
+        betas = noise_betas(self.noise_schedule, self.steps, self.noise_scale, self.noise_min, self.noise_max)
+        if (self.predict == "eps" or self.denoiser == "sequence") and float(betas.max()) == 1:
+            what = "predict='eps'" if self.predict == "eps" else "denoiser='sequence'"
+            raise ValueError(
+                f"{what} needs a trace of the history at every step, and noise_schedule={self.noise_schedule!r} with "
+                f"steps={self.steps}, noise_scale={self.noise_scale}, noise_max={self.noise_max} ends in noise alone"
+            )
