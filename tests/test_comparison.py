@@ -74,10 +74,13 @@ def test_what_does_not_fit_is_left_out_with_the_reason(monkeypatch: pytest.Monke
         _scores = _state = _restore = None  # type: ignore[assignment]
 
     monkeypatch.setitem(VARIANTS, "greedy", Variant(Greedy))
-    table = diffrec.compare(DATA, ["greedy", "popularity"])
+    timeless = Interactions.from_csr(DATA.matrix)
+    table = diffrec.compare(timeless, ["greedy", "t-diffrec", "popularity"], k=20, seeds=1)
     assert [row.name for row in table] == ["popularity"]
     assert "greedy: needs 8.0 TB" in str(table)
-    with pytest.raises(MemoryError, match="8.0 TB"):
+    assert "t-diffrec: " in str(table)
+    assert "timestamps" in table.refused["t-diffrec"]
+    with pytest.raises(ValueError, match="greedy: needs 8.0 TB"):
         diffrec.compare(DATA, ["greedy"])
 
 
@@ -128,11 +131,18 @@ def test_a_seed_among_the_settings_is_the_one_taken() -> None:
         ({"metric": "auc"}, "metric must be one of"),
         ({"metric": "coverage@5"}, "coverage"),
         ({"by": "tiem"}, "did you mean 'time'"),
+        ({"by": "users"}, "by='users' leaves those who are judged without a history in train"),
+        ({"data": DATA.split(by="users")}, "holds out whole users"),
+        ({"data": DATA.split(), "by": "time"}, "by='time' says how to split interactions, and data is a split already"),
+        ({"k": [0]}, "k must be at least 1, got 0"),
+        ({"variants": {"popularity": {}, "ease": {"repeats": "include"}}}, "repeats='include' of 'ease' asks another"),
+        ({"variants": {"popularity": {}, "ease": {"l2": -1.0}}}, "l2 must be above 0, got -1.0"),
     ],
 )
-def test_bad_arguments(arguments: dict[str, Any], words: str) -> None:
+def test_bad_arguments(arguments: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffrec.Popularity, "_fit", lambda *_: pytest.fail("something is fitted first"))
     with pytest.raises(ValueError, match=words):
-        diffrec.compare(DATA, **arguments)
+        diffrec.compare(**{"data": DATA, **arguments})
 
 
 def test_the_interval_is_the_normal_one_for_many_users() -> None:

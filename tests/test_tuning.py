@@ -71,7 +71,11 @@ def test_hopeless_trials_are_given_up() -> None:
         ({"variant": "popularity"}, ValueError, "variant 'popularity' has nothing to tune"),
         ({"trials": 0}, ValueError, "trials must be at least 1"),
         ({"metric": "auc@3"}, ValueError, "metric must be one of"),
+        ({"metric": "novelty@10"}, ValueError, "metric must be one of .*; got 'novelty@10'"),
+        ({"metric": "gini@10"}, ValueError, "metric must be one of .*; got 'gini@10'"),
+        ({"study": optuna.create_study(direction="minimize")}, ValueError, "one direction maximize, got minimize"),
         ({"budget": "long"}, ValueError, "budget must be a time"),
+        ({"budget": 1e-9}, ValueError, "budget=1e-09 was over before the first trial"),
         ({"dimz": (3,)}, TypeError, "'dimz' is not a setting"),
     ],
 )

@@ -12,7 +12,7 @@ from diffrec.callbacks import PruneTrial
 from diffrec.checks import duration, flag, known, whole
 from diffrec.data import Interactions, hold_out
 from diffrec.data.arrays import in_short
-from diffrec.evaluation import parse_metric
+from diffrec.evaluation import MAXIMISED, parse_metric
 from diffrec.recommenders import Recommender, make
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import VARIANTS
@@ -104,7 +104,7 @@ def tune(
     budget : str, number or timedelta, optional
         When to stop trying, as ``"1h"`` or in seconds.
     metric : str
-        What to maximise, such as ``"ndcg@20"``.
+        What to maximise, such as ``"ndcg@20"``; of novelty, serendipity, diversity and gini more is not better alone.
     space : callable, optional
         ``trial -> settings``, by ``trial.suggest_float`` and so on; by default the space of the variant in ``SPACES``.
     seed : int
@@ -146,17 +146,17 @@ def tune(
     (['neighbors', 'weighting'], 3)
     """
     known("variant", variant, VARIANTS)
-    parse_metric(metric)
+    parse_metric(metric, MAXIMISED)
     trials = whole(1)("trials", trials)
     timeout = None if budget is None else duration("budget", budget)
-    if space is None:
-        if variant not in SPACES:
-            raise ValueError(f"variant {variant!r} has nothing to tune: name a space, or one of {', '.join(SPACES)}")
-        space = SPACES[variant]
+    if space is None and variant not in SPACES:
+        raise ValueError(f"variant {variant!r} has nothing to tune: name a space, or one of {', '.join(SPACES)}")
     if not flag("exclude_seen", exclude_seen):
         settings = {"repeats": "include", **settings}
     fixed: dict[str, Any] = {**settings, "seed": seed, "device": device, "progress": False}
     make(variant, **fixed)  # refuses impossible settings before anything is tried
+    seconds_between(every)
+    study = _study(study, seed, checkpoint)
     train = as_interactions(data, "data")
     if valid is None:
         learn, held = hold_out(train, _HOLDOUT, seed)
@@ -164,10 +164,6 @@ def tune(
         learn, held = train, align(valid, train, "valid")[0]
     if len(held) == 0:
         raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
-    engine = _optuna()
-    seconds_between(every)
-    if study is not None and checkpoint is not None:
-        raise ValueError(f"checkpoint is for a study of tune's own, got {checkpoint!r} beside study=")
     steps = Steps(None)
     if checkpoint is not None:
         told = {
@@ -179,44 +175,19 @@ def tune(
             "valid": None if valid is None else in_short(held),
         }
         steps = Steps(Checkpoint(checkpoint, every, told))
-    if study is None:
-        study = engine.create_study(
-            direction="maximize",
-            sampler=engine.samplers.TPESampler(seed=seed),
-            pruner=engine.pruners.MedianPruner(n_warmup_steps=5),
-        )
-
-    def value(trial: "optuna.Trial") -> float:
-        tried = {**space(trial), **fixed}
-        trial.set_user_attr("settings", {name: tried[name] for name in tried if name not in ("device", "progress")})
-        step = f"trial {trial.number}"
-        outcome = steps.done(step)
-        if outcome is None:
-            outcome = _outcome(trial, variant, tried, learn, held, metric, steps.within(step))
-            steps.note(step, outcome)
-        else:
-            # The sampler has drawn, and the pruner is told, what it was when the trial was made.
-            if outcome["params"] != trial.params:
-                raise CheckpointError(
-                    f"{step} of the checkpoint has {outcome['params']}, and space draws {trial.params}"
-                )
-            for epoch, validation in outcome["reported"]:
-                trial.report(validation, epoch)
-        for name, attribute in outcome["attributes"].items():
-            trial.set_user_attr(name, attribute)
-        if outcome["value"] is None:
-            raise engine.TrialPruned(outcome["pruned"])
-        return float(outcome["value"])
+    search = _Search(variant, space or SPACES[variant], fixed, learn, held, metric, steps)
 
     done = next((number for number in range(trials) if steps.done(f"trial {number}") is None), trials)
     left = None if timeout is None else timeout - steps.spent
-    study.optimize(value, n_trials=min(done, trials))
+    study.optimize(search, n_trials=min(done, trials))
     if done < trials and (left is None or left > 0):
-        study.optimize(value, n_trials=trials - done, timeout=left, show_progress_bar=progress)
+        study.optimize(search, n_trials=trials - done, timeout=left, show_progress_bar=progress)
+    if not study.trials:
+        raise ValueError(f"budget={budget!r} was over before the first trial: allow more time")
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
         errors = [trial.user_attrs.get("error", "given up early") for trial in study.trials]
         raise ValueError(f"none of {len(errors)} trials could be fitted: {errors[-1]}")
-    best = {**space(engine.trial.FixedTrial(study.best_params)), **settings}
+    best = {**search.space(_optuna().trial.FixedTrial(study.best_params)), **settings}
     final = _on_everything(variant, best, study.best_trial.user_attrs) if valid is None else best
     model = make(variant, **{**fixed, **final, "progress": progress})
     # More trials may find other settings.
@@ -231,34 +202,85 @@ def tune(
     return Tuned(model, final, study.best_value, metric, study)
 
 
-def _outcome(
-    trial: "optuna.Trial",
-    variant: str,
-    tried: Mapping[str, Any],
-    learn: Interactions,
-    held: Interactions,
-    metric: str,
-    checkpoint: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Fit and judge the settings of a trial; what came of it, in a form that a checkpoint can hold."""
-    reported: list[tuple[int, float]] = []
+def _study(given: "optuna.Study | None", seed: int, checkpoint: str | os.PathLike[str] | None) -> "optuna.Study":
+    """Return the study that was given, which must be one to go on with, or a new one."""
+    engine = _optuna()
+    if given is None:
+        made: optuna.Study = engine.create_study(
+            direction="maximize",
+            sampler=engine.samplers.TPESampler(seed=seed),
+            pruner=engine.pruners.MedianPruner(n_warmup_steps=5),
+        )
+        return made
+    if checkpoint is not None:
+        raise ValueError(f"checkpoint is for a study of tune's own, got {checkpoint!r} beside study=")
+    directions = [direction.name.lower() for direction in given.directions]
+    if directions != ["maximize"]:
+        raise ValueError(
+            f"study must have the one direction maximize, got {', '.join(directions)}: "
+            "optuna.create_study(direction='maximize') makes such a study"
+        )
+    return given
 
-    def note(record: EpochRecord) -> None:
-        if record.validation is not None:
-            reported.append((record.epoch, record.validation))
 
-    outcome: dict[str, Any] = {"params": trial.params, "reported": reported, "attributes": {}, "value": None}
-    try:
-        model = make(variant, **{**tried, "callbacks": (note, PruneTrial(trial))}).fit(learn, held, **checkpoint)
-    except _optuna().TrialPruned as error:
-        return {**outcome, "pruned": str(error)}
-    except CheckpointError:
-        raise
-    except (FloatingPointError, MemoryError, ValueError) as error:
-        # These settings cannot be fitted to these data; others can.
-        return {**outcome, "attributes": {"error": str(error)}, "pruned": str(error)}
-    attributes = {"best_epoch": model.training_.best_epoch, "chosen": model._chosen_on_validation()}
-    return {**outcome, "attributes": attributes, "value": model._validation(learn, held, metric)}
+@dataclass(frozen=True)
+class _Search:
+    """The value of a trial, as Optuna asks for it: by a fit, or by what a checkpoint has of it."""
+
+    variant: str
+    space: Space
+    fixed: Mapping[str, Any]
+    learn: Interactions
+    held: Interactions
+    metric: str
+    steps: Steps
+
+    def __call__(self, trial: "optuna.Trial") -> float:
+        tried = {**self.space(trial), **self.fixed}
+        trial.set_user_attr("settings", {name: tried[name] for name in tried if name not in ("device", "progress")})
+        step = f"trial {trial.number}"
+        outcome = self.steps.done(step)
+        if outcome is None:
+            outcome = self._outcome(trial, tried, self.steps.within(step))
+            self.steps.note(step, outcome)
+        else:
+            # The sampler has drawn, and the pruner is told, what it was when the trial was made.
+            if outcome["params"] != trial.params:
+                raise CheckpointError(
+                    f"{step} of the checkpoint has {outcome['params']}, and space draws {trial.params}"
+                )
+            for epoch, validation in outcome["reported"]:
+                trial.report(validation, epoch)
+        for name, attribute in outcome["attributes"].items():
+            trial.set_user_attr(name, attribute)
+        if outcome["value"] is None:
+            raise _optuna().TrialPruned(outcome["pruned"])
+        return float(outcome["value"])
+
+    def _outcome(
+        self, trial: "optuna.Trial", tried: Mapping[str, Any], checkpoint: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Fit and judge the settings of a trial; what came of it, in a form that a checkpoint can hold."""
+        reported: list[tuple[int, float]] = []
+
+        def note(record: EpochRecord) -> None:
+            if record.validation is not None:
+                reported.append((record.epoch, record.validation))
+
+        outcome: dict[str, Any] = {"params": trial.params, "reported": reported, "attributes": {}, "value": None}
+        learn, held = self.learn, self.held
+        model = make(self.variant, **{**tried, "callbacks": (note, PruneTrial(trial))})
+        try:
+            model.fit(learn, held, **checkpoint)
+        except _optuna().TrialPruned as error:
+            return {**outcome, "pruned": str(error)}
+        except CheckpointError:
+            raise
+        except (FloatingPointError, MemoryError, ValueError) as error:
+            # These settings cannot be fitted to these data; others can.
+            return {**outcome, "attributes": {"error": str(error)}, "pruned": str(error)}
+        attributes = {"best_epoch": model.training_.best_epoch, "chosen": model._chosen_on_validation()}
+        return {**outcome, "attributes": attributes, "value": model._validation(learn, held, self.metric)}
 
 
 def _on_everything(variant: str, settings: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``--set name=value`` and the other words that shape a fit, checked before any data is read."""
 
-import dataclasses
 import datetime
 import inspect
 import re
@@ -13,9 +12,9 @@ import typer
 
 import diffrec
 from diffrec.checks import duration, nearest
-from diffrec.recommenders import VARIANTS, make
+from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.diffrec.presets import preset_settings
-from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.fit import AUTO, require_settings
 from diffrec.recommenders.loading import require_device
 
 _PARAMETERS = inspect.signature(diffrec.fit).parameters
@@ -27,7 +26,7 @@ NAMES = (AUTO, *VARIANTS)
 # Arguments of ``diffrec.fit`` that ``--set`` cannot give, and what can.
 _ELSEWHERE = {
     "data": "FILE", "valid": "--valid FILE", "progress": "--quiet", "callbacks": "Python",
-    "checkpoint": "--checkpoint FILE", "every": "--every TIME",
+    "checkpoint": "--checkpoint FILE", "every": "--every TIME", "distributed": "torchrun", "init": "Python",
 }  # fmt: skip
 _WORDS = {"none": None, "null": None, "true": True, "false": False}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -123,13 +122,8 @@ def require_possible(arguments: Mapping[str, Any]) -> None:
         _checked("--device", require_device, arguments["device"])
     if "budget" in arguments:
         _checked("--budget", duration, "budget", arguments["budget"])
-    if variant == AUTO:
-        variant = "diffrec"  # what named settings are settings of
-    preset = arguments.get("preset")
-    _checked("--preset", preset_settings, preset, variant)
-    known = {field.name for field in dataclasses.fields(VARIANTS[variant].kind.settings_type)}
-    settings = {name: value for name, value in arguments.items() if name in known or name not in _PARAMETERS}
-    _checked("--set", lambda: make(variant, preset, **settings))
+    _checked("--preset", preset_settings, arguments.get("preset"), "diffrec" if variant == AUTO else variant)
+    _checked("--set", lambda: require_settings(**arguments))
 
 
 def whole_numbers(text: str, option: str) -> list[int]:

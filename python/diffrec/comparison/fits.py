@@ -13,12 +13,18 @@ from diffrec import training
 from diffrec._progress import disabled, tqdm
 from diffrec.comparison.intervals import bootstrap_interval
 from diffrec.comparison.table import Comparison, Row
-from diffrec.data import Split
+from diffrec.data import Interactions, Split
+from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.fit import AUTO, fit
 from diffrec.recommenders.registry import VARIANTS
+from diffrec.training import CheckpointError
 from diffrec.training.steps import Steps
 
 _log = logging.getLogger(__name__)
+
+
+class _RefusedError(Exception):
+    """A recommender that cannot be fitted to the data, or to this machine, where others can."""
 
 
 class _Run(NamedTuple):
@@ -58,10 +64,12 @@ class Fits:
     def on(self, split: Split, steps: Steps, *, progress: bool) -> Comparison:
         """Fit all of them on a split and measure them on its test part; ``steps`` has what was done before.
 
+        One that there is too little memory for, or that the data do not allow, is left out, and the table says why.
+
         Raises
         ------
-        MemoryError
-            When there is too little for any of them; one there is too little for is left out otherwise.
+        ValueError
+            When none of them can be fitted.
         """
         found: dict[str, list[_Run]] = {}
         refused: dict[str, str] = {}
@@ -70,12 +78,12 @@ class Fits:
                 bar.set_postfix_str(name)
                 try:
                     found[name] = list(self._runs(name, split, steps, bar))
-                except MemoryError as error:
+                except _RefusedError as error:
                     _log.info("%s is left out: %s", name, error)
                     refused[name] = str(error)
         steps.tidy()
         if not found:
-            raise MemoryError("; ".join(refused.values()))
+            raise ValueError("; ".join(f"{name}: {why}" for name, why in refused.items()))
         return self._ranked(found, refused)
 
     def _runs(self, name: str, split: Split, steps: Steps, bar: Any) -> Iterator[_Run]:
@@ -95,7 +103,7 @@ class Fits:
                 started = time.perf_counter()
                 with training.PeakMemory(where) as peak:
                     named = {"seed": seed, "device": self.device, "progress": False, **settings}
-                    model = fit(split.train, valid=valid, **named, **steps.within(step))
+                    model = _fitted(split.train, valid=valid, **named, **steps.within(step))
                 seconds = time.perf_counter() - started
                 seen = valid if discovers else None
                 report = model.evaluate(split.test, seen=seen, exclude_seen=discovers, k=self.cuts)
@@ -135,3 +143,12 @@ class Fits:
     @property
     def _reported(self) -> list[str]:
         return [f"{name}@{cut}" for name in ("recall", "ndcg") for cut in self.cuts]
+
+
+def _fitted(train: Interactions, **named: Any) -> Recommender:
+    try:
+        return fit(train, **named)
+    except CheckpointError:
+        raise
+    except (FloatingPointError, MemoryError, ValueError) as error:
+        raise _RefusedError(str(error)) from error

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, overload
 
-from diffrec import training
+from diffrec import checks, training
 from diffrec._core import __version__
-from diffrec.checks import flag, nearest, whole
+from diffrec.checks import flag, nearest, one_of, whole
 from diffrec.comparison.average_ranks import Comparisons
 from diffrec.comparison.fits import Fits
 from diffrec.comparison.table import Comparison
 from diffrec.data import Split
 from diffrec.data.arrays import in_short
+from diffrec.data.split import WAYS
 from diffrec.evaluation import LIST_METRICS, parse_metric
-from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.fit import AUTO, require_settings
 from diffrec.recommenders.histories import as_interactions
 from diffrec.recommenders.registry import VARIANTS
 from diffrec.recommenders.settings import told_value
@@ -31,7 +32,7 @@ def compare(
     *,
     seeds: int = 3,
     metric: str = "ndcg@20",
-    k: Sequence[int] = (10, 20),
+    k: int | Sequence[int] = (10, 20),
     by: str | None = None,
     exclude_seen: bool = True,
     device: str = "auto",
@@ -46,7 +47,7 @@ def compare(
     *,
     seeds: int = 3,
     metric: str = "ndcg@20",
-    k: Sequence[int] = (10, 20),
+    k: int | Sequence[int] = (10, 20),
     by: str | None = None,
     exclude_seen: bool = True,
     device: str = "auto",
@@ -60,7 +61,7 @@ def compare(
     *,
     seeds: int = 3,
     metric: str = "ndcg@20",
-    k: Sequence[int] = (10, 20),
+    k: int | Sequence[int] = (10, 20),
     by: str | None = None,
     exclude_seen: bool = True,
     device: str = "auto",
@@ -75,15 +76,16 @@ def compare(
     data : Split, Interactions, matrix or frame, or a mapping of names to these
         A ready split, or interactions to split 70 / 10 / 20 per user; of a mapping each set is compared on.
     variants : sequence of str, or mapping of name to settings
-        What to compare. Settings are those of ``fit``, ``variant`` among them: by default the name.
+        What to compare. Settings are those of ``fit``, ``variant`` among them: by default the name. What cannot be
+        fitted to the data is left out, and the table says why.
     seeds : int
         Fits of each recommender that draws random numbers: seeds 0, 1, ...
     metric : str
         What decides, such as ``"ndcg@20"``; recall and ndcg at each k are reported besides.
-    k : sequence of int
+    k : int or sequence of int
         Cuts to report.
-    by : {"time", "random", "leave-last"}, optional
-        How to split; by default ``"time"`` where there are timestamps.
+    by : {"time", "global-time", "leave-last", "random"}, optional
+        How to split, as ``Interactions.split`` has it; by default ``"time"`` where there are timestamps.
     exclude_seen : bool
         Compare by what users discover; False asks for the next basket, in which what a user had before counts. See
         ``Recommender.evaluate``.
@@ -107,7 +109,8 @@ def compare(
     CheckpointError
         When ``checkpoint`` is of other data or settings, which it names, or no checkpoint.
     ValueError
-        When a variant or the metric is unknown.
+        When a variant or the metric is unknown, a setting is impossible, whole users are held out, or no recommender
+        can be fitted.
 
     Examples
     --------
@@ -120,9 +123,9 @@ def compare(
     (0.0, 0.0, 0.0)
     """
     seeds = whole(1)("seeds", seeds)
-    cuts = sorted({*k, metric_cut(metric)})
-    repeats = "exclude" if flag("exclude_seen", exclude_seen) else "include"
-    settings = {name: {"repeats": repeats, **values} for name, values in _settings_of(variants).items()}
+    cuts = sorted({*checks.cuts("k", k), metric_cut(metric)})
+    settings = _settings_of(variants, "exclude" if flag("exclude_seen", exclude_seen) else "include")
+    require_way(by)
     seconds_between(every)
     fits = Fits(settings, seeds, metric, cuts, device)
 
@@ -152,14 +155,29 @@ def metric_cut(metric: str) -> int:
     return cut
 
 
-def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def require_way(by: str | None) -> None:
+    """Refuse ways to split that leave the users to be judged without a history to rank from."""
+    one_of((None, *WAYS))("by", by)
+    if by == "users":
+        raise ValueError(
+            "by='users' leaves those who are judged without a history in train, and that is what a comparison ranks "
+            "from: part every history, by='time', 'global-time', 'leave-last' or 'random'"
+        )
+
+
+def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]], repeats: str) -> dict[str, dict[str, Any]]:
     if isinstance(variants, str):
         variants = [variants]
     named = variants if isinstance(variants, Mapping) else {variant: {} for variant in variants}
     if not named:
         raise ValueError("variants must name at least one, got none")
-    settings = {name: {"variant": name, **values} for name, values in named.items()}
-    for values in settings.values():
+    settings = {name: {"variant": name, "repeats": repeats, **values} for name, values in named.items()}
+    for name, values in settings.items():
+        if values["repeats"] != repeats:
+            raise ValueError(
+                f"repeats={values['repeats']!r} of {name!r} asks another question than the comparison: "
+                "exclude_seen says for all whether what users had before counts"
+            )
         names = (AUTO, *VARIANTS)
         if values["variant"] not in names:
             own = isinstance(variants, Mapping) and values["variant"] in variants
@@ -167,6 +185,7 @@ def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> d
                 "; a name of your own needs variant= among its settings" if own else nearest(values["variant"], names)
             )
             raise ValueError(f"variants must be of {', '.join(names)}, got {values['variant']!r}{hint}")
+        require_settings(**values)
     return settings
 
 
@@ -179,10 +198,13 @@ def _sets(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _split(data: Any, by: str | None) -> Split:
-    if isinstance(data, Split):
-        return data
-    interactions = as_interactions(data, "data")
-    return interactions.split(by=by or ("random" if interactions.timestamps is None else "time"))
+    if not isinstance(data, Split):
+        return as_interactions(data, "data").split(by=by)
+    if by is not None:
+        raise ValueError(f"by={by!r} says how to split interactions, and data is a split already")
+    if data.visible is not None:
+        raise ValueError("data must be a split of each user's history, and this one holds out whole users")
+    return data
 
 
 def _steps(fits: Fits, split: Split, file: str | os.PathLike[str] | None, every: str | float | timedelta) -> Steps:

@@ -8,7 +8,7 @@ from diffrec._shown import as_html
 from diffrec.comparison.intervals import CONFIDENCE
 from diffrec.data.frames import Framed
 
-# The recommenders that count as simple: closed forms and counts, fitted in one pass.
+# The recommenders that count as simple: counts and closed forms, and iALS, whose sweeps are closed forms.
 SIMPLE = frozenset({"popularity", "topfreq", "tifuknn", "itemknn", "rp3beta", "ease", "ials"})
 
 
@@ -57,7 +57,7 @@ class Comparison(Sequence[Row], Framed):
     users : int
         Users the metric is a mean over.
     refused : dict
-        Name -> why it could not be fitted, such as too little memory.
+        Name -> why it could not be fitted, such as too little memory or data without times.
     """
 
     rows: list[Row]

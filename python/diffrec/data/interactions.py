@@ -538,7 +538,7 @@ class Interactions:
         # Distinct pairs: what ``matrix.data``, and so a mask for ``where``, has entries for.
         return int(self.matrix.nnz)
 
-    def split(self, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> "Split":
+    def split(self, by: str | None = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> "Split":
         """Part the interactions into train, valid and test.
 
         What is parted are events: a pair that a user has before and after a cut is in both parts. Events of a user at
@@ -557,7 +557,8 @@ class Interactions:
             last; users and items may be new in it. ``"random"``: pairs drawn per user, each with all of its events.
             ``"users"``: whole users are held out. Of those drawn the newest fifth (by whole baskets; at random where
             there is no order) is valid or test, and what they did before it is in ``Split.visible``, for a model
-            that has never seen them (strong generalisation; Liang et al., 2018).
+            that has never seen them (strong generalisation; Liang et al., 2018). None is ``"time"`` where there are
+            times, else ``"random"``.
         valid, test
             Shares in [0, 1) whose sum stays below 1: of each user's events, of all events (``"global-time"``), or of
             the users.

@@ -175,8 +175,9 @@ class Split(_Parts):
         return cls(train, valid, test)
 
 
-def split(data: Interactions, by: str = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
+def split(data: Interactions, by: str | None = "time", valid: float = 0.1, test: float = 0.2, seed: int = 0) -> Split:
     """Part interactions in three; :meth:`Interactions.split` says how."""
+    by = ("random" if data.timestamps is None else "time") if by is None else by
     one_of(WAYS)("by", by)
     valid = real(0, 1, open_high=True)("valid", valid)
     test = real(0, 1, open_high=True)("test", test)

@@ -2,10 +2,11 @@
 
 from diffrec.evaluation.beyond_accuracy import coverage, gini, intra_list_diversity, novelty, self_information, share
 from diffrec.evaluation.groups import By, Group, Grouping, Groups
-from diffrec.evaluation.report import LIST_METRICS, METRICS, Catalogue, Report, measure, parse_metric
+from diffrec.evaluation.report import LIST_METRICS, MAXIMISED, METRICS, Catalogue, Report, measure, parse_metric
 
 __all__ = [
     "LIST_METRICS",
+    "MAXIMISED",
     "METRICS",
     "By",
     "Catalogue",

@@ -26,10 +26,12 @@ _OF_KERNEL = ("precision", "recall", "recall_truncated", "ndcg", "mrr", "hit_rat
 USER_METRICS = (*_OF_KERNEL, "map", "novelty", "serendipity", "diversity")
 LIST_METRICS = ("coverage", "gini")
 METRICS = (*USER_METRICS, *LIST_METRICS)
+# Those of which more is better, and which lists and what is relevant are enough for.
+MAXIMISED = (*_OF_KERNEL, "map", "coverage")
 
 
-def parse_metric(name: str) -> tuple[str, int]:
-    """Split ``"ndcg@20"`` into its metric and its k.
+def parse_metric(name: str, known: Sequence[str] = METRICS) -> tuple[str, int]:
+    """Split ``"ndcg@20"`` into its metric, one of those ``known``, and its k.
 
     Raises
     ------
@@ -42,8 +44,8 @@ def parse_metric(name: str) -> tuple[str, int]:
     ('ndcg', 20)
     """
     metric, _, k = name.partition("@")
-    if metric not in METRICS or not k.isdecimal() or int(k) < 1:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)} followed by @k, such as 'ndcg@20'; got {name!r}")
+    if metric not in known or not k.isdecimal() or int(k) < 1:
+        raise ValueError(f"metric must be one of {', '.join(known)} followed by @k, such as 'ndcg@20'; got {name!r}")
     return metric, int(k)
 
 

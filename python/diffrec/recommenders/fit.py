@@ -1,6 +1,8 @@
 """``fit``: the function most people need."""
 
+import dataclasses
 import datetime
+import inspect
 import math
 import os
 import time
@@ -154,3 +156,20 @@ def fit(
     if share is not ALONE:
         model.spread_over(share)
     return model.fit(data, valid, init=init, checkpoint=checkpoint, every=every)
+
+
+_PARAMETERS = inspect.signature(fit).parameters
+
+
+def require_settings(variant: str = AUTO, preset: str | None = None, **arguments: Any) -> None:
+    """Refuse settings among the arguments of ``fit`` that it would refuse whatever the data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When one is unknown or impossible.
+    """
+    # Named settings are settings of "diffrec" where it is not said of what.
+    variant = "diffrec" if variant == AUTO else variant
+    own = {field.name for field in dataclasses.fields(VARIANTS[variant].kind.settings_type)}
+    make(variant, preset, **{name: one for name, one in arguments.items() if name in own or name not in _PARAMETERS})

@@ -6,7 +6,7 @@ from typing import Any
 from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Interactions
 from diffrec.data.frames import is_table
-from diffrec.evaluation import measure, parse_metric
+from diffrec.evaluation import MAXIMISED, measure, parse_metric
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.histories import fold_in
 
@@ -26,7 +26,7 @@ class Scorer:
     Parameters
     ----------
     metric : str
-        Such as ``"ndcg@20"``.
+        Such as ``"ndcg@20"``: one of which more is better.
     hidden : float
         Share of each history to hide, above 0 and below 1, where the rows are users.
     by : {"time", "random", "leave-last"}, optional
@@ -58,7 +58,7 @@ class Scorer:
     exclude_seen: bool = True
 
     def __post_init__(self) -> None:
-        parse_metric(self.metric)
+        parse_metric(self.metric, MAXIMISED)
         real(0, 1, open_low=True, open_high=True)("hidden", self.hidden)
         one_of((None, "time", "random", "leave-last"))("by", self.by)
         whole(0)("seed", self.seed)
@@ -74,8 +74,7 @@ class Scorer:
 
     def _of_strangers(self, model: Recommender, histories: Interactions) -> float:
         k = parse_metric(self.metric)[1]
-        by = self.by or ("random" if histories.timestamps is None else "time")
-        known, _, hidden = histories.split(by=by, valid=0, test=self.hidden, seed=self.seed)
+        known, _, hidden = histories.split(by=self.by, valid=0, test=self.hidden, seed=self.seed)
         rows = (hidden.matrix.indptr[1:] > hidden.matrix.indptr[:-1]).nonzero()[0]
         if len(rows) == 0:
             raise ValueError(f"data holds no history long enough to hide a share of {self.hidden:g} of it")
