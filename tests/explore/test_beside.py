@@ -188,10 +188,14 @@ def test_the_command_takes_other_models_and_a_test_set(
     for name, model in models.items():
         model.save(f"{name}.diffrec")
     TEST.write("test.csv")
-    succeed("explore", "itemknn.diffrec", "--against", "ease.diffrec", "--test", "test.csv", "--pictures", "--port", 0)
+    VALID.write("valid.csv")
+    measured = ("--test", "test.csv", "--seen", "valid.csv")
+    succeed("explore", "itemknn.diffrec", "--against", "ease.diffrec", *measured, "--pictures", "--port", 0)
     assert list(served[0].against) == ["ease"]
     assert served[0].pictures
-    assert served[0].overview("worst")["figures"][0]["means"]["ndcg@20"] > 0
+    means = served[0].overview("worst")["figures"][0]["means"]
+    assert means["ndcg@20"] == models["itemknn"].evaluate(TEST, seen=VALID)["ndcg@20"] > 0
+    assert "--seen: says what --test does not rank" in fail(2, "explore", "itemknn.diffrec", "--seen", "valid.csv")
     said = fail(2, "explore", "itemknn.diffrec", "test.csv", "--test", "test.csv")
     assert "measures those the model learnt from" in said
 
@@ -248,6 +252,12 @@ def test_two_lists_filters_and_the_overview_in_a_browser(page: Page, explorer: E
             assert f"user={first['row']}" in page.run("location.hash")
             assert page.run("document.querySelectorAll('#history time').length") > 0
             assert page.run("document.querySelectorAll('#top .picture').length") > 0
+            # The address of another model: what this one does not have is left out of it.
+            page.open(f"{server.url}#user=999&deny=2,999&steer=x:1&against=gone&where=%7B%22colour%22%3A%22red%22%7D")
+            page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
+            assert shown("top") == [one["row"] for one in explorer.recommend({"user": 0, "deny": [2]})["top"]]
+            assert page.run("location.hash") == "#user=0&deny=2"
+            assert page.run("[0.0055, 12.34567, 0, 0.1].map(short)") == ["0.00550", "12.346", "0.000", "0.100"]
             page.open(f"{server.url}#user=3&against=ease", 360, 740, mobile=True)
             page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
             assert page.run("document.documentElement.scrollWidth") <= 360
@@ -278,6 +288,44 @@ def test_an_order_that_is_none_is_refused(explorer: Explorer) -> None:
 def test_a_model_of_the_same_name_has_a_column_of_its_own(models: dict[str, diffrec.Recommender]) -> None:
     page = Explorer(models["ease"], against={"ease": models["popularity"]}, test=TEST, seen=VALID)
     assert [one["name"] for one in page.overview()["figures"]] == ["ease (this)", "ease"]
+
+
+def test_who_did_not_learn_the_model_is_not_measured(models: dict[str, diffrec.Recommender]) -> None:
+    with pytest.raises(ValueError, match="test measures those the model learnt from, and people are others"):
+        Explorer(models["ease"], TRAIN.take([0, 1]), test=TEST)
+
+
+def test_what_is_called_just_so_is_found_first() -> None:
+    names = [f"Emma {number}" for number in range(30)] + ["Emma"]
+    data = diffrec.Interactions.from_arrays(
+        names, np.arange(100, 131), items=np.arange(100, 131), item_info={"title": names}, users=names
+    )
+    explorer = Explorer(diffrec.fit(data, variant="popularity"))
+    assert explorer.search("users", "emma")[0] == {"row": 30, "label": "Emma"}
+    assert explorer.search("items", "emma")[0]["row"] == 30
+    # An item goes by its id, too.
+    assert explorer.search("items", "107")[0]["row"] == 7
+    assert explorer.about()["guided"] is False
+
+
+def test_an_answer_that_fails_is_an_answer(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail_at(_: str, __: str) -> None:
+        raise ZeroDivisionError("a mistake of ours")
+
+    monkeypatch.setattr(explorer, "search", fail_at)
+    with Server(explorer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(urllib.error.HTTPError) as failed:
+            urllib.request.urlopen(server.url + "api/users?q=x")
+        assert failed.value.code == 500
+        assert json.load(failed.value) == {"error": "ZeroDivisionError: a mistake of ours"}
+        failed.value.close()
+        server.shutdown()
+        thread.join()
+    assert "fail_at" in capsys.readouterr().err
 
 
 def test_people_without_known_items_are_shown_all_the_same(models: dict[str, diffrec.Recommender]) -> None:

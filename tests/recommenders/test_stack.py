@@ -87,8 +87,11 @@ def test_similar_items_are_those_of_the_heaviest_part_that_tells(stack: Stack) -
     np.testing.assert_array_equal(
         stack.similar_items([DATA.items[3]], k=5).items, ease.similar_items([DATA.items[3]], k=5).items
     )
+    plain = Stack(parts=["popularity"]).fit(DATA)
     with pytest.raises(TypeError, match="Stack has no item vectors"):
-        Stack(parts=["popularity"]).fit(DATA).similar_items([DATA.items[3]])
+        plain.similar_items([DATA.items[3]])
+    # Guidance goes by them, too.
+    assert (stack.can_be_guided, plain.can_be_guided, ease.can_be_guided) == (True, False, False)
 
 
 @pytest.mark.parametrize(

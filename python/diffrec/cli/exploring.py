@@ -9,7 +9,7 @@ import typer
 from diffrec import Interactions
 from diffrec.cli import options
 from diffrec.cli.output import note
-from diffrec.cli.reading import Source, known_part, load_model, named_files, onto, say_left_out
+from diffrec.cli.reading import Source, known_part, load_model, named_files, onto, require_histories, say_left_out
 from diffrec.explore import Explorer, Server
 
 
@@ -42,6 +42,15 @@ def explore(
             readable=False,
         ),
     ] = None,
+    seen: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --test, interactions not to be ranked besides those the model learnt from: those it stopped on.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
     pictures: Annotated[
         bool,
         typer.Option(
@@ -51,7 +60,7 @@ def explore(
         ),
     ] = False,
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Where the page is to be; 0 for any free port.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port of the page; 0 for any that is free.")
     ] = 8642,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     device: options.Device = None,
@@ -79,32 +88,32 @@ def explore(
         raise typer.BadParameter("only DATA has columns, and --test", param_hint="--user and others")
     if data is not None and test is not None:
         raise typer.BadParameter("measures those the model learnt from, and DATA has others", param_hint="--test")
+    if seen is not None and test is None:
+        raise typer.BadParameter("says what --test does not rank: name that, too", param_hint="--seen")
     fitted = load_model(model, device)
     others = {name: load_model(file, device) for name, file in named_files(against or (), "--against").items()}
 
-    def read(file: Path) -> Interactions:
-        """Read a file by its columns."""
-        source = Source(
-            file,
-            user,
-            item,
-            timestamp,
-            value,
-            negatives=negatives,
-            on_bad_row=on_bad_row,
-            dayfirst=dayfirst,
-            quiet=quiet,
-        )
-        return source.interactions()
+    def source(file: Path) -> Source:
+        return Source(
+            file, user, item, timestamp, value,
+            negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
+        )  # fmt: skip
 
-    people = later = None
+    def known(file: Path, part: str) -> Interactions:
+        """Read what the model's users did, of a split this part."""
+        require_histories(fitted, "there is nobody whose later interactions could be measured")
+        found, left_out = known_part(source(file).interactions(part), fitted.train_, file)
+        say_left_out(left_out, file, quiet=quiet)
+        return found
+
+    people = None
     if data is not None:
-        people, left_out = onto(read(data), fitted.train_.items)
+        people, left_out = onto(source(data).interactions(), fitted.train_.items)
         say_left_out(left_out, data, quiet=quiet)
-    if test is not None:
-        later, left_out = known_part(read(test), fitted.train_, test)
-        say_left_out(left_out, test, quiet=quiet)
-    with Server(Explorer(fitted, people, against=others, test=later, pictures=pictures), port) as server:
+    later = None if test is None else known(test, "test")
+    stopped_on = None if seen is None else known(seen, "valid")
+    looked_at = Explorer(fitted, people, against=others, test=later, seen=stopped_on, pictures=pictures)
+    with Server(looked_at, port) as server:
         print(server.url, flush=True)
         note("Ctrl-C ends it", quiet=quiet)
         if open_page:

@@ -4,9 +4,10 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -40,6 +41,20 @@ class Source:
         """Another file with the same columns."""
         return replace(self, file=file, part=None, items=None)
 
+    def told(self) -> dict[str, Any]:
+        """What is said of how to read it, by option; nothing, or the default, where it is left unsaid."""
+        return {
+            "--user": self.user,
+            "--item": self.item,
+            "--timestamp": self.timestamp,
+            "--value": self.value,
+            "--negatives": self.negatives != "error",
+            "--on-bad-row": self.on_bad_row != "error",
+            "--dayfirst": self.dayfirst is not None,
+            "--items": self.items,
+            "--part": self.part,
+        }
+
     def read(self) -> Interactions | Split:
         """Read the file; a split is read as one unless a part of it is asked for."""
         if self.part is None and holds_split(self.file) and not any(self._columns().values()):
@@ -48,13 +63,29 @@ class Source:
             return Split.read(self.file)
         return self.interactions()
 
-    def interactions(self) -> Interactions:
-        """Read the file, or the part that is asked for, and say what became of its rows."""
+    def interactions(self, of_split: str | None = None) -> Interactions:
+        """Read the file, or the part that is asked for, and say what became of its rows.
+
+        Of a split ``of_split`` is taken, where no part is asked for.
+
+        Raises
+        ------
+        ValueError
+            When it is a split and nothing says which part of it is meant.
+        """
+        part = self.part
+        if part is None and holds_split(self.file):
+            if of_split is None:
+                raise ValueError(
+                    f"{self.file} is a split: name the part that is meant by --part or, where a command has no such "
+                    "option, write it to a file of its own, as diffrec.Split.read(FILE).train.write('train.csv') does"
+                )
+            part = of_split
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             data = Interactions.read(
                 self.file,
-                part=None if self.part == ALL else self.part,
+                part=None if part == ALL else part,
                 negatives=self.negatives,
                 on_bad_row=self.on_bad_row,
                 dayfirst=self.dayfirst,
@@ -80,7 +111,7 @@ def read_test(source: Source, seen: Path | None) -> tuple[Interactions, Interact
     """Read what is to be predicted, and what is not to be ranked besides the training data."""
     data = source.read()
     test, masked = (data.test, data.valid) if isinstance(data, Split) else (data, None)
-    return test, masked if seen is None else source.beside(seen).interactions()
+    return test, masked if seen is None else source.beside(seen).interactions("valid")
 
 
 def load_model(path: Path, device: str | None = None) -> Recommender:
@@ -242,6 +273,21 @@ def say_left_out(left_out: int, file: Path, *, strict: bool = False, quiet: bool
         raise ValueError(f"{file}: {left_out:,} interactions are of users or items that the model does not know")
     if left_out:
         note(f"{file}: {left_out:,} interactions of unknown users or items left out", quiet=quiet)
+
+
+def require_histories(model: Recommender, instead: str) -> None:
+    """Refuse a model that was learnt from files where its users are to be found in it; ``instead`` says what to do."""
+    if not len(model.train_.users):
+        raise ValueError(
+            f"this model keeps no histories of the users it learnt from, for they were in files: {instead}"
+        )
+
+
+def refuse(where: str, given: Mapping[str, Any]) -> None:
+    """Refuse options that say nothing here."""
+    for option, value in given.items():
+        if value:
+            raise typer.BadParameter(f"says nothing of {where}", param_hint=option)
 
 
 def one_of_two(first: object, second: object, names: str) -> None:

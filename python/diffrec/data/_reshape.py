@@ -42,6 +42,17 @@ def _order(parts: Parts) -> NDArray[np.int64]:
     return np.lexsort((parts.times, owners_of(parts.matrix)))
 
 
+def newest_first(times: NDArray[np.float64] | None, n: int) -> NDArray[np.int64]:
+    """Return the places of n entries, newest first; as they stand where there are no times.
+
+    Examples
+    --------
+    >>> newest_first(np.array([3.0, 5.0, 3.0]), 3), newest_first(None, 2)
+    (array([1, 0, 2]), array([0, 1]))
+    """
+    return np.arange(n) if times is None else np.argsort(-times, kind="stable")
+
+
 def keep(parts: Parts, mask: NDArray[np.bool_]) -> Parts:
     """Keep the cells where the mask is true, with all of their events."""
     matrix = parts.matrix

@@ -30,11 +30,11 @@ class BoundedServer(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def wait_for(self, connection: socket.socket) -> None:
-        """From now on it is the client's turn."""
+        """Give the client PATIENCE seconds to send its request or take its answer."""
         self._deadlines[connection] = time.monotonic() + PATIENCE
 
     def work_for(self, connection: socket.socket) -> None:
-        """From now on it is ours."""
+        """Suspend the deadline while an answer is computed."""
         self._deadlines[connection] = math.inf
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the standard library's

@@ -1,6 +1,6 @@
 """Answers of a model to what the page asks, in plain values."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from diffrec.checks import flag
 from diffrec.data import Ids, Interactions
+from diffrec.data._reshape import newest_first
 from diffrec.data._summary import DATES
 from diffrec.explore.facts import ItemFacts
 from diffrec.explore.overview import Overview
@@ -47,7 +48,7 @@ class Explorer:
     Raises
     ------
     ValueError
-        When another model does not know the same items.
+        When another model does not know the same items, or ``people`` are looked at, whom ``test`` does not measure.
 
     Examples
     --------
@@ -69,6 +70,8 @@ class Explorer:
         seen: Interactions | None = None,
         pictures: bool = False,
     ) -> None:
+        if people is not None and test is not None:
+            raise ValueError("test measures those the model learnt from, and people are others: give one of the two")
         self.model = model
         self.people = people
         self._shown = model.train_ if people is None else people
@@ -81,7 +84,13 @@ class Explorer:
         self._overview: Overview | None = None
         self._labels = [str(label) for label in model.train_.item_labels]
         self._facts = ItemFacts(model.train_.item_info, remote=pictures)
-        self._found_by = {"users": _lowered(self._users.ids), "items": _lowered(self._labels)}
+        # Whatever people may call them by: an item by its id, too, where it has a title.
+        ids = [str(item) for item in model.train_.items.ids.tolist()]
+        named_otherwise = [ids] if ids != self._labels else []
+        self._found_by = {
+            "users": [_lowered(self._users.ids)],
+            "items": [_lowered(names) for names in (self._labels, *named_otherwise)],
+        }
 
     @property
     def _users(self) -> Ids:
@@ -97,7 +106,7 @@ class Explorer:
             "items": len(train.items),
             "interactions": len(train),
             "known": self.people is None,
-            "guided": isinstance(self.model, DiffRec),
+            "guided": self.model.can_be_guided,
             "against": list(self.against),
             "filters": self._facts.filters(),
             "measured": self._test is not None,
@@ -131,7 +140,7 @@ class Explorer:
         }
 
     def search(self, kind: str, text: str) -> list[dict[str, Any]]:
-        """Users or items whose name has ``text`` in it, those that begin with it first.
+        """Users or items whose name or id has ``text`` in it: first what is called so, then what begins with it.
 
         Raises
         ------
@@ -141,10 +150,14 @@ class Explorer:
         if kind not in self._found_by:
             raise ValueError(f"there is no {kind!r} to search; users and items are")
         wanted = text.strip().lower()
-        names = self._found_by[kind]
-        begins = _first(row for row, name in enumerate(names) if name.startswith(wanted))
-        within = _first(row for row, name in enumerate(names) if wanted in name) if wanted else []
-        rows = list(dict.fromkeys(begins + within))[:_HITS]
+
+        def hits(is_hit: Callable[[str], bool]) -> list[int]:
+            return _first(row for names in self._found_by[kind] for row, name in enumerate(names) if is_hit(name))
+
+        rows = hits(lambda name: name.startswith(wanted))
+        if wanted:
+            rows = [*hits(lambda name: name == wanted), *rows, *hits(lambda name: wanted in name)]
+        rows = list(dict.fromkeys(rows))[:_HITS]
         if kind == "items":
             return [self._item(row) for row in rows]
         return [{"row": row, "label": str(self._users[row])} for row in rows]
@@ -232,7 +245,6 @@ class Explorer:
             return histories_of([Past(rows)], self.model.train_.items), None, listed
         row = _whole("user", asked.get("user"), 0, len(self._users))
         one = self._shown.take([row])
-        order = np.arange(len(one)) if one.timestamps is None else np.argsort(-one.timestamps, kind="stable")
         counts = np.bincount(one.cells_of_events(), minlength=len(one))
         history = [
             {
@@ -240,7 +252,7 @@ class Explorer:
                 "time": None if one.timestamps is None else _moment(float(one.timestamps[place])),
                 "count": int(counts[place]),
             }
-            for place in order.tolist()
+            for place in newest_first(one.timestamps, len(one)).tolist()
         ]
         return (self.model.train_.users.ids[[row]] if self.people is None else one), row, history
 

@@ -8,10 +8,12 @@ let guided = false; // whether the model can be
 let about = null;
 const SHORT = matchMedia("(max-width: 48rem)").matches ? 4 : 12; // past items shown at first
 let answer = null, asked = 0, whole = false;
-const found = { users: [], items: [] };
+let viewed = 0; // of the overviews that were asked for, the latest
 
 const $ = (id) => document.getElementById(id);
-const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+// Scores of one model lie near 10, of another near 0.005: three places, or as many digits where these would be zeros.
+const short = (value) => Math.abs(value) >= 0.1 || value === 0 ? value.toFixed(3) : value.toPrecision(3);
+const signed = (value) => (value < 0 ? "−" : "+") + short(Math.abs(value));
 
 function make(tag, attributes = {}, ...inside) {
   const element = document.createElement(tag);
@@ -25,14 +27,15 @@ function make(tag, attributes = {}, ...inside) {
 
 async function fetched(path, body) {
   const options = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const reply = await fetch(path, options);
+  let reply;
+  try { reply = await fetch(path, options); } catch { throw new Error("The server does not answer. Is diffrec explore still running?"); }
   const values = await reply.json();
   if (!reply.ok) throw new Error(values.error);
   return values;
 }
 
 function complain(error) {
-  $("error").textContent = error ? (error instanceof TypeError ? "The server does not answer. Is diffrec explore still running?" : error.message) : "";
+  $("error").textContent = error ? error.message : "";
   $("error").hidden = !error;
 }
 
@@ -50,6 +53,22 @@ function readAddress() {
   state.steer = (said.get("steer") || "").split(",").filter(Boolean).map((pair) => pair.split(":").map(Number));
   state.against = said.get("against");
   try { state.where = JSON.parse(said.get("where") || "{}") || {}; } catch { state.where = {}; }
+}
+
+// An address of another model may name what this one does not have.
+function dropUnknown() {
+  const item = (row) => Number.isInteger(row) && row >= 0 && row < about.items;
+  const user = (row) => Number.isInteger(row) && row >= 0 && row < about.users;
+  if (state.history === null) { if (!user(state.user)) state.user = 0; } else state.history = state.history.filter(item);
+  state.deny = state.deny.filter(item);
+  state.steer = state.steer.filter(([row, weight]) => item(row) && Number.isFinite(weight));
+  for (const name of ["novelty", "diversity"]) if (!Number.isFinite(state[name])) state[name] = 0;
+  if (!about.against.includes(state.against)) state.against = null;
+  const known = (name, wish) => {
+    const filter = about.filters.find((one) => one.name === name);
+    return filter && (filter.kind === "text" ? filter.choices.includes(wish) : Array.isArray(wish) && wish.length === 2);
+  };
+  state.where = Object.fromEntries(Object.entries(state.where).filter(([name, wish]) => known(name, wish)));
 }
 
 function writeAddress() {
@@ -190,7 +209,7 @@ function showOther() {
     const text = here === undefined ? "only here" : here === place ? "same rank" : `${here + 1} by ${about.variant}`;
     return make("li", { "data-row": item.row }, make("div", { class: "line" },
       make("span", { class: "rank", "aria-label": `rank ${place + 1}` }, String(place + 1)), nameOf(item),
-      make("span", { class: "score", title: "score" }, item.score.toFixed(3)),
+      make("span", { class: "score", title: "score" }, short(item.score)),
       make("span", { class: "move " + (here === undefined ? "down" : here === place ? "" : "up") }, text)));
   }));
   const shared = answer.other.filter((item) => places.has(item.row)).length;
@@ -200,7 +219,9 @@ function showOther() {
 // The overview
 
 async function showOverview() {
-  const values = await fetched(`api/overview?order=${$("order").value}`);
+  const mine = ++viewed, order = $("order").value;
+  const values = await fetched(`api/overview?order=${order}`);
+  if (mine !== viewed) return; // something newer is on its way
   const number = (value) => value === null ? "–" : Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(4);
   const metrics = values.figures.length ? Object.keys(values.figures[0].means) : [];
   $("figures").replaceChildren(values.figures.length
@@ -220,7 +241,7 @@ async function showOverview() {
     make("td", { class: "bars" }, make("meter", { min: 0, max: most, value: bar.users, class: "for", "aria-label": `${bar.users} users` })),
     make("td", { class: "number" }, number(bar.users)))));
   $("popular").replaceChildren(...values.popular.map((item) => make("li", {}, nameOf(item), make("span", { class: "when" }, `${number(item.users)} users`))));
-  document.body.dataset.overview = $("order").value;
+  document.body.dataset.overview = order;
 }
 
 function look(row) {
@@ -258,7 +279,7 @@ function showTop() {
 
 function entry(item, place, ends) {
   let right = null;
-  if (ends === null) right = make("span", { class: "score", title: "score" }, item.score.toFixed(3));
+  if (ends === null) right = make("span", { class: "score", title: "score" }, short(item.score));
   else {
     const end = ends.has(item.row) ? ends.get(item.row).place : null;
     const text = end === null ? "drops out" : end === place ? "stays" : end < place ? `rises to ${end + 1}` : `falls to ${end + 1}`;
@@ -280,7 +301,7 @@ function reasons(item) {
   const rows = why.items.map((past) => line(past.label, past.part, "", bar(past.part, past.label)));
   const parts = why.items.reduce((sum, past) => sum + past.part, why.others + why.baseline + why.remainder);
   const rest = [["guidance", item.score - parts], ["other past items", why.others], ["baseline (no history)", why.baseline], [why.exact ? "rounding" : "remainder (not linear)", why.remainder]];
-  rows.push(...rest.filter(([, part]) => Math.abs(part) >= 5e-4).map(([name, part]) => line(name, part, "rest", null)));
+  rows.push(...rest.filter(([, part]) => Math.abs(part) >= 1e-3 * Math.max(largest, Math.abs(item.score))).map(([name, part]) => line(name, part, "rest", null)));
   rows.push(line("score" + (why.exact ? ", exactly" : ", by gradient × input"), item.score, "sum", null));
   const mark = (on) => () => {
     const past = new Set(why.items.map((one) => String(one.row)));
@@ -323,12 +344,14 @@ function allow(item) {
 
 function searching(kind, field) {
   const list = $(kind);
-  let late = null;
+  let late = null, latest = 0;
   const search = async () => {
+    const mine = ++latest;
     try {
-      found[kind] = await fetched(`api/${kind}?q=${encodeURIComponent(field.value)}`);
-      list.replaceChildren(...found[kind].map((one) => make("option", { value: one.label })));
-    } catch (error) { complain(error); }
+      const hits = await fetched(`api/${kind}?q=${encodeURIComponent(field.value)}`);
+      if (mine !== latest) return; // something newer is on its way
+      list.replaceChildren(...hits.map((one) => make("option", { value: one.label })));
+    } catch (error) { if (mine === latest) complain(error); }
   };
   field.addEventListener("input", () => { clearTimeout(late); late = setTimeout(search, 120); });
   field.addEventListener("focus", search, { once: true });
@@ -338,7 +361,8 @@ async function chosen(kind, field) {
   const text = field.value.trim();
   if (!text) return null;
   const hits = await fetched(`api/${kind}?q=${encodeURIComponent(text)}`);
-  const hit = hits.find((one) => one.label === text) || hits.find((one) => one.label.toLowerCase() === text.toLowerCase()) || hits[0];
+  // What is called just so comes first, whatever the case of its letters.
+  const hit = hits.find((one) => one.label === text || one.id === text) || hits[0];
   if (!hit) throw new Error(`There is no ${kind.slice(0, -1)} like “${text}”.`);
   return hit;
 }
@@ -382,7 +406,7 @@ async function begin() {
   for (const name of ["novelty", "diversity"]) {
     $(name).addEventListener("change", () => { state[name] = Number($(name).value); refresh(); });
   }
-  addEventListener("hashchange", () => { readAddress(); refresh(); });
+  addEventListener("hashchange", () => { readAddress(); dropUnknown(); refresh(); });
   readAddress();
   try {
     about = await fetched("api/about");
@@ -390,7 +414,7 @@ async function begin() {
     makeFilters(about.filters);
     $("against-row").hidden = !about.against.length;
     $("against").append(...about.against.map((name) => make("option", { value: name }, name)));
-    if (!about.against.includes(state.against)) state.against = null;
+    dropUnknown();
     $("without-pictures").hidden = !about.pictures;
     for (const option of document.querySelectorAll("[data-measured]")) option.hidden = option.disabled = !about.measured;
     const number = (value) => value.toLocaleString("en");

@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -134,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
                 found = answer()
         except (ValueError, TypeError) as error:
             self._json(HTTPStatus.BAD_REQUEST, {"error": str(error)})
+        except Exception as error:
+            # Nobody foresaw it: the page says what it was, and whoever runs the server sees where.
+            traceback.print_exc()
+            self._json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": f"{type(error).__name__}: {error}"})
         else:
             self._json(HTTPStatus.OK, found)
 

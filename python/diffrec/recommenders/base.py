@@ -406,6 +406,11 @@ class Recommender(metaclass=ABCMeta):
         """Say where the scores of some items come from for the one user of ``one``."""
         raise TypeError(f"{type(self).__name__} cannot explain its scores: they are no function of a history alone")
 
+    @property
+    def can_be_guided(self) -> bool:
+        """Whether ``recommend`` takes ``steer``, ``novelty`` and ``diversity``."""
+        return False
+
     def _guide(self, guidance: Guidance) -> GuidedScores:  # noqa: ARG002
         """Prepare what scores under guidance, once for any number of blocks of users."""
         raise TypeError(

@@ -195,6 +195,15 @@ class Stack(Recommender):
             reasons = reasons.plus(some.over(past, history), weight)
         return reasons
 
+    @property
+    def can_be_guided(self) -> bool:
+        """Whether ``recommend`` takes ``steer``, ``novelty`` and ``diversity``: where a part has item vectors."""
+        try:
+            self._item_vectors()
+        except TypeError:
+            return False
+        return True
+
     def _guide(self, guidance: Guidance) -> GuidedScores:
         guide = Guide(guidance, torch.as_tensor(self._item_vectors()), 1)
 

@@ -344,6 +344,11 @@ class DiffRec(TrainedRecommender):
         views = self._objective.views(block)
         return replace(views, own=self._share.columns(views.x, block.shape[1]))
 
+    @property
+    def can_be_guided(self) -> bool:
+        """Whether ``recommend`` takes ``steer``, ``novelty`` and ``diversity``: it does."""
+        return True
+
     def _guide(self, guidance: Guidance) -> GuidedScores:
         chain = self._guided_chain(guidance)
         return lambda block, best: chain.scores(self._objective.views(block), block.matrix, best)
