@@ -32,6 +32,8 @@ def test_no_guidance_is_what_evaluate_says(model: diffrec.DiffRec) -> None:
         assert gained[-1] > gained[0]
     with pytest.raises(ValueError, match="diversity must be at least 0"):
         tradeoff(model, TEST, diversity_weights=[-1])
+    with pytest.raises(TypeError, match="model must be one that can be guided, as DiffRec can, and EASE cannot"):
+        tradeoff(diffrec.fit(TRAIN, variant="ease"), TEST)
 
 
 def test_the_picture_shows_the_table(model: diffrec.DiffRec, tmp_path: Path) -> None:

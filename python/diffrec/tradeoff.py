@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from diffrec._tensors import on_host
 from diffrec.checks import whole
 from diffrec.data import union
 from diffrec.evaluation import coverage, intra_list_diversity, novelty, self_information, share
-from diffrec.recommenders import DiffRec
+from diffrec.recommenders import Recommender
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import align
 from diffrec.recommenders.rankings import measured
@@ -18,7 +19,7 @@ GAINS = {"novelty": "novelty", "diversity": "diversity", "steer": "share"}
 
 
 def tradeoff(
-    model: DiffRec,
+    model: Recommender,
     test: Any,
     *,
     novelty_weights: Sequence[float] = (0, 0.1, 0.2, 0.5, 1),
@@ -33,8 +34,8 @@ def tradeoff(
 
     Parameters
     ----------
-    model : DiffRec
-        Fitted.
+    model : Recommender
+        Fitted, one that can be guided.
     test : Interactions, matrix or frame
         What users did later, as for ``evaluate``.
     novelty_weights, diversity_weights : sequence of float
@@ -55,6 +56,11 @@ def tradeoff(
         self-information, bits), ``diversity`` (mean of 1 - cosine of a list's pairs, of the model's item vectors),
         ``coverage`` of the catalogue, ``share`` of items that are steered to (NaN without).
 
+    Raises
+    ------
+    TypeError
+        When the model cannot be guided.
+
     Examples
     --------
     >>> import diffrec
@@ -66,6 +72,8 @@ def tradeoff(
     """
     k = whole(1)("k", k)
     train = model._fitted().train_
+    if not model.can_be_guided:
+        raise TypeError(f"model must be one that can be guided, as DiffRec can, and {type(model).__name__} cannot")
     later, _ = align(test, train, "test")
     masked = train.matrix if seen is None else union(train.matrix, align(seen, train, "seen")[0].matrix)
     asked: list[tuple[str, float, dict[str, Any]]] = [("novelty", w, {"novelty": w}) for w in novelty_weights]
@@ -78,7 +86,7 @@ def tradeoff(
         if towards is not None and towards.direction is not None:
             chosen = towards.direction > 0
     wishes = [(kind, weight, Guidance.of(train, **wish)) for kind, weight, wish in asked]  # all checked before any work
-    bits, vectors = self_information(train.matrix), model._item_vectors().cpu().numpy()
+    bits, vectors = self_information(train.matrix), on_host(model._item_vectors())
     rows = []
     for kind, weight, guidance in wishes:
         report = measured(model, train, later, masked, [k], guidance=guidance)

@@ -195,6 +195,8 @@ def test_what_is_wrong_is_said_before_the_work(tmp_path: Path, data: diffrec.Int
     data.write(tmp_path / "raw.csv")
     with pytest.raises(ValueError, match="memory must be a size such as '1GB', got 'a lot'"):
         prepare(tmp_path / "raw.csv", tmp_path / "out", memory="a lot")
+    with pytest.raises(MemoryError, match="memory='1MB' is too little for DuckDB to sort .*raw.csv: allow more"):
+        prepare(tmp_path / "raw.csv", tmp_path / "out", memory="1MB")
     assert [path.name for path in tmp_path.iterdir()] == ["raw.csv"]
 
 

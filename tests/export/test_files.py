@@ -173,6 +173,12 @@ def test_bad_paths_and_files(tmp_path: Path) -> None:
         diffrec.export.item_ids(tmp_path / "other.pt2")
 
 
+def test_a_check_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("diffrec.export.files.find_spec", lambda name: None if name == "onnxruntime" else name)
+    with pytest.warns(UserWarning, match="the lists of .*onnx are not compared with the model's"):
+        diffrec.export.onnx(fitted("popularity"), tmp_path / "model.onnx")
+
+
 def test_without_onnx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("diffrec.export.files.find_spec", lambda name: None)
     with pytest.raises(

@@ -1,12 +1,13 @@
 """Record batches of histories in, record batches of lists out."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import diffrec
-from diffrec.integrations import BatchRecommender, recommend_batches
+from diffrec.integrations import BatchRecommender, recommend_batches, spark
 from diffrec.integrations.arrow import kept
 from support.lists import assert_same_lists, histories_of
 
@@ -93,6 +94,26 @@ def test_who_stands_twice_gets_two_lists_and_who_has_all_gets_none(model: diffre
     assert not {1, 2} & set(made["item"][3:])
 
 
+def test_times_may_have_any_unit(data: diffrec.Interactions) -> None:
+    aged = diffrec.fit(data, variant="ease", half_life=3.0)
+    moments = [[2_000_000_001, 1_000_000_007], [3_000_000_013, 5_000_000_021]]
+    given = {"user": [1, 2], "items": [[1, 2], [3, 4]]}
+    found = []
+    seconds = [[one / 1e9 for one in row] for row in moments]
+    for times in (pa.array(moments, pa.list_(pa.timestamp("ns", "UTC"))), pa.array(seconds)):
+        batch = pa.record_batch(given | {"times": times})
+        found.append(BatchRecommender(aged, 3, times="times")(batch))
+    assert found[0].equals(found[1])
+
+
+def test_a_worker_reads_what_was_saved_anew(data: diffrec.Interactions, tmp_path: Path) -> None:
+    file = tmp_path / "model.diffrec"
+    for variant in ("popularity", "ease"):
+        diffrec.fit(data, variant=variant).save(file)
+        assert spark._held(str(file)).variant == variant
+    assert spark._held(str(file)) is spark._held(str(file))
+
+
 def test_an_empty_batch_has_empty_lists(model: diffrec.Recommender) -> None:
     batch = pa.record_batch({"user": pa.array([], pa.int64()), "items": pa.array([], pa.list_(pa.int64()))})
     assert BatchRecommender(model)(batch).num_rows == 0
@@ -125,6 +146,7 @@ def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffre
         ),
         ({"items": [[1]], "of": [[-1.0]]}, {"values": "of"}, ValueError, "value\\[0\\] is -1"),
         ({"items": [[1, 99]]}, {"strict": True}, ValueError, "has the item 99, which the model does not know"),
+        ({"items": [[1]]}, {"deny": [99], "strict": True}, ValueError, "unknown item id 99"),
         ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must hold items that are the same for everybody"),
         ({"items": [[1]]}, {"k": 0}, ValueError, "k must be at least 1"),
     ],

@@ -159,7 +159,9 @@ def test_similar_items_and_reasons(server: Server, model: diffrec.Recommender) -
     assert said["score"] == pytest.approx(why.score)
     total = sum(said["contributions"]) + said["others"] + said["baseline"] + said["remainder"]
     assert total == pytest.approx(why.score, rel=1e-4)
-    assert ask(server, "/explain", {"history": ITEMS[:3], "item": ITEMS[6]})[0] == 200
+    assert said["left_out"] == 0
+    status, said = ask(server, "/explain", {"history": [*ITEMS[:3], "no such thing"], "item": ITEMS[6]})
+    assert (status, said["left_out"]) == (200, 1)
 
 
 # Refusals
@@ -185,6 +187,8 @@ def test_similar_items_and_reasons(server: Server, model: diffrec.Recommender) -
         ("/recommend", {"history": ["a"], "times": []}, 400, "times must have one number for each item of history"),
         ("/recommend", {"history": ITEMS[:1], "values": [-1]}, 400, "values must be at least 0, got -1.0"),
         ("/recommend", {"history": ITEMS[:1], "times": [float("nan")]}, 400, "times must be finite, got nan"),
+        ("/recommend", {"history": [1.5]}, 400, "history must hold integers or strings, got 1.5"),
+        ("/similar", {"item": 1.5}, 400, "item must be an integer or a string, got 1.5"),
         ("/recommend", [1], 400, "the request should be a valid dictionary"),
         ("/recommend", b"{nope", 400, "the request is no JSON"),
         ("/similar", {"item": "nothing"}, 404, "unknown item id 'nothing'"),

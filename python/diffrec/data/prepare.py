@@ -103,7 +103,7 @@ def prepare(
     block : int
         Events in a row group, about: a user is in one alone.
     memory : str
-        What DuckDB may take.
+        What DuckDB may use while it sorts, such as ``"4GB"``; it spills to the disk beyond that.
 
     Returns
     -------
@@ -116,6 +116,10 @@ def prepare(
         If the folder is there already.
     ImportError
         If DuckDB or pyarrow is not installed.
+    MemoryError
+        If ``memory`` is too little for DuckDB.
+    OSError
+        If there is no room on the disk.
     ValueError
         If a column cannot be found, a row cannot be used, or nothing is left.
 
@@ -174,7 +178,7 @@ class _Database:
             import duckdb
         except ImportError as error:
             raise ImportError('preparing needs DuckDB: pip install "diffrec[prepare]"') from error
-        self._source, self._wrong = source, (duckdb.InvalidInputException, duckdb.ConversionException)
+        self._source, self._memory, self._errors = source, memory, duckdb
         self._base = duckdb.connect(str(work / "events.duckdb"))
         try:
             self._base.execute(f"SET memory_limit={_text(memory)}")
@@ -189,8 +193,16 @@ class _Database:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._base.close()
-        if isinstance(error, self._wrong):
-            raise ValueError(f"{self._source} cannot be read: {str(error).splitlines()[0]}") from None
+        errors = self._errors
+        if isinstance(error, errors.OutOfMemoryException):
+            raise MemoryError(f"memory={self._memory!r} is too little for DuckDB to sort {self._source}: allow more")
+        if isinstance(error, errors.IOException):
+            raise OSError(
+                f"{_first_line(error)}: what is sorted waits on the disk beside the folder to be made, which takes a "
+                f"few times the room of {self._source}"
+            )
+        if isinstance(error, errors.InvalidInputException | errors.ConversionException):
+            raise ValueError(f"{self._source} cannot be read: {_first_line(error)}") from None
 
     def _one(self, query: str) -> tuple[Any, ...]:
         row = self._base.execute(query).fetchone()
@@ -312,6 +324,10 @@ class _Database:
             'JOIN users ON events."user" = users.id JOIN items ON events.item = items.id '
             f"ORDER BY {order}) TO {_text(str(file))} (FORMAT parquet)"
         )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
 
 
 def _part(

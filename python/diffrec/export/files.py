@@ -27,8 +27,6 @@ DESCRIPTION, ITEM_IDS = "diffrec", "item_ids"
 # torch.export's files hold further files.
 _DESCRIPTION_FILE, _ITEM_IDS_FILE = f"{DESCRIPTION}.json", f"{ITEM_IDS}.json"
 
-_log = logging.getLogger(__name__)
-
 
 def onnx(
     model: Recommender,
@@ -58,8 +56,9 @@ def onnx(
     exclude_seen : bool
         Leave out the items of a history.
     check : bool
-        Validate the file and, where onnxruntime is installed, compare the lists of a few training histories with
-        ``model.recommend``: scores to 1e-4, and the same items. Nothing is written where they differ.
+        Validate the file and compare the lists of a few training histories with ``model.recommend``: scores to 1e-4,
+        and the same items. Nothing is written where they differ; without onnxruntime a warning says that no lists are
+        compared.
     external_data : bool, optional
         Put the weights into a second file beside it, named as it is with ``.data`` behind; by default where there are
         more of them than one ONNX file holds.
@@ -223,7 +222,11 @@ def _check_onnx(model: Recommender, path: Path, k: int, *, exclude_seen: bool) -
 
     checker.check_model(str(path), full_check=True)
     if find_spec("onnxruntime") is None:
-        _log.info("onnxruntime is not installed: %s is not compared with the model", path.name)
+        warnings.warn(
+            f"onnxruntime is not installed, so the lists of {path.name} are not compared with the model's: "
+            "pip install onnxruntime, or check=False if that is meant",
+            stacklevel=3,
+        )
         return
     import onnxruntime
 

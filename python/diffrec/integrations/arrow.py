@@ -48,6 +48,8 @@ class BatchRecommender:
         When pyarrow is not installed.
     TypeError
         When ``allow`` or ``deny`` names items by user.
+    ValueError
+        When one of them names an item that the model does not know, and ``strict``.
 
     Examples
     --------
@@ -85,11 +87,14 @@ class BatchRecommender:
         self._k = whole(1)("k", k)
         self._columns = {"user": user, "items": items, "times": times, "values": values}
         self._strict = strict
+        # More than one batch reads them.
+        limits = {name: None if given is None else list(given) for name, given in (("allow", allow), ("deny", deny))}
+        if strict:
+            for given in limits.values():
+                model.train_.items.rows(given or [])
         self._choice: dict[str, Any] = {
             "exclude_seen": exclude_seen,
-            # More than one batch reads them.
-            "allow": None if allow is None else list(allow),
-            "deny": None if deny is None else list(deny),
+            **limits,
             "now": now,
             "steer": steer,
             "tags": tags,
@@ -282,6 +287,6 @@ def _numbers(entries: Any) -> NDArray[Any]:
     import pyarrow as pa
 
     if pa.types.is_timestamp(entries.type):
-        entries = entries.cast(pa.timestamp("us"))
+        entries = entries.cast(pa.timestamp(entries.type.unit))
     array: NDArray[Any] = entries.to_numpy(zero_copy_only=False)
     return array

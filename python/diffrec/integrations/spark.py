@@ -87,9 +87,13 @@ def _ranked(
     return recommend_batches(_held(SparkFiles.get(file) if added else file), batches, k, **choice)
 
 
-@lru_cache(maxsize=1)
 def _held(path: str) -> Recommender:
-    """The model of a worker, which Spark keeps from one partition to the next."""
+    """The model of a worker, which Spark keeps from one partition to the next; another that is saved there is read."""
+    return _loaded(path, Path(path).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, changed: int) -> Recommender:  # noqa: ARG001 - by which it is held
     share_threads()
     return load(path)
 

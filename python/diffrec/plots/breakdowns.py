@@ -112,14 +112,13 @@ def _grouped(models: Models, test: Any, by: str, seen: Any, k: int, bins: int) -
     return {name: model.evaluate(test, seen=seen, k=[k], by=by, bins=bins).groups[by] for name, model in named.items()}
 
 
-def _require_same(named: Mapping[str, Recommender]) -> Interactions:
-    """Return what the models were fitted on, which must be the same for all."""
+def _require_same(named: Mapping[str, Recommender]) -> None:
+    """Refuse models that were fitted on different interactions."""
     trains = {name: model._fitted().train_ for name, model in named.items()}
     first, train = next(iter(trains.items()))
     for name, other in trains.items():
         if not _same(train, other):
             raise ValueError(f"models must have been fitted on the same interactions; {first!r} and {name!r} were not")
-    return train
 
 
 def _same(one: Interactions, other: Interactions) -> bool:

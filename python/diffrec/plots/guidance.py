@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from diffrec.plots.style import dress, new_figure
-from diffrec.recommenders import DiffRec
+from diffrec.recommenders import Recommender
 from diffrec.tradeoff import GAINS, tradeoff
 
 _AXES = {
@@ -15,13 +15,13 @@ _AXES = {
 }
 
 
-def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> Figure:
+def guidance(model: Recommender, test: Any, *, k: int = 20, **grid: Any) -> Figure:
     """Draw accuracy against what is gained, a panel for each kind of guidance, a point for each weight.
 
     Parameters
     ----------
-    model : DiffRec
-        Fitted.
+    model : Recommender
+        Fitted, one that can be guided.
     test : Interactions, matrix or frame
         What users did later.
     k : int
@@ -35,6 +35,8 @@ def guidance(model: DiffRec, test: Any, *, k: int = 20, **grid: Any) -> Figure:
 
     Raises
     ------
+    TypeError
+        When the model cannot be guided.
     ValueError
         When there is no weight to try.
 

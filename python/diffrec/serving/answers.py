@@ -166,6 +166,7 @@ def _explained(model: Recommender, one: Explain) -> Answer:
         "baseline": float(why.baseline),
         "remainder": float(why.remainder),
         "exact": why.exact,
+        "left_out": 0 if past is None or one.history is None else len(one.history) - len(past.rows),
     }
 
 

@@ -83,7 +83,7 @@ class Batcher(Generic[Question]):
         return await future
 
     def close(self) -> None:
-        """Let the thread go once it has answered."""
+        """Stop the worker thread after the call that it is in."""
         self._thread.shutdown(wait=False)
 
     async def _work(self) -> None:

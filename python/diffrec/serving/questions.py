@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from diffrec.checks import nearest, real
 
-#: Longest list, and most points of an explanation: a request has no more of the machine than that.
+#: Limits of one request: its longest list, and the most points of an explanation.
 LONGEST, MOST_POINTS = 1000, 64
 
 Id = int | str
+# Arguments that are ids, or lists of them.
+_OF_IDS = ("user", "item", "history", "allow", "deny")
 
 
 class _Body(BaseModel):
@@ -81,6 +83,9 @@ def refusal(errors: Sequence[Mapping[str, Any]], body: type[BaseModel] | None) -
     'k should be greater than 0, got 0'
     >>> refusal([{"loc": ("body", "kk"), "msg": "", "type": "extra_forbidden", "input": 1}], Similar)
     "there is no argument 'kk'; did you mean 'k'?"
+    >>> wrong = {"loc": ("body", "history", 0, "int"), "msg": "Input should be a number", "type": "x", "input": 1.5}
+    >>> refusal([wrong], Recommend)
+    'history must hold integers or strings, got 1.5'
     """
     first = errors[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
@@ -95,6 +100,8 @@ def refusal(errors: Sequence[Mapping[str, Any]], body: type[BaseModel] | None) -
     said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
     if first["type"] == "value_error":
         return said
+    if name in _OF_IDS:
+        said = f"must {'hold integers or strings' if len(place) > 1 else 'be an integer or a string'}"
     got = first.get("input")
     shown = repr(got)
     return f"{name} {said}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"
