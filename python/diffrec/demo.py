@@ -16,9 +16,10 @@ import numpy as np
 
 import diffrec
 from diffrec import Interactions, Recommender, Report, Split, datasets
+from diffrec.data._reshape import newest_first
 from diffrec.data.files import holds_split
 from diffrec.ranking import NO_ITEM
-from diffrec.training import EpochRecord
+from diffrec.training.report import print_epoch
 
 USERS_SHOWN = 3
 TITLES_SHOWN = 6
@@ -33,11 +34,13 @@ def main(arguments: Sequence[str] = ()) -> None:
 
     variant: Literal["diffrec", "t-diffrec"] = "diffrec" if data.timestamps is None else "t-diffrec"
     started = time.perf_counter()
-    model = diffrec.fit(split.train, variant=variant, valid=split.valid, callbacks=[log_epoch])
+    # Short histories leave nothing to stop on.
+    valid = split.valid if len(split.valid) else None
+    model = diffrec.fit(split.train, variant=variant, valid=valid, callbacks=[print_epoch])
     print(f"{variant} fitted in {time.perf_counter() - started:.1f} s", end="\n\n")
 
     popularity = diffrec.fit(split.train, variant="popularity")
-    ours, theirs = (m.evaluate(split.test, seen=split.valid, k=(10, 20)) for m in (model, popularity))
+    ours, theirs = (m.evaluate(split.test, seen=valid, k=(10, 20)) for m in (model, popularity))
     print(_comparison({variant: ours, "popularity": theirs}), end="\n\n")
 
     _show_users(model, split)
@@ -51,14 +54,7 @@ def _load(path: str | None) -> tuple[Interactions, Split]:
         return Interactions.read(path), Split.read(path)
     else:
         data = Interactions.read(path)
-    return data, data.split(by="random" if data.timestamps is None else "time")
-
-
-def log_epoch(epoch: EpochRecord) -> None:
-    """Say how training goes where no progress bar can be drawn."""
-    if epoch.validation is not None and not sys.stderr.isatty():
-        line = f"  epoch {epoch.epoch}: loss {epoch.loss:.4g}, validation recall@20 {epoch.validation:.4f}"
-        print(line, file=sys.stderr, flush=True)
+    return data, data.split(by=None)
 
 
 def _comparison(reports: dict[str, Report]) -> str:
@@ -77,10 +73,8 @@ def _show_users(model: Recommender, split: Split) -> None:
     top = model.recommend(train.users.ids[shown], k=TITLES_SHOWN)
     for user, recommended, row in zip(top.users, top.item_rows, shown, strict=True):
         history, later = train.take([row]), test.take([row]).matrix.indices
-        order = (
-            np.arange(len(history)) if history.timestamps is None else np.argsort(-history.timestamps, kind="stable")
-        )
-        past = titles[history.matrix.indices[order][:TITLES_SHOWN]]
+        newest = newest_first(history.timestamps, len(history))
+        past = titles[history.matrix.indices[newest[:TITLES_SHOWN]]]
         best = [("* " if item in later else "  ") + titles[item] for item in recommended if item != NO_ITEM]
         width = max(map(len, [*past, "has lately"])) + 4
         print(f"user {user}\n  {'has lately':{width}}is recommended (* = taken later)")

@@ -1,5 +1,6 @@
 """The other commands: what they print, what they leave, and how they refuse."""
 
+import gzip
 import json
 import os
 import re
@@ -87,6 +88,14 @@ def test_a_split_is_used_part_by_part(folder: Path) -> None:
     assert "part must be one of" in fail(2, "fit", "split.npz", "--part", "half", "--out", "m")
     assert "--part 'test' needs a .npz file" in fail(1, "fit", "ratings.csv", "--part", "test", "--out", "m")
     assert "is a split already" in fail(1, "split", "split.npz", "--out", "parts")
+    # A file that stands beside another is read for what it is for, and no other command takes all three parts for one.
+    succeed("fit", "split.npz", "--part", "train", "--valid", "split.npz", "--out", "m", "--variant", "popularity")
+    assert "1 users" not in succeed("evaluate", "m", "split.npz", "--part", "test", "--seen", "split.npz", "--k", 1)
+    assert "split.npz is a split: name the part" in fail(1, "update", "m", "split.npz", "--out", "n")
+    assert "split.npz is a split: name the part" in fail(1, "recommend", "m", "--histories", "split.npz")
+    succeed("update", "m", "split.npz", "--part", "valid", "--out", "n")
+    assert len(diffrec.load("n").train_) == 6
+    assert "is a split already" in fail(1, "compare", "split.npz", "--by", "random", "--variants", "popularity")
 
 
 def test_whole_users_are_split_with_what_is_visible_of_them(folder: Path) -> None:
@@ -94,6 +103,15 @@ def test_whole_users_are_split_with_what_is_visible_of_them(folder: Path) -> Non
     train, visible, test = (diffrec.Interactions.read(f"parts/{name}.csv") for name in ("train", "visible", "test"))
     assert set(test.users.ids) <= set(visible.users.ids)
     assert not set(test.users.ids) & set(train.users.ids)
+
+
+def test_parts_have_the_format_of_the_file(folder: Path, data: diffrec.Interactions) -> None:
+    Path("packed.csv.gz").write_bytes(gzip.compress(Path("ratings.csv").read_bytes()))
+    succeed("split", "packed.csv.gz", "--out", "parts")
+    assert len(diffrec.Interactions.read("parts/train.csv")) == len(data.split()[0])
+    data.write("lists/one.parquet")
+    succeed("split", "lists", "--out", "parts")
+    assert len(diffrec.Interactions.read("parts/test.parquet")) == len(data.split()[2])
 
 
 def test_split_then_fit_then_evaluate(folder: Path, data: diffrec.Interactions) -> None:
@@ -192,6 +210,8 @@ def test_compare_says_who_wins(folder: Path) -> None:
         (["--k", "0"], "--k: '0' must be whole numbers above 0"),
         (["--seeds", "0"], "--seeds"),
         (["--by", "tiem"], "--by.*: by must be one of .*did you mean 'time'"),
+        (["--by", "users"], "--by.*: by='users' leaves those who are judged without a history"),
+        (["--set", "ease.init=m.diffrec"], "--set: init is no setting; Python gives it"),
     ],
 )
 def test_compare_refuses_before_the_data_is_read(tmp_path: Path, given: list[str], message: str) -> None:
@@ -221,6 +241,11 @@ def test_demo_runs_on_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch, data
     said = succeed("demo", "ratings.csv")
     assert "saved (" in said
     assert "t-diffrec" in said
+    # Histories of three leave nothing to stop on.
+    short = data.take(np.arange(30)).events
+    few = (np.arange(len(short)) - short.indptr[short.owners]) < 3
+    data.take(np.arange(30)).where_events(few).write("short.csv")
+    assert "saved (" in succeed("demo", "short.csv")
 
 
 QUICK = {"dims": (8,), "epochs": 1}

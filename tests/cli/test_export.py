@@ -64,6 +64,13 @@ def test_vectors_go_into_tables_and_indices(folder: Path, data: diffrec.Interact
     assert "items.parquet: vectors of 40 items" in succeed("export", "factors.diffrec", "--out", "items.parquet")
     told = json.loads(succeed("export", "factors.diffrec", "--out", "users.parquet", "--of", "users", "--json"))
     assert (told["vectors"], told["bytes"]) == (60, Path("users.parquet").stat().st_size)
+    for unfit in (["--k", 5], ["--include-seen"], ["--no-check"], ["--index", "hnsw"]):
+        said = fail(2, "export", "factors.diffrec", "--out", "items.parquet", *unfit)
+        assert f"{unfit[0]}: says nothing of" in said
+    assert "--of: says nothing of a graph" in fail(2, "export", "factors.diffrec", "--out", "m.onnx", "--of", "users")
+    assert "index must be one of 'flat', 'hnsw'" in fail(
+        2, "export", "factors.diffrec", "--out", "items.faiss", "--index", "tree"
+    )
     assert "itemknn has no vectors" in fail(1, "export", "model.diffrec", "--out", "items.parquet")
     assert "of must be one of 'items', 'users', got 'item'" in fail(
         1, "export", "factors.diffrec", "--out", "items.parquet", "--of", "item"

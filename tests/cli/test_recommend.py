@@ -197,6 +197,7 @@ def test_items_of_no_row_are_read_as_numbers_or_as_text_as_the_models_are(folder
         (["--steer", "nothing=2"], 1, "steer names 'nothing', which is no item, tag or fact"),
         (["--diversity", "-1"], 1, "diversity must be at least 0, got -1"),
         (["--k", "many"], 2, "--k"),
+        (["--actors", "2"], 2, "--actors: says nothing of a run without --engine ray"),
     ],
 )
 def test_bad_requests_are_explained(folder: Path, given: list[str], code: int, message: str) -> None:
@@ -255,6 +256,9 @@ def test_candidates_alone_are_ranked(folder: Path, data: diffrec.Interactions) -
     assert len(own.splitlines()) == 1 + 2
     said = fail(1, "recommend", "model.diffrec", "--candidates", "pairs.csv", "--users", data.users[2])
     assert "candidates must name items for every user" in said
+    diffrec.Interactions.from_arrays(["nobody"], items[:1]).write("pairs.csv")
+    said = fail(1, "recommend", "model.diffrec", "--candidates", "pairs.csv", "--out", "top.parquet")
+    assert "pairs.csv names no user that the model knows" in said
 
 
 def test_unknown_items_of_files_are_counted_or_refused(folder: Path, data: diffrec.Interactions) -> None:

@@ -54,6 +54,12 @@ def test_standard_output_gets_rows(folder: Path, lists: pa.Table) -> None:
 def test_what_is_wrong_with_a_file_of_lists_is_said(folder: Path, lists: pa.Table) -> None:
     given = ("recommend", "model.diffrec", "--histories", "lists.parquet")
     assert "--titles" in fail(2, *given, "--titles")
+    assert "--unknown" in fail(2, *given, "--unknown", "skip")
+    by_ray = (*given, "--engine", "ray", "--out")
+    assert "--device" in fail(2, *by_ray, "top", "--device", "cpu")
+    Path("there").mkdir()
+    assert "there is there already; name a folder to be made" in fail(1, *by_ray, "there")
+    assert "is a file, so lists.parquet/top cannot be written" in fail(1, *by_ray, "lists.parquet/top")
     assert "needs --histories with lists" in fail(2, *given, "--engine", "ray")
     assert "engine must be one of 'ray', 'spark', got 'dask'" in fail(2, *given, "--engine", "dask")
     assert "--user who is no column of lists.parquet, which has user, items" in fail(1, *given, "--user", "who")

@@ -48,6 +48,13 @@ def write(file: Path, rows_of_blocks: list[list[tuple[Any, ...]]]) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_that_nothing_is_written_to_is_refused(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(ValueError, match="would be a table without columns"):
+        write(tmp_path / f"rows{suffix}", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @given(made=blocks)
 def test_blocks_come_back(tmp_path_factory: pytest.TempPathFactory, suffix: str, made: list[Any]) -> None:
     if suffix == ".inter":

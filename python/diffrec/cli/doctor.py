@@ -24,8 +24,6 @@ from diffrec.training.precision import multiplies_bfloat16
 _PACKAGES = ("torch", "numpy", "scipy", "safetensors")
 #: torch without what GPUs need, which is most of its size.
 CPU_BUILD = "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cpu"
-# Multiply-adds of the product whose time is compared between number formats.
-_PRODUCTS = 1e9
 
 
 def doctor(as_json: options.Json = False) -> None:

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from diffrec import export as exports
+from diffrec.checks import one_of
 from diffrec.cli import options
 from diffrec.cli.output import show, size
-from diffrec.cli.reading import load_model, require_place
+from diffrec.cli.reading import load_model, refuse, require_place
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
 _VECTORS = (".parquet", ".faiss", ".hnsw")
+_K = 20
 
 
 def export(
@@ -24,7 +26,7 @@ def export(
             show_default=False,
         ),
     ],
-    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="K", help="How many items for each history.")] = 20,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="K", help="How many items for each history.")] = _K,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Recommend also what is in the history already.")
     ] = False,
@@ -34,6 +36,15 @@ def export(
     of: Annotated[
         str, typer.Option(metavar="WHOSE", help="Whose vectors, where vectors are written: items or users.")
     ] = "items",
+    index: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            callback=options.checked(lambda value: one_of(("flat", "hnsw"))("index", value)),
+            help="Of .faiss: flat compares with every vector; hnsw follows a graph of neighbours and finds most of "
+            "what flat would, faster.",
+        ),
+    ] = "flat",
     as_json: options.Json = False,
 ) -> None:
     """Export a model as a graph that serves it without diffrec: history and weights in, best items and scores out.
@@ -50,10 +61,16 @@ def export(
     if out.suffix not in (*_WRITERS, *_VECTORS):
         suffixes = " or ".join((*_WRITERS, *_VECTORS))
         raise typer.BadParameter(f"{str(out)!r} must end in {suffixes}", param_hint="--out")
+    if out.suffix in _VECTORS:
+        refuse("vectors", {"--k": k != _K, "--include-seen": include_seen, "--no-check": not check})
+    else:
+        refuse("a graph", {"--of": of != "items"})
+    if out.suffix != ".faiss":
+        refuse("anything but .faiss", {"--index": index != "flat"})
     require_place(out, model)
     fitted = load_model(model, "cpu")
     if out.suffix in _VECTORS:
-        exports.vectors(fitted, out, of)
+        exports.vectors(fitted, out, of, index=index)
         n = fitted.train_.shape[1 if of == "items" else 0]
         values = {"file": str(out), "bytes": out.stat().st_size, "of": of, "vectors": n}
         show(f"{out}: vectors of {n:,} {of} ({size(out.stat().st_size)})", values, as_json=as_json)

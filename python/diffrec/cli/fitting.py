@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,12 +13,12 @@ from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
 from diffrec.cli.output import note, pairs, show, size
-from diffrec.cli.reading import Source, known_part, require_place, say_left_out
+from diffrec.cli.reading import Source, known_part, refuse, require_place, say_left_out
 from diffrec.data.streamed import is_prepared
-from diffrec.demo import log_epoch
 from diffrec.recommenders import PRESETS
 from diffrec.recommenders.fit import AUTO
 from diffrec.training.checkpoint import EPOCH
+from diffrec.training.report import print_epoch
 
 _LEARNING = "What learns"
 _TOGETHER = "Under torchrun"
@@ -136,33 +136,14 @@ def fit(
         # Processes keep theirs together, in a folder.
         require_place(checkpoint, file, valid, items, folder=started_with_others())
         arguments |= {"checkpoint": checkpoint, "every": every}
-    train: Any
-    held_out: Any
-    # A folder that was prepared is read by the fit itself, block by block.
-    train, held_out = (
-        (file, valid)
-        if is_prepared(file)
-        else _read(
-            Source(
-                file,
-                user,
-                item,
-                timestamp,
-                value,
-                part,
-                negatives=negatives,
-                on_bad_row=on_bad_row,
-                dayfirst=dayfirst,
-                items=items,
-                quiet=quiet,
-            ),
-            valid,
-            quiet=quiet,
-        )
-    )
+    source = Source(
+        file, user, item, timestamp, value, part,
+        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, items=items, quiet=quiet,
+    )  # fmt: skip
+    train, held_out = _data(source, valid, quiet=quiet)
 
     started = time.perf_counter()
-    callbacks = [] if quiet else [log_epoch]
+    callbacks = [] if quiet else [print_epoch]
     model = diffrec.fit(train, valid=held_out, progress=not quiet, callbacks=callbacks, **arguments)
     seconds = time.perf_counter() - started
     model.save(out)
@@ -175,7 +156,14 @@ def fit(
     show(pairs(words), values, as_json=as_json)
 
 
-def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interactions, Interactions | None]:
+def _data(
+    source: Source, valid: Path | None, *, quiet: bool
+) -> tuple[Path, Path | None] | tuple[Interactions, Interactions | None]:
+    """What to learn from and what to stop on."""
+    if is_prepared(source.file):
+        # The fit itself reads it, block by block.
+        refuse("a folder that was prepared", source.told())
+        return source.file, valid
     data = source.read()
     train, held_out = (data.train, data.valid) if isinstance(data, Split) else (data, None)
     if held_out is not None and len(held_out) == 0:
@@ -186,6 +174,6 @@ def _read(source: Source, valid: Path | None, *, quiet: bool) -> tuple[Interacti
     if isinstance(data, Split):
         note("learning from the train part of this split, stopping on its valid part", quiet=quiet)
     if valid is not None:
-        held_out, left_out = known_part(source.beside(valid).interactions(), train, valid)
+        held_out, left_out = known_part(source.beside(valid).interactions("valid"), train, valid)
         say_left_out(left_out, valid, quiet=quiet)
     return train, held_out

@@ -12,7 +12,17 @@ import diffrec
 from diffrec.cli import options
 from diffrec.cli.named_settings import parse_settings, require_possible, whole_numbers
 from diffrec.cli.output import note, show
-from diffrec.cli.reading import Source, known_part, load_model, named_files, read_test, require_place, say_left_out
+from diffrec.cli.reading import (
+    Source,
+    known_part,
+    load_model,
+    named_files,
+    read_test,
+    refuse,
+    require_histories,
+    require_place,
+    say_left_out,
+)
 from diffrec.comparison import DEFAULT_VARIANTS
 from diffrec.data.facts import facts_of
 from diffrec.data.streamed import is_prepared
@@ -95,35 +105,31 @@ def evaluate(
     diffrec evaluate model.diffrec test.csv --by activity --by popularity
     """
     cuts = whole_numbers(k, "--k")
+    if seen is not None and include_seen:
+        raise typer.BadParameter("names what is not to be ranked: --include-seen ranks all", param_hint="--seen")
+    source = Source(
+        test, user, item, timestamp, value, part,
+        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
+    )  # fmt: skip
+    prepared = is_prepared(test)
+    if prepared:
+        told = {"--seen": seen, "--by": by, "--user-facts": user_facts}
+        refuse("a folder that was prepared", told | source.told())
     if per_user is not None:
         table_format(per_user)
         require_place(per_user, model, test, seen, user_facts)
     fitted = load_model(model, device)
-    if is_prepared(test):
-        if seen is not None or by or user_facts is not None:
-            raise typer.BadParameter(
-                "says nothing of a folder that was prepared", param_hint="--seen, --by and --user-facts"
-            )
+    if prepared:
         report = fitted.evaluate(test, exclude_seen=not include_seen, k=cuts)
     else:
-        later, masked = read_test(
-            Source(
-                test, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst
-            ),
-            seen,
-        )
+        require_histories(fitted, "name the folder that was prepared as TEST")
+        later, masked = read_test(source, seen)
         relevant, left_out = known_part(later, fitted.train_, test)
-        if masked is not None and len(masked):
+        if include_seen or masked is None or not len(masked):
+            masked = None
+        else:
             masked, unknown = known_part(masked, fitted.train_, seen or test)
             say_left_out(unknown, seen or test, quiet=quiet)
-        else:
-            masked = None
-        if include_seen and masked is not None:
-            if seen is not None:
-                raise typer.BadParameter(
-                    "names what is not to be ranked: --include-seen ranks all", param_hint="--seen"
-                )
-            masked = None
         facts = _facts(by, user_facts, fitted.train_, user, quiet=quiet)
         report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts, by=facts)
         report = replace(report, interactions_left_out=left_out)
@@ -182,7 +188,7 @@ def compare(
     ] = 3,
     metric: options.Metric = "ndcg@20",
     k: options.Cuts = "10,20",
-    by: options.By = None,
+    by: options.ByHistory = None,
     include_seen: options.IncludeSeen = False,
     out: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from diffrec.checks import one_of
-from diffrec.comparison import metric_cut
+from diffrec.comparison import metric_cut, require_way
 from diffrec.data.files import PARTS
 from diffrec.data.negatives import NEGATIVES
 from diffrec.data.report import ON_BAD_ROW
@@ -139,13 +139,23 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+_WAYS = "time (newest last), leave-last (the last basket), random, global-time (one moment for all)"
+_BY_DEFAULT = "by default time where there are times, else random."
 By = Annotated[
     str | None,
     typer.Option(
         metavar="WAY",
         callback=checked(lambda value: one_of(WAYS)("by", value)),
-        help="How to part each history: time (newest last), leave-last (the last basket), random, global-time (one "
-        "moment for all) or users (whole users); by default time where there are times, else random.",
+        help=f"How to part each history: {_WAYS} or users (whole users); {_BY_DEFAULT}",
+        show_default=False,
+    ),
+]
+ByHistory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WAY",
+        callback=checked(require_way),
+        help=f"How to part each history: {_WAYS}; {_BY_DEFAULT}",
         show_default=False,
     ),
 ]
@@ -191,7 +201,12 @@ Repeats = Annotated[
         "whether they had it before or not (then recommend and evaluate with --include-seen).",
     ),
 ]
-Metric = Annotated[str, typer.Option(metavar="NAME@K", callback=checked(metric_cut), help="What decides who wins.")]
+Metric = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME@K", callback=checked(metric_cut), help="Metric by which recommenders are ranked, such as ndcg@20."
+    ),
+]
 Cuts = Annotated[str, typer.Option("--k", metavar="K,K", help="Lengths of the lists to judge, separated by commas.")]
 
 Checkpoint = Annotated[

@@ -45,7 +45,13 @@ def prepare(
     valid: Annotated[float, typer.Option(metavar="SHARE", help="Share of each history to stop training on.")] = 0.1,
     test: Annotated[float, typer.Option(metavar="SHARE", help="Share of each history to predict.")] = 0.2,
     seed: options.Seed = None,
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="What DuckDB, which sorts, may take.")] = "1GB",
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that DuckDB may use while it sorts, such as 4GB; it spills to disk beyond that.",
+        ),
+    ] = "1GB",
     user: options.User = None,
     item: options.Item = None,
     timestamp: options.Timestamp = None,

@@ -26,6 +26,8 @@ from diffrec.cli.reading import (
     onto,
     picked,
     picked_with_strangers,
+    refuse,
+    require_histories,
     require_place,
     say_left_out,
     steering,
@@ -38,6 +40,8 @@ from diffrec.recommenders.rankings import USER_BLOCK
 
 # Rows of the table held at once, about: each takes some tens of bytes, more with long text ids.
 _ROWS_AT_ONCE = 1 << 19
+# Options that say how rows of single events are read.
+_OF_EVENTS = ("--negatives", "--on-bad-row", "--dayfirst")
 
 
 def recommend(
@@ -167,17 +171,24 @@ def recommend(
     lists = None if histories is None else list_columns(histories, user, item, timestamp, value)
     if engine is not None and (lists is None or out is None):
         raise typer.BadParameter("needs --histories with lists in Parquet, and --out", param_hint="--engine")
-    if out is not None and engine is None:
-        table_format(out)
-        require_place(out, model, source, items, cold_items)
+    if out is not None:
+        _require_out(out, engine, model, source, items, cold_items)
+    given = Source(
+        source or Path(), user, item, timestamp, value,
+        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
+    )  # fmt: skip
     if lists is not None:
-        _refuse(
-            "a file of lists",
-            {"--titles": titles, "--items": items, "--cold-items": cold_items, "--negatives": negatives != "error"}
-            | {"--on-bad-row": on_bad_row != "error", "--dayfirst": dayfirst is not None},
-        )
+        told = {"--titles": titles, "--items": items, "--cold-items": cold_items, "--unknown": unknown != "error"}
+        refuse("a file of lists", told | {name: given.told()[name] for name in _OF_EVENTS})
+    if engine is not None:
+        refuse("an engine, whose workers choose their own", {"--device": device})
+    if engine != "ray":
+        refuse("a run without --engine ray", {"--actors": actors != 1})
     fitted = load_model(model, device)
     known = fitted.train_
+    # People who are named have to be in the model, but for those who may be unknown to it.
+    if histories is None and (users is None or unknown == "error"):
+        require_histories(fitted, "name a file of them by --histories")
     new, catalogue = _cold(cold_items, known.items)
     choice: dict[str, Any] = {
         "exclude_seen": not include_seen,
@@ -188,49 +199,48 @@ def recommend(
         "novelty": novelty,
         "diversity": diversity,
     }
-    if engine is not None and histories is not None and lists is not None and out is not None:
-        recommend_on(engine, model, histories, lists, k, out, actors, strict=strict, **choice)
-        show(f"{out}: written by {engine}", {"file": str(out), "k": k}, as_json=as_json)
-        return
     if histories is not None and lists is not None:
-        n, rows = recommend_lists(fitted, histories, lists, k, out, as_json=as_json, strict=strict, **choice)
-        _say(out, n, rows, k, as_json=as_json)
+        choice["strict"] = strict
+        if engine is not None and out is not None:
+            recommend_on(engine, model, histories, lists, k, out, actors, **choice)
+            show(f"{out}: written by {engine}", {"file": str(out), "k": k}, as_json=as_json)
+            return
+        _say(out, *recommend_lists(fitted, histories, lists, k, out, as_json=as_json, **choice), k, as_json=as_json)
         return
     named = _titles(items, catalogue, item, quiet=quiet)
+    people: Interactions | IdArray | None
     pairs: Interactions | None = None
-    people: Interactions | IdArray
-    if source is not None:
-        given = Source(
-            source,
-            user,
-            item,
-            timestamp,
-            value,
-            negatives=negatives,
-            on_bad_row=on_bad_row,
-            dayfirst=dayfirst,
-            quiet=quiet,
-        )
-        taken = (known.items, None) if candidates is None else (catalogue, known.users)
-        pairs, left_out = onto(given.interactions(), *taken)
-        say_left_out(left_out, source, strict=strict, quiet=quiet)
-    if histories is not None and pairs is not None:
-        people, pairs = pairs, None
+    if histories is not None:
+        people = _read(given, known.items, strict=strict)
     else:
-        chosen = (picked if unknown == "error" else picked_with_strangers)(users, known.users)
-        if chosen is None:
-            chosen = known.users.ids if pairs is None else known.users[np.flatnonzero(np.diff(pairs.matrix.indptr))]
-        people = chosen
+        people = (picked if unknown == "error" else picked_with_strangers)(users, known.users)
+        if candidates is not None:
+            pairs = _read(given, catalogue, known.users, strict=strict)
+            people = _named_in(pairs, candidates) if people is None else people
     choice |= {"unknown": unknown, "cold_items": new}
-    n = len(people.users) if isinstance(people, Interactions) else len(people)
-    rows = 0
-    with _opened(out, as_json=as_json) as append, tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
-        for top in blocks(fitted, people, k, pairs, **choice):
+    with _opened(out, as_json=as_json) as append:
+        n = rows = 0
+        for top in blocks(fitted, known.users.ids if people is None else people, k, pairs, quiet=quiet, **choice):
             columns = (top if named is None else replace(top, titles=named)).columns(titles=titles or items is not None)
             append(columns)
-            rows += len(columns["user"])
-            bar.update(len(top))
+            n, rows = n + len(top), rows + len(columns["user"])
     _say(out, n, rows, k, as_json=as_json)
+
+
+def _read(given: Source, items: Ids, users: Ids | None = None, *, strict: bool) -> Interactions:
+    """Read histories or candidates, of which what the model does not know is counted or refused."""
+    found, left_out = onto(given.interactions(), items, users)
+    say_left_out(left_out, given.file, strict=strict, quiet=given.quiet)
+    return found
+
+
+def _named_in(pairs: Interactions, file: Path) -> IdArray:
+    """The users that a file of candidates names."""
+    rows = np.flatnonzero(np.diff(pairs.matrix.indptr))
+    if not len(rows):
+        raise ValueError(f"{file} names no user that the model knows: there is nobody to recommend to")
+    named: IdArray = pairs.users[rows]
+    return named
 
 
 def _cold(file: Path | None, known: Ids) -> tuple[dict[str, Any] | None, Ids]:
@@ -243,11 +253,13 @@ def _cold(file: Path | None, known: Ids) -> tuple[dict[str, Any] | None, Ids]:
     return {"item": ids.ids, **info}, Ids.trusted(np.concatenate([known.ids, ids.ids]), "item")
 
 
-def _refuse(where: str, given: dict[str, Any]) -> None:
-    """Refuse options that say nothing here."""
-    for option, value in given.items():
-        if value:
-            raise typer.BadParameter(f"says nothing of {where}", param_hint=option)
+def _require_out(out: Path, engine: str | None, *read: Path | None) -> None:
+    """Refuse what could not be written: a table, or of an engine a folder, which it makes."""
+    require_place(out, *read, folder=engine is not None)
+    if engine is None:
+        table_format(out)
+    elif out.exists():
+        raise FileExistsError(f"{out} is there already; name a folder to be made")
 
 
 def _say(out: Path | None, n: int, rows: int, k: int, *, as_json: bool) -> None:
@@ -261,7 +273,13 @@ def _say(out: Path | None, n: int, rows: int, k: int, *, as_json: bool) -> None:
 
 
 def blocks(
-    model: Recommender, people: Interactions | IdArray, k: int, candidates: Interactions | None = None, **choice: Any
+    model: Recommender,
+    people: Interactions | IdArray,
+    k: int,
+    candidates: Interactions | None = None,
+    *,
+    quiet: bool = True,
+    **choice: Any,
 ) -> Iterator[Top]:
     """Recommend to known users or to people with histories, some of them at a time.
 
@@ -275,6 +293,8 @@ def blocks(
         Length of the lists.
     candidates : Interactions, optional
         On the model's users and items: what alone is ranked for each of the people, who are ids then.
+    quiet : bool
+        Show no bar on a terminal.
     **choice
         As for ``Recommender.recommend``.
 
@@ -288,10 +308,12 @@ def blocks(
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     # Whole blocks of the ranking, so that what it draws for a user is what one call would draw.
     size = USER_BLOCK * max(1, min(16, _ROWS_AT_ONCE // (USER_BLOCK * k)))
-    for start in range(0, n, size):
-        stop = min(start + size, n)
-        some = people.take(np.arange(start, stop)) if isinstance(people, Interactions) else people[start:stop]
-        yield model.recommend(some, k, **choice, **_among(candidates, some))
+    with tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            some = people.take(np.arange(start, stop)) if isinstance(people, Interactions) else people[start:stop]
+            yield model.recommend(some, k, **choice, **_among(candidates, some))
+            bar.update(stop - start)
 
 
 def _among(candidates: Interactions | None, users: Interactions | IdArray) -> dict[str, Any]:

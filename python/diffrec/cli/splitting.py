@@ -9,6 +9,7 @@ from diffrec import Split
 from diffrec.cli import options
 from diffrec.cli.output import pairs, show
 from diffrec.cli.reading import Source, require_place
+from diffrec.data._cells import PACKED
 from diffrec.data.files import PARTS
 from diffrec.data.tables import table_format
 
@@ -32,7 +33,7 @@ def split(
         typer.Option(
             "--format",
             metavar="SUFFIX",
-            help="csv, tsv, inter, parquet or npz; by default that of the file.",
+            help="csv, tsv, inter, parquet or npz; by default that of the file, without .gz or .zst.",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +53,7 @@ def split(
     diffrec split ratings.csv --out parts
     diffrec split ratings.csv --out parts --by random --seed 7 --format parquet
     """
-    ending = file.suffix if suffix is None else f".{suffix.removeprefix('.')}"
+    ending = _ending(file) if suffix is None else f".{suffix.removeprefix('.')}"
     # Of whole users that are held out a part is visible: histories to recommend for.
     names = (*PARTS, "visible") if by == "users" else PARTS
     files = {name: out / f"{name}{ending}" for name in names}
@@ -64,10 +65,17 @@ def split(
     ).read()
     if isinstance(data, Split):
         raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")
-    found = data.split(by or ("random" if data.timestamps is None else "time"), valid, test, seed or 0)
+    found = data.split(by, valid, test, seed or 0)
     parts = {name: getattr(found, name) for name in names}
     for name, part in parts.items():
         part.write(files[name])
     values = {name: {"file": str(files[name]), "interactions": len(part)} for name, part in parts.items()}
     words = {name: f"{len(part):,} interactions in {files[name]}" for name, part in parts.items()}
     show(pairs(words), values, as_json=as_json)
+
+
+def _ending(file: Path) -> str:
+    """The suffix of a file's own format: what is packed is written unpacked, and a folder is one of Parquet."""
+    if file.is_dir():
+        return ".parquet"
+    return Path(file.stem).suffix if file.suffix.lower() in PACKED else file.suffix

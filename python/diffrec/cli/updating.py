@@ -10,8 +10,8 @@ from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.output import note, pairs, show, size
 from diffrec.cli.reading import Source, in_kind_of, load_model, require_place
-from diffrec.demo import log_epoch
 from diffrec.training.checkpoint import EPOCH
+from diffrec.training.report import print_epoch
 
 
 def update(
@@ -43,6 +43,7 @@ def update(
     on_bad_row: options.OnBadRow = "error",
     dayfirst: options.DayFirst = None,
     items: options.ItemFacts = None,
+    part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -59,12 +60,12 @@ def update(
     if checkpoint is not None:
         require_place(checkpoint, file, items, model)
     source = Source(
-        file, user, item, timestamp, value, None, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst,
+        file, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst,
         items=items, quiet=quiet,
     )  # fmt: skip
     new, updated = source.interactions(), load_model(model, device)
     before = updated.train_.shape
-    updated.set_params(progress=not quiet, callbacks=[] if quiet else [log_epoch])
+    updated.set_params(progress=not quiet, callbacks=[] if quiet else [print_epoch])
     started = time.perf_counter()
     updated.update(in_kind_of(new, updated.train_), epochs=epochs, checkpoint=checkpoint, every=every)
     seconds = time.perf_counter() - started

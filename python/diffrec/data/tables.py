@@ -35,15 +35,15 @@ def table_file(path: str | PathLike[str]) -> Iterator[Append]:
     Yields
     ------
     callable
-        Takes the next rows as columns by name, at least once. They are on their way to the disk when it returns, so a
-        table may be larger than memory.
+        Takes the next rows as columns by name, at least once, though there may be none. They are on their way to the
+        disk when it returns, so a table may be larger than memory.
 
     Raises
     ------
     ImportError
         If the format needs a package that is not installed.
     ValueError
-        If the suffix is unknown, or text cannot be written in the format.
+        If the suffix is unknown, text cannot be written in the format, or nothing was written.
 
     Examples
     --------
@@ -60,8 +60,17 @@ def table_file(path: str | PathLike[str]) -> Iterator[Append]:
     """
     file = Path(path)
     table = table_format(file)
+    begun = False
+
+    def noted(block: Block) -> None:
+        nonlocal begun
+        append(block)
+        begun = True
+
     with replacing(file) as temporary, table(temporary) as append:
-        yield append
+        yield noted
+        if not begun:
+            raise ValueError(f"{file} would be a table without columns: there is nothing to write")
 
 
 def table_format(path: Path) -> Callable[[Path], AbstractContextManager[Append]]:

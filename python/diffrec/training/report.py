@@ -1,5 +1,6 @@
 """The report of a training: its epochs, the best of them, and facts about the fit."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,6 +38,13 @@ class EpochRecord:
 
 
 Callback = Callable[[EpochRecord], object]
+
+
+def print_epoch(epoch: EpochRecord) -> None:
+    """Say on standard error how training goes, where that is no terminal with a progress bar."""
+    if epoch.validation is not None and not sys.stderr.isatty():
+        line = f"  epoch {epoch.epoch}: loss {epoch.loss:.4g}, validation {epoch.metric} {epoch.validation:.4f}"
+        print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(repr=False)
