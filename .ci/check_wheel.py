@@ -71,7 +71,7 @@ CLUSTERS = {"ray", "spark"}
 LATER_EXTRA, LATER_TESTS = (
     "onnx",
     (
-        "tests/export/test_served.py",
+        "tests/export/test_graph.py",
         "tests/export/test_files.py",
         # Every command of the README and of the help.
         "tests/cli/test_documentation.py",

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import diffrec
-from diffrec.cli import batches
+from diffrec.cli import recommending_lists
 from support.commands import fail, leftovers, run, succeed
 from support.lists import assert_same_lists, histories_of
 
@@ -15,7 +15,7 @@ from support.lists import assert_same_lists, histories_of
 @pytest.fixture
 def lists(folder: Path, data: diffrec.Interactions, monkeypatch: pytest.MonkeyPatch) -> pa.Table:
     """What one call recommends; the histories are in several row groups, and read several batches at a time."""
-    monkeypatch.setattr(batches, "_AT_ONCE", 13)
+    monkeypatch.setattr(recommending_lists, "_AT_ONCE", 13)
     pq.write_table(histories_of(data), "lists.parquet", row_group_size=25)
     return diffrec.load("model.diffrec").recommend(data, k=4).to_frame("pyarrow")
 

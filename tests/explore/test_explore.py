@@ -217,8 +217,8 @@ def test_what_no_page_sends_is_refused(server: Server) -> None:
 def test_slow_clients_are_dropped_and_too_many_are_not_let_in(
     model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diffrec.explore.connections.PATIENCE", 0.5)
-    monkeypatch.setattr("diffrec.explore.connections.CONNECTIONS", 4)
+    monkeypatch.setattr("diffrec.explore.bounded_server.PATIENCE", 0.5)
+    monkeypatch.setattr("diffrec.explore.bounded_server.CONNECTIONS", 4)
     with Server(Explorer(model)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
@@ -252,7 +252,7 @@ def test_slow_clients_are_dropped_and_too_many_are_not_let_in(
 
 
 def test_an_answer_may_take_its_time(model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffrec.explore.connections.PATIENCE", 0.2)
+    monkeypatch.setattr("diffrec.explore.bounded_server.PATIENCE", 0.2)
     explorer = Explorer(model)
     monkeypatch.setattr(explorer, "about", lambda: time.sleep(0.6) or {"slow": True})
     with Server(explorer) as server:

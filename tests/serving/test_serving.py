@@ -376,7 +376,7 @@ def test_reload_drops_nothing_and_a_broken_file_changes_nothing(
         assert "the model stays as it was" in said["error"]
         assert ask(server, "/recommend", {"user": user, "k": 5})[1]["items"] == lists[1]
         # Whatever it is: that a GPU is full is a RuntimeError.
-        monkeypatch.setattr("diffrec.serving.held.load", full)
+        monkeypatch.setattr("diffrec.serving.reloaded_model.load", full)
         assert ask(server, "/reload", {})[0] == 500
         text = ask(server, "/metrics")[1]
         assert 'diffrec_reloads_total{outcome="done"} 3' in text

@@ -25,8 +25,8 @@ from safetensors.torch import save_file
 import diffrec
 from diffrec import Interactions, ModelFileError, Recommender
 from diffrec.data.tensor_file import _checksum_of, checksum, read_tensors
+from diffrec.export.graph import served
 from diffrec.export.scorers import scorer_of
-from diffrec.export.served import served
 from diffrec.recommenders import make
 
 USERS, ITEMS = 14, 9

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import pyarrow.parquet as pq
 
 import diffrec
-from diffrec.cli.batches import ListColumns, recommend_on
+from diffrec.cli.recommending_lists import ListColumns, recommend_on
 from support.lists import alone, assert_same_lists, prepared
 
 K = 5

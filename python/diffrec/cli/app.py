@@ -16,7 +16,7 @@ from diffrec.cli.errors import reported
 #: In the order of the help: each command, the module of ``diffrec.cli`` that has the function of its name, and the
 #: first line of that function's docstring, which is its help.
 COMMANDS = {
-    "demo": ("looking", "See the whole job at once: fit, evaluate against popularity, recommend, save and reload."),
+    "demo": ("demo", "See the whole job at once: fit, evaluate against popularity, recommend, save and reload."),
     "fit": ("fitting", "Learn a model from a file of interactions and save it."),
     "update": (
         "updating",
@@ -31,13 +31,13 @@ COMMANDS = {
         "preparing",
         "Prepare interactions larger than memory for training: ids to rows, k-core, a split, sorted by user.",
     ),
-    "evaluate": ("judging", "Measure how well a model predicts what its users took later."),
+    "evaluate": ("evaluating", "Measure how well a model predicts what its users took later."),
     "compare": (
-        "judging",
+        "comparing",
         "Fit several recommenders on the same data and say which wins, and whether it may be luck.",
     ),
     "info": (
-        "looking",
+        "info",
         "Say what a model is: its kind and settings, what it learnt from, how training went.",
     ),
     "explore": (

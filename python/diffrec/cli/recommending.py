@@ -15,7 +15,6 @@ from diffrec import Ids, Interactions, Recommender, Top
 from diffrec._progress import disabled, tqdm
 from diffrec.checks import one_of
 from diffrec.cli import options
-from diffrec.cli.batches import list_columns, recommend_lists, recommend_on
 from diffrec.cli.output import json_lines, note, show
 from diffrec.cli.reading import (
     Source,
@@ -32,6 +31,7 @@ from diffrec.cli.reading import (
     say_left_out,
     steering,
 )
+from diffrec.cli.recommending_lists import list_columns, recommend_lists, recommend_on
 from diffrec.data._encode import IdArray
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import facts_of, title_of

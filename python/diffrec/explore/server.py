@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from diffrec.explore.connections import BoundedServer
+from diffrec.explore.bounded_server import BoundedServer
 from diffrec.explore.explorer import Explorer
 
 HOST = "127.0.0.1"

@@ -13,8 +13,8 @@ array([[1]])
 """
 
 from diffrec.export.files import item_ids, onnx, pt2
+from diffrec.export.graph import program
 from diffrec.export.inputs import Inputs, inputs
-from diffrec.export.served import program
 from diffrec.export.vector_files import vectors
 
 __all__ = ["Inputs", "inputs", "item_ids", "onnx", "program", "pt2", "vectors"]

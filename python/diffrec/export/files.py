@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from diffrec import _core
 from diffrec.data._replace import replacing_with_companions
 from diffrec.export.agreement import require_agreement
-from diffrec.export.served import INPUTS, OUTPUTS, program, served, tracing
+from diffrec.export.graph import INPUTS, OUTPUTS, program, served, tracing
 from diffrec.recommenders import Recommender
 from diffrec.recommenders.settings import plain_setting
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from diffrec.checks import one_of, whole
 from diffrec.data import Interactions
 from diffrec.evaluation.groups import Groups
-from diffrec.plots.models import named_models
+from diffrec.plots.model_arguments import named_models
 from diffrec.plots.style import dress, legend, line_of, new_figure, short
 from diffrec.recommenders import Recommender
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from diffrec.checks import whole
-from diffrec.plots.models import one_model
+from diffrec.plots.model_arguments import one_model
 from diffrec.plots.numbers import step_ranks
 from diffrec.plots.style import HEAT, PALETTE, QUIET, dress, heading, legend, new_figure, short
 from diffrec.recommenders import DiffRec

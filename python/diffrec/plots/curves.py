@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from diffrec.checks import one_of, whole
 from diffrec.evaluation import LIST_METRICS, METRICS
-from diffrec.plots.models import named_models, one_model
+from diffrec.plots.model_arguments import named_models, one_model
 from diffrec.plots.numbers import by_k
 from diffrec.plots.style import PALETTE, QUIET, dress, legend, line_of, new_figure, whole_ticks
 from diffrec.recommenders import Recommender

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from diffrec.plots.models import one_model
+from diffrec.plots.model_arguments import one_model
 from diffrec.plots.numbers import principal_plane
 from diffrec.plots.style import MARKERS, PALETTE, dress, legend, new_figure
 from diffrec.recommenders import DiffRec

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from diffrec.diffusion import GaussianProcess, noise_betas
-from diffrec.plots.models import named_models
+from diffrec.plots.model_arguments import named_models
 from diffrec.plots.style import dress, legend, line_of, new_figure, whole_ticks
 from diffrec.recommenders import DiffRec
 

@@ -16,9 +16,9 @@ from diffrec.recommenders import Recommender
 from diffrec.serving.answers import UnknownError, explanations, recommendations, similar
 from diffrec.serving.batching import Batcher, BusyError
 from diffrec.serving.gate import Gate
-from diffrec.serving.held import Held
 from diffrec.serving.metrics import BATCHES, Histogram, gauge, resident_bytes
 from diffrec.serving.questions import Explain, Recommend, Similar, refusal
+from diffrec.serving.reloaded_model import ReloadedModel
 
 #: By which names a server on this machine is called.
 LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -29,12 +29,12 @@ _ASKED: dict[str, type[BaseModel]] = {"/recommend": Recommend, "/similar": Simil
 _PATHS = (*_ASKED, "/health", "/metrics", "/reload")
 
 
-def application(held: Held, *, hosts: Sequence[str] = LOCAL, largest: int = LARGEST) -> Gate:
+def application(held: ReloadedModel, *, hosts: Sequence[str] = LOCAL, largest: int = LARGEST) -> Gate:
     """Make the ASGI application that answers for a model.
 
     Parameters
     ----------
-    held : Held
+    held : ReloadedModel
         The model and its file.
     hosts : sequence of str
         Names and addresses by which the server may be called.
@@ -147,7 +147,7 @@ def application(held: Held, *, hosts: Sequence[str] = LOCAL, largest: int = LARG
     return gate
 
 
-def _about(held: Held) -> dict[str, Any]:
+def _about(held: ReloadedModel) -> dict[str, Any]:
     model = held.model
     users, items = model.train_.shape
     loaded = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(held.loaded))

@@ -13,7 +13,7 @@ import uvicorn
 
 from diffrec.checks import whole
 from diffrec.serving.app import LARGEST, LOCAL, application
-from diffrec.serving.held import Held
+from diffrec.serving.reloaded_model import ReloadedModel
 
 
 class Server:
@@ -73,7 +73,7 @@ class Server:
         device: str = "auto",
     ) -> None:
         port, largest = whole(0, 65535)("port", port), whole(1)("largest", largest)
-        self.held = Held(path, device)
+        self.held = ReloadedModel(path, device)
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family, backlog=2048)

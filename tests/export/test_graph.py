@@ -12,8 +12,8 @@ from scipy import sparse
 import diffrec
 from diffrec import Interactions, Recommender
 from diffrec.export import served as export_served
+from diffrec.export.graph import served
 from diffrec.export.inputs import inputs
-from diffrec.export.served import served
 from support.exports import (
     DATA,
     EMPTY_USER,

@@ -1,11 +1,5 @@
-"""``diffrec info`` and ``diffrec demo``."""
+"""``diffrec info``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from diffrec import demo as demonstration
 from diffrec.cli import options
 from diffrec.cli.describe import described, fact, in_words
 from diffrec.cli.output import pairs, show, size
@@ -26,23 +20,3 @@ def info(model: options.Model, as_json: options.Json = False) -> None:
     facts = pairs({f"  {name}": fact(name, value) for name, value in values["facts"].items()})
     text = f"{pairs(words)}\nsettings\n{settings}" + (f"\nfacts\n{facts}" if facts else "")
     show(text, values, as_json=as_json)
-
-
-def demo(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[FILE]",
-            help="Your own interactions; by default a generated world of readers and books.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """See the whole job at once: fit, evaluate against popularity, recommend, save and reload.
-
-    Examples
-    --------
-    diffrec demo
-    diffrec demo ratings.csv
-    """
-    demonstration.main([] if file is None else [str(file)])

@@ -11,7 +11,7 @@ from diffrec.serving.metrics import Counter
 _log = logging.getLogger(__name__)
 
 
-class Held:
+class ReloadedModel:
     """Holds the model of a file; another one takes its place when it is whole.
 
     Parameters
