@@ -11,8 +11,11 @@ from diffrec.checks import nearest, real
 LONGEST, MOST_POINTS = 1000, 64
 
 Id = int | str
-# Arguments that are ids, or lists of them.
-_OF_IDS = ("user", "item", "history", "allow", "deny")
+# What arguments must be that are ids, or lists of them.
+_OF_IDS = {
+    **dict.fromkeys(("user", "item"), "must be an integer or a string"),
+    **dict.fromkeys(("history", "allow", "deny"), "must hold integers or strings"),
+}
 
 
 class _Body(BaseModel):
@@ -100,8 +103,7 @@ def refusal(errors: Sequence[Mapping[str, Any]], body: type[BaseModel] | None) -
     said = str(first["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("Value ")
     if first["type"] == "value_error":
         return said
-    if name in _OF_IDS:
-        said = f"must {'hold integers or strings' if len(place) > 1 else 'be an integer or a string'}"
+    said = _OF_IDS.get(name, said)
     got = first.get("input")
     shown = repr(got)
     return f"{name} {said}, got {shown if len(shown) <= 80 else shown[:77] + '...'}"
