@@ -11,7 +11,7 @@ from scipy import sparse
 
 import diffrec
 from diffrec import Interactions, Recommender
-from diffrec.export import served as export_served
+from diffrec.export import graph
 from diffrec.export.graph import served
 from diffrec.export.inputs import inputs
 from support.exports import (
@@ -121,9 +121,9 @@ def test_what_cannot_be_exported_says_so(variant: str, settings: dict[str, Any],
 
 def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    asked = ".".join(map(str, export_served.OLDEST_TORCH))
+    asked = ".".join(map(str, graph.OLDEST_TORCH))
     assert f"torch>={asked}" in project["optional-dependencies"]["onnx"]
-    monkeypatch.setattr(export_served, "OLDEST_TORCH", (99, 1))
+    monkeypatch.setattr(graph, "OLDEST_TORCH", (99, 1))
     with pytest.raises(ImportError, match=r"needs torch 99\.1 or newer, and this is .*diffrec\[onnx\]"):
         diffrec.export.program(diffrec.fit(np.array([[1, 0], [1, 1]]), variant="popularity"), k=1)
 
