@@ -1,10 +1,14 @@
 """Several processes compute what one does."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from diffrec.distributed import Spread
+from diffrec.training.share import ALONE
 from support.spread_training import trained
 from support.worlds import Processes
 
@@ -76,3 +80,12 @@ def same_as_alone(four: Processes, form: str, grids: list[tuple[int, int]]) -> N
                 np.testing.assert_allclose(
                     found[name], values, rtol=0, atol=allowed, err_msg=f"{name} {size} {replicas}"
                 )
+
+
+def test_what_each_works_out_is_taken_of_the_first() -> None:
+    def broadcast(values: torch.Tensor, source: int) -> None:
+        values.copy_(torch.tensor([1, 0]) if source == 0 else values)
+
+    world: Any = SimpleNamespace(everyone=SimpleNamespace(broadcast=broadcast))
+    assert Spread(world, 0).of_first(torch.tensor([0, 1])).tolist() == [1, 0]
+    assert ALONE.of_first(torch.tensor([0, 1])).tolist() == [0, 1]

@@ -96,6 +96,11 @@ class Spread(Share):
         lengths = everyone.all_gather(torch.tensor(len(rows))).tolist()
         return self._side_by_side(rows, lengths, everyone)
 
+    def of_first(self, values: Tensor) -> Tensor:
+        """Return the values of the first process."""
+        self._world.everyone.broadcast(values, 0)
+        return values
+
     def clock(self) -> float:
         """Return the first process's."""
         now = torch.tensor(time.perf_counter(), dtype=torch.float64)

@@ -82,27 +82,22 @@ class Done:
         step = str(candidate)
         kept = self._steps.done(step)
         if kept is None:
-            trials, anchors, skipped = len(search.trials), dict(search.anchors), set(search.skipped)
+            trials, skipped = len(search.trials), set(search.skipped)
             answer = bool(work())
             new = search.trials[trials:]
             # What was left out may be tried in another run, with more memory or time.
             if self._checkpoint is not None and new:
-                changed = {
-                    objective: {"place": new.index(trial), "anchor": _whole(anchor)}
-                    for objective, (trial, anchor) in search.anchors.items()
-                    if objective not in anchors or anchors[objective][0] is not trial
-                }
                 left_out = {name: why for name, why in search.skipped.items() if name not in skipped}
-                outcome = {"trials": [_of_trial(one) for one in new], "anchors": changed, "skipped": left_out}
-                self._steps.note(step, {**outcome, "answer": answer})
+                outcome = {"trials": [_of_trial(one) for one in new], "skipped": left_out, "answer": answer}
+                self._steps.note(step, outcome)
             return answer
         new = [_trial(one, search) for one in kept["trials"]]
         search.trials += new
         search.skipped |= kept["skipped"]
-        for objective, one in kept["anchors"].items():
-            anchor = _again(one["anchor"], search.learn, search.named)
-            assert isinstance(anchor, Anchor)
-            search.anchors[objective] = new[one["place"]], anchor
+        for trial in new:
+            if trial.candidate.variant == Anchor.variant:
+                # Its map, which may be as large as everything else, is solved for again where a denoiser asks for it.
+                search.note_anchor(trial)
         return bool(kept["answer"])
 
     def fitted(

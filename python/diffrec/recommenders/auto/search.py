@@ -122,8 +122,8 @@ class Search:
         self.ranking = 0.0
         # The best candidate that was fitted in this run, and its model.
         self.leader: tuple[Trial, Recommender] | None = None
-        # By objective, the best anchor: denoisers stand beside it.
-        self.anchors: dict[str, tuple[Trial, Anchor]] = {}
+        # By objective, the best anchor, and its model where this run has fitted it: denoisers stand beside it.
+        self.anchors: dict[str, tuple[Trial, Anchor | None]] = {}
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
         self._hidden = hidden_from(learn, named["repeats"])
         relevant = to_find(learn, valid, named["repeats"])
@@ -249,13 +249,17 @@ class Search:
         for strength, model in zip(strengths, models, strict=True):
             prepared = prepared or time.perf_counter() - started
             trial = self._judge(Candidate(candidate.variant, {**settings, "anchor_l2": strength}), model, started)
-            objective = objective_of(candidate)
-            if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
-                self.anchors[objective] = trial, model
+            self.note_anchor(trial, model)
             # The equations, prepared once here, are prepared again in a fit on everything.
             if trial.value < before or self.left < trial.seconds + self.reserve:
                 break
             before, started = trial.value, time.perf_counter() - prepared
+
+    def note_anchor(self, trial: Trial, model: Anchor | None = None) -> None:
+        """Let denoisers stand beside an anchor if it is the best of its objective so far."""
+        objective = objective_of(trial.candidate)
+        if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
+            self.anchors[objective] = trial, model
 
     def _judge(self, candidate: Candidate, model: Recommender, started: float, *, keep: bool = False) -> Trial:
         hidden = self._hidden[self._rows]

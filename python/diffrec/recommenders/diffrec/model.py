@@ -205,7 +205,7 @@ class DiffRec(TrainedRecommender):
         elif s.groups is not None:
             training = {"device": s.device, "deterministic": s.deterministic}
             of_item = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed, **training)
-            groups = ItemGroups(of_item)
+            groups = ItemGroups(self._share.of_first(of_item))
         self._network = network = self._fresh_network(learn.shape[1], groups, device)
         self._weights_changed()
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
