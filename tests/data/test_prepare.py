@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -191,12 +192,21 @@ def test_a_name_is_no_pattern(tmp_path: Path) -> None:
     assert prepare(tmp_path / "a[1].csv", tmp_path / "out").events == 3
 
 
-def test_what_is_wrong_is_said_before_the_work(tmp_path: Path, data: diffrec.Interactions) -> None:
+def test_what_is_wrong_is_said_before_the_work(
+    tmp_path: Path, data: diffrec.Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data.write(tmp_path / "raw.csv")
     with pytest.raises(ValueError, match="memory must be a size such as '1GB', got 'a lot'"):
         prepare(tmp_path / "raw.csv", tmp_path / "out", memory="a lot")
     with pytest.raises(MemoryError, match="memory='1MB' is too little for DuckDB to sort .*raw.csv: allow more"):
         prepare(tmp_path / "raw.csv", tmp_path / "out", memory="1MB")
+
+    def full(*_: object) -> None:
+        raise duckdb.IOException("IO Error: No space left on device\nmore")
+
+    monkeypatch.setattr("diffrec.data.prepare._Database.sort", full)
+    with pytest.raises(OSError, match="No space left on device: what is sorted waits on the disk beside the folder"):
+        prepare(tmp_path / "raw.csv", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw.csv"]
 
 

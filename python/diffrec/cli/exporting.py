@@ -8,7 +8,7 @@ import typer
 from diffrec import export as exports
 from diffrec.checks import one_of
 from diffrec.cli import options
-from diffrec.cli.output import show, size
+from diffrec.cli.output import show, size, warnings_as_notes
 from diffrec.cli.reading import load_model, refuse, require_place
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
@@ -79,7 +79,8 @@ def export(
     # Where large weights go; what an earlier export left there is none of this one's.
     beside = Path(f"{out}.data")
     earlier = beside.stat().st_ino if beside.is_file() else None
-    write(fitted, out, k, exclude_seen=not include_seen, check=check)
+    with warnings_as_notes():
+        write(fitted, out, k, exclude_seen=not include_seen, check=check)
     items = fitted.train_.shape[1]
     count = out.stat().st_size
     if beside.is_file() and beside.stat().st_ino != earlier:

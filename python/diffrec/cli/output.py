@@ -2,7 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,16 @@ def note(text: str, *, quiet: bool = False) -> None:
     """Say on standard error how things go."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Say on standard error what is warned of, each warning on a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for one in caught:
+        note(f"warning: {one.message}")
 
 
 def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:

@@ -3,7 +3,6 @@
 import math
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from diffrec import Ids, Interactions, Recommender, Split, load
 from diffrec.cli.options import ALL
-from diffrec.cli.output import note
+from diffrec.cli.output import note, warnings_as_notes
 from diffrec.data._encode import IdArray
 from diffrec.data.files import holds_split
 from diffrec.data.text import is_text
@@ -81,8 +80,7 @@ class Source:
                     "option, write it to a file of its own, as diffrec.Split.read(FILE).train.write('train.csv') does"
                 )
             part = of_split
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings_as_notes():
             data = Interactions.read(
                 self.file,
                 part=None if part == ALL else part,
@@ -94,8 +92,6 @@ class Source:
             )
         for line in data.report_.lines if data.report_ else ():
             note(line, quiet=self.quiet)
-        for one in caught:
-            note(f"warning: {one.message}")
         return data
 
     def _columns(self) -> dict[str, str | int | None]:

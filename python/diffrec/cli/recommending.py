@@ -218,13 +218,21 @@ def recommend(
             pairs = _read(given, catalogue, known.users, strict=strict)
             people = _named_in(pairs, candidates) if people is None else people
     choice |= {"unknown": unknown, "cold_items": new}
+    tops = blocks(fitted, known.users.ids if people is None else people, k, pairs, quiet=quiet, **choice)
+    if named is not None:
+        tops = (replace(top, titles=named) for top in tops)
+    _say(out, *_written(tops, out, titles=titles or items is not None, as_json=as_json), k, as_json=as_json)
+
+
+def _written(tops: Iterator[Top], out: Path | None, *, titles: bool, as_json: bool) -> tuple[int, int]:
+    """Write lists as they are made; how many people there were, and rows."""
+    n = rows = 0
     with _opened(out, as_json=as_json) as append:
-        n = rows = 0
-        for top in blocks(fitted, known.users.ids if people is None else people, k, pairs, quiet=quiet, **choice):
-            columns = (top if named is None else replace(top, titles=named)).columns(titles=titles or items is not None)
+        for top in tops:
+            columns = top.columns(titles=titles)
             append(columns)
             n, rows = n + len(top), rows + len(columns["user"])
-    _say(out, n, rows, k, as_json=as_json)
+    return n, rows
 
 
 def _read(given: Source, items: Ids, users: Ids | None = None, *, strict: bool) -> Interactions:

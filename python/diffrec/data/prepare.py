@@ -195,12 +195,14 @@ class _Database:
         self._base.close()
         errors = self._errors
         if isinstance(error, errors.OutOfMemoryException):
-            raise MemoryError(f"memory={self._memory!r} is too little for DuckDB to sort {self._source}: allow more")
+            raise MemoryError(
+                f"memory={self._memory!r} is too little for DuckDB to sort {self._source}: allow more"
+            ) from None
         if isinstance(error, errors.IOException):
             raise OSError(
                 f"{_first_line(error)}: what is sorted waits on the disk beside the folder to be made, which takes a "
                 f"few times the room of {self._source}"
-            )
+            ) from None
         if isinstance(error, errors.InvalidInputException | errors.ConversionException):
             raise ValueError(f"{self._source} cannot be read: {_first_line(error)}") from None
 
