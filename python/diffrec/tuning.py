@@ -13,7 +13,7 @@ from diffrec.checks import duration, flag, known, whole
 from diffrec.data import Interactions, hold_out
 from diffrec.data.arrays import in_short
 from diffrec.evaluation import MAXIMISED, parse_metric
-from diffrec.recommenders import Recommender, make
+from diffrec.recommenders import Recommender, learning, make
 from diffrec.recommenders.histories import align, as_interactions
 from diffrec.recommenders.registry import VARIANTS
 from diffrec.recommenders.settings import told_value
@@ -195,9 +195,9 @@ def tune(
     kept = steps.done(last)
     if kept is None:
         model.fit(train, None if valid is None else held, **steps.within(last))
-        steps.note(last, model._kept())
+        steps.note(last, learning.kept(model))
     else:
-        model = model._taken_back(kept, train)
+        model = learning.taken_back(model, kept, train)
     steps.tidy()
     return Tuned(model, final, study.best_value, metric, study)
 

@@ -16,6 +16,7 @@ import torch
 import diffrec
 from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.data import hold_out
+from diffrec.recommenders import learning
 from diffrec.recommenders.auto import choose
 from diffrec.recommenders.auto.candidates import Candidate, quick
 from diffrec.recommenders.auto.done import Done
@@ -146,7 +147,7 @@ def test_what_knows_whole_histories_knows_the_neighbours_in_them_too() -> None:
     data = walks(users=60, length=8, items=12)
     learn, _ = hold_out(data, 0.3, 0)
     model = choose.knowing(diffrec.fit(learn, variant="tifuknn", repeats="include"), data)
-    again = model._taken_back(model._kept(), data)
+    again = learning.taken_back(model, learning.kept(model), data)
     np.testing.assert_array_equal(model.score(), again.score())
 
 

@@ -1,6 +1,5 @@
 """The interface every recommender shares, and all of it that does not depend on how scores come about."""
 
-import copy
 import inspect
 import logging
 import os
@@ -13,35 +12,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec._core import __version__
 from diffrec._shown import facts_as_html
-from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
+from diffrec._tensors import Array, on_host, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
-from diffrec.data import Csr, Interactions, empty_like, union, unit_rows
+from diffrec.data import Csr, Interactions, empty_like, unit_rows
 from diffrec.data._summary import heading
-from diffrec.data.arrays import in_short
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.stored import Stored
-from diffrec.data.streamed import ParquetInteractions, owners_of_items, streamed, validation_files
-from diffrec.data.tensor_file import checksum
 from diffrec.data.time_weights import require_past
-from diffrec.evaluation import By, Catalogue, Grouping, Report, parse_metric
+from diffrec.evaluation import By, Report, parse_metric
 from diffrec.ranking import FactorScores, Scores, top_k
 from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of, learnt_from
-from diffrec.recommenders.evaluation_files import evaluate_files
+from diffrec.recommenders.evaluating import evaluated
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.histories import Asked, Reading, align, as_interactions
-from diffrec.recommenders.learning import become
+from diffrec.recommenders.histories import Asked, Reading
+from diffrec.recommenders.learning import learn, learn_more
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.rankings import USER_BLOCK, best_items, measured, popular_items
 from diffrec.recommenders.results import Top
+from diffrec.recommenders.scoring import scores_of
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
-from diffrec.recommenders.updating import Growth, Start, passes_of
+from diffrec.recommenders.updating import Growth, Start
 from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
-from diffrec.training.checkpoint import EPOCH, seconds_between
+from diffrec.training.checkpoint import EPOCH
 from diffrec.training.share import ALONE, Share
 
 if TYPE_CHECKING:
@@ -213,22 +209,7 @@ class Recommender(metaclass=ABCMeta):
         >>> bool((model.score() == again.score()).all())
         True
         """
-        if init is not None and type(init) is not type(self):
-            raise TypeError(f"init must be a fitted {type(self).__name__}, got {type(init).__name__}")
-        # A fit that fails or is interrupted leaves this model as it was.
-        fresh = copy.copy(self)
-        fresh.settings = self._wanted
-        train, aligned, fresh.train_ = fresh._taken(data, valid)
-        seconds_between(every)
-        told: dict[str, Any] = {} if checkpoint is None else fresh._told(train, aligned)
-        if init is not None:
-            self._share.require_whole("init")
-            if train is not fresh.train_:
-                raise TypeError("init needs all interactions in memory, and the data is in files")
-            fresh._start = Start.of(init._fitted(), train)
-            told |= {} if checkpoint is None else {"init": init._weights_in_short()}
-        _log.info("fitting %r on %r", self, train)
-        become(self, fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
+        learn(self, data, valid, init, checkpoint, every)
         return self
 
     def update(
@@ -280,57 +261,8 @@ class Recommender(metaclass=ABCMeta):
         >>> model.update(later).recommend(["bob"], k=2).items
         array([['milk', 'rice']], dtype='<U4')
         """
-        if epochs is not None:
-            epochs = whole(1)("epochs", epochs)
-        seconds_between(every)
-        self._share.require_whole("update")
-        growth = Growth.of(self._fitted(), new_interactions, epochs)
-        fresh = copy.copy(self)
-        fresh.train_ = growth.train
-        # Progress, callbacks and what else says nothing about the model may have been set since.
-        wanted = self._wanted.values()
-        fresh.settings = self.settings.replaced(
-            {name: wanted[name] for name in wanted.keys() - self.settings.values(saved_only=True).keys()}
-        )
-        told: dict[str, Any] = {}
-        if checkpoint is not None:
-            told = fresh._told(growth.train, None)
-            told |= {"epochs": growth.passes(), "update of": self._weights_in_short(), "by": in_short(growth.new)}
-        _log.info("updating %r by %r", self, growth.new)
-        become(self, fresh, lambda: fresh._grow(growth), told, checkpoint, every)
+        learn_more(self, new_interactions, epochs, checkpoint, every)
         return self
-
-    def _updated(self, growth: Growth) -> Self:
-        """Return this model, which is a part of another, with new interactions learnt; it stays as it is."""
-        fresh = copy.copy(self)
-        fresh.train_ = growth.train
-        fresh.__dict__.pop("_by_facts", None)
-        fresh._grow(growth)
-        return fresh
-
-    def _grow(self, growth: Growth) -> None:
-        """Update, and note what was known of the fit and of earlier updates."""
-        before = growth.start.model
-        try:
-            self._update(growth)
-        finally:
-            self.__dict__.pop("_start", None)
-            # What is interrupted may be handed out, too.
-            if self.training_ is not before.training_:
-                counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
-                self.training_.facts = {**before.training_.facts, **self.training_.facts, **counts}
-
-    def _taken(self, data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
-        """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
-        files = streamed(data)
-        if files is not None:
-            self._refuse_streams()
-            return files, validation_files(files, data, valid), files.catalogue()
-        train = as_interactions(data, "data")
-        aligned = None if valid is None else align(valid, train, "valid")[0]
-        if aligned is not None and len(aligned) == 0:
-            raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
-        return train, aligned, train
 
     def _refuse_streams(self) -> None:
         """Refuse to learn from files where these settings need everything in memory."""
@@ -339,35 +271,9 @@ class Recommender(metaclass=ABCMeta):
             "ParquetInteractions(...).read(), or train variant='diffrec'"
         )
 
-    def _told(self, train: Any, valid: Any) -> dict[str, Any]:
-        """Say what a fit must agree in with that of a checkpoint."""
-        return {
-            "diffrec": __version__,
-            "variant": self.variant,
-            **self.settings.told(),
-            "data": _in_short(train),
-            "valid": None if valid is None else _in_short(valid),
-        }
-
     def _chosen_on_validation(self) -> dict[str, Any]:
         """Return settings that validation chose, which a fit that holds nothing out cannot choose again."""
         return {}
-
-    def _weights_in_short(self) -> str:
-        """Say by checksums which fitted model this is."""
-        weights = {name: checksum(np.ascontiguousarray(on_host(one))) for name, one in self._state().items()}
-        return f"{in_short(self.train_)}, weights {weights}"
-
-    def _kept(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of a fitted model, besides its settings and data."""
-        return {"report": self.training_.to_dict(), "state": self._state()}
-
-    def _taken_back(self, kept: dict[str, Any], train: Interactions) -> Self:
-        """Return a recommender of the same settings, fitted by what ``_kept`` gave."""
-        model = type(self)(**self.settings.values())
-        model.train_, model.training_ = train, TrainingReport.from_dict(kept["report"])
-        model._restore(Stored.of_state(kept["state"]))
-        return model
 
     # -- what a recommender has to say ---------------------------------------------------------------------------------
 
@@ -631,29 +537,7 @@ class Recommender(metaclass=ABCMeta):
         >>> model.score([0], as_tensor=True)
         tensor([[2., 1.]])
         """
-        flag("as_tensor", as_tensor)
-        self._share.require_whole("score")
-        histories, rows, _ = self._histories(users)
-        columns = None if items is None else self.train_.items.rows(items)
-        distinct, place = np.unique(rows, return_inverse=True)
-        histories = self._as_of(histories, now, distinct)
-        taken = tensor_of if as_tensor else on_host
-        out: Any = None
-        for start in range(0, len(distinct), USER_BLOCK):
-            with without_gradients():
-                block = self._scores_of(histories, distinct[start : start + USER_BLOCK]).block(0, self._n_items)
-            block = taken(block if columns is None else block[:, columns])
-            if len(block) == len(distinct):
-                out = block  # nothing to put it together with: handed on as it is
-                break
-            if out is None:
-                out = rows_like(block, len(distinct))
-            out[start : start + len(block)] = block
-        if out is None:
-            out = taken(np.empty((0, self._n_items if columns is None else len(columns)), dtype=np.float32))
-        if len(rows) != len(distinct) or np.any(np.diff(place) < 0):
-            out = out[place]
-        return out  # type: ignore[no-any-return]
+        return scores_of(self, users, items, now, as_tensor=flag("as_tensor", as_tensor))
 
     def similar_items(self, items: Any, k: int = 20) -> Top:
         """Find the items most like the given ones: by the cosine of what the model learnt of them, or its own measure.
@@ -837,21 +721,7 @@ class Recommender(metaclass=ABCMeta):
         >>> diffrec.fit(train, variant="popularity").evaluate(test, k=[1])["recall@1"]
         1.0
         """
-        lengths, train = cuts("k", k), self._fitted().train_
-        if streamed(test, "test") is not None:
-            if seen is not None or by is not None:
-                raise ValueError("seen and by are for interactions in memory, and test is in files")
-            return evaluate_files(self, test, flag("exclude_seen", exclude_seen), lengths)
-        grouping = Grouping.of(train, by, bins)
-        relevant, left_out = align(test, train, "test")
-        hidden = train.matrix
-        if not flag("exclude_seen", exclude_seen):
-            if seen is not None:
-                raise ValueError("seen names what is not to be ranked, and with exclude_seen=False everything is")
-            hidden = empty_like(hidden)
-        elif seen is not None:
-            hidden = union(hidden, align(seen, train, "seen")[0].matrix)
-        return measured(self, train, relevant, hidden, lengths, left_out, self._catalogue(), grouping)
+        return evaluated(self, test, seen, flag("exclude_seen", exclude_seen), cuts("k", k), by, bins)
 
     def save(self, path: str | Path, *, measured: bool = True) -> None:
         """Write the model to one file, which ``diffrec.load`` reads back.
@@ -924,10 +794,6 @@ class Recommender(metaclass=ABCMeta):
         require_past(histories.take(rows))
         return histories
 
-    def _catalogue(self) -> Catalogue:
-        """Return the facts of the items by which lists are judged beyond accuracy."""
-        return Catalogue(self.train_.matrix)
-
     def _one(self, user: Any) -> tuple[Interactions, int, Any]:
         """Histories, the row and the id of one user, refusing several."""
         histories, rows, ids = self._histories(user)
@@ -951,16 +817,8 @@ class Recommender(metaclass=ABCMeta):
         of_items = [float(scores.block(item, item + 1).item()) for item in items.tolist()]
         return explanations(self._reasons(one, items, points), user, items, of_items, one, k)
 
-    def _owners(self) -> NDArray[np.int64]:
-        """Count the users of each item, int64 (items,)."""
-        return owners_of_items(self.train_)
-
     def _validation(self, train: Interactions, valid: Interactions, metric: str) -> float:
         """The validation metric of the current weights."""
         name, k = parse_metric(metric)
         hidden = train.matrix if self.settings.repeats == "exclude" else empty_like(train.matrix)
         return measured(self, train, valid, hidden, [k])[f"{name}@{k}"]
-
-
-def _in_short(data: Interactions | ParquetInteractions) -> str:
-    return data.in_short() if isinstance(data, ParquetInteractions) else in_short(data)

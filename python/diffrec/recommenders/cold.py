@@ -16,6 +16,7 @@ from diffrec.data import Csr, Ids, Interactions, empty_matrix
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import title_of
 from diffrec.data.features import FactFeatures
+from diffrec.data.streamed import owners_of_items
 from diffrec.ranking import FactorScores, Scores
 from diffrec.ranking.blockwise import blocks_of
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
@@ -343,5 +344,5 @@ def cold_items_of(model: "Recommender", given: Any) -> ColdItems:
     if model._by_facts is None:
         users = np.flatnonzero(np.diff(train.matrix.indptr))
         users = np.random.default_rng(model.settings.seed).permutation(users)[:_SAMPLED]
-        model._by_facts = FactMap.of(train.item_info, model._owners(), model._written(train, users).T)
+        model._by_facts = FactMap.of(train.item_info, owners_of_items(train), model._written(train, users).T)
     return ColdItems.of(ids, shared, train, model._by_facts)

@@ -1,29 +1,124 @@
-"""How a recommender becomes one that has learnt: whole, or not at all, and from where a checkpoint left off."""
+"""How a recommender becomes one that has learnt, or has learnt more: whole, or not at all, and from a checkpoint on."""
 
+import copy
 import logging
 import os
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from diffrec._core import __version__
+from diffrec._tensors import on_host
+from diffrec.checks import whole
+from diffrec.data import Interactions
+from diffrec.data.arrays import in_short
+from diffrec.data.stored import Stored
+from diffrec.data.streamed import ParquetInteractions, streamed, validation_files
+from diffrec.data.tensor_file import checksum
+from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.updating import Growth, Start, passes_of
+from diffrec.training import TrainingReport
+from diffrec.training.checkpoint import seconds_between
 from diffrec.training.report import Interrupted
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
+
+Model = TypeVar("Model", bound="Recommender")
+Every = str | float | timedelta
 
 _log = logging.getLogger(__name__)
 # The stage of a checkpoint whose state is that of a fitted model.
 _FINISHED = "finished"
 
 
-def become(
+def learn(
+    model: "Recommender",
+    data: Any,
+    valid: Any,
+    init: "Recommender | None",
+    checkpoint: str | os.PathLike[str] | None,
+    every: Every,
+) -> None:
+    """Fit a recommender; see ``Recommender.fit``."""
+    if init is not None and type(init) is not type(model):
+        raise TypeError(f"init must be a fitted {type(model).__name__}, got {type(init).__name__}")
+    # A fit that fails or is interrupted leaves the model as it was.
+    fresh = copy.copy(model)
+    fresh.settings = model._wanted
+    train, aligned, fresh.train_ = _taken(fresh, data, valid)
+    seconds_between(every)
+    told: dict[str, Any] = {} if checkpoint is None else _told(fresh, train, aligned)
+    if init is not None:
+        model._share.require_whole("init")
+        if train is not fresh.train_:
+            raise TypeError("init needs all interactions in memory, and the data is in files")
+        fresh._start = Start.of(init._fitted(), train)
+        told |= {} if checkpoint is None else {"init": _weights_in_short(init)}
+    _log.info("fitting %r on %r", model, train)
+    _become(model, fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
+
+
+def learn_more(
+    model: "Recommender",
+    new_interactions: Any,
+    epochs: int | None,
+    checkpoint: str | os.PathLike[str] | None,
+    every: Every,
+) -> None:
+    """Update a fitted recommender; see ``Recommender.update``."""
+    if epochs is not None:
+        epochs = whole(1)("epochs", epochs)
+    seconds_between(every)
+    model._share.require_whole("update")
+    growth = Growth.of(model._fitted(), new_interactions, epochs)
+    fresh = copy.copy(model)
+    fresh.train_ = growth.train
+    # Progress, callbacks and what else says nothing about the model may have been set since.
+    wanted = model._wanted.values()
+    fresh.settings = model.settings.replaced(
+        {name: wanted[name] for name in wanted.keys() - model.settings.values(saved_only=True).keys()}
+    )
+    told: dict[str, Any] = {}
+    if checkpoint is not None:
+        told = _told(fresh, growth.train, None)
+        told |= {"epochs": growth.passes(), "update of": _weights_in_short(model), "by": in_short(growth.new)}
+    _log.info("updating %r by %r", model, growth.new)
+    _become(model, fresh, lambda: _grow(fresh, growth), told, checkpoint, every)
+
+
+def updated(model: Model, growth: Growth) -> Model:
+    """Return a model that is a part of another with new interactions learnt; it stays as it is."""
+    fresh = copy.copy(model)
+    fresh.train_ = growth.train
+    fresh.__dict__.pop("_by_facts", None)
+    _grow(fresh, growth)
+    return fresh
+
+
+def kept(model: "Recommender") -> dict[str, Any]:
+    """Return what a checkpoint keeps of a fitted model, besides its settings and data."""
+    return {"report": model.training_.to_dict(), "state": model._state()}
+
+
+def taken_back(model: Model, kept: dict[str, Any], train: Interactions) -> Model:
+    """Return a recommender of the settings of this one, fitted by what ``kept`` gave."""
+    again = type(model)(**model.settings.values())
+    again.train_, again.training_ = train, TrainingReport.from_dict(kept["report"])
+    again._restore(Stored.of_state(kept["state"]))
+    return again
+
+
+def _become(
     model: "Recommender",
     fresh: "Recommender",
     learn: Callable[[], None],
     told: dict[str, Any],
     checkpoint: str | os.PathLike[str] | None,
-    every: str | float | timedelta,
+    every: Every,
 ) -> None:
     """Have a copy of this model learn, and become it once it has; what ends early leaves this one as it was."""
     wanted, train = fresh._wanted, fresh.train_
@@ -33,7 +128,7 @@ def become(
         finished = fresh._checkpoint.resume(_FINISHED)
         if finished is not None:
             _log.info("%s is fitted already, by %s", model, checkpoint)
-            fresh = fresh._taken_back(finished, train)
+            fresh = taken_back(fresh, finished, train)
             fresh._wanted = wanted
             fresh.training_.tell(fresh.settings.callbacks)
             model.__dict__ = fresh.__dict__
@@ -42,7 +137,7 @@ def become(
     try:
         learn()
         if fresh._checkpoint is not None:
-            fresh._checkpoint.keep(_FINISHED, fresh._kept, now=True)
+            fresh._checkpoint.keep(_FINISHED, lambda: kept(fresh), now=True)
     except KeyboardInterrupt as interruption:
         # Another's training may have been interrupted, that of a part or of embeddings.
         own = isinstance(interruption, Interrupted) and interruption.report is fresh.__dict__.get("training_")
@@ -53,3 +148,50 @@ def become(
         fresh.__dict__.pop("_start", None)
     _log.info("fitted %s in %.1f s", type(model).__name__, time.perf_counter() - started)
     model.__dict__ = fresh.__dict__
+
+
+def _grow(model: "Recommender", growth: Growth) -> None:
+    """Update, and note what was known of the fit and of earlier updates."""
+    before = growth.start.model
+    try:
+        model._update(growth)
+    finally:
+        model.__dict__.pop("_start", None)
+        # What is interrupted may be handed out, too.
+        if model.training_ is not before.training_:
+            counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
+            model.training_.facts = {**before.training_.facts, **model.training_.facts, **counts}
+
+
+def _taken(model: "Recommender", data: Any, valid: Any) -> tuple[Any, Any, Interactions]:
+    """Take what a fit learns from and is stopped on, in memory or in files, and what the model is to keep of it."""
+    files = streamed(data)
+    if files is not None:
+        model._refuse_streams()
+        return files, validation_files(files, data, valid), files.catalogue()
+    train = as_interactions(data, "data")
+    aligned = None if valid is None else align(valid, train, "valid")[0]
+    if aligned is not None and len(aligned) == 0:
+        raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+    return train, aligned, train
+
+
+def _told(model: "Recommender", train: Any, valid: Any) -> dict[str, Any]:
+    """Say what a fit must agree in with that of a checkpoint."""
+    return {
+        "diffrec": __version__,
+        "variant": model.variant,
+        **model.settings.told(),
+        "data": _in_short(train),
+        "valid": None if valid is None else _in_short(valid),
+    }
+
+
+def _in_short(data: Interactions | ParquetInteractions) -> str:
+    return data.in_short() if isinstance(data, ParquetInteractions) else in_short(data)
+
+
+def _weights_in_short(model: "Recommender") -> str:
+    """Say by checksums which fitted model this is."""
+    weights = {name: checksum(np.ascontiguousarray(on_host(one))) for name, one in model._state().items()}
+    return f"{in_short(model.train_)}, weights {weights}"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.data import Csr, Interactions, empty_matrix, union, without
+from diffrec.data.streamed import owners_of_items
 from diffrec.evaluation import Catalogue, Grouping, Report, measure
 from diffrec.ranking import SharedScores
 from diffrec.recommenders.cold import ColdItems
@@ -67,7 +68,7 @@ def popular_items(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Lists (n, k) for people without a history: the items that most users have, of new ones after them none."""
     owners = np.zeros(n_items, dtype=np.float32)
-    owners[: model._n_items] = model._owners()
+    owners[: model._n_items] = owners_of_items(model.train_)
     return limits.best(empty_matrix(n, n_items), k)(SharedScores(n, owners))
 
 

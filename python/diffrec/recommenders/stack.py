@@ -20,6 +20,7 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.guide import Guide
 from diffrec.recommenders.histories import Reading
+from diffrec.recommenders.learning import updated
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, passes_of
@@ -129,7 +130,7 @@ class Stack(Recommender):
         self._take([part.fit(train, valid, init=init) for part, init in zip(fresh, begun, strict=True)])
 
     def _update(self, growth: Growth) -> None:
-        self._take([part._updated(growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_])
+        self._take([updated(part, growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_])
 
     @classmethod
     def of(cls, parts: list[Recommender], settings: StackSettings) -> "Stack":

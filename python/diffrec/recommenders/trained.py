@@ -18,7 +18,7 @@ from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import parse_metric
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import Recommender
-from diffrec.recommenders.evaluation_files import reports_of
+from diffrec.recommenders.evaluating import reports_of
 from diffrec.recommenders.rankings import to_find
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, Start

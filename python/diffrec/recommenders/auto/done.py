@@ -7,6 +7,7 @@ from typing import Any
 from diffrec._core import __version__
 from diffrec.data import Interactions
 from diffrec.data.arrays import in_short
+from diffrec.recommenders import learning
 from diffrec.recommenders.auto.blend import Lists
 from diffrec.recommenders.auto.candidates import Candidate
 from diffrec.recommenders.auto.search import Search, Trial
@@ -137,10 +138,10 @@ def _trial(kept: dict[str, Any], search: Search) -> Trial:
 
 def _whole(model: Recommender) -> dict[str, Any]:
     """A fitted model but for its data, for a checkpoint."""
-    return {"variant": model.variant, "settings": model.settings.values(saved_only=True), **model._kept()}
+    return {"variant": model.variant, "settings": model.settings.values(saved_only=True), **learning.kept(model)}
 
 
 def _again(kept: dict[str, Any], train: Interactions, named: Mapping[str, Any]) -> Recommender:
     """The model that ``_whole`` kept."""
     transient = {name: named[name] for name in ("device", "progress", "callbacks")}
-    return VARIANTS[kept["variant"]].kind(**kept["settings"], **transient)._taken_back(kept, train)
+    return learning.taken_back(VARIANTS[kept["variant"]].kind(**kept["settings"], **transient), kept, train)

@@ -1,16 +1,41 @@
-"""Evaluation of histories in files: users do not depend on each other, so a block of them is measured at a time."""
+"""How well a model predicts what its users took later; of histories in files a block of users at a time."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from diffrec.data import empty_like, union, without
-from diffrec.data.streamed import ParquetInteractions
-from diffrec.evaluation import Report
+from diffrec.data.streamed import ParquetInteractions, streamed
+from diffrec.evaluation import By, Catalogue, Grouping, Report
+from diffrec.recommenders.histories import align
 from diffrec.recommenders.rankings import measured
+
+if TYPE_CHECKING:
+    from diffrec.recommenders.base import Recommender
+
+
+def evaluated(
+    model: "Recommender", test: Any, seen: Any, exclude_seen: bool, k: Sequence[int], by: By, bins: int
+) -> Report:
+    """Measure a fitted model; see ``Recommender.evaluate``."""
+    train = model._fitted().train_
+    if streamed(test, "test") is not None:
+        if seen is not None or by is not None:
+            raise ValueError("seen and by are for interactions in memory, and test is in files")
+        return evaluate_files(model, test, exclude_seen, k)
+    grouping = Grouping.of(train, by, bins)
+    relevant, left_out = align(test, train, "test")
+    hidden = train.matrix
+    if not exclude_seen:
+        if seen is not None:
+            raise ValueError("seen names what is not to be ranked, and with exclude_seen=False everything is")
+        hidden = empty_like(hidden)
+    elif seen is not None:
+        hidden = union(hidden, align(seen, train, "seen")[0].matrix)
+    return measured(model, train, relevant, hidden, k, left_out, Catalogue(train.matrix), grouping)
 
 
 def reports_of(
