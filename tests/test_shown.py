@@ -122,6 +122,9 @@ def test_splits_trainings_searches_and_uncertain_lists() -> None:
     assert table.rows[0] == ["epoch", "loss", "seconds", "recall@20"]
     assert len(table.rows) == 4
     assert "3 epochs" in table.caption
+    held = dict(Table(trained._repr_html_()).rows)
+    assert held["peak_memory"].endswith((" MB", " GB"))
+    assert f"peak_memory: {held['peak_memory']}" in table.caption
     assert repr(trained.training_).startswith("<TrainingReport: 3 epochs, the best of them")
     assert trained.training_.to_frame("pandas")["epoch"].tolist() == [1, 2, 3]
     sure = trained.uncertainty(k=2, forward_steps=1)

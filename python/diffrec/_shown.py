@@ -57,20 +57,25 @@ def as_html(columns: Mapping[str, Any], caption: str, total: int | None = None, 
 
     Examples
     --------
-    >>> as_html({"item": ["<b>"]}, "best")
-    '<table><caption>best</caption><thead><tr><th>item</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    >>> table = as_html({"item": ["<b>"]}, "best")
+    >>> table.partition("</thead>")[2]
+    '<tbody><tr><td style="text-align: left">&lt;b&gt;</td></tr></tbody></table>'
     """
-    right = [' style="text-align: right"' if _is_number(column) else "" for column in columns.values()]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    # Notebooks put everything to the right that says nothing else.
+    sides = ["right" if _is_number(column) else "left" for column in columns.values()]
+    head = "".join(
+        f'<th style="text-align: {side}">{html.escape(name)}</th>' for name, side in zip(columns, sides, strict=True)
+    )
     rows = (
-        "".join(f"<td{style}>{html.escape(_cell(value))}</td>" for value, style in zip(row, right, strict=True))
+        "".join(
+            f'<td style="text-align: {side}">{html.escape(_cell(value))}</td>'
+            for value, side in zip(row, sides, strict=True)
+        )
         for row in zip(*columns.values(), strict=True)
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     more = "".join(f"<p>{html.escape(line)}</p>" for line in _more(columns, total, what))
-    return (
-        f"<table><caption>{_lines(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
-    )
+    return f"<table>{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def facts_as_html(facts: Mapping[str, Any], caption: str) -> str:
@@ -78,14 +83,51 @@ def facts_as_html(facts: Mapping[str, Any], caption: str) -> str:
 
     Examples
     --------
-    >>> facts_as_html({"density": "1%"}, "data")
-    '<table><caption>data</caption><tbody><tr><th>density</th><td style="text-align: left">1%</td></tr></tbody></table>'
+    >>> table = facts_as_html({"density": "1%"}, "data")
+    >>> table.partition("</caption>")[2]
+    '<tbody><tr><th style="text-align: left">density</th><td style="text-align: left">1%</td></tr></tbody></table>'
     """
+    left = 'style="text-align: left"'
     rows = "".join(
-        f'<tr><th>{html.escape(name)}</th><td style="text-align: left">{_lines(_cell(value))}</td></tr>'
+        f"<tr><th {left}>{html.escape(name)}</th><td {left}>{_lines(_cell(value))}</td></tr>"
         for name, value in facts.items()
     )
-    return f"<table><caption>{_lines(caption)}</caption><tbody>{rows}</tbody></table>"
+    return f"<table>{_caption(caption)}<tbody>{rows}</tbody></table>"
+
+
+def fact(name: str, value: str | int | float) -> str:
+    """A fact about a fit as people read it.
+
+    Examples
+    --------
+    >>> fact("peak_memory", 774_340_608), fact("seconds", 7.66e-05), fact("parameters", 82_000_000)
+    ('774.3 MB', '7.66e-05 s', '82,000,000')
+    """
+    if isinstance(value, str):
+        return value
+    if name.endswith("memory"):
+        return size(int(value))
+    number = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    return f"{number} s" if name.endswith("seconds") else number
+
+
+def size(count: int) -> str:
+    """A number of bytes in the unit that suits it.
+
+    Examples
+    --------
+    >>> size(950), size(12_400), size(774_340_608)
+    ('950 bytes', '12.4 kB', '774.3 MB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
+
+
+def _caption(text: str) -> str:
+    """What stands above a table, in lines that are as long as they are, however narrow the table is."""
+    return f'<caption style="text-align: left; white-space: nowrap">{_lines(text)}</caption>'
 
 
 def _lines(text: str) -> str:

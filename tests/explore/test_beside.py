@@ -238,6 +238,10 @@ def test_two_lists_filters_and_the_overview_in_a_browser(page: Page, explorer: E
                 page.run(f"document.getElementById('{one}').getBoundingClientRect().left") for one in ("top", "other")
             )
             assert right > left + 200
+            # The overview takes the width of both columns.
+            edge = "(id, side) => document.getElementById(id).closest('section').getBoundingClientRect()[side]"
+            for title, side in (("history-title", "left"), ("top-title", "right")):
+                assert page.run(f"(({edge})('overview-title', '{side}')) === (({edge})('{title}', '{side}'))")
             genre = str(DATA.item_info["genre"][5])
             settled(f"{{ const s = document.getElementById('fact-genre'); s.value = {json.dumps(genre)}; {choose} }}")
             narrowed = explorer.recommend({"user": 3, "against": "ease", "where": {"genre": genre}})

@@ -185,6 +185,15 @@ def test_only_this_machine_and_only_this_page_are_answered(server: Server) -> No
         missing.value.close()
 
 
+def test_who_is_refused_while_sending_sees_why(server: Server) -> None:
+    with socket.create_connection(server.server_address[:2]) as client:
+        client.sendall(b"POST /api/recommend HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 20\r\n\r\n")
+        for _ in range(2):
+            time.sleep(0.1)
+            client.sendall(b"0123456789")
+        assert client.recv(100).startswith(b"HTTP/1.1 403")
+
+
 def test_what_no_page_sends_is_refused(server: Server) -> None:
     rng = random.Random(0)
     values: list[Any] = [

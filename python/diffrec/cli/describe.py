@@ -3,7 +3,6 @@
 from typing import Any
 
 from diffrec import Recommender
-from diffrec.cli.output import size
 
 
 def described(model: Recommender) -> dict[str, Any]:
@@ -51,19 +50,3 @@ def in_words(values: dict[str, Any]) -> dict[str, str]:
     if values["validation"] is not None:
         words["validation"] = f"{values['validation']['metric']} {values['validation']['value']:.4f}"
     return words
-
-
-def fact(name: str, value: str | int | float) -> str:
-    """A fact about a fit as people read it.
-
-    Examples
-    --------
-    >>> fact("peak_memory", 774_340_608), fact("seconds", 7.66e-05), fact("parameters", 82_000_000)
-    ('774.3 MB', '7.66e-05 s', '82,000,000')
-    """
-    if isinstance(value, str):
-        return value
-    if name.endswith("memory"):
-        return size(int(value))
-    number = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-    return f"{number} s" if name.endswith("seconds") else number

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from diffrec import export as exports
+from diffrec._shown import size
 from diffrec.checks import one_of
 from diffrec.cli import options
-from diffrec.cli.output import show, size, warnings_as_notes
+from diffrec.cli.output import show, warnings_as_notes
 from diffrec.cli.reading import load_model, refuse, require_place
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}

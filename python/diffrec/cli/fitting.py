@@ -9,10 +9,11 @@ import typer
 import diffrec
 from diffrec import Interactions, Split
 from diffrec._processes import leads, started_with_others
+from diffrec._shown import size
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
-from diffrec.cli.output import note, pairs, show, size
+from diffrec.cli.output import note, pairs, show
 from diffrec.cli.reading import Source, known_part, refuse, require_place, say_left_out
 from diffrec.data.streamed import is_prepared
 from diffrec.recommenders import PRESETS

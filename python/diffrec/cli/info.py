@@ -1,8 +1,9 @@
 """``diffrec info``."""
 
+from diffrec._shown import fact, size
 from diffrec.cli import options
-from diffrec.cli.describe import described, fact, in_words
-from diffrec.cli.output import pairs, show, size
+from diffrec.cli.describe import described, in_words
+from diffrec.cli.output import pairs, show
 from diffrec.cli.reading import load_model
 
 

@@ -47,20 +47,6 @@ def pairs(values: Mapping[str, object]) -> str:
     return "\n".join(f"{name:{wide}}  {value}".rstrip() for name, value in values.items())
 
 
-def size(count: int) -> str:
-    """A number of bytes in the unit that suits it.
-
-    Examples
-    --------
-    >>> size(950), size(12_400), size(774_340_608)
-    ('950 bytes', '12.4 kB', '774.3 MB')
-    """
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} bytes"
-
-
 def _known(value: Any) -> Any:
     """A value with None for NaN, which is no JSON.
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from diffrec._shown import size
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
-from diffrec.cli.output import note, pairs, show, size
+from diffrec.cli.output import note, pairs, show
 from diffrec.cli.reading import Source, in_kind_of, load_model, require_place
 from diffrec.training.checkpoint import EPOCH
 from diffrec.training.report import print_epoch

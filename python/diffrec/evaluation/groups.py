@@ -228,6 +228,8 @@ def parts_of(values: NDArray[Any], bins: int) -> list[tuple[str, NDArray[np.int6
     [('rock', [0, 3]), ('live', [1]), ('pop', [1]), ('unknown', [2])]
     >>> [label for label, _ in parts_of(np.array([1, 9, 1, 5, 7, 1]), 3)]
     ['1', '5', '7–9']
+    >>> [label for label, _ in parts_of(np.array([2024.0, 2025.0, 10000.0]), 3)]
+    ['2024', '2025', '10,000']
     """
     if values.dtype.kind in "iuf":
         known = np.flatnonzero(np.isfinite(values)) if values.dtype.kind == "f" else np.arange(len(values))
@@ -377,5 +379,10 @@ def _is_known(fact: Any) -> bool:
 
 
 def _span(values: NDArray[Any]) -> str:
-    low, high = values.min().item(), values.max().item()
-    return f"{low:,.10g}" if low == high else f"{low:,.10g}–{high:,.10g}"  # noqa: RUF001 - a range
+    low, high = (_number(value.item()) for value in (values.min(), values.max()))
+    return low if low == high else f"{low}–{high}"  # noqa: RUF001 - a range
+
+
+def _number(value: float) -> str:
+    """A number as people write it: commas from five digits on, for four may be a year."""
+    return f"{value:.10g}" if abs(value) < 10_000 else f"{value:,.10g}"

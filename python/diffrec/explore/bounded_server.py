@@ -11,6 +11,8 @@ from typing import Any
 
 # Seconds that a request may take to arrive, and its answer to be taken.
 PATIENCE = 20.0
+# Seconds that what is still on its way is taken for, once a connection has had its answer.
+LINGER = 1.0
 # Connections that are held at once; one more is closed as it comes.
 CONNECTIONS = 64
 
@@ -45,6 +47,19 @@ class BoundedServer(ThreadingHTTPServer):
         """Answer a connection in a thread of its own."""
         self.wait_for(request)
         super().process_request(request, client_address)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer what a connection asks, then hear it out for a moment.
+
+        Who is refused may still be sending, and on a connection that has been closed it would never see why.
+        """
+        super().finish_request(request, client_address)
+        end = time.monotonic() + LINGER
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            request.settimeout(LINGER)
+            while time.monotonic() < end and request.recv(1 << 16):
+                pass
 
     def service_actions(self) -> None:
         """Twice a second: end the connections whose time is up, which their threads notice."""

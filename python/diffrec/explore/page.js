@@ -127,11 +127,16 @@ function show() {
 function nameOf(item) {
   // A number says nothing without its name; a text mostly does.
   const facts = Object.entries(item.facts).map(([name, fact]) => make("span", { class: "fact", title: name }, Number.isNaN(Number(fact)) ? fact : `${name} ${fact}`));
-  return make("span", { class: "name" }, pictureOf(item), item.label, item.id === null ? null : make("span", { class: "quiet" }, " " + item.id), ...facts);
+  return make("span", { class: "name" }, pictureOf(item), item.label, item.id === null ? null : make("span", { class: "quiet" }, " " + item.id), " ", ...facts);
 }
 
 function pictureOf(item) {
   return item.picture ? make("img", { src: item.picture, alt: "", loading: "lazy", class: "picture", onerror: (event) => event.target.remove() }) : null;
+}
+
+// A date stays whole, and so does an hour; between them a line may end.
+function timeOf(text) {
+  return make("time", {}, ...text.split(" ").flatMap((part) => [" ", make("span", { class: "part" }, part)]).slice(1));
 }
 
 function showHistory() {
@@ -141,7 +146,7 @@ function showHistory() {
   $("user").value = answer.user === null ? "" : answer.user;
   const shown = whole ? answer.history : answer.history.slice(0, SHORT);
   $("history").replaceChildren(...shown.map((item) => make("li", { "data-row": item.row }, nameOf(item),
-    make("span", { class: "when" }, item.count > 1 ? make("b", { title: `${item.count} times` }, `×${item.count} `) : null, item.time === null ? null : make("time", {}, item.time)),
+    make("span", { class: "when" }, item.count > 1 ? make("b", { title: `${item.count} times` }, `×${item.count} `) : null, item.time === null ? null : timeOf(item.time)),
     make("button", { type: "button", class: "small", "aria-label": `Take ${item.label} out of the history`, onclick: () => edit((rows) => rows.filter((row) => row !== item.row), `${item.label} is out of the history.`) }, "Remove"))));
   $("more").hidden = many <= SHORT;
   $("more").textContent = whole ? "Show fewer" : `Show all ${many}`;
@@ -233,7 +238,7 @@ async function showOverview() {
   $("people").tHead.replaceChildren(make("tr", {}, make("th", {}, "user"), make("th", {}, "items"), timed ? make("th", {}, "last") : null, served ? make("th", {}, values.deciding) : null));
   $("people").tBodies[0].replaceChildren(...values.users.map((one) => make("tr", {},
     make("td", {}, make("button", { type: "button", class: "plain", onclick: () => look(one.row) }, one.label)),
-    make("td", { class: "number" }, number(one.count)), timed ? make("td", {}, one.last === null ? "" : one.last.slice(0, 10)) : null,
+    make("td", { class: "number" }, number(one.count)), timed ? make("td", { class: "part" }, one.last === null ? "" : one.last.slice(0, 10)) : null,
     served ? make("td", { class: "number" }, number(one.served)) : null)));
   const most = Math.max(...values.lengths.map((bar) => bar.users), 1);
   $("lengths").tBodies[0].replaceChildren(...values.lengths.map((bar) => make("tr", {},

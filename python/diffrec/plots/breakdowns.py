@@ -196,8 +196,8 @@ def metric_by_group(
     >>> train, valid, test = diffrec.datasets.synthetic(users=80, items=40, seed=1).split()
     >>> model = diffrec.fit(train, variant="itemknn")
     >>> figure = diffrec.plots.metric_by_group(model, test, "genre", seen=valid, metric="exposure@5")
-    >>> figure.axes[0].get_xlabel()
-    'exposure@5'
+    >>> figure.axes[0].get_title(loc="left")
+    'exposure@5 by genre'
     """
     named = named_models(models, Recommender)
     _require_same(named)
@@ -230,7 +230,8 @@ def metric_by_group(
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlim(left=0)
-    dress(axes, x=metric, title=f"{metric} by {first.by}, with 95% intervals over the users", grid="x")
+    measured = ", with 95% intervals over the users" if metric in first[0].errors else ""
+    dress(axes, x=metric, title=f"{metric} by {first.by}{measured}", grid="x")
     if len(reports) > 1:
         legend(axes)
     return figure

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec._shown import facts_as_html
+from diffrec._shown import fact, facts_as_html
 from diffrec._tensors import Array, on_host, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, unit_rows
@@ -136,7 +136,7 @@ class Recommender(metaclass=ABCMeta):
                 facts["epochs"] = f"{len(self.training_.epochs)}, the best of them {self.training_.best_epoch}"
             if self.training_.best_validation is not None:
                 facts[f"validation {self.training_.metric}"] = self.training_.best_validation
-            facts |= self.training_.facts
+            facts |= {name: fact(name, value) for name, value in self.training_.facts.items()}
         return facts_as_html(facts, repr(self))
 
     @property

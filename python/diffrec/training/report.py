@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffrec._shown import SHOWN, as_html
+from diffrec._shown import SHOWN, as_html, fact
 from diffrec.data.frames import Framed
 
 # Facts that are another every time, or hold such a number.
@@ -73,7 +73,7 @@ class TrainingReport(Framed):
 
     def _repr_html_(self) -> str:
         shown = {name: column[-SHOWN:] for name, column in self.columns().items()}
-        facts = [f"{name}: {value}" for name, value in self.facts.items()]
+        facts = [f"{name}: {fact(name, value)}" for name, value in self.facts.items()]
         return as_html(shown, "\n".join([self._said(), *facts]), len(self.epochs), "epochs before these")
 
     def columns(self) -> dict[str, list[Any]]:
