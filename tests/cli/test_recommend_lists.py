@@ -1,6 +1,8 @@
 """``diffrec recommend`` from a Parquet file with a list of items for each person."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,3 +70,14 @@ def test_what_is_wrong_with_a_file_of_lists_is_said(folder: Path, lists: pa.Tabl
     assert run(*given, "--out", "top.parquet").exit_code == 1
     assert not Path("top.parquet").exists()
     assert leftovers(folder) == []
+
+
+def test_a_ray_that_does_not_start_is_said(folder: Path, lists: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**_: object) -> None:
+        raise Exception("the node timed out")
+
+    ray = ModuleType("ray")
+    ray.__dict__.update(init=late, data=ModuleType("ray.data"))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    given = ("recommend", "model.diffrec", "--histories", "lists.parquet", "--engine", "ray", "--out", "top")
+    assert "Ray cannot be reached or started: the node timed out" in fail(1, *given)

@@ -109,7 +109,10 @@ def recommend_on(
 
         from diffrec.integrations.ray import recommend as by_ray
 
-        ray.init(ignore_reinit_error=True, log_to_driver=False)
+        try:
+            ray.init(ignore_reinit_error=True, log_to_driver=False)
+        except Exception as error:  # Ray has no class of its own for it
+            raise ConnectionError(f"Ray cannot be reached or started: {error}") from error
         by_ray(data.read_parquet(str(file.absolute())), model, k, actors=actors, **named).write_parquet(
             str(out.absolute())
         )
