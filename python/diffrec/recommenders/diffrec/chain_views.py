@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffrec.anchors import LinearMap
 from diffrec.checks import flag, whole
 from diffrec.data import Csr
 from diffrec.diffusion import RowNoise
@@ -22,6 +21,7 @@ from diffrec.ranking import (
     scores_at,
     top_k,
 )
+from diffrec.recommenders.diffrec.held_anchor import HeldAnchor
 from diffrec.recommenders.diffrec.network import Network, Run, StepGuide, Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.guidance import Best, Guidance
@@ -36,17 +36,14 @@ class AnchoredChain:
     ----------
     network : Network
         Trained.
-    anchor : LinearMap or None
+    anchor : HeldAnchor or None
         From the same views to the items.
-    scale : float
-        Weight of the anchor's scores.
     seed : int
         Draws the noise at inference, if any.
     """
 
     network: Network
-    anchor: LinearMap | None
-    scale: float
+    anchor: HeldAnchor | None
     seed: int
 
     @torch.no_grad()
@@ -62,9 +59,9 @@ class AnchoredChain:
         """Score histories, by another run of the network or with another seed where one is given."""
 
         def anchored(scores: Scores) -> Scores:
-            if self.anchor is None or self.scale == 0:
+            if self.anchor is None or self.anchor.scale == 0:
                 return scores
-            return AddedScores(scores, self.anchor.scores(views.signed), self.scale)
+            return AddedScores(scores, self.anchor.map.scores(views.signed), self.anchor.scale)
 
         scores = (run or self.network.run)(
             *views.on(self.network.device),

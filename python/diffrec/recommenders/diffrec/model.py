@@ -1,8 +1,7 @@
 """DiffRec and its forms: T (time-aware), L (latent) and LT, each a matter of settings."""
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -16,16 +15,16 @@ from diffrec.anchors import LinearMap
 from diffrec.checks import flag, whole
 from diffrec.data import Csr, Interactions, empty_like, union
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.data.stored import LARGEST_WEIGHT, Stored
+from diffrec.data.stored import Stored
 from diffrec.data.streamed import ParquetInteractions
-from diffrec.evaluation import measure, parse_metric
 from diffrec.latent import ItemGroups
-from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, top_k
+from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.base import GuidedScores
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.chain_views import AnchoredChain, GuidedChain, noise_to_use, noisy_scores, spreads
 from diffrec.recommenders.diffrec.forecast import Forecast
 from diffrec.recommenders.diffrec.groups import check_groups, group_items, grown_groups, require_used
+from diffrec.recommenders.diffrec.held_anchor import HeldAnchor, best_scale, require_fits
 from diffrec.recommenders.diffrec.network import Network, Views
 from diffrec.recommenders.diffrec.objective import Objective, objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
@@ -38,25 +37,15 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
-from diffrec.recommenders.rankings import USER_BLOCK, hidden_from, to_find, users_at_once
+from diffrec.recommenders.rankings import USER_BLOCK
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
-from diffrec.recommenders.trained import VALIDATION_METRIC, Prepared, TrainedRecommender
+from diffrec.recommenders.trained import Prepared, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 from diffrec.training.generator import seeded
 
 # In a file, the sizes of groups that have grown since the network's widths were shared out by them.
 _SHARES = "group_shares"
-# Weights that are tried for an anchor that was not trained along with the network.
-_SCALES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-
-
-@dataclass(frozen=True)
-class HeldAnchor:
-    """An anchor beside a network: its map, and the weight of its scores, 0 until it is known."""
-
-    map: LinearMap
-    scale: float
 
 
 class DiffRec(TrainedRecommender):
@@ -145,7 +134,7 @@ class DiffRec(TrainedRecommender):
         inputs = objective.inputs(train)
         items = train.shape[1]
         if s.anchor:
-            self._anchor = HeldAnchor(_blank_anchor(s, s.n_seen * items, items), 0.0)
+            self._anchor = HeldAnchor.blank(s, items)
         groups = None if s.groups is None else ItemGroups(torch.arange(items) * s.groups // items)
         self._network = network = self._fresh_network(items, groups, device)
         network.train()
@@ -194,8 +183,8 @@ class DiffRec(TrainedRecommender):
         if s.anchor and solved is None:
             solved = objective.equations(inputs, part).solve(s.anchor_l2)
         elif s.anchor and solved is not None:
-            _require_shape(solved, (s.n_seen * learn.shape[1], learn.shape[1]))
-        self._anchor = HeldAnchor(solved.of_part(part), 0.0) if s.anchor and solved is not None else None
+            require_fits(solved, s.n_seen * learn.shape[1], learn.shape[1])
+        self._anchor = HeldAnchor(solved.of_part(part)) if s.anchor and solved is not None else None
         groups = None
         if self._start is not None:
             _require_groups(cast(DiffRec, self._start.model).settings.groups, s.groups)
@@ -259,7 +248,7 @@ class DiffRec(TrainedRecommender):
         self._network.changed()
         learnt = self._network.anchor_scale
         if self._anchor is not None and learnt is not None:
-            self._anchor = HeldAnchor(self._anchor.map, learnt)
+            self._anchor = self._anchor.weighing(learnt)
 
     def _finish(self, learn: Interactions, valid: Interactions | None) -> None:
         if self._anchor is None or self._network.anchor_scale is not None:
@@ -268,36 +257,11 @@ class DiffRec(TrainedRecommender):
         before = None if self._start is None else cast(DiffRec, self._start.model)._anchor
         if scale is None and valid is None and before is not None:
             scale = before.scale
-        if scale is None:
-            scale = self._network.anchor_start if valid is None else self._best_scale(self._anchor.map, learn, valid)
-        self._anchor = HeldAnchor(self._anchor.map, scale)
-
-    @torch.no_grad()
-    def _best_scale(self, anchor: LinearMap, learn: Interactions, valid: Interactions) -> float:
-        """The weight of the anchor's scores with the best validation metric, the smallest of equal ones.
-
-        Scores are linear in it: network and anchor score once, and only the ranking is done for each weight.
-        """
-        share, items = self._share, learn.shape[1]
-        name, k = parse_metric(VALIDATION_METRIC)
-        repeats = self.settings.repeats
-        relevant = to_find(learn, valid, repeats)
-        rows = np.flatnonzero(np.diff(relevant.indptr))
-        ranked = np.empty((len(_SCALES), len(rows), k), dtype=np.int32)
-        step = users_at_once(items)
-        for start in range(0, len(rows), step):
-            of_all = rows[start : start + step]
-            block = learn.take(of_all[share.users(len(of_all))])
-            views = self._views(block)
-            own = DenseScores.of(AnchoredChain(self._network, None, 0.0, self.settings.seed).scores(views))
-            added = DenseScores.of(anchor.scores(views.signed))
-            hidden = share.columns(hidden_from(block, repeats), items)
-            for place, scale in enumerate(_SCALES):
-                best = top_k(AddedScores(own, added, scale), k, hidden)
-                ranked[place, start : start + len(of_all)] = share.merged(best, len(of_all), items)[0]
-        relevant, ids = relevant[rows], valid.users.ids[rows]
-        found = [measure(lists, relevant, ids, [k])[f"{name}@{k}"] for lists in ranked]
-        return _SCALES[int(np.argmax(found))]
+        if scale is None and valid is not None:
+            alone = AnchoredChain(self._network, None, self.settings.seed).scores
+            about = self._share, learn, valid, self.settings.repeats
+            scale = best_scale(self._anchor.map, alone, self._views, *about)
+        self._anchor = self._anchor.weighing(self._network.anchor_start if scale is None else scale)
 
     def _chosen_on_validation(self) -> dict[str, Any]:
         held = self._anchor
@@ -322,13 +286,7 @@ class DiffRec(TrainedRecommender):
 
     @property
     def _chain(self) -> AnchoredChain:
-        anchor = self._anchor
-        return AnchoredChain(
-            self._network,
-            None if anchor is None else anchor.map,
-            0.0 if anchor is None else anchor.scale,
-            self.settings.seed,
-        )
+        return AnchoredChain(self._network, self._anchor, self.settings.seed)
 
     def _reading(self) -> Reading:
         return self._objective.reading
@@ -591,8 +549,7 @@ class DiffRec(TrainedRecommender):
     def _state(self) -> dict[str, Tensor]:
         state = self._network.state_dict()
         if self._anchor is not None:
-            state |= {f"anchor.{name}": tensor for name, tensor in self._anchor.map.state().items()}
-            state["anchor_scale"] = torch.tensor(self._anchor.scale)
+            state |= self._anchor.state()
         if self._intervals is not None:
             state["intervals"] = torch.from_numpy(self._intervals)
         groups = self._network.groups
@@ -607,8 +564,7 @@ class DiffRec(TrainedRecommender):
             older = tuple("due" if view == "usual" else view for view in OWN_VIEWS)
             self.settings = s = s.replaced({"own_views": older})
         if s.anchor:
-            held = LinearMap.from_state(state.within("anchor"), s.n_seen * items, items, self._share.part(items))
-            self._anchor = HeldAnchor(held, float(state.take("anchor_scale", (), low=0, high=LARGEST_WEIGHT)))
+            self._anchor = HeldAnchor.restored(state, s, items, self._share.part(items))
         if "usual" in s.own_terms:
             self._intervals = state.take("intervals", (items,), low=float(np.finfo(np.float32).tiny))
         groups = None
@@ -625,27 +581,8 @@ class DiffRec(TrainedRecommender):
         )
         self._share.hold(network)
         if self._anchor is not None and network.anchor_scale is not None:
-            stored, learnt = self._anchor.scale, network.anchor_scale
-            if not math.isclose(stored, learnt, rel_tol=1e-3):
-                raise ValueError(f"'anchor_scale' is {stored}, and the network learnt {learnt}")
+            self._anchor.require_learnt(network.anchor_scale)
         self._weights_changed()
-
-
-def _blank_anchor(s: DiffRecSettings, features: int, items: int) -> LinearMap:
-    """A map of the size that the anchor's will have, to time training with."""
-    if features <= s.anchor_exact:
-        return LinearMap(direct=np.ones((features, items), dtype=np.float32))
-    rank = min(s.anchor_rank, items)
-    return LinearMap(left=np.ones((features, rank), dtype=np.float32), right=np.ones((items, rank), dtype=np.float32))
-
-
-def _require_shape(anchor: LinearMap, wanted: tuple[int, int]) -> None:
-    shape = anchor.n_features, anchor.n_items
-    if shape != wanted:
-        raise ValueError(
-            f"anchor maps {shape[0]:,} features to {shape[1]:,} items, and this fit has {wanted[0]:,} and "
-            f"{wanted[1]:,}: it must be fitted on the same data with the same settings"
-        )
 
 
 def _require_groups(before: int | None, wanted: int | None) -> None:
