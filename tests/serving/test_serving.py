@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -417,3 +418,11 @@ def test_the_command_says_what_it_cannot(tmp_path: Path, file: Path) -> None:
     assert "there is no model file" in fail(1, "serve", tmp_path / "none.diffrec")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "cannot be used" in fail(1, "serve", file, "--port", taken.getsockname()[1])
+
+
+def test_what_it_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("diffrec.serving")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(ImportError, match=r"needs FastAPI and uvicorn: pip install 'diffrec\[serve\]'"):
+        importlib.import_module("diffrec.serving")

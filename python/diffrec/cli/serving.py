@@ -42,10 +42,8 @@ def serve(
     diffrec serve model.diffrec
     diffrec serve model.diffrec --host 0.0.0.0 --allow-host shop.example --port 9000
     """
-    try:
-        from diffrec.serving import Server
-    except ImportError as error:
-        raise ImportError(f"serving needs FastAPI and uvicorn: pip install 'diffrec[serve]' ({error})") from None
+    from diffrec.serving import Server
+
     where = {} if device is None else {"device": device}
     server = Server(model, host=host, port=port, hosts=allow_host or (), largest=max_body, **where)
     print(server.url, flush=True)
