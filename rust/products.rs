@@ -46,10 +46,14 @@ impl Rows for Sparse<'_> {
     #[inline]
     fn add_row(&self, row: usize, first: usize, scale: f32, out: &mut [f32]) -> Result<()> {
         let (columns, values) = self.row(row)?;
+        // The lowest is below 0: as `usize` it would be the highest, and halving the row would lead astray.
+        if columns.first().is_some_and(|&lowest| lowest < 0) {
+            return Err(self.pattern().unsorted(row, columns, false));
+        }
         let start = columns.partition_point(|&column| (column as usize) < first);
-        let mut previous = -1;
+        let mut previous = 0;
         for (&column, value) in columns[start..].iter().zip(&values[start..]) {
-            if column < previous || column < 0 {
+            if column < previous {
                 return Err(self.pattern().unsorted(row, columns, false));
             }
             previous = column;
@@ -177,6 +181,14 @@ mod tests {
             Error::Unsorted { argument: "right_indices", row: 0, previous: 3, next: 1, unique: false };
         assert_eq!(multiply(0, &sparse), Err(unsorted));
         assert!(matches!(multiply(1, &sparse), Err(Error::IndptrRow { row: 1, .. })));
+        // Also where the block begins behind it.
+        let below = Sparse::new(RIGHT, &[0, 6], &[-1, 0, 2, 4, 5, 6], &[1.0; 6]).expect("lengths agree");
+        for first in [0, 3, 5] {
+            let behind = |left: &Sparse<'_>| multiply_block(left, &below, first, 2, &mut [0.0; 2]);
+            let error =
+                Error::Index { argument: "right_indices", position: 0, value: -1, low: 0, high: 1 << 31 };
+            assert_eq!(multiply(0, &behind), Err(error), "{first}");
+        }
         for value in [-1, 2] {
             let error = Error::Index { argument: "left_indices", position: 0, value, low: 0, high: 2 };
             assert_eq!(multiply(value as i32, &sparse), Err(error));

@@ -152,7 +152,7 @@ fn broken_promises() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(16)))]
 
     /// Also over several chunks, and where centroids coincide.
     #[test]

@@ -166,7 +166,7 @@ fn broken_promises() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.min(128)))]
 
     /// Rows long enough for the first pass, down to those cut off behind it.
     #[test]
