@@ -138,9 +138,10 @@ def _either(
 
 def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any, Iterable[Any]], strict: bool) -> Csr:
     """The items of each user as cells; a user who is not named has none."""
+    _require_ids(argument, given, users)
     rows, ids = [], []
     for place, user in enumerate(users.tolist()):
-        listed = _listed(given.get(user, ()))
+        listed = _listed(argument, given.get(user, ()))
         rows += [place] * len(listed)
         ids += listed.tolist()
     found = items.find(ids) if ids else np.empty(0, dtype=np.int64)
@@ -152,9 +153,18 @@ def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any,
     return assemble(owner, item, np.ones(len(cells), dtype=np.float32), None, (len(users), len(items)))[0]
 
 
+def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArray[Any]) -> None:
+    """Refuse row numbers where ids are text, and the like: they would be nobody's, and limit nothing."""
+    text = users.dtype.kind == "U"
+    strange = [user for user in given if isinstance(user, str) != text] if len(users) else []
+    if strange:
+        kind = "text" if text else "numbers"
+        raise TypeError(f"{argument} must name users by their ids, which are {kind}, got {strange[0]!r}")
+
+
 def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
     """Rows of the items that the model knows."""
-    ids = _listed(given)
+    ids = _listed(argument, given)
     if len(ids) == 0:
         return np.empty(0, dtype=np.int64)
     found = items.find(ids)
@@ -165,11 +175,16 @@ def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDA
     return found[found >= 0]
 
 
-def _listed(ids: Any) -> NDArray[Any]:
+def _listed(argument: str, ids: Any) -> NDArray[Any]:
     """One id, or a column or sequence of them, as an array."""
     if isinstance(ids, str | int) or hasattr(ids, "__array__"):
         return np.atleast_1d(np.asarray(ids))
-    return np.array(list(ids))
+    if isinstance(ids, bytes) or not isinstance(ids, Iterable):
+        raise TypeError(f"{argument} must hold item ids, got {ids!r}")
+    try:
+        return np.array(list(ids))
+    except ValueError:
+        raise ValueError(f"{argument} must hold item ids one after the other, got lists of several lengths") from None
 
 
 def _say(argument: str, ids: Any, found: NDArray[np.int64], strict: bool) -> None:
