@@ -235,6 +235,17 @@ def test_info_tells_settings_and_training(folder: Path, data: diffrec.Interactio
     assert told["facts"]["parameters"] == diffrec.load("m.diffrec").training_.facts["parameters"]
 
 
+def test_info_shows_what_a_terminal_would_obey(folder: Path, data: diffrec.Interactions) -> None:
+    model = diffrec.fit(data, variant="ease", progress=False)
+    model.training_.facts["\x1b[2J"] = "rings\a\ud800"
+    model.training_.metric = "recall@20"  # of no epoch
+    model.save("m.diffrec")
+    said = succeed("info", "m.diffrec")
+    assert r"\x1b[2J" in said
+    assert r"rings\x07\ud800" in said
+    assert "validation" not in said
+
+
 def test_demo_runs_on_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interactions) -> None:
     fit = diffrec.fit
     monkeypatch.setattr(diffrec, "fit", lambda *a, **k: fit(*a, **k | ({} if k["variant"] == "popularity" else QUICK)))

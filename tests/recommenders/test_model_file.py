@@ -97,6 +97,10 @@ def setting(name: str, value: Any) -> Callable[[Any, Any], None]:
     return change
 
 
+#: As deep as JSON is read, which is more than what takes it apart may go.
+NESTED = json.loads("[" * 900 + "]" * 900)
+
+
 def entry(name: str, place: Any, value: Any) -> Callable[[Any, Any], None]:
     def change(header: Any, arrays: Any) -> None:
         arrays[name][place] = value
@@ -144,6 +148,7 @@ def field(name: str, value: Any) -> Callable[[Any, Any], None]:
         ("itemknn", setting("seed", -1), "seed must be from 0"),
         ("itemknn", setting("bm25_b", float(7)), "bm25_b must be at least 0 and at most 1, got 7.0"),
         ("itemknn", setting("x", 1), "'x' is not a setting"),
+        ("itemknn", setting("neighbors", NESTED), "a setting of its header has lists in lists, more than 8 deep"),
         ("itemknn", setting("callbacks", ["x"]), "callbacks must be a sequence of functions"),
         (
             "events",
@@ -257,6 +262,15 @@ def test_files_of_other_kinds_are_refused(files: dict[str, Path], tmp_path: Path
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ModelFileError, match=f"{name}' is not a diffrec model, or is damaged"):
             diffrec.load(tmp_path / name)
+
+
+def test_an_error_repeats_only_the_beginning_of_what_is_wrong(files: dict[str, Path], tmp_path: Path) -> None:
+    header, arrays = parts(files["popularity"])
+    header["variant"] = "x" * 10**6
+    write_summed(tmp_path / "long", header, arrays)
+    with pytest.raises(ModelFileError, match="variant must be one of") as caught:
+        diffrec.load(tmp_path / "long")
+    assert len(str(caught.value)) < 3000
 
 
 def test_a_newer_format_is_named(files: dict[str, Path], tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ _NUMBERS = (0.0, -1.0, 1.0, 7.0, 1e4, float("nan"), float("inf"), -float("inf"),
 _VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1, 2, 5, 40, 10**12, 2**63, 10**400, 0.5, -1e300, 1e300, "", "x", "include", "cosine",
     "forecast", [], [1], [0], [10**12], [2] * 200, [[[]]], {}, {"seconds": 1e300}, {"seconds": "x"}, {"seconds": 5},
+    json.loads("[" * 900 + "]" * 900), "\ud800", "\x1b[2J\0", "x" * 10**5,
 )  # fmt: skip
 _TYPES = (np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_, np.float16)
 

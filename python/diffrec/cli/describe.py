@@ -8,6 +8,7 @@ from diffrec import Recommender
 def described(model: Recommender) -> dict[str, Any]:
     """Describe a model and the data that it was fitted on, as plain values."""
     train, training = model.train_, model.training_
+    validated = training.best_validation is not None
     usual = type(model)().settings.values(saved_only=True)
     settings = model.settings.values(saved_only=True)
     return {
@@ -23,7 +24,7 @@ def described(model: Recommender) -> dict[str, Any]:
         "first_item": train.items[0],
         "epochs": len(training.epochs),
         "best_epoch": training.best_epoch,
-        "validation": {"metric": training.metric, "value": training.best_validation} if training.metric else None,
+        "validation": {"metric": training.metric, "value": training.best_validation} if validated else None,
         "facts": training.facts,
     }
 

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from diffrec.data.tables import Append, Block
 
 
+# What moves a cursor, rings, or begins a command to a terminal, by what is shown in its place.
+_OBEYED = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\n\t"}
+
+
 def note(text: str, *, quiet: bool = False) -> None:
     """Say on standard error how things go."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        print(harmless(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -31,7 +35,19 @@ def warnings_as_notes() -> Iterator[None]:
 
 def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a result on standard output, as text or as one JSON object."""
-    print(json.dumps(_known(values), indent=2, default=_plain, allow_nan=False) if as_json else text)
+    print(json.dumps(_known(values), indent=2, default=_plain, allow_nan=False) if as_json else harmless(text))
+
+
+def harmless(text: str) -> str:
+    r"""Text that a terminal shows and does not obey: ids and titles may come from a stranger's file.
+
+    Examples
+    --------
+    >>> print(harmless("\x1b[2Jtea\ud800\nmilk"))
+    \x1b[2Jtea\ud800
+    milk
+    """
+    return text.translate(_OBEYED).encode(errors="backslashreplace").decode()
 
 
 def pairs(values: Mapping[str, object]) -> str:

@@ -38,6 +38,8 @@ from diffrec.training import TrainingReport
 FORMAT_VERSION = 3
 _HEADER = "diffrec"
 _EPOCHS = "training.epochs"
+# Tuples within tuples that a setting may be, and characters that an error repeats of what is wrong.
+_DEEPEST, _LONGEST = 8, 2000
 
 
 class ModelFileError(ValueError):
@@ -145,7 +147,7 @@ def blamed_on(path: Path) -> Iterator[None]:
     except ModelFileError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
-        raise ModelFileError(f"{str(path)!r} is not a diffrec model, or is damaged: {error}") from None
+        raise ModelFileError(f"{str(path)!r} is not a diffrec model, or is damaged: {str(error)[:_LONGEST]}") from None
 
 
 def _epochs(rows: list[Any]) -> NDArray[np.float64]:
@@ -174,10 +176,14 @@ def _report_from(values: dict[str, Any], stored: Stored | None) -> TrainingRepor
     return TrainingReport.from_dict(values | {"epochs": rows})
 
 
-def setting_from(value: Any) -> Any:
+def setting_from(value: Any, deepest: int = _DEEPEST) -> Any:
     """Read back what ``plain_setting`` gave; JSON has lists for tuples, and no setting is a list."""
     if isinstance(value, dict):
         if value.keys() != {"seconds"}:
             raise ValueError(f"a setting of its header is {str(value)[:200]}, expected seconds")
         return datetime.timedelta(seconds=value["seconds"])
-    return tuple(setting_from(one) for one in value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if not deepest:
+        raise ValueError(f"a setting of its header has lists in lists, more than {_DEEPEST} deep")
+    return tuple(setting_from(one, deepest - 1) for one in value)
