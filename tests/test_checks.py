@@ -73,3 +73,18 @@ def test_what_is_possible_is_kept(check: Check, value: Any, kept: Any) -> None:
 def test_what_is_not_is_named(check: Check, value: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         check("x", value)
+
+
+def test_a_value_of_any_length_or_depth_is_named_in_short() -> None:
+    # Python writes no number of so many digits.
+    with pytest.raises(ValueError, match="x must be at most 2147483647, got a whole number of 16610 bits$"):
+        checks.whole(1)("x", 10**5000)
+    with pytest.raises(ValueError, match="x must be finite, got a whole number of 16610 bits$"):
+        checks.real()("x", -(10**5000))
+    with pytest.raises(TypeError, match=r"x must be True or False, got 'x{199}\.\.\.$"):
+        checks.flag("x", "x" * 10**6)
+    within: list[Any] = []
+    for _ in range(10**5):
+        within = [within]
+    with pytest.raises(TypeError, match="x must be True or False, got a list$"):
+        checks.flag("x", within)

@@ -20,6 +20,8 @@ Check = Callable[[str, Any], Any]
 _COUNT = 2**31 - 1
 # The widest layer and the most layers: more is a slip, or a file that means harm.
 _WIDEST, _DEEPEST = 2**20, 100
+# Characters that an error repeats of a value.
+_LONGEST = 200
 _SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -52,10 +54,26 @@ def nearest(name: object, options: Iterable[str]) -> str:
     return f"; did you mean {by_folded[close[0]]!r}?" if close else ""
 
 
+def shown(value: object) -> str:
+    """Write a value for an error, at any length and depth of it in a few words.
+
+    Examples
+    --------
+    >>> shown("tiem"), shown(10**5000), len(shown("x" * 10**6))
+    ("'tiem'", 'a whole number of 16610 bits', 203)
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits than Python writes, or lists in lists
+        bits = value.bit_length() if isinstance(value, int) else None
+        return f"a {type(value).__name__}" if bits is None else f"a whole number of {bits} bits"
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
 def known(argument: str, name: str, table: Mapping[str, Any]) -> str:
     """Return the name if the table has it, else refuse it with the nearest one that it has."""
-    if name not in table:
-        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {name!r}{nearest(name, table)}")
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {shown(name)}{nearest(name, table)}")
     return name
 
 
@@ -72,13 +90,13 @@ def whole(low: int, high: int | None = None, *, most: int = _COUNT) -> Check:
         try:
             number = operator.index(value)
         except TypeError:
-            raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+            raise TypeError(f"{name} must be a whole number, got {shown(value)}") from None
         if isinstance(value, bool):
-            raise TypeError(f"{name} must be a whole number, got {value!r}")
+            raise TypeError(f"{name} must be a whole number, got {shown(value)}")
         if not low <= number <= (most if high is None else high):
             alone = f"at least {low}" if number < low else f"at most {most}"
             reach = alone if high is None else f"from {low} to {high}"
-            raise ValueError(f"{name} must be {reach}, got {value!r}")
+            raise ValueError(f"{name} must be {reach}, got {shown(value)}")
         return number
 
     return check
@@ -95,7 +113,7 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
 
     def check(name: str, value: Any) -> float:
         if isinstance(value, bool | str) or not hasattr(value, "__float__"):
-            raise TypeError(f"{name} must be a number, got {value!r}")
+            raise TypeError(f"{name} must be a number, got {shown(value)}")
         try:
             number = float(value)
         except OverflowError:  # a whole number beyond all of them
@@ -108,7 +126,7 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
                 reach.append(f"{'above' if open_low else 'at least'} {low:g}")
             if high < math.inf:
                 reach.append(f"{'below' if open_high else 'at most'} {high:g}")
-            raise ValueError(f"{name} must be {' and '.join(reach) or 'finite'}, got {value!r}")
+            raise ValueError(f"{name} must be {' and '.join(reach) or 'finite'}, got {shown(value)}")
         return number
 
     return check
@@ -118,7 +136,7 @@ def flag(name: str, value: Any) -> bool:
     """Accept True and False."""
     if value is True or value is False:
         return value
-    raise TypeError(f"{name} must be True or False, got {value!r}")
+    raise TypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def one_of(options: Iterable[str | None]) -> Check:
@@ -129,7 +147,7 @@ def one_of(options: Iterable[str | None]) -> Check:
         if not (value is None or isinstance(value, str)) or value not in options:
             names = ", ".join(map(repr, options))
             hint = nearest(value, [option for option in options if option])
-            raise ValueError(f"{name} must be one of {names}, got {value!r}{hint}")
+            raise ValueError(f"{name} must be one of {names}, got {shown(value)}{hint}")
         return value
 
     return check
@@ -151,7 +169,7 @@ def widths(at_least_one: bool = True) -> Check:
     def check(name: str, value: Any) -> tuple[int, ...]:
         values = [value] if not isinstance(value, Iterable) or isinstance(value, str) else list(value)
         if at_least_one and not values:
-            raise ValueError(f"{name} must name at least one width, got {value!r}")
+            raise ValueError(f"{name} must name at least one width, got {shown(value)}")
         if len(values) > _DEEPEST:
             raise ValueError(f"{name} must name at most {_DEEPEST} widths, got {len(values)}")
         checked = tuple(width(name, one) for one in values)
@@ -165,7 +183,7 @@ def age(name: str, value: Any) -> float | datetime.timedelta:
     """Accept a positive number of interactions, or a positive timedelta."""
     if isinstance(value, datetime.timedelta):
         if value <= datetime.timedelta():
-            raise ValueError(f"{name} must be above 0, got {value!r}")
+            raise ValueError(f"{name} must be above 0, got {shown(value)}")
         return value
     return cast(float, real(0, open_low=True)(name, value))
 
@@ -173,7 +191,7 @@ def age(name: str, value: Any) -> float | datetime.timedelta:
 def span(name: str, value: Any) -> datetime.timedelta:
     """Accept a positive timedelta."""
     if not isinstance(value, datetime.timedelta):
-        raise TypeError(f"{name} must be a timedelta, got {value!r}")
+        raise TypeError(f"{name} must be a timedelta, got {shown(value)}")
     age(name, value)
     return value
 
@@ -191,7 +209,7 @@ def duration(name: str, value: Any) -> float:
     if isinstance(value, str):
         parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
         if parts is None or parts[2] not in _SECONDS:
-            raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {value!r}")
+            raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {shown(value)}")
         value = float(parts[1]) * _SECONDS[parts[2]]
     return cast(float, real(0, open_low=True)(name, value))
 
@@ -211,14 +229,14 @@ def cuts(name: str, value: Any) -> list[int]:
     """
     values = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     if not values:
-        raise ValueError(f"{name} must name at least one cut, got {value!r}")
+        raise ValueError(f"{name} must name at least one cut, got {shown(value)}")
     return [whole(1)(name, cut) for cut in values]
 
 
 def functions(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
     """Accept a sequence of functions; kept as a tuple."""
     if not isinstance(value, Iterable) or not all(map(callable, value)):
-        raise TypeError(f"{name} must be a sequence of functions, got {value!r}")
+        raise TypeError(f"{name} must be a sequence of functions, got {shown(value)}")
     return tuple(value)
 
 

@@ -49,10 +49,12 @@ pub fn whole<T: Whole>(value: &Bound<'_, PyAny>, argument: &'static str) -> PyRe
             return Err(PyTypeError::new_err(format!("`{argument}` is of type {kind}, expected an integer")));
         }
     };
-    match number.filter(|&number| number <= T::MOST).and_then(|number| T::try_from(number).ok()) {
-        Some(number) => Ok(number),
-        None => Err(Error::Setting { argument, got: value.str()?.to_string(), expected: T::RANGE }.into()),
-    }
+    number.filter(|&number| number <= T::MOST).and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+        // Python writes no more than some thousand digits.
+        let got =
+            value.str().map_or_else(|_| "an integer of too many digits".into(), |text| text.to_string());
+        Error::Setting { argument, got, expected: T::RANGE }.into()
+    })
 }
 
 /// What a matrix and its three arrays are called.

@@ -129,6 +129,7 @@ def test_the_callers_array_is_not_kept() -> None:
         ([1, 1], ValueError, "user id 1 stands twice"),
         (["a", "b", "a"], ValueError, "user id 'a' stands twice"),
         ([[1], [2]], ValueError, r"one-dimensional, not of shape \(2, 1\)"),
+        ([[1], [2, 3]], ValueError, "user ids must be one-dimensional, not lists of several lengths"),
         ([True, False], TypeError, "not bool"),
         ([1.5, 2.0], ValueError, "row 0 holds 1.5"),
         ([1.0, np.nan], ValueError, "row 1 holds nan"),
@@ -145,6 +146,12 @@ def test_the_callers_array_is_not_kept() -> None:
 def test_what_is_no_id_is_refused(ids: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Ids(ids, "user")  # type: ignore[arg-type]
+
+
+def test_what_is_neither_an_id_nor_several_is_refused() -> None:
+    for nothing in (None, 1j, len):
+        with pytest.raises(TypeError, match="user ids must be integers or strings, got (None|1j|<built-in)"):
+            Ids([1, 2], "user").rows(nothing)
 
 
 def test_ids_come_in_many_guises() -> None:

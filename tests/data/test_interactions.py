@@ -114,6 +114,19 @@ def test_bad_entries_are_named(changes: dict[str, Any], message: str) -> None:
         Interactions.from_arrays(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        (5, "item_info must be a mapping of names to columns, got 5"),
+        # A file could not be written of it.
+        ({0: ["x", "y"]}, "item_info must name its columns by text, got 0"),
+    ],
+)
+def test_facts_have_names(info: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Interactions.from_arrays([1, 2], ["a", "b"], item_info=info)
+
+
 def test_nothing_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="no interactions"):
         Interactions.from_arrays([], [])

@@ -303,6 +303,11 @@ def test_an_integer_out_of_range_is_named(name: str, argument: str, value: int) 
         getattr(_core, name)(**CALLS[name]() | {argument: value})
 
 
+def test_an_integer_of_more_digits_than_python_writes_is_named() -> None:
+    with pytest.raises(ValueError, match="`n_items` is an integer of too many digits, expected an integer from 0 to 2"):
+        _core.negative_items(**CALLS["negative_items"]() | {"n_items": 10**5000})
+
+
 @pytest.mark.parametrize(("name", "argument"), INTEGERS)
 def test_what_is_no_integer_is_named(name: str, argument: str) -> None:
     for value, kind in [(1.5, "float"), ("1", "str"), (np.float64(1), "float64")]:

@@ -124,6 +124,9 @@ def test_a_frame_whose_columns_say_nothing() -> None:
         diffrec.fit(frame, variant="popularity")
     named = Interactions.from_frame(frame, user="Kunden-Nr", item="Artikel")
     assert diffrec.fit(named, variant="popularity").train_.shape == (2, 2)
+    # As a file without a header is read.
+    with pytest.raises(ValueError, match=r"data: .*name it with user=; it has 0, 1;"):
+        diffrec.fit(pd.DataFrame([[1, 2], [3, 4]]), variant="popularity")
 
 
 def test_a_failed_fit_leaves_the_model_as_it_was() -> None:

@@ -105,11 +105,12 @@ def choose(columns: Sequence[str], asked: Sequence[object], source: str) -> Name
     return Names(users, items, found["timestamp"], found["value"])
 
 
-def guess(columns: Iterable[str], names: Iterable[str]) -> str | None:
-    """Pick the column that goes by the likeliest of the names."""
+def guess(columns: Iterable[object], names: Iterable[str]) -> str | None:
+    """Pick the column that goes by the likeliest of the names; frames may have numbers for names, which go by none."""
     folded: dict[str, str] = {}
     for column in columns:
-        folded.setdefault(_folded(column), column)
+        if isinstance(column, str):
+            folded.setdefault(_folded(column), column)
     return next((folded[_folded(name)] for name in names if _folded(name) in folded), None)
 
 

@@ -99,7 +99,10 @@ def _vector(ids: Any, name: str) -> NDArray[Any]:
         array = np.empty(len(ids), dtype=object)
         array[:] = ids
     else:
-        array = np.asarray(ids)
+        try:
+            array = np.asarray(ids)
+        except ValueError:
+            raise ValueError(f"{name} ids must be one-dimensional, not lists of several lengths") from None
     if array.ndim != 1:
         raise ValueError(f"{name} ids must be one-dimensional, not of shape {array.shape}")
     if not len(array) and array.dtype.kind in "fO":

@@ -1,6 +1,6 @@
 """The ids of users or items and the rows they stand for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, overload
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from diffrec.checks import shown
 from diffrec.data._encode import Coded, IdArray, encode, id_array
 
 _KINDS = {"i": "integers", "U": "strings"}
@@ -125,6 +126,8 @@ class Ids:
         if single or (isinstance(ids, np.ndarray) and ids.ndim == 0):
             ids = [ids]
         elif not (hasattr(ids, "__array__") or isinstance(ids, list | tuple)):
+            if not isinstance(ids, Iterable):
+                raise TypeError(f"{self._name} ids must be integers or strings, got {shown(ids)}")
             ids = list(ids)
         return encode(ids, self._name)
 

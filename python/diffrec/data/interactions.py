@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from diffrec._shown import facts_as_html
-from diffrec.checks import one_of
+from diffrec.checks import one_of, shown
 from diffrec.data._columns import Columns
 from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, stored_entries
 from diffrec.data._encode import Coded, encode
@@ -434,6 +434,11 @@ class Interactions:
         *,
         allow_empty: bool = False,
     ) -> "Interactions":
+        if not isinstance(item_info, Mapping | None):
+            raise TypeError(f"item_info must be a mapping of names to columns, got {shown(item_info)}")
+        strange = [name for name in item_info or {} if not isinstance(name, str)]
+        if strange:
+            raise TypeError(f"item_info must name its columns by text, got {shown(strange[0])}")
         parts, dislikes, report = settle_negatives(entries, (len(users), len(items)), negatives)
         if not parts.matrix.nnz and not allow_empty:
             left = "" if report is None else f"; {report}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import shown
 from diffrec.data import Csr, Ids, union
 from diffrec.data._csr import assemble
 from diffrec.ranking import Scores, top_k, top_k_among
@@ -180,7 +181,7 @@ def _listed(argument: str, ids: Any) -> NDArray[Any]:
     if isinstance(ids, str | int) or hasattr(ids, "__array__"):
         return np.atleast_1d(np.asarray(ids))
     if isinstance(ids, bytes) or not isinstance(ids, Iterable):
-        raise TypeError(f"{argument} must hold item ids, got {ids!r}")
+        raise TypeError(f"{argument} must hold item ids, got {shown(ids)}")
     try:
         return np.array(list(ids))
     except ValueError:
