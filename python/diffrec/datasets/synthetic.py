@@ -216,13 +216,15 @@ def _titles(
     bounds = world.subgenres[world.genres]
     for genre, low, high in zip(genres, bounds[:-1], bounds[1:], strict=True):
         nouns = _names.NOUNS.get(genre, _names.OTHER_NOUNS)
-        names = [
-            f"The {adjective} {noun}{place}"
-            for place in _names.PLACES
-            for adjective, noun in rng.permutation([(a, b) for a in _names.ADJECTIVES for b in nouns])
-        ]
+        pairs = len(_names.ADJECTIVES) * len(nouns)
+        # Of places, since strings in their stead would be most of the time that a small world takes.
+        orders = [rng.permutation(pairs) for _ in _names.PLACES]
         for nth, length in enumerate(np.diff(world.series[low : high + 1])):
-            name = names[nth % len(names)] + (f", Volume {nth // len(names) + 1}" if nth >= len(names) else "")
+            again, at = divmod(nth, len(_names.PLACES) * pairs)
+            place, at = divmod(at, pairs)
+            adjective, noun = divmod(int(orders[place][at]), len(nouns))
+            name = f"The {_names.ADJECTIVES[adjective]} {nouns[noun]}{_names.PLACES[place]}"
+            name += f", Volume {again + 1}" if again else ""
             titles += [f"{name}{f' {part}' if part > 1 else ''} ({genre})" for part in range(1, length + 1)]
             held += [genre] * int(length)
     return np.array(titles), np.array(held)
