@@ -9,7 +9,7 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import Denoiser, GaussianProcess, HiddenChain, RowNoise, noise_betas
 from diffrec.diffusion.hidden_noise import HiddenNoise, NoiseBasis
 
-SAMPLES = 20_000
+SAMPLES = 10_000
 
 
 def model(predict: str, normalize: bool, items: int, width: int, steps: int = 4) -> tuple[Denoiser, GaussianProcess]:

@@ -1,5 +1,6 @@
 """Guidance moves what it says it moves, in every form of DiffRec, and costs nothing where it weighs nothing."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,25 +22,28 @@ FORMS: dict[str, dict[str, Any]] = {
     "items with noise": {"variant": "diffrec", "dims": (16,), "forward_steps": 2, "sampling_noise": True},
     "items and an anchor": {"variant": "diffrec", "dims": (16,), "anchor": True, "anchor_scale": 2.0},
     "forecast": {"variant": "t-diffrec", "dims": (16,)},
-    "sequence": {"variant": "t-diffrec", "denoiser": "sequence", "sequence_width": 16},
+    "sequence": {"variant": "t-diffrec", "denoiser": "sequence", "sequence_width": 16, "batch_size": 200},
     "latents": {"variant": "l-diffrec", "dims": (16,), "latent_dims": (16,)},
     "latents, deep decoder": {"variant": "l-diffrec", "dims": (16,), "latent_dims": (16,), "decoder_dims": (20,)},
     "latents, forecast": {"variant": "lt-diffrec", "dims": (16,), "latent_dims": (16,)},
 }
 
 
+@cache
+def fitted(form: str) -> DiffRec:
+    found = diffrec.fit(DATA, **QUICK | FORMS[form])
+    assert isinstance(found, DiffRec)
+    return found
+
+
 @pytest.fixture(scope="module", params=FORMS)
 def model(request: pytest.FixtureRequest) -> DiffRec:
-    fitted = diffrec.fit(DATA, **QUICK | FORMS[request.param])
-    assert isinstance(fitted, DiffRec)
-    return fitted
+    return fitted(request.param)
 
 
 @pytest.fixture(scope="module")
 def plain() -> DiffRec:
-    fitted = diffrec.fit(DATA, **QUICK | FORMS["items"])
-    assert isinstance(fitted, DiffRec)
-    return fitted
+    return fitted("items")
 
 
 def test_novelty_moves_lists_towards_what_few_have(model: DiffRec) -> None:
@@ -103,7 +107,7 @@ def test_small_weights_change_little(model: DiffRec) -> None:
 @pytest.mark.parametrize("form", ["forecast", "sequence"])
 def test_a_weight_is_a_standard_deviation_of_the_users_scores(form: str) -> None:
     """In one step an item's score rises by exactly that; where there are more, the next test looks at the others."""
-    model, weight, row = diffrec.fit(DATA, **QUICK | FORMS[form]), 1.5, 7
+    model, weight, row = fitted(form), 1.5, 7
     scores = model.score()
     guided = model.recommend(k=60, exclude_seen=False, steer={DATA.items[row]: weight})
     taken = DATA.matrix.toarray() > 0

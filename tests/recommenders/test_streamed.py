@@ -38,6 +38,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "out"
 
 
+@pytest.fixture(scope="module")
+def from_files(folder: Path) -> diffrec.Recommender:
+    return diffrec.fit(ParquetInteractions(folder), valid=folder, variant="diffrec", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def in_memory(folder: Path) -> diffrec.Recommender:
+    train, valid = (ParquetInteractions(folder, part).read() for part in ("train", "valid"))
+    return diffrec.fit(train, valid=valid, variant="diffrec", **SMALL)
+
+
 def weights(model: diffrec.Recommender) -> dict[str, torch.Tensor]:
     return {name: torch.as_tensor(array) for name, array in model._state().items()}
 
@@ -94,36 +105,34 @@ def test_a_fit_by_blocks_is_that_in_memory_in_the_same_order(folder: Path, monke
     assert_same(model, diffrec.fit(files.read(), valid=valid, variant="diffrec", **settings))
 
 
-def test_the_folder_stands_for_its_parts(folder: Path) -> None:
+def test_the_folder_stands_for_its_parts(folder: Path, from_files: diffrec.Recommender) -> None:
     by_path = diffrec.fit(str(folder), variant="diffrec", **SMALL)
-    assert_same(by_path, diffrec.fit(ParquetInteractions(folder), valid=folder, variant="diffrec", **SMALL))
+    assert_same(by_path, from_files)
     assert by_path.training_.best_validation is not None
 
 
-def test_what_is_fitted_from_files_recommends_to_histories_and_is_saved(folder: Path, tmp_path: Path) -> None:
-    files = ParquetInteractions(folder)
-    model = diffrec.fit(files, valid=folder, variant="diffrec", **SMALL)
-    histories = files.read()
-    wanted = diffrec.fit(histories, valid=ParquetInteractions(folder, "valid").read(), variant="diffrec", **SMALL)
-    model.save(tmp_path / "model.diffrec")
-    for one in (model, diffrec.load(tmp_path / "model.diffrec")):
+def test_what_is_fitted_from_files_recommends_to_histories_and_is_saved(
+    folder: Path, from_files: diffrec.Recommender, in_memory: diffrec.Recommender, tmp_path: Path
+) -> None:
+    histories = ParquetInteractions(folder).read()
+    from_files.save(tmp_path / "model.diffrec")
+    for one in (from_files, diffrec.load(tmp_path / "model.diffrec")):
         assert one.train_.shape == (0, 60)
-        np.testing.assert_array_equal(one.recommend(histories, k=5).items, wanted.recommend(k=5).items)
+        np.testing.assert_array_equal(one.recommend(histories, k=5).items, in_memory.recommend(k=5).items)
         popular = one.recommend([12345], k=5, unknown="popular").items
-        np.testing.assert_array_equal(popular, wanted.recommend([12345], k=5, unknown="popular").items)
+        np.testing.assert_array_equal(popular, in_memory.recommend([12345], k=5, unknown="popular").items)
         with pytest.raises(ValueError, match="keeps no histories of the users it learnt from"):
             one.recommend([1], k=5)
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])
-def test_a_folder_is_evaluated_as_in_memory(folder: Path, exclude_seen: bool) -> None:
-    files = ParquetInteractions(folder)
-    train, valid, test = (ParquetInteractions(folder, part).read() for part in ("train", "valid", "test"))
-    model = diffrec.fit(files, valid=folder, variant="diffrec", **SMALL)
-    in_memory = diffrec.fit(train, valid=valid, variant="diffrec", **SMALL)
+def test_a_folder_is_evaluated_as_in_memory(
+    folder: Path, from_files: diffrec.Recommender, in_memory: diffrec.Recommender, exclude_seen: bool
+) -> None:
+    valid, test = (ParquetInteractions(folder, part).read() for part in ("valid", "test"))
     seen = {"seen": valid} if exclude_seen else {}
     wanted = in_memory.evaluate(test, exclude_seen=exclude_seen, k=[3, 10], **seen)
-    found = model.evaluate(folder, exclude_seen=exclude_seen, k=[3, 10])
+    found = from_files.evaluate(folder, exclude_seen=exclude_seen, k=[3, 10])
     assert found.means == {name: wanted[name] for name in found}
     assert {"recall@3", "ndcg@10", "mrr@10"} <= found.means.keys()
     np.testing.assert_array_equal(found.ranked, wanted.ranked)
@@ -132,16 +141,15 @@ def test_a_folder_is_evaluated_as_in_memory(folder: Path, exclude_seen: bool) ->
     assert found.repeats_left_out == wanted.repeats_left_out
 
 
-def test_what_cannot_be_evaluated_is_said(folder: Path, tmp_path: Path) -> None:
-    model = diffrec.fit(folder, variant="diffrec", **SMALL)
+def test_what_cannot_be_evaluated_is_said(folder: Path, from_files: diffrec.Recommender, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seen and by are for interactions in memory"):
-        model.evaluate(folder, seen=np.eye(3))
+        from_files.evaluate(folder, seen=np.eye(3))
     with pytest.raises(ValueError, match="test must be a part that comes after train"):
-        model.evaluate(ParquetInteractions(folder))
+        from_files.evaluate(ParquetInteractions(folder))
     diffrec.datasets.synthetic(users=20, items=10, seed=0).write(tmp_path / "raw.parquet")
     prepare(tmp_path / "raw.parquet", tmp_path / "out")
     with pytest.raises(ValueError, match="test must be of the model's items"):
-        model.evaluate(tmp_path / "out")
+        from_files.evaluate(tmp_path / "out")
 
 
 def test_a_checkpoint_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
@@ -198,10 +206,10 @@ def test_what_needs_histories_says_so(folder: Path) -> None:
         model.recommend(diffrec.Interactions.from_arrays([0], [1]), cold_items={"item": [99], "genre": ["Drama"]})
 
 
-def test_what_needs_no_histories_works(folder: Path, tmp_path: Path) -> None:
+def test_what_needs_no_histories_works(folder: Path) -> None:
     model = diffrec.fit(folder, variant="diffrec", holdout=0, **SMALL)
     assert model.item_vectors().shape[0] == len(model.train_.items)
-    diffrec.export.onnx(model, tmp_path / "model.onnx", k=5)
+    diffrec.export.program(model, k=5)
     histories = ParquetInteractions(folder).read().take(np.arange(20))
     plain, novel = model.recommend(histories, k=5), model.recommend(histories, k=5, novelty=50.0)
     assert (plain.items != novel.items).any()

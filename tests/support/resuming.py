@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from diffrec.recommenders import make
 
 _TRAINED: dict[str, Any] = {"epochs": 6, "validate_every": 1, "patience": 3, "holdout": 0.2, "batch_size": 16}
 _DENOISER = _TRAINED | {"dims": (8,), "lr": 1e-2}
+_SEQUENCE = _TRAINED | {"batch_size": 128}  # their batches are dear
 _LATENT = _DENOISER | {"latent_dims": (6,), "groups": 2}
 #: Whatever a form changes in training besides weights is changed in these.
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -34,7 +35,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "t-diffrec, next basket": ("t-diffrec", _DENOISER | {"repeats": "include"}),
     "t-diffrec, sequence": (
         "t-diffrec",
-        _TRAINED | {"denoiser": "sequence", "sequence_width": 8, "sequence_layers": 1, "sequence_negatives": 20},
+        _SEQUENCE | {"denoiser": "sequence", "sequence_width": 8, "sequence_layers": 1, "sequence_negatives": 20},
     ),
     "l-diffrec": ("l-diffrec", _LATENT),
     "lt-diffrec": ("lt-diffrec", _LATENT),
@@ -43,11 +44,12 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "multivae": ("multivae", _TRAINED | {"dims": (8,), "latent": 4, "anneal_batches": 20}),
     "multidae": ("multidae", _TRAINED | {"dims": (8,), "latent": 4}),
     "cfgan": ("cfgan", _TRAINED | {"dims": (8,), "discriminator_dims": (4,)}),
-    "sasrec": ("sasrec", _TRAINED | {"width": 8, "layers": 1, "loss": "gbce", "negatives": 10}),
+    "sasrec": ("sasrec", _SEQUENCE | {"width": 8, "layers": 1, "loss": "gbce", "negatives": 10}),
     "ials": ("ials", {"factors": 4, "iterations": 6}),
 }
 
 
+@cache
 def world() -> Interactions:
     """Timed interactions of 60 users and 40 items."""
     return diffrec.datasets.synthetic(users=60, items=40, seed=1)
