@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -130,8 +131,12 @@ def test_unknown_files_are_explained(tmp_path: Path) -> None:
         Interactions.read(tmp_path / "gone.csv")
     with pytest.raises(FileNotFoundError, match=r"is a folder without \.parquet files"):
         Interactions.read(tmp_path)
-    for name, hint in (("a.xlsx", ""), ("a.parqet", "; did you mean '.parquet'"), ("plays", "unknown suffix ''")):
-        with pytest.raises(ValueError, match=rf"(unknown suffix.*not one of \.csv.*{hint}|{hint})"):
+    for name, said in (
+        ("a.xlsx", "unknown suffix '.xlsx'"),
+        ("a.parqet", "did you mean '.parquet'"),
+        ("plays", "unknown suffix ''"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)):
             Interactions.read(write(tmp_path, name, "x"))
 
 

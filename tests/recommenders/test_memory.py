@@ -1,18 +1,18 @@
-"""Neither training nor ranking ever holds users x items: that array alone would take 4 GB here."""
+"""Neither training nor ranking ever holds users x items: that array alone would take 1 GB here."""
 
 import subprocess
 import sys
 
 from support.peak import OWN_PEAK
 
-PEAK_BYTES = 2.5e9
+PEAK_BYTES = 1.5e9
 
 FIT_AND_RANK = f"""{OWN_PEAK}
 import numpy as np
 from scipy import sparse
 import diffrec
 
-users, items, each = 20_000, 50_000, 30
+users, items, each = 5_000, 50_000, 30
 rng = np.random.default_rng(0)
 at = (np.repeat(np.arange(users), each), (items * rng.random(users * each) ** 2).astype(np.int64))
 matrix = sparse.coo_array((np.ones(users * each, dtype=np.float32), at), shape=(users, items))
