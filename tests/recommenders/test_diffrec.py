@@ -300,7 +300,7 @@ def test_the_two_weights_are_annealed_as_the_paper_does() -> None:
     latent = model._network
     weights = []
     for epoch in range(1, 14):
-        latent.start_epoch(epoch)  # type: ignore[union-attr]
+        latent.epoch_of([], epoch)
         weights.append(latent.diffusion_weight())  # type: ignore[union-attr]
     np.testing.assert_allclose(weights, np.maximum(0.04 * (1 - np.arange(13) / 10), 0.01))
 

@@ -1,7 +1,7 @@
 """Forecasting: the forward process forgets the newest interactions, and the denoiser predicts them."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -25,8 +25,8 @@ from diffrec.diffusion import (
     summed,
 )
 from diffrec.diffusion.hidden_noise import NoiseBasis
-from diffrec.ranking import AddedScores, LinearScores, Scores
-from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.ranking import LinearScores, Scores
+from diffrec.recommenders.diffrec.network import Run, one_step
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import CutBatch, CutBatches, Stateful
 
@@ -134,10 +134,7 @@ class Forecast(nn.Module):
         """Return what training changes besides the weights: nothing."""
         return {}
 
-    def start_epoch(self, epoch: int) -> None:
-        """Every epoch is like the first."""
-
-    def epoch_of(self, batches: CutBatches) -> Iterable[CutBatch]:
+    def epoch_of(self, batches: CutBatches, epoch: int = 1) -> Iterable[CutBatch]:  # noqa: ARG002
         """Return an epoch's cuts of histories."""
         return batches
 
@@ -186,29 +183,14 @@ class Forecast(nn.Module):
     @property
     def run(self) -> Run:
         """The one step from histories, as it ranks."""
-        return self._runner(None)
+        return one_step(self._scores)
 
     def along(self, directions: Tensor) -> Run:
         """Return the one step with guidance of what it predicts along ``directions`` (items, e)."""
-        return self._runner(directions)
+        return one_step(self._scores, directions)
 
-    def _runner(self, directions: Tensor | None) -> Run:
-        def run(
-            rows: SparseRows,
-            last: Sequences | None,
-            _fresh: RowNoise,
-            *,
-            guide: StepGuide | None = None,
-            on_step: Callable[[Scores], None] | None = None,
-        ) -> Scores:
-            scores: Scores = self.noiseless_scores(rows, last)
-            if guide is not None and directions is not None:
-                scores = AddedScores(scores, LinearScores(guide(scores), directions))
-            if on_step is not None:
-                on_step(scores)
-            return scores
-
-        return run
+    def _scores(self, rows: SparseRows, last: Sequences | None, _fresh: RowNoise) -> Scores:
+        return self.noiseless_scores(rows, last)
 
     @torch.no_grad()
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
@@ -218,25 +200,14 @@ class Forecast(nn.Module):
         t = torch.tensor([forward_steps - 1], device=self.device)
         signal, spread = (float(part) for part in process.forward_coefficients(t))
 
-        @torch.no_grad()
-        def run(
-            rows: SparseRows,
-            last: Sequences | None,
-            fresh: RowNoise,
-            *,
-            guide: StepGuide | None = None,  # noqa: ARG001
-            on_step: Callable[[Scores], None] | None = None,
-        ) -> Scores:
+        def scores(rows: SparseRows, last: Sequences | None, fresh: RowNoise) -> Scores:
             drawn = fresh.normal(torch.empty(len(rows), basis.rank, device=self.device))
             seen, own = self._parted(rows)
             projected = signal * (seen @ denoiser.items_in) + spread * (drawn @ basis.images[0])
             h = self._hidden(projected, t.expand(len(rows)), last)
-            scores = LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
-            if on_step is not None:
-                on_step(scores)
-            return scores
+            return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
-        return run
+        return one_step(scores)
 
     def item_vectors(self) -> Tensor:
         """The last layer's row of each item, (items, width)."""

@@ -131,14 +131,13 @@ class DiffRec(TrainedRecommender):
     def _rehearse(self, train: Interactions, device: torch.device) -> float:
         """Time the first batches of an epoch with fresh weights, and an anchor of the right size: its seconds."""
         s, objective = self.settings, self._objective
-        inputs = objective.inputs(train)
+        inputs: Any = objective.inputs(train)
         items = train.shape[1]
         if s.anchor:
             self._anchor = HeldAnchor.blank(s, items)
         groups = None if s.groups is None else ItemGroups(torch.arange(items) * s.groups // items)
         self._network = network = self._fresh_network(items, groups, device)
         network.train()
-        network.start_epoch(1)
         optimizer = torch.optim.AdamW(network.parameter_groups(), fused=True)
         batches = objective.batches(inputs, device)
         return seconds_per_epoch(network.loss, network.epoch_of(batches), len(batches), optimizer, self._dtype(device))
@@ -177,7 +176,7 @@ class DiffRec(TrainedRecommender):
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
-        inputs = objective.inputs(learn)
+        inputs: Any = objective.inputs(learn)
         self._intervals = objective.intervals(inputs)
         solved, self._solved = self._solved, None
         if s.anchor and solved is None:
@@ -201,8 +200,7 @@ class DiffRec(TrainedRecommender):
         batches, dtype = objective.batches(inputs, device, part), self._dtype(device)
 
         def run_epoch(epoch: int) -> float:
-            network.start_epoch(epoch)
-            return run_batches(network.loss, network.epoch_of(batches), optimizer, dtype, self._pace)
+            return run_batches(network.loss, network.epoch_of(batches, epoch), optimizer, dtype, self._pace)
 
         return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches, **network.changing()})
 

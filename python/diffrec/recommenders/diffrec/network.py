@@ -14,7 +14,7 @@ from diffrec.data import Csr
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import GaussianProcess, RowNoise, Sequences
 from diffrec.latent import ItemGroups
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import AddedScores, LinearScores, Scores
 from diffrec.training import Stateful
 
 # What predicted x_0 scores at a step, before guidance -> what to add to it along the directions, (n, e).
@@ -91,6 +91,30 @@ class Run(Protocol):
         ...
 
 
+def one_step(
+    score: Callable[[SparseRows, Sequences | None, RowNoise], Scores], directions: Tensor | None = None
+) -> Run:
+    """Make a run of a forecast's one step, with guidance of what it predicts along ``directions`` (items, e)."""
+
+    @torch.no_grad()
+    def run(
+        rows: SparseRows,
+        last: Sequences | None,
+        fresh: RowNoise,
+        *,
+        guide: StepGuide | None = None,
+        on_step: Callable[[Scores], None] | None = None,
+    ) -> Scores:
+        scores = score(rows, last, fresh)
+        if guide is not None and directions is not None:
+            scores = AddedScores(scores, LinearScores(guide(scores), directions))
+        if on_step is not None:
+            on_step(scores)
+        return scores
+
+    return run
+
+
 class Network(Protocol):
     """A network in training and as it ranks.
 
@@ -138,12 +162,8 @@ class Network(Protocol):
         """Name what training changes in it besides its weights."""
         ...
 
-    def start_epoch(self, epoch: int) -> None:
-        """Say which epoch begins, counted from 1."""
-        ...
-
-    def epoch_of(self, batches: Any) -> Iterable[Any]:
-        """Return an epoch's batches in the form that ``loss`` takes."""
+    def epoch_of(self, batches: Any, epoch: int = 1) -> Iterable[Any]:
+        """Begin an epoch, counted from 1: return its batches in the form that ``loss`` takes."""
         ...
 
     def loss(self, batch: Any) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.recommenders.histories import Ageing, Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
-from diffrec.training import CutBatch, CutBatches, InMemoryRows, NoisedBatches, Rows, WindowBatches, rows_from
+from diffrec.training import CutBatches, InMemoryRows, NoisedBatches, Rows, WindowBatches, rows_from
 
 # Cut histories the forecast's equations are made of, at most: more hardly change them.
 _MOST_ROWS = 500_000
@@ -37,71 +37,23 @@ _MOST_ROWS = 500_000
 _ROWS_AT_ONCE = 50_000
 
 
-class Objective(Protocol):
-    """Protocol of what makes of histories the inputs of network and anchor, in training and in ranking."""
-
-    @property
-    def held_out_by(self) -> str:
-        """The way to pick interactions for validation when none are given; see ``Interactions.split``."""
-        ...
-
-    @property
-    def reading(self) -> Reading:
-        """Reading of the items of a history: their weights, in words and in number."""
-        ...
-
-    def inputs(self, histories: Interactions) -> Any:
-        """Prepare histories to learn from.
-
-        Raises
-        ------
-        ValueError
-            When there is nothing in them to learn from.
-        """
-        ...
-
-    def batches(self, inputs: Any, device: torch.device, part: Part | None = None) -> Any:
-        """Make the batches of every epoch: this part of them where they are spread."""
-        ...
-
-    def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
-        """Return what a batch's histories show, (n, views * items), and what they are to produce, (n, items)."""
-        ...
-
-    def equations(self, inputs: Any, part: Part | None = None) -> Ridge:
-        """Prepare the equations of the anchor: a linear map from what is seen to what is to be produced.
-
-        Of a part of the items where they are spread.
-        """
-        ...
-
-    def intervals(self, inputs: Any) -> NDArray[np.float32] | None:
-        """Return the usual interval of each item, (items,), where views compare with it: what later ones need."""
-        ...
-
-    def views(self, block: Interactions) -> Views:
-        """Return what network and anchor see of histories."""
-        ...
-
-    def read(self, block: Interactions) -> Csr:
-        """Return the weights that ``reading`` speaks of, (n, views * items)."""
-        ...
-
-
 class Reconstruction:
-    """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them."""
+    """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them.
+
+    Like every objective it makes of histories the inputs of network and anchor, in training and in ranking.
+    """
 
     def __init__(self, settings: DiffRecSettings) -> None:
         self._settings = settings
 
     @property
     def held_out_by(self) -> str:
-        """The newest where they weigh most, else a random part."""
+        """The way to hold out, see ``Interactions.split``: the newest where they weigh most, else a random part."""
         return "time" if self._settings.time_weights else "random"
 
     @property
     def reading(self) -> Reading:
-        """One weight for each item."""
+        """Reading of a history: one weight for each item."""
         s = self._settings
         ageing = None if s.time_weights is None else Ageing(s.time_weights, s.w_min, s.w_max, s.half_life)
         return Reading.of(values=False, ageing=ageing)
@@ -122,11 +74,14 @@ class Reconstruction:
         return NoisedBatches(inputs, s.batch_size, device, np.random.default_rng(s.seed), part, seed=s.seed)
 
     def pair(self, batch: SparseRows) -> tuple[SparseRows, SparseRows]:
-        """Return the rows, twice."""
+        """Return what a batch's histories show, (n, views * items), and what they are to produce: the rows, twice."""
         return batch, batch
 
     def equations(self, inputs: InMemoryRows, part: Part | None = None) -> Ridge:
-        """Map the vectors x_0 to themselves; a closed form knows no confidence in single entries."""
+        """Prepare the anchor's equations, of a part of the items where they are spread: from x_0 to x_0.
+
+        A closed form knows no confidence in single entries.
+        """
         x0 = inputs.held.matrix
         return _ridge(self._settings, [(x0, x0)], part)
 
@@ -169,7 +124,13 @@ class Forecasting:
         return self._settings.time_scales + self._settings.own_terms
 
     def inputs(self, histories: Interactions) -> Timeline:
-        """Put histories in the order of time."""
+        """Put histories in the order of time.
+
+        Raises
+        ------
+        ValueError
+            When there is no order, or nothing in them to learn from.
+        """
         if self._settings.encoder_length:
             raise ValueError(
                 f"encoder_length must be 0 in a fit, got {self._settings.encoder_length}: only files of older versions "
@@ -189,7 +150,7 @@ class Forecasting:
         """Return the usual intervals of the items, if a view compares with them."""
         return inputs.intervals
 
-    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> CutBatches:
+    def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> CutBatches | WindowBatches:
         """Make the batches of every epoch: cuts of histories, drawn anew."""
         s = self._settings
         return CutBatches(
@@ -267,29 +228,19 @@ class Forecasting:
         return Timeline(histories, self._intervals)
 
 
-class SequentialForecasting:
+class SequentialForecasting(Forecasting):
     """Every basket of a history is to produce what followed it; an anchor learns what a cut history is to produce."""
-
-    held_out_by: ClassVar[str] = "time"
-
-    def __init__(self, settings: DiffRecSettings) -> None:
-        self._settings = settings
-        self._cut = Forecasting(settings)
 
     @property
     def reading(self) -> Reading:
         """Reading of the anchor, if there is one, and of the place of each item in its history."""
-        s, cut = self._settings, self._cut.reading
+        s, cut = self._settings, super().reading
         meanings = standing_means(clock=s.sequence_clock)
         if not s.anchor:
             return Reading("; ".join(meanings), views=len(meanings))
         return Reading(
             "; ".join([cut.meaning, *meanings]), views=(cut.views or 0) + len(meanings), by_clock=cut.by_clock
         )
-
-    def inputs(self, histories: Interactions) -> Timeline:
-        """Put histories in the order of time."""
-        return self._cut.inputs(histories)
 
     def batches(self, inputs: Timeline, device: torch.device, part: Part | None = None) -> WindowBatches:
         """Make the batches of every epoch: stretches of histories."""
@@ -308,31 +259,22 @@ class SequentialForecasting:
             part=part,
         )
 
-    def pair(self, batch: CutBatch) -> tuple[SparseRows, SparseRows]:
-        """Return what came before cuts, and what came after."""
-        return self._cut.pair(batch)
-
-    def equations(self, inputs: Timeline, part: Part | None = None) -> Ridge:
-        """Map views of cut histories to the items that followed."""
-        return self._cut.equations(inputs, part)
-
-    def intervals(self, inputs: Timeline) -> NDArray[np.float32] | None:
-        """Return None: it has no views of how an item was taken before."""
-        return self._cut.intervals(inputs)
-
     def views(self, block: Interactions) -> Views:
         """Return the last events of the histories; and views of all of them where an anchor reads them."""
-        s, timeline = self._settings, self._cut.timeline(block)
+        s, timeline = self._settings, self.timeline(block)
         last = sequences_of(timeline, s.sequence_length, clock=s.sequence_clock)
         if s.anchor:
-            return replace(self._cut.views(block), last=last)
+            return replace(super().views(block), last=last)
         return Views(empty_like(block.matrix), last, row_keys(block.matrix))
 
     def read(self, block: Interactions) -> Csr:
         """Return what an anchor reads, and where each item stands in its history."""
         s = self._settings
-        parts = standing(block, self._cut.timeline(block), clock=s.sequence_clock)
-        return sparse.csr_array(sparse.hstack([*([self._cut.read(block)] if s.anchor else []), *parts], format="csr"))
+        parts = standing(block, self.timeline(block), clock=s.sequence_clock)
+        return sparse.csr_array(sparse.hstack([*([super().read(block)] if s.anchor else []), *parts], format="csr"))
+
+
+Objective: TypeAlias = Reconstruction | Forecasting
 
 
 def objective_of(settings: DiffRecSettings, intervals: NDArray[np.float32] | None = None) -> Objective:

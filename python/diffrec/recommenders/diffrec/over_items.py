@@ -117,10 +117,7 @@ class OverItems(nn.Module):
         """Return what training changes besides the weights: what the sampler of steps has learnt."""
         return {"sampler": self.sampler}
 
-    def start_epoch(self, epoch: int) -> None:
-        """Every epoch is like the first."""
-
-    def epoch_of(self, batches: NoisedBatches) -> Iterable[NoisedBatch]:
+    def epoch_of(self, batches: NoisedBatches, epoch: int = 1) -> Iterable[NoisedBatch]:  # noqa: ARG002
         """Return an epoch's batches, each with its noise."""
         return batches.noised()
 

@@ -91,8 +91,9 @@ class OverLatents(nn.Module):
         """Return what training changes besides the weights: what the sampler learnt, and the count of batches."""
         return {**self.diffusion.changing(), "annealing": Attributes(self, "batches_seen")}
 
-    def epoch_of(self, batches: Any) -> Iterable[Any]:
-        """Return an epoch's batches as the objective makes them."""
+    def epoch_of(self, batches: Any, epoch: int = 1) -> Iterable[Any]:
+        """Return an epoch's batches as the objective makes them; lambda is annealed by epoch."""
+        self.epoch = epoch
         return batches  # type: ignore[no-any-return]
 
     def loss(self, batch: Any) -> Tensor:
@@ -119,10 +120,6 @@ class OverLatents(nn.Module):
         if s.reweight:
             return autoencoder_loss + self.diffusion_weight() * diffusion_loss
         return diffusion_loss + self.diffusion_weight() * autoencoder_loss
-
-    def start_epoch(self, epoch: int) -> None:
-        """Say which epoch begins, counted from 1: lambda is annealed by epoch."""
-        self.epoch = epoch
 
     def diffusion_weight(self) -> float:
         """Lambda in this epoch: it falls linearly from ``diffusion_weight`` to ``diffusion_weight_min``."""

@@ -1,6 +1,7 @@
 """Forecasting at every basket of a history at once: a causal transformer as the denoiser."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -20,9 +21,9 @@ from diffrec.diffusion import (
     softmax_loss_in_blocks,
     states_of_baskets,
 )
-from diffrec.ranking import AddedScores, LinearScores, Scores
+from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.diffrec.forecast import LIKELIHOOD_SCALE
-from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.network import Run, one_step
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import Stateful, WindowBatch, WindowBatches
 
@@ -98,10 +99,7 @@ class SequenceForecast(nn.Module):
         """Return what training changes besides the weights: nothing."""
         return {}
 
-    def start_epoch(self, epoch: int) -> None:
-        """Every epoch is like the first."""
-
-    def epoch_of(self, batches: WindowBatches) -> Iterable[WindowBatch]:
+    def epoch_of(self, batches: WindowBatches, epoch: int = 1) -> Iterable[WindowBatch]:  # noqa: ARG002
         """Return an epoch's stretches of histories."""
         return batches
 
@@ -137,15 +135,15 @@ class SequenceForecast(nn.Module):
     @property
     def run(self) -> Run:
         """The one step from histories, as it ranks."""
-        return self._runner()
+        return one_step(self._scores)
 
     def along(self, directions: Tensor) -> Run:
         """Return a run with guidance of what it predicts along ``directions`` (items, e)."""
-        return self._runner(directions=directions)
+        return one_step(self._scores, directions)
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
         """The one step from histories that are noised to ``forward_steps`` first, as in training."""
-        return self._runner(step=torch.tensor([forward_steps - 1], device=self.device))
+        return one_step(partial(self._scores, step=torch.tensor([forward_steps - 1], device=self.device)))
 
     def item_vectors(self) -> Tensor:
         """The embeddings, (items, width)."""
@@ -154,33 +152,16 @@ class SequenceForecast(nn.Module):
     def changed(self) -> None:
         """Forget what was prepared from the weights: nothing is."""
 
-    def _runner(self, directions: Tensor | None = None, step: Tensor | None = None) -> Run:
-        @torch.no_grad()
-        def run(
-            _rows: SparseRows,
-            last: Sequences | None,
-            fresh: RowNoise,
-            *,
-            guide: StepGuide | None = None,
-            on_step: Callable[[Scores], None] | None = None,
-        ) -> Scores:
-            assert last is not None
-            noise = None
-            if step is not None:
-                # As many numbers for every history, whatever else is in the block.
-                length, width = self.settings.sequence_length, self.encoder.width
-                drawn = fresh.normal(torch.empty(len(last), length * width, device=self.device))
-                noise = self._spread(step) * drawn.view(-1, length, width)[:, -last.items.shape[1] :]
-            scores: Scores = LinearScores(
-                newest_in_blocks(self.encoder, last, noise), self.encoder.items.detach(), self.encoder.bias.detach()
-            )
-            if guide is not None and directions is not None:
-                scores = AddedScores(scores, LinearScores(guide(scores), directions))
-            if on_step is not None:
-                on_step(scores)
-            return scores
-
-        return run
+    def _scores(self, _rows: SparseRows, last: Sequences | None, fresh: RowNoise, step: Tensor | None = None) -> Scores:
+        assert last is not None
+        noise = None
+        if step is not None:
+            # As many numbers for every history, whatever else is in the block.
+            length, width = self.settings.sequence_length, self.encoder.width
+            drawn = fresh.normal(torch.empty(len(last), length * width, device=self.device))
+            noise = self._spread(step) * drawn.view(-1, length, width)[:, -last.items.shape[1] :]
+        newest = newest_in_blocks(self.encoder, last, noise)
+        return LinearScores(newest, self.encoder.items.detach(), self.encoder.bias.detach())
 
     def _spread(self, t: Tensor) -> Tensor:
         """Return the noise at each step as a multiple of the signal, (n, 1, 1): a norm sees their ratio alone."""
