@@ -38,6 +38,7 @@ def trained(world: "World | None", settings: dict[str, Any], steps: int) -> dict
             # The same float32 numbers for all: that they are solved for alike is tested apart, in float64.
             model.anchored_by(make(**named | {"variant": "anchor", "objective": "forecast"}).fit(learn))
         torch.manual_seed(5)
+        model.train_ = learn
         network, _, changing = model._prepare(learn, torch.device("cpu"))
         network.double()
         for parameter in network.parameters():

@@ -92,7 +92,7 @@ def _(model: MultiDAE) -> GraphScores:
 
 @scorer_of.register
 def _(model: CFGAN) -> GraphScores:
-    generator = model._generator
+    generator = model._network
     return lambda rows, _: generator(rows)
 
 

@@ -279,7 +279,7 @@ class Recommender(metaclass=ABCMeta):
 
     @abstractmethod
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:
-        """Learn; set ``training_`` and the fitted state."""
+        """Learn: set the fitted state, and ``training_`` where there are epochs."""
 
     def _update(self, growth: Growth) -> None:
         """Learn from new interactions beside those known; as ``_fit``, with ``growth.train`` in ``train_`` already.

@@ -48,7 +48,7 @@ def learn(
         raise TypeError(f"init must be a fitted {type(model).__name__}, got {type(init).__name__}")
     # A fit that fails or is interrupted leaves the model as it was.
     fresh = copy.copy(model)
-    fresh.settings = model._wanted
+    fresh.settings, fresh.training_ = model._wanted, TrainingReport()
     train, aligned, fresh.train_ = _taken(fresh, data, valid)
     seconds_between(every)
     told: dict[str, Any] = {} if checkpoint is None else _told(fresh, train, aligned)
@@ -152,15 +152,14 @@ def _become(
 
 def _grow(model: "Recommender", growth: Growth) -> None:
     """Update, and note what was known of the fit and of earlier updates."""
-    before = growth.start.model
+    before, model.training_ = growth.start.model, TrainingReport()
     try:
         model._update(growth)
     finally:
         model.__dict__.pop("_start", None)
         # What is interrupted may be handed out, too.
-        if model.training_ is not before.training_:
-            counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
-            model.training_.facts = {**before.training_.facts, **model.training_.facts, **counts}
+        counts = {"fit_epochs": passes_of(before), "updates": int(before.training_.facts.get("updates", 0)) + 1}
+        model.training_.facts = {**before.training_.facts, **model.training_.facts, **counts}
 
 
 def _taken(model: "Recommender", data: Any, valid: Any) -> tuple[Any, Any, Interactions]:

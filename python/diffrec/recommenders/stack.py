@@ -127,22 +127,17 @@ class Stack(Recommender):
         if len(begun) != len(self.settings.parts):
             raise ValueError(f"init must be a stack of {len(self.settings.parts)} parts, got {len(begun)}")
         fresh = self._unfitted()
-        self._take([part.fit(train, valid, init=init) for part, init in zip(fresh, begun, strict=True)])
+        self.parts_ = [part.fit(train, valid, init=init) for part, init in zip(fresh, begun, strict=True)]
 
     def _update(self, growth: Growth) -> None:
-        self._take([updated(part, growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_])
+        self.parts_ = [updated(part, growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_]
 
     @classmethod
     def of(cls, parts: list[Recommender], settings: StackSettings) -> "Stack":
         """Put together parts that were fitted on the same data."""
         stack = cls(**settings.values())
-        stack.train_ = parts[0].train_
-        stack._take(parts)
+        stack.train_, stack.training_, stack.parts_ = parts[0].train_, TrainingReport(), parts
         return stack
-
-    def _take(self, parts: list[Recommender]) -> None:
-        self.parts_ = parts
-        self.training_ = TrainingReport()
 
     @property
     def _shares(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from diffrec.checks import duration, flag, one_of, optional, real, whole
 from diffrec.data import Interactions
+from diffrec.data.stored import Stored
 from diffrec.data.streamed import ParquetInteractions
 from diffrec.evaluation import parse_metric
 from diffrec.ranking import LinearScores, Scores
@@ -21,7 +22,8 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.evaluating import reports_of
 from diffrec.recommenders.rankings import to_find
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.recommenders.updating import Growth, Start
+from diffrec.recommenders.stored_network import network_from
+from diffrec.recommenders.updating import Growth, Start, go_on
 from diffrec.recommenders.warm import begin_at
 from diffrec.training import PRECISIONS, Pace, PeakMemory, Plan, Stateful, train
 from diffrec.training.generator import seeded
@@ -105,18 +107,32 @@ class Prepared(NamedTuple):
 class TrainedRecommender(Recommender):
     """Trained by epochs until validation stops improving.
 
-    A subclass builds its network and says what one epoch does (``_prepare``), and forgets what it made of weights that
-    have changed since (``_weights_changed``).
+    A subclass builds its network (``_new_network``) and says what one epoch does (``_prepare``), and forgets what it
+    made of weights that have changed since (``_weights_changed``).
     """
 
     settings_type = TrainedSettings
     settings: TrainedSettings
     # Of the fit that goes on: what trains an epoch hands it to every run over batches.
     _pace: Pace
+    _network: Any
 
     @abstractmethod
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         """Make a network with fresh weights, and what trains it."""
+
+    def _new_network(self) -> nn.Module:
+        """Build the network, of the items that are here, with fresh weights."""
+        raise NotImplementedError
+
+    def _state(self) -> Mapping[str, Tensor]:
+        state: dict[str, Tensor] = self._network.state_dict()
+        return state
+
+    def _restore(self, state: Stored) -> None:
+        device = self._share.device(self.settings.device)
+        self._network = network_from(state, lambda where: self._new_network().to(where), device)
+        self._share.hold(self._network)
 
     def _weights_changed(self) -> None:
         """Forget what was prepared from the weights."""
@@ -207,12 +223,7 @@ class TrainedRecommender(Recommender):
 
     def _update(self, growth: Growth) -> None:
         # A few epochs over all histories, each of them whole, at a rate that falls to 0: the weights are nearly there.
-        kept, self._start = self.settings, growth.start
-        self.settings = kept.replaced({"epochs": growth.passes(), "holdout": 0.0, "lr_schedule": "cosine"})
-        try:
-            self._fit(growth.train, None)
-        finally:
-            self.settings = kept
+        go_on(self, growth, epochs=growth.passes(), holdout=0.0, lr_schedule="cosine")
 
     def _foresee(self, learn: Interactions, device: torch.device, validated: bool) -> Plan | None:  # noqa: ARG002
         """Estimate the memory and refuse what cannot fit, before anything is allocated; None where it takes little."""

@@ -152,6 +152,16 @@ class Growth:
         return self.epochs or max(1, round(SHARE * passes_of(self.start.model)))
 
 
+def go_on(model: "Recommender", growth: Growth, **settings: Any) -> None:
+    """Have the model's fit begin with what it has learnt, by other settings than it keeps."""
+    kept, model._start = model.settings, growth.start
+    model.settings = kept.replaced(settings)
+    try:
+        model._fit(growth.train, None)
+    finally:
+        model.settings = kept
+
+
 def passes_of(model: "Recommender") -> int:
     """Passes over the data that led to the weights of the model's fit, those of its updates aside."""
     report = model.training_

@@ -61,7 +61,6 @@ class Anchor(Recommender):
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         self.map_ = self._equations(train).solve(self.settings.anchor_l2)
-        self.training_ = TrainingReport()
 
     def _equations(self, train: Interactions) -> Ridge:
         objective = self._objective

@@ -12,15 +12,13 @@ from torch.nn import functional
 from diffrec.checks import real, whole, widths
 from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.data.stored import Stored
 from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
-from diffrec.training import SparseBatches, Stateful, product_dtype, resolve_device, run_batches
+from diffrec.training import SparseBatches, Stateful, product_dtype, run_batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +77,16 @@ class CFGAN(TrainedRecommender):
     variant: ClassVar[str] = "cfgan"
     settings_type = CFGANSettings
     settings: CFGANSettings
-    _generator: "Generator"
+    _network: "Generator"
+
+    def _new_network(self) -> "Generator":
+        return Generator(self._n_items, self.settings.dims)
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
         items = learn.shape[1]
         # The discriminator is of no use afterwards: it is no part of the model.
-        generator = self._generator = Generator(items, s.dims).to(device)
+        generator = self._network = self._new_network().to(device)
         discriminator = Discriminator(items, s.discriminator_dims).to(device)
         game = Game(generator, discriminator, s.zero_share, s.zero_weight, s.mask_share)
         optimizers = [
@@ -116,28 +117,18 @@ class CFGAN(TrainedRecommender):
         return rows_of_layers(self._n_items)
 
     def _scores(self, block: Interactions) -> Scores:
-        rows = SparseRows.from_matrix(binary(block.matrix), self._generator.device)
-        return self._generator.items_out.scores(self._generator.hidden(rows))
+        rows = SparseRows.from_matrix(binary(block.matrix), self._network.device)
+        return self._network.items_out.scores(self._network.hidden(rows))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
-        x, generator = binary(one.matrix), self._generator
+        x, generator = binary(one.matrix), self._network
         return gradient_reasons(
             lambda rows, _: generator.items_out.scores(generator.hidden(rows)),
             x, x.indices, items, points=points, device=generator.device,
         )  # fmt: skip
 
     def _item_vectors(self) -> Tensor:
-        return self._generator.items_out.weight.detach()
-
-    def _state(self) -> dict[str, Tensor]:
-        return self._generator.state_dict()
-
-    def _restore(self, state: Stored) -> None:
-        self._generator = network_from(
-            state,
-            lambda device: Generator(self._n_items, self.settings.dims).to(device),
-            resolve_device(self.settings.device),
-        )
+        return self._network.items_out.weight.detach()
 
 
 class Generator(nn.Module):

@@ -19,7 +19,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.recommenders.updating import Growth, Start
+from diffrec.recommenders.updating import Growth, Start, go_on
 from diffrec.training import EpochRecord, TrainingReport
 from diffrec.training.checkpoint import TRAINING
 from diffrec.training.report import Interrupted
@@ -126,12 +126,7 @@ class IALS(Recommender):
         return np.where(start.items[:, None] >= 0, held[start.items], np.float32(0))
 
     def _update(self, growth: Growth) -> None:
-        kept, self._start = self.settings, growth.start
-        self.settings = kept.replaced({"iterations": growth.passes()})
-        try:
-            self._fit(growth.train, None)
-        finally:
-            self.settings = kept
+        go_on(self, growth, iterations=growth.passes())
 
     def _end(self, report: TrainingReport) -> None:
         report.best_epoch = len(report.epochs)

@@ -15,7 +15,7 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons, linear_reasons
 from diffrec.recommenders.rivals.item_sums import ItemSums, Sides, pays, pays_to_keep
 from diffrec.recommenders.updating import Growth
-from diffrec.training import TrainingReport, require_memory
+from diffrec.training import require_memory
 
 
 class ItemToItem(Recommender):
@@ -35,7 +35,6 @@ class ItemToItem(Recommender):
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         self.similarity_, self._sums = self._similarity(self._read(train)), None
-        self.training_ = TrainingReport()
 
     @abstractmethod
     def _similarity(self, matrix: Csr) -> "Csr | NDArray[np.float32]":
@@ -68,7 +67,6 @@ class ItemToItem(Recommender):
         else:
             self._sums = held.changed(*cast(tuple[Sides, Sides], (self._sides(before), self._sides(after))))
         self.similarity_ = self._from_sums(self._sums.matrix, everyone)
-        self.training_ = TrainingReport()
 
     def _weighted(self, block: Interactions) -> Csr:
         """Weigh histories as they are multiplied with the similarity."""

@@ -19,7 +19,6 @@ from diffrec.data.stored import Stored
 from diffrec.diffusion import Part, Whole, summed
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
 from diffrec.recommenders.updating import Start
 from diffrec.recommenders.warm import carried
@@ -72,9 +71,10 @@ class LightGCN(TrainedRecommender):
     """
 
     variant: ClassVar[str] = "lightgcn"
+    _spreads: ClassVar[bool] = True
     settings_type = LightGCNSettings
     settings: LightGCNSettings
-    _embeddings: "GraphEmbeddings"
+    _network: "GraphEmbeddings"
     # Whose histories are the graph, and the vectors that result; None where the weights have changed since.
     _graph: Interactions
     _vectors: "Vectors | None" = None
@@ -88,30 +88,27 @@ class LightGCN(TrainedRecommender):
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
-        self._embeddings = self._new_embeddings(sum(learn.shape)).to(device)
+        self._network = self._new_network().to(device)
         self._use_graph(learn)
-        optimizer = torch.optim.Adam(self._embeddings.parameters(), lr=s.lr, fused=True)
+        optimizer = torch.optim.Adam(self._network.parameters(), lr=s.lr, fused=True)
         generator = np.random.default_rng(s.seed)
         graph = bipartite(learn.matrix, device)
 
         def run_epoch(epoch: int) -> float:
-            pairs = self._embeddings.own(drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch))
-            return run_batches(lambda batch: self._embeddings.loss(graph, batch), pairs, optimizer, pace=self._pace)
+            pairs = self._network.own(drawn_pairs(learn.matrix, s.batch_size, device, generator, s.seed, epoch))
+            return run_batches(lambda batch: self._network.loss(graph, batch), pairs, optimizer, pace=self._pace)
 
         changing: dict[str, Stateful] = {"optimizer": optimizer, "order": Attributes(generator.bit_generator, "state")}
-        return Prepared(self._embeddings, run_epoch, changing)
+        return Prepared(self._network, run_epoch, changing)
 
-    def _new_embeddings(self, nodes: int) -> "GraphEmbeddings":
+    def _new_network(self) -> "GraphEmbeddings":
         s = self.settings
-        return GraphEmbeddings(nodes, s.factors, s.layers, s.l2, self._share.part(s.factors))
-
-    def _require_spreadable(self) -> None:
-        """Whatever is set."""
+        return GraphEmbeddings(sum(self.train_.shape), s.factors, s.layers, s.l2, self._share.part(s.factors))
 
     @torch.no_grad()
     def _begin_at(self, start: Start, network: nn.Module) -> None:  # noqa: ARG002 - the embeddings are all of it
         other = cast(LightGCN, start.model)
-        held, known = other._embeddings.start.cpu().numpy(), other._n_items
+        held, known = other._network.start.cpu().numpy(), other._n_items
         if held.shape[1] != self.settings.factors:
             raise ValueError(f"init has {held.shape[1]} factors, and this fit {self.settings.factors}")
         items = carried(held[-known:], np.arange(known), np.arange(self._n_items), start)
@@ -120,7 +117,7 @@ class LightGCN(TrainedRecommender):
         weights = edge_weights(matrix, degrees_of_items(matrix))
         own = np.asarray(sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape) @ items)
         users = np.where(start.users[:, None] >= 0, held[:-known][start.users], own)
-        self._embeddings.start.copy_(torch.from_numpy(np.concatenate([users, items])))
+        self._network.start.copy_(torch.from_numpy(np.concatenate([users, items])))
 
     def _use_graph(self, histories: Interactions) -> None:
         self._graph, self._vectors = histories, None
@@ -132,9 +129,9 @@ class LightGCN(TrainedRecommender):
     def _current(self) -> "Vectors":
         if self._vectors is None:
             matrix = self._graph.matrix
-            layers = list(self._embeddings.layers_over(bipartite(matrix, self._embeddings.device)))
+            layers = list(self._network.layers_over(bipartite(matrix, self._network.device)))
             own = (torch.stack(part).sum(dim=0) / len(layers) for part in (layers, layers[:-1]))
-            vectors, without_last = map(self._embeddings.of_all_factors, own)
+            vectors, without_last = map(self._network.of_all_factors, own)
             users, items = vectors.split(matrix.shape)
             idle = torch.from_numpy(np.diff(matrix.indptr) == 0).to(users.device)
             average = users[~idle].mean(dim=0)
@@ -166,13 +163,8 @@ class LightGCN(TrainedRecommender):
     def _item_vectors(self) -> Tensor:
         return self._current().items
 
-    def _state(self) -> dict[str, Tensor]:
-        return self._embeddings.state_dict()
-
     def _restore(self, state: Stored) -> None:
-        nodes, device = sum(self.train_.shape), self._share.device(self.settings.device)
-        self._embeddings = network_from(state, lambda where: self._new_embeddings(nodes).to(where), device)
-        self._share.hold(self._embeddings)
+        super()._restore(state)
         self._use_graph(self.train_)
 
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from diffrec.checks import real, whole, width, widths
 from diffrec.data import Interactions, binary
 from diffrec.data.sparse_rows import SparseRows
-from diffrec.data.stored import Stored
 from diffrec.diffusion import Part, Whole, summed
 from diffrec.latent import Encoded, multinomial_loss
 from diffrec.ranking import LinearScores, Scores
@@ -19,7 +18,6 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
 from diffrec.training import Attributes, SparseBatches, product_dtype, rows_from, run_batches
 
@@ -78,8 +76,8 @@ class MultiDAE(TrainedRecommender):
     # Batches that training has seen.
     _seen: int
 
-    def _new_network(self, items: int) -> "HistoryAutoencoder":
-        s = self.settings
+    def _new_network(self) -> "HistoryAutoencoder":
+        s, items = self.settings, self._n_items
         return HistoryAutoencoder(
             items, s.dims, s.latent, s.dropout, variational=self._variational, part=self._share.part(items)
         )
@@ -93,7 +91,7 @@ class MultiDAE(TrainedRecommender):
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
         s = self.settings
-        self._network = self._new_network(learn.shape[1]).to(device)
+        self._network = self._new_network().to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
         dtype, part = product_dtype(s.precision, device), self._share.part(learn.shape[1])
         rows = rows_from(learn, lambda some: (binary(some.matrix), None))
@@ -130,15 +128,6 @@ class MultiDAE(TrainedRecommender):
 
     def _item_vectors(self) -> Tensor:
         return self._network.items_out.weight.detach()
-
-    def _state(self) -> dict[str, Tensor]:
-        return self._network.state_dict()
-
-    def _restore(self, state: Stored) -> None:
-        self._network = network_from(
-            state, lambda device: self._new_network(self._n_items).to(device), self._share.device(self.settings.device)
-        )
-        self._share.hold(self._network)
 
 
 class MultiVAE(MultiDAE):

@@ -16,7 +16,6 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import TrainingReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,6 @@ class Popularity(Recommender):
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         counts = np.bincount(train.matrix.indices, self._weights(train), minlength=train.shape[1])
         self._counts = counts.astype(np.float32)
-        self.training_ = TrainingReport()
 
     def _weights(self, train: Interactions) -> NDArray[np.floating] | None:
         """Weigh every interaction by its age, (nnz,)."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from diffrec import checks
 from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Csr, Interactions, Timeline, empty_like
-from diffrec.data.stored import Stored
 from diffrec.diffusion import (
     SequenceEncoder,
     gbce_loss,
@@ -26,9 +25,8 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
-from diffrec.training import WindowBatch, WindowBatches, product_dtype, resolve_device, run_batches
+from diffrec.training import WindowBatch, WindowBatches, product_dtype, run_batches
 
 LOSSES = ("softmax", "gbce")
 
@@ -107,7 +105,7 @@ class SASRec(TrainedRecommender):
         s, timeline = self.settings, self._timeline(learn)
         if timeline.baskets.max(initial=0) < 2:
             raise ValueError("sasrec needs a history with at least 2 interactions at different times; there is none")
-        self._network = network = self._new_network(learn.shape[1]).to(device)
+        self._network = network = self._new_network().to(device)
         optimizer = torch.optim.AdamW(network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
         dtype = product_dtype(s.precision, device, on_processor=True)
         batches = WindowBatches(
@@ -127,9 +125,9 @@ class SASRec(TrainedRecommender):
 
         return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches})
 
-    def _new_network(self, items: int) -> SequenceEncoder:
+    def _new_network(self) -> SequenceEncoder:
         s = self.settings
-        return SequenceEncoder(items, s.width, s.layers, s.heads, s.dropout, clock=s.clock)
+        return SequenceEncoder(self._n_items, s.width, s.layers, s.heads, s.dropout, clock=s.clock)
 
     def _rows_by_item(self) -> dict[str, Tensor]:
         items = torch.arange(len(self._network.items))
@@ -181,11 +179,3 @@ class SASRec(TrainedRecommender):
 
     def _item_vectors(self) -> Tensor:
         return self._network.items.detach()
-
-    def _state(self) -> dict[str, Tensor]:
-        return self._network.state_dict()
-
-    def _restore(self, state: Stored) -> None:
-        self._network = network_from(
-            state, lambda device: self._new_network(self._n_items).to(device), resolve_device(self.settings.device)
-        )

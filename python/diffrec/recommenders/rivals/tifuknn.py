@@ -15,7 +15,6 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import TrainingReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,6 @@ class TIFUKNN(Recommender):
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         self._prepare(train)
-        self.training_ = TrainingReport()
 
     def _prepare(self, train: Interactions) -> None:
         self._vectors = self._read(train)

@@ -16,7 +16,6 @@ from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.settings import Settings, setting
-from diffrec.training import TrainingReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,6 @@ class TopFreq(Recommender):
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         owners = np.bincount(train.matrix.indices, minlength=train.shape[1])
         self._shares = (owners / train.shape[0]).astype(np.float32)
-        self.training_ = TrainingReport()
 
     def _reading(self) -> Reading:
         half_life = self.settings.half_life
