@@ -14,7 +14,7 @@ from torch import Tensor
 from diffrec import _core
 from diffrec.anchors import in_steps
 from diffrec.anchors.linear_map import LinearMap
-from diffrec.data import Csr, columns_of, csr_arrays, rows_times
+from diffrec.data import Csr, columns_of, csr_arrays, owners_of, rows_times
 from diffrec.diffusion import Part, Whole
 from diffrec.training import require_memory
 
@@ -401,7 +401,7 @@ def _largest_of_all(block: Csr, keep: int, part: Part) -> Csr:
     The bits of the smallest entry to keep are found one by one, by how many entries are at least as large: what crosses
     over is a number a row and bit, however many parts there are.
     """
-    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
+    rows = owners_of(block)
     bits = block.data.view(np.uint32)
     # In the order of the numbers that they are bits of, and behind that of the items.
     order = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)).astype(np.uint64)

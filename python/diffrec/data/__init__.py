@@ -7,10 +7,12 @@ from diffrec.data._csr import (
     csr_arrays,
     empty_like,
     empty_matrix,
+    owners_of,
     row_keys,
     rows_times,
     union,
     unit_rows,
+    with_values,
     without,
 )
 from diffrec.data.events import Baskets, Events
@@ -44,10 +46,12 @@ __all__ = [
     "has_clock",
     "has_order",
     "hold_out",
+    "owners_of",
     "row_keys",
     "rows_times",
     "time_weights",
     "union",
     "unit_rows",
+    "with_values",
     "without",
 ]

@@ -245,10 +245,25 @@ def csr_arrays(matrix: Csr) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArr
     )
 
 
+def owners_of(matrix: Csr) -> NDArray[np.int64]:
+    """Return the row of each stored entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def with_values(matrix: Csr, values: NDArray[Any]) -> Csr:
+    """Return a matrix with the same cells and other values, (nnz,)."""
+    return sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def masked(matrix: Csr, mask: NDArray[np.bool_]) -> Csr:
+    """Keep the cells of a canonical matrix where a mask (nnz,) is true."""
+    kept = np.concatenate([[0], np.cumsum(mask)])
+    return canonical(kept[matrix.indptr], matrix.indices[mask], matrix.data[mask], matrix.shape)
+
+
 def binary(matrix: Csr) -> Csr:
     """Return a matrix with the same cells, each of value 1."""
-    ones = np.ones(matrix.nnz, dtype=np.float32)
-    return sparse.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return with_values(matrix, np.ones(matrix.nnz, dtype=np.float32))
 
 
 def unit_rows(columns: NDArray[np.int64], width: int) -> Csr:
@@ -259,8 +274,7 @@ def unit_rows(columns: NDArray[np.int64], width: int) -> Csr:
 
 def rows_times(matrix: Csr, factors: NDArray[np.float32]) -> Csr:
     """Multiply each row by its factor, (rows,)."""
-    data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
-    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return with_values(matrix, matrix.data * np.repeat(factors, np.diff(matrix.indptr)))
 
 
 def columns_of(matrix: Csr, items: int, first: int, size: int) -> Csr:
@@ -303,16 +317,12 @@ def without(matrix: Csr, other: Csr) -> Csr:
     """The cells of a matrix that are not stored in another of its shape."""
     if not (matrix.nnz and other.nnz):
         return matrix
-    rows, columns = matrix.shape
-    cells, taken = (np.repeat(np.arange(rows), np.diff(m.indptr)) * columns + m.indices for m in (matrix, other))
+    cells, taken = (owners_of(m) * m.shape[1] + m.indices for m in (matrix, other))
     # Rows stand in order, and so do cells where those of a row do: they need not be sorted to be searched.
     if not other.has_sorted_indices:
         taken.sort()
     kept = taken.take(np.searchsorted(taken, cells), mode="clip") != cells
-    if kept.all():
-        return matrix
-    ends = np.concatenate([[0], np.cumsum(kept)])
-    return canonical(ends[matrix.indptr], matrix.indices[kept], matrix.data[kept], (rows, columns))
+    return matrix if kept.all() else masked(matrix, kept)
 
 
 def row_keys(matrix: Csr) -> NDArray[np.int64]:

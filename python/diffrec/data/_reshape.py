@@ -5,15 +5,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._csr import Csr, Parts, assemble, canonical, summed
+from diffrec.data._csr import Parts, assemble, canonical, masked, owners_of, summed
 from diffrec.data.events import Events
 
 _Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float64] | None]
-
-
-def owners_of(matrix: Csr) -> NDArray[np.int64]:
-    """Return the row of each stored entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 def events_of(parts: Parts) -> Events:
@@ -55,9 +50,7 @@ def newest_first(times: NDArray[np.float64] | None, n: int) -> NDArray[np.int64]
 
 def keep(parts: Parts, mask: NDArray[np.bool_]) -> Parts:
     """Keep the cells where the mask is true, with all of their events."""
-    matrix = parts.matrix
-    kept = np.concatenate([[0], np.cumsum(mask)])
-    made = canonical(kept[matrix.indptr], matrix.indices[mask], matrix.data[mask], matrix.shape)
+    made = masked(parts.matrix, mask)
     times = None if parts.times is None else parts.times[mask]
     if parts.events is None:
         return Parts(made, times)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.data._csr import Csr
+from diffrec.data._csr import Csr, with_values
 
 # Places that the words of a text are hashed to.
 WIDTH = 4096
@@ -46,7 +46,7 @@ class _Text:
     def matrix(self, values: NDArray[np.str_]) -> Csr:
         hashed = _hashed(values, whole=self.whole)
         data = np.sign(hashed.data) * self.rarity[hashed.indices]
-        return _unit(sparse.csr_array((data, hashed.indices, hashed.indptr), shape=hashed.shape))
+        return _unit(with_values(hashed, data))
 
 
 @dataclass(frozen=True)
@@ -162,4 +162,4 @@ def _tokens(text: str, *, whole: bool) -> Iterator[str]:
 def _unit(rows: Csr) -> Csr:
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64))
     scaled = rows.data / np.repeat(np.where(lengths > 0, lengths, 1), np.diff(rows.indptr))
-    return sparse.csr_array((scaled, rows.indices, rows.indptr), shape=rows.shape)
+    return with_values(rows, scaled)

@@ -13,10 +13,10 @@ from scipy import sparse
 from diffrec._shown import facts_as_html
 from diffrec.checks import one_of, shown
 from diffrec.data._columns import Columns
-from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, stored_entries
+from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, owners_of, stored_entries
 from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import moment_of, require_finite, require_times, require_values, values_of
-from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, owners_of, pick_rows
+from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, pick_rows
 from diffrec.data._settle import Settled, settle, whole
 from diffrec.data._summary import facts, heading, one_line, summary
 from diffrec.data._times import in_seconds, unit_notes

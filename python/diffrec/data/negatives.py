@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import one_of
-from diffrec.data._csr import Parts, assemble
-from diffrec.data._reshape import keep, owners_of
+from diffrec.data._csr import Parts, assemble, owners_of
+from diffrec.data._reshape import keep
 
 #: What may become of values below zero.
 NEGATIVES = ("error", "drop", "net", "dislike")

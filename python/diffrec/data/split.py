@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from diffrec._shown import facts_as_html
 from diffrec.checks import one_of, real
-from diffrec.data._csr import Parts, assemble
-from diffrec.data._reshape import keep, owners_of
+from diffrec.data._csr import Parts, assemble, owners_of
+from diffrec.data._reshape import keep
 from diffrec.data.events import Baskets
 from diffrec.data.files import part_times, read_split
 from diffrec.data.ids import Ids

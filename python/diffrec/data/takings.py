@@ -5,9 +5,8 @@ from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from diffrec.data._csr import Csr
+from diffrec.data._csr import Csr, with_values
 from diffrec.data.interactions import Interactions
 from diffrec.data.time_weights import require_past
 
@@ -89,4 +88,4 @@ class Takings:
         """Sum weights (n,) by cell: float32 (users, items), with the pattern of ``data.matrix``."""
         matrix = self.data.matrix
         sums = np.bincount(self.cells, weights, minlength=matrix.nnz).astype(np.float32)
-        return sparse.csr_array((sums, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return with_values(matrix, sums)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
-from diffrec.data._csr import Csr
+from diffrec.data._csr import Csr, owners_of
 from diffrec.data.interactions import Interactions
 from diffrec.data.time_weights import require_past
 
@@ -175,10 +175,7 @@ class Timeline:
     def values(self, rows: NDArray[np.int64], after: Csr) -> NDArray[np.float32]:
         """The values of users' pairs with items, float32 (nnz,): row i of ``after`` holds items of user ``rows[i]``."""
         own = self._matrix[rows]
-        cells, wanted = (
-            np.repeat(np.arange(len(rows)), np.diff(matrix.indptr)) * self.n_items + matrix.indices
-            for matrix in (own, after)
-        )
+        cells, wanted = (owners_of(matrix) * self.n_items + matrix.indices for matrix in (own, after))
         found: NDArray[np.float32] = own.data[np.searchsorted(cells, wanted)]
         return found
 

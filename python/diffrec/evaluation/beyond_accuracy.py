@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, owners_of
 
 
 def self_information(histories: Csr) -> NDArray[np.float64]:
@@ -138,7 +138,7 @@ def hits_of(ranked: NDArray[np.integer], relevant: Csr) -> NDArray[np.bool_]:
     array([[ True, False, False]])
     """
     users, items = relevant.shape
-    cells = np.repeat(np.arange(users), np.diff(relevant.indptr)) * items + relevant.indices
+    cells = owners_of(relevant) * items + relevant.indices
     wanted = np.arange(users)[:, None] * items + ranked
     if len(cells) == 0:
         return np.zeros(ranked.shape, dtype=np.bool_)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from diffrec._shown import as_html, as_text
 from diffrec.checks import nearest, whole
-from diffrec.data import Csr, Ids, Interactions
+from diffrec.data import Csr, Ids, Interactions, owners_of
 from diffrec.data.frames import Framed
 from diffrec.evaluation.beyond_accuracy import hits_of
 
@@ -304,7 +304,7 @@ def recall_of_items(
     """
     inside = np.zeros(relevant.shape[1], dtype=np.bool_)
     inside[part] = True
-    users = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
+    users = owners_of(relevant)
     wanted = np.bincount(users, inside[relevant.indices].astype(np.float64), relevant.shape[0])
     # A place without an item is no hit.
     found = (hits & inside[ranked]).sum(axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import one_of
-from diffrec.data import Interactions
+from diffrec.data import Interactions, owners_of
 from diffrec.evaluation import Report
 
 #: Orders of the users; the last two where something is there to be measured by.
@@ -113,7 +113,7 @@ def _newest(people: Interactions) -> NDArray[np.float64] | None:
     if people.timestamps is None:
         return None
     newest = np.full(people.shape[0], -np.inf)
-    np.maximum.at(newest, np.repeat(np.arange(people.shape[0]), np.diff(people.matrix.indptr)), people.timestamps)
+    np.maximum.at(newest, owners_of(people.matrix), people.timestamps)
     newest[~np.isfinite(newest)] = np.nan
     return newest
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from diffrec.anchors import LinearMap
-from diffrec.data import Csr
+from diffrec.data import Csr, owners_of
 from diffrec.diffusion import PaddedRows
 
 
@@ -61,7 +61,7 @@ class GraphMap:
 
 def _side_by_side(matrix: Csr, most: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Columns and values of each row's entries, (rows, most), filled up with weights of 0 for the first column."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    row = owners_of(matrix)
     place = np.arange(matrix.nnz) - matrix.indptr[row]
     columns = np.zeros((matrix.shape[0], most), dtype=np.int32)
     values = np.zeros(columns.shape, dtype=np.float32)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from diffrec import _core
 from diffrec._tensors import Array, on_host, without_gradients
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, owners_of
 from diffrec.ranking.scores import Scores
 
 # Stands in a ranked list where there are fewer candidates than asked for; its score is -inf.
@@ -94,15 +94,14 @@ def top_k_among(
     array([[ 2,  0, -1]], dtype=int32)
     """
     n, n_items = chosen.shape
-    counts = np.diff(chosen.indptr)
-    row = np.repeat(np.arange(n), counts)
+    counts, row = np.diff(chosen.indptr), owners_of(chosen)
     candidates = np.full((n, int(counts.max(initial=0))), NO_ITEM, dtype=np.int32)
     candidates[row, np.arange(chosen.nnz) - chosen.indptr[row]] = chosen.indices
     values = scores_at(scores, candidates)
     unranked = candidates < 0
     if denied is not None:
         unranked |= denied[candidates]
-    cells = np.repeat(np.arange(n), np.diff(seen.indptr)) * n_items + seen.indices
+    cells = owners_of(seen) * n_items + seen.indices
     unranked |= np.isin(np.arange(n)[:, None] * n_items + candidates, cells)
     candidates[unranked], values[unranked] = NO_ITEM, -np.inf
     if np.isnan(values).any():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from diffrec import _core
 from diffrec._tensors import Array, on_host
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, owners_of
 
 # Items that users are multiplied with at once: NumPy's BLAS is fastest with pieces that stay in a near cache.
 _PIECE = 512
@@ -192,7 +192,7 @@ class SharedScores:
         """Scores of the items ``first:stop``, (n, stop - first)."""
         block = np.tile(self.row[first:stop], (self.n_users, 1))
         if self.own is not None:
-            row = np.repeat(np.arange(self.n_users), np.diff(self.own.indptr))
+            row = owners_of(self.own)
             inside = (self.own.indices >= first) & (self.own.indices < stop)
             block[row[inside], self.own.indices[inside] - first] += self.own.data[inside]
         return block

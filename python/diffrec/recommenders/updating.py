@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.data import Csr, Ids, Interactions, binary
+from diffrec.data import Csr, Ids, Interactions, binary, owners_of
 from diffrec.data.features import FactFeatures
 from diffrec.data.frames import is_table
 from diffrec.recommenders.histories import as_interactions
@@ -59,7 +59,7 @@ class Start:
         by_item = sparse.csr_array(binary(self.train.matrix).astype(np.float64).T)
         common = sparse.csr_array(by_item[new] @ by_item[known].T)
         owners = np.maximum(np.diff(by_item.indptr), 1)
-        rows = np.repeat(np.arange(len(new)), np.diff(common.indptr))
+        rows = owners_of(common)
         common.data = common.data / np.sqrt(owners[new][rows] * owners[known][common.indices])
         alone = np.flatnonzero(np.diff(common.indptr) == 0)
         if len(alone) and self.train.item_info:
@@ -69,7 +69,7 @@ class Start:
             ones, shape = np.ones(len(alone)), (len(new), len(alone))
             placed: Any = sparse.csr_array((ones, (alone, np.arange(len(alone)))), shape=shape)
             common = sparse.csr_array(common + placed @ said)
-        rows = np.repeat(np.arange(len(new)), np.diff(common.indptr))
+        rows = owners_of(common)
         # The best of each row first.
         order = np.lexsort((common.indices, -common.data, rows))
         place = np.arange(len(order)) - np.repeat(common.indptr[:-1], np.diff(common.indptr))

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 
-from diffrec.data import Csr, RepeatView, Timeline, TimeScale, columns_of
+from diffrec.data import Csr, RepeatView, Timeline, TimeScale, columns_of, owners_of, with_values
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.part import Part, Whole
 
@@ -125,9 +124,9 @@ class CutBatches:
             before = self._timeline.before(rows, cuts, self._scales)
             after = self._timeline.after(rows, cuts, self._horizon, repeats=self._repeats)
             weights = self._timeline.values(rows, after) if self._by_value else after.data
-            owners = np.repeat(np.arange(len(rows)), np.diff(after.indptr))
+            owners = owners_of(after)
             shares = (weights / np.bincount(owners, weights)[owners]).astype(np.float32)
-            after = sparse.csr_array((shares, after.indices, after.indptr), shape=after.shape)
+            after = with_values(after, shares)
             here = before
             if self._part.spread:
                 place = self._items, self._part.first, self._part.size

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from diffrec.checks import nearest
-from diffrec.data import Interactions
+from diffrec.data import Interactions, with_values
 from diffrec.latent.kmeans import kmeans
 from diffrec.recommenders.updating import Start
 
@@ -64,7 +63,7 @@ def svd_embeddings(data: Interactions, width: int = WIDTH, seed: int = 0) -> NDA
     per_user = np.diff(matrix.indptr)
     per_item = np.bincount(matrix.indices, minlength=items)
     values = 1.0 / np.sqrt(np.repeat(per_user, per_user) * per_item[matrix.indices])
-    normalised = sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    normalised = with_values(matrix, values)
     start = np.random.default_rng(seed).standard_normal(min(users, items))
     _, singular, right = svds(normalised, k=width, v0=start)
     return np.ascontiguousarray((singular[:, None] * right).T, dtype=np.float32)

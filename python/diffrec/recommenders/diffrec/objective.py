@@ -21,6 +21,7 @@ from diffrec.data import (
     empty_like,
     row_keys,
     rows_times,
+    with_values,
 )
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.streamed import ParquetInteractions
@@ -293,8 +294,7 @@ def _disliked(block: Interactions, weights: Sequence[float | NDArray[np.float64]
     views = []
     for weight in weights:
         of_rows = np.broadcast_to(np.asarray(weight, dtype=np.float32), len(counts))
-        data = np.repeat(of_rows, counts)
-        views.append(sparse.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape))
+        views.append(with_values(pattern, np.repeat(of_rows, counts)))
     disliked: Csr = sparse.hstack(views, format="csr")
     return disliked
 

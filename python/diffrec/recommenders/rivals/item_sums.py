@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
-from diffrec.data import Csr, csr_arrays, empty_matrix, unit_rows
+from diffrec.data import Csr, csr_arrays, empty_matrix, unit_rows, with_values
 from diffrec.ranking import SparseScores, top_k
 
 # Histories that changed are counted on their own where that takes less than this share of counting all of them, and
@@ -90,7 +90,7 @@ def largest(matrix: Csr, keep: int, *, itself: bool) -> Csr:
            [5., 5., 0.]], dtype=float32)
     """
     items = matrix.shape[0]
-    held: Csr = sparse.csr_array((matrix.data.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+    held: Csr = with_values(matrix, matrix.data.astype(np.float32))
     rows = unit_rows(np.arange(items), items)
     left_out = empty_matrix(items, items) if itself else rows
     best, values = top_k(SparseScores(rows, held, missing=-np.inf), min(keep, items), left_out)
@@ -106,11 +106,10 @@ def largest(matrix: Csr, keep: int, *, itself: bool) -> Csr:
 
 def _product(sides: Sides) -> Csr:
     left = sides.left.astype(np.float64)
-    right = sparse.csr_array((sides.right.astype(np.float64), left.indices, left.indptr), shape=left.shape)
+    right = with_values(left, sides.right.astype(np.float64))
     product = sparse.csr_array(sparse.csr_array(left.T) @ right)
     product.sort_indices()
-    made: Csr = sparse.csr_array((product.data, product.indices, product.indptr), shape=product.shape)
-    return made
+    return with_values(product, product.data)
 
 
 def _work(matrix: Csr) -> int:

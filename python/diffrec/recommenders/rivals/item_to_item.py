@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
-from diffrec.data import Csr, Interactions, csr_arrays, unit_rows
+from diffrec.data import Csr, Interactions, csr_arrays, owners_of, unit_rows
+from diffrec.data._csr import masked
 from diffrec.data.stored import Stored
 from diffrec.ranking import Scores, SparseScores
 from diffrec.recommenders.base import Recommender
@@ -137,8 +138,4 @@ def nearest_items(
 
 def off_diagonal(matrix: Csr) -> Csr:
     """The matrix without its diagonal."""
-    rows = np.repeat(np.arange(matrix.shape[0], dtype=matrix.indices.dtype), np.diff(matrix.indptr))
-    kept = matrix.indices != rows
-    starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
-    made: Csr = sparse.csr_array((matrix.data[kept], matrix.indices[kept], starts), shape=matrix.shape)
-    return made
+    return masked(matrix, matrix.indices != owners_of(matrix))

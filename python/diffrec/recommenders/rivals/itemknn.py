@@ -5,10 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.checks import one_of, real, whole
-from diffrec.data import Csr
+from diffrec.data import Csr, owners_of, with_values
 from diffrec.recommenders.histories import VALUES, Reading
 from diffrec.recommenders.rivals.item_sums import Sides, largest
 from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items, off_diagonal
@@ -68,9 +67,9 @@ class ItemKNN(ItemToItem):
 
     def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:  # noqa: ARG002 - the sums say it all
         lengths = np.sqrt(np.maximum(sums.diagonal(), 1e-30))
-        owners = np.repeat(np.arange(sums.shape[0]), np.diff(sums.indptr))
+        owners = owners_of(sums)
         cosines = sums.data / (lengths[owners] * lengths[sums.indices])
-        scaled = sparse.csr_array((cosines, sums.indices, sums.indptr), shape=sums.shape)
+        scaled = with_values(sums, cosines)
         return off_diagonal(largest(scaled, self.settings.neighbors, itself=True))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from diffrec import _core
 from diffrec.checks import layers, real, whole, width
-from diffrec.data import Csr, Interactions, csr_arrays
+from diffrec.data import Csr, Interactions, csr_arrays, owners_of, with_values
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.diffusion import Part, Whole, summed
@@ -115,7 +115,7 @@ class LightGCN(TrainedRecommender):
         # Whoever is new begins where one propagation step would lead.
         matrix = self.train_.matrix
         weights = edge_weights(matrix, degrees_of_items(matrix))
-        own = np.asarray(sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape) @ items)
+        own = np.asarray(with_values(matrix, weights) @ items)
         users = np.where(start.users[:, None] >= 0, held[:-known][start.users], own)
         self._network.start.copy_(torch.from_numpy(np.concatenate([users, items])))
 
@@ -299,7 +299,7 @@ def degrees_of_items(matrix: Csr) -> NDArray[np.int64]:
 def bipartite(matrix: Csr, device: torch.device) -> SparseRows:
     """The graph of a user x item matrix as its symmetric normalised adjacency: users' rows, then items'."""
     weights = edge_weights(matrix, degrees_of_items(matrix))
-    half = sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape)
+    half = with_values(matrix, weights)
     whole_graph = cast(Csr, sparse.csr_array(sparse.block_array([[None, half], [half.T, None]], format="csr")))
     return SparseRows.from_csr(
         whole_graph.indptr, whole_graph.indices, whole_graph.data, 0, whole_graph.shape[0], device
@@ -320,7 +320,7 @@ def drawn_pairs(
     """
     n_users, n_items = matrix.shape
     degrees = np.diff(matrix.indptr)
-    owners = np.repeat(np.arange(n_users), degrees)
+    owners = owners_of(matrix)
     entries = generator.permutation(np.flatnonzero((degrees < n_items)[owners]))
     if len(entries) == 0:
         raise ValueError("every user has every item: there is nothing to learn to rank")

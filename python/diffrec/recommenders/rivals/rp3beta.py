@@ -5,10 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.checks import flag, real, whole
-from diffrec.data import Csr, Interactions
+from diffrec.data import Csr, Interactions, owners_of, with_values
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.rivals.item_sums import Sides, largest
 from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items
@@ -72,30 +71,27 @@ class RP3beta(ItemToItem):
     def _sides(self, matrix: Csr) -> Sides:
         # Of the step to a user what depends on no other user: the item's popularity divides whole rows.
         alpha = self.settings.alpha
-        left = sparse.csr_array((matrix.data**alpha, matrix.indices, matrix.indptr), shape=matrix.shape)
+        left = with_values(matrix, matrix.data**alpha)
         return Sides(left.astype(np.float32), step(matrix, alpha).astype(np.float32))
 
     def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:
         s = self.settings
         popularity = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1])
-        owners = np.repeat(np.arange(sums.shape[0]), np.diff(sums.indptr))
+        owners = owners_of(sums)
         walked = sums.data * popularity[owners] ** -s.alpha
-        walk = largest(
-            sparse.csr_array((walked, sums.indices, sums.indptr), shape=sums.shape), s.neighbors, itself=False
-        )
+        walk = largest(with_values(sums, walked), s.neighbors, itself=False)
         walk.data *= (popularity[walk.indices] ** -s.beta).astype(np.float32)
         return walk
 
     def _weighted(self, block: Interactions) -> Csr:
         weights = self._read(block)
         first = step(weights, self.settings.alpha).astype(np.float32)
-        return sparse.csr_array((first, weights.indices, weights.indptr), shape=weights.shape)
+        return with_values(weights, first)
 
 
 def step(matrix: Csr, alpha: float) -> NDArray[np.float64]:
     """Probability of each step from a row's user to one of its items, raised to ``alpha``."""
-    counts = np.diff(matrix.indptr)
-    rows = np.repeat(np.arange(len(counts)), counts)
-    total = np.bincount(rows, weights=matrix.data, minlength=len(counts))
+    rows = owners_of(matrix)
+    total = np.bincount(rows, weights=matrix.data, minlength=matrix.shape[0])
     stepped: NDArray[np.float64] = (matrix.data / total[rows]) ** alpha
     return stepped

@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.checks import age, optional, real
-from diffrec.data import Csr, Interactions, Takings
+from diffrec.data import Csr, Interactions, Takings, with_values
 from diffrec.data.stored import Stored
 from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
@@ -80,7 +79,7 @@ class TopFreq(Recommender):
         else:
             takings = Takings.of(block)
             counted = takings.summed(np.ones(len(takings.cells)) if half_life is None else takings.faded(half_life))
-        return sparse.csr_array((1 + counted.data, counted.indices, counted.indptr), shape=counted.shape)
+        return with_values(counted, 1 + counted.data)
 
     def _scores(self, block: Interactions) -> Scores:
         return SharedScores(block.shape[0], self._shares, self._beyond(self._read(block)))
@@ -88,7 +87,7 @@ class TopFreq(Recommender):
     def _beyond(self, read: Csr) -> Csr:
         """Return the scores of the items that users had beyond the items' shares of users, (n, items)."""
         beyond = read.data + np.float32(self.settings.popularity - 1) * self._shares[read.indices]
-        return sparse.csr_array((beyond, read.indices, read.indptr), shape=read.shape)
+        return with_values(read, beyond)
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         own = self._beyond(self._read(one))
