@@ -261,5 +261,5 @@ def test_without_validation_there_is_nothing_to_report() -> None:
 )
 def test_what_is_missing_is_named_with_its_extra(module: str, extra: str, use: str, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=rf"needs {module}: pip install 'diffrec\[{extra}\]'"):
+    with pytest.raises(ImportError, match=rf'needs {module}: pip install "diffrec\[{extra}\]"'):
         eval(use, vars(diffrec.callbacks))

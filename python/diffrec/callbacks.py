@@ -11,11 +11,11 @@ an extra: ``pip install 'diffrec[tensorboard]'``, ``[mlflow]``, ``[wandb]``, ``[
 2
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from diffrec.checks import needed
 from diffrec.training import EpochRecord
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        _require("tensorboard", "tensorboard")
+        needed("tensorboard", "this callback needs tensorboard", "diffrec[tensorboard]")
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))
@@ -128,7 +128,7 @@ class MLflow(Tracker):
     """
 
     def __init__(self, run_id: str | None = None) -> None:
-        self._mlflow = _require("mlflow", "mlflow")
+        self._mlflow = needed("mlflow", "this callback needs mlflow", "diffrec[mlflow]")
         self._run_id = run_id
 
     def write(self, values: dict[str, float], epoch: int) -> None:
@@ -161,7 +161,7 @@ class WandB(Tracker):
     """
 
     def __init__(self, run: Any = None) -> None:
-        self._run = run if run is not None else _require("wandb", "wandb").run
+        self._run = run if run is not None else needed("wandb", "this callback needs wandb", "diffrec[wandb]").run
         if self._run is None:
             raise ValueError("run must be a run of W&B, and none has begun: call wandb.init() first")
         for group in ("train/*", "validation/*"):
@@ -205,7 +205,7 @@ class PruneTrial:
     """
 
     def __init__(self, trial: "optuna.trial.BaseTrial") -> None:
-        self._pruned: type[Exception] = _require("optuna", "tune").TrialPruned
+        self._pruned: type[Exception] = needed("optuna", "this callback needs optuna", "diffrec[tune]").TrialPruned
         self._trial = trial
 
     def __call__(self, record: EpochRecord) -> None:
@@ -218,11 +218,3 @@ class PruneTrial:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
-
-
-def _require(module: str, extra: str) -> Any:
-    """Import an optional package, or say which extra brings it."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"this callback needs {module}: pip install 'diffrec[{extra}]'") from error

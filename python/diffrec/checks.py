@@ -6,6 +6,7 @@ Most are made for their limits first: ``whole(1)("k", 20)``.
 
 import datetime
 import difflib
+import importlib
 import math
 import operator
 import re
@@ -68,6 +69,26 @@ def shown(value: object) -> str:
         bits = value.bit_length() if isinstance(value, int) else None
         return f"a {type(value).__name__}" if bits is None else f"a whole number of {bits} bits"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def needed(module: str, what: str, package: str) -> Any:
+    """Import an optional module, or say by ``what`` who needs it, and which package to install.
+
+    Raises
+    ------
+    ImportError
+        Where it is not installed.
+
+    Examples
+    --------
+    >>> needed("no_such_module", "flying needs wings", "diffrec[wings]")
+    Traceback (most recent call last):
+    ImportError: flying needs wings: pip install "diffrec[wings]"
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f'{what}: pip install "{package}"') from error
 
 
 def known(argument: str, name: str, table: Mapping[str, Any]) -> str:

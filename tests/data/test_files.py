@@ -15,6 +15,7 @@ from pyarrow import parquet
 from scipy import sparse
 
 from diffrec.data import Interactions, Split, _cells
+from diffrec.data.files import PARTS
 from support.files import write
 from support.interactions import Row, any_rows, contents, plain
 
@@ -198,7 +199,7 @@ PAIRS = {
 def test_ready_made_splits_are_read_whole_or_in_parts(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", **PAIRS)
     split = Split.read(tmp_path / "s.npz")
-    for name, part in zip(Split._fields, split, strict=True):
+    for name, part in zip(PARTS, split, strict=True):
         assert part.shape == (3, 4)
         assert set(contents(part)) == set(map(tuple, PAIRS[name].tolist()))
         assert part.users is split.train.users

@@ -163,7 +163,7 @@ def test_folders_that_are_none(tmp_path: Path, data: diffrec.Interactions) -> No
     data.write(tmp_path / "raw.csv")
     prepare(tmp_path / "raw.csv", tmp_path / "out", block=100)
     files = ParquetInteractions(tmp_path / "out")
-    with pytest.raises(ValueError, match="part must be one of train, valid, test, got 'all'"):
+    with pytest.raises(ValueError, match="part must be one of 'train', 'valid', 'test', got 'all'"):
         ParquetInteractions(tmp_path / "out", "all")
     train = pq.read_table(tmp_path / "out/train.parquet")
     pq.write_table(train, tmp_path / "out/train.parquet", row_group_size=50)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffrec.data import Interactions, Split
+from diffrec.data.files import PARTS
 
 SETS = ["ml-1m_clean", "lastfm", "onlineretail", "beauty"]
 
@@ -16,7 +17,7 @@ def test_ready_made_splits_hold_what_the_file_does(shared_data: Path, name: str)
     split = Split.read(file)
     with np.load(file, allow_pickle=False) as arrays:
         assert split.train.shape == tuple(arrays["shape"])
-        for part, data in zip(Split._fields, split, strict=True):
+        for part, data in zip(PARTS, split, strict=True):
             cells = np.unique(arrays[part] @ np.array([data.shape[1], 1]))
             rows, columns = data.matrix.nonzero()
             np.testing.assert_array_equal(rows * data.shape[1] + columns, cells)

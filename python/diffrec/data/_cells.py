@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import needed
 from diffrec.data._times import numbers_of_text
 
 #: Rows of text held as Python strings at a time; more at once is slower, since the garbage collector walks them.
@@ -91,10 +92,7 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 def _unpacked(file: Path) -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ImportError('reading .zst files needs pyarrow: pip install "diffrec[parquet]"') from error
+    pa = needed("pyarrow", "reading .zst files needs pyarrow", "diffrec[parquet]")
     return pa.input_stream(str(file), compression="zstd")
 
 

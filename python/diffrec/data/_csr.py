@@ -10,6 +10,8 @@ from diffrec import _core
 from diffrec.data.events import Events
 
 Csr: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
+# Of whatever numbers.
+_AnyCsr: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
 
 
@@ -245,12 +247,12 @@ def csr_arrays(matrix: Csr) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArr
     )
 
 
-def owners_of(matrix: Csr) -> NDArray[np.int64]:
+def owners_of(matrix: _AnyCsr) -> NDArray[np.int64]:
     """Return the row of each stored entry."""
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
-def with_values(matrix: Csr, values: NDArray[Any]) -> Csr:
+def with_values(matrix: _AnyCsr, values: NDArray[Any]) -> Csr:
     """Return a matrix with the same cells and other values, (nnz,)."""
     return sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 

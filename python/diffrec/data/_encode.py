@@ -85,7 +85,7 @@ class Coder:
         return Coded(distinct[order], rank[np.concatenate([np.empty(0, dtype=np.int64), *self._codes])])
 
 
-def known(coded: Coded, kept: NDArray[np.bool_]) -> Coded:
+def still_used(coded: Coded, kept: NDArray[np.bool_]) -> Coded:
     """Keep some entries, and of the ids those that still occur."""
     codes = coded.codes[kept]
     used = np.zeros(len(coded.distinct), dtype=np.bool_)

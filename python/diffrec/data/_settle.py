@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from diffrec.checks import one_of
 from diffrec.data._columns import Columns
-from diffrec.data._encode import known
+from diffrec.data._encode import still_used
 from diffrec.data.report import ON_BAD_ROW, Bad, Origin, ReadReport, Reason, counted, reasons_of, rows_named
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def settle(found: Found, on_bad_row: str, negatives: str) -> Settled:
             f"{origin.source}: {counted(dropped, 'row')} of {origin.rows:,} cannot be used{_way(kept)}:{said}"
         )
     rest = Columns(
-        known(columns.user, kept),
-        known(columns.item, kept),
+        still_used(columns.user, kept),
+        still_used(columns.item, kept),
         None if columns.timestamp is None else columns.timestamp[kept],
         None if columns.value is None else columns.value[kept],
     )
@@ -142,6 +142,6 @@ def _way(kept: NDArray[np.bool_]) -> str:
     return " (on_bad_row='drop' leaves them out)" if kept.any() else ", and there are no others"
 
 
-def whole(columns: Columns, source: str, notes: tuple[str, ...] = ()) -> Found:
+def all_usable(columns: Columns, source: str, notes: tuple[str, ...] = ()) -> Found:
     """Take columns of which every row can be used."""
     return Found(columns, Origin(source, len(columns.user.codes), rows_named, {}, notes=notes))

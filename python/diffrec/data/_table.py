@@ -10,11 +10,12 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.data._columns import names_a_time
+from diffrec.data._columns import Columns, choose, names_a_time
 from diffrec.data._encode import Coded, encode, whole_numbers
 from diffrec.data._entries import read_times
+from diffrec.data._settle import Found
 from diffrec.data._times import looks_like_time
-from diffrec.data.report import Bad
+from diffrec.data.report import Bad, Origin, rows_named
 
 #: Entries looked at to see what a column holds.
 LOOKED_AT = 20
@@ -270,3 +271,36 @@ def are_times(entries: Sequence[Any]) -> bool:
     return bool(entries) and all(
         isinstance(entry, date) or (isinstance(entry, str) and looks_like_time(entry)) for entry in entries
     )
+
+
+def read_table(
+    df: Any,
+    asked: Sequence[object],
+    source: str | None = None,
+    where: Callable[[NDArray[np.int64]], list[str]] = rows_named,
+    dayfirst: bool | None = None,
+) -> Found:
+    """Take the columns of interactions out of a table, naming its rows by ``where``.
+
+    Parameters
+    ----------
+    df
+        A pandas, Polars, pyarrow or DuckDB frame, eager or lazy, a Hugging Face data set, or a mapping of columns.
+    asked
+        Names of user, item, timestamp and value; None guesses.
+    """
+    table = table_of(df)
+    source = source or ("the columns" if isinstance(df, Mapping) else "the data frame")
+    names = choose(table.names, asked, source)
+    unused = names.unused(table.names)
+    held = table.take(list(names.used.values()))
+    lengths = {name: column.length for name, column in held.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of {source} differ in length: {lengths}")
+    user, bad = held[names.user].ids("user")
+    item, bad_items = held[names.item].ids("item")
+    times, bad_times, notes = (None, [], []) if names.timestamp is None else held[names.timestamp].times(dayfirst)
+    values, bad_values = (None, []) if names.value is None else held[names.value].numbers()
+    looks = tuple(name for name in unused if table.looks_like_times(name))
+    origin = Origin(source, len(user.codes), where, names.used, unused, tuple(notes), looks)
+    return Found(Columns(user, item, times, values), origin, [*bad, *bad_items, *bad_times, *bad_values])

@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from diffrec.checks import nearest, one_of
+from diffrec.checks import nearest, needed, one_of
 from diffrec.data._cells import PACKED
 from diffrec.data._columns import Columns, choose
 from diffrec.data._csr import stored_entries
 from diffrec.data._encode import Coded
-from diffrec.data._settle import Found, whole
-from diffrec.data._table import LOOKED_AT, table_of
-from diffrec.data.frames import read_table
+from diffrec.data._settle import Found, all_usable
+from diffrec.data._table import LOOKED_AT, read_table, table_of
 from diffrec.data.report import rows_named
 from diffrec.data.text import SUFFIXES as TEXT
-from diffrec.data.text import Asked, read_text, suffix_of
+from diffrec.data.text import AskedColumns, read_text, suffix_of
 
 PARTS = ("train", "valid", "test")
 
@@ -39,7 +38,9 @@ class SplitFile(NamedTuple):
     parts: dict[str, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64] | None]]
 
 
-def read_file(path: str | PathLike[str], asked: Asked, part: str | None = None, dayfirst: bool | None = None) -> Found:
+def read_file(
+    path: str | PathLike[str], asked: AskedColumns, part: str | None = None, dayfirst: bool | None = None
+) -> Found:
     """Read one entry per interaction; see :meth:`Interactions.read`."""
     file = _existing(path)
     suffix = ".parquet" if file.is_dir() else suffix_of(file)
@@ -108,7 +109,7 @@ def _existing(path: str | PathLike[str]) -> Path:
 # Parquet
 
 
-def _read_parquet(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
+def _read_parquet(file: Path, asked: AskedColumns, dayfirst: bool | None) -> Found:
     with opened_parquet(file) as held:
         names = choose(held.schema.names, asked, str(file))
         unused = names.unused(held.schema.names)
@@ -129,11 +130,9 @@ def parquet_table(file: Path) -> Any:
 @contextmanager
 def opened_parquet(file: Path) -> Iterator[Any]:
     """Open a file, or a folder's files in the order of their names; what these say (country=FR) are columns, too."""
-    try:
-        import pyarrow as pa
-        from pyarrow import dataset
-    except ImportError as error:
-        raise ImportError('reading Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
+    pa = needed("pyarrow", "reading Parquet needs pyarrow", "diffrec[parquet]")
+    from pyarrow import dataset
+
     try:
         yield dataset.dataset(file, format="parquet", partitioning="hive" if file.is_dir() else None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -204,11 +203,11 @@ def _read_npz(file: Path, part: str | None) -> Found:
         one_of(PARTS)("part", part)
     with _opened(file) as arrays:
         if _is_split(arrays):
-            return whole(_split_columns(_split_arrays(file, arrays), part), str(file))
+            return all_usable(_split_columns(_split_arrays(file, arrays), part), str(file))
         if part is not None:
             raise ValueError(f"{file} holds no split, so part={part!r} cannot be picked")
         if "format" in arrays:
-            return whole(_matrix_columns(file), str(file))
+            return all_usable(_matrix_columns(file), str(file))
         if "user" in arrays and "item" in arrays:
             held = {name: _array(file, arrays, name) for name in _NPZ if name in arrays}
             asked = [name if name in held else None for name in _NPZ]

@@ -1,26 +1,19 @@
-"""Interactions out of data frames of any library, and columns into one, through narwhals."""
+"""Data frames of any library, made of columns, through narwhals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import narwhals as nw
-import numpy as np
-from numpy.typing import NDArray
 
 from diffrec.checks import one_of
-from diffrec.data._columns import Columns, choose
-from diffrec.data._settle import Found
-from diffrec.data._table import as_narwhals, is_table, table_of
-from diffrec.data.report import Origin, rows_named
+from diffrec.data._table import as_narwhals
 
 if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
-
-__all__ = ["Framed", "is_table", "make_frame", "read_table"]
 
 Frame = TypeVar("Frame")
 #: Libraries whose frames can be made, the one that is taken first where none is named.
@@ -130,36 +123,3 @@ def _relation(columns: Mapping[str, Any], like: Any) -> Any:
     like.query("diffrec_like_", "drop view if exists diffrec_like_")
     # With a name of its own it can be joined with the other.
     return relation.set_alias("diffrec")
-
-
-def read_table(
-    df: Any,
-    asked: Sequence[object],
-    source: str | None = None,
-    where: Callable[[NDArray[np.int64]], list[str]] = rows_named,
-    dayfirst: bool | None = None,
-) -> Found:
-    """Take the columns of interactions out of a table, naming its rows by ``where``.
-
-    Parameters
-    ----------
-    df
-        A pandas, Polars, pyarrow or DuckDB frame, eager or lazy, a Hugging Face data set, or a mapping of columns.
-    asked
-        Names of user, item, timestamp and value; None guesses.
-    """
-    table = table_of(df)
-    source = source or ("the columns" if isinstance(df, Mapping) else "the data frame")
-    names = choose(table.names, asked, source)
-    unused = names.unused(table.names)
-    held = table.take(list(names.used.values()))
-    lengths = {name: column.length for name, column in held.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"columns of {source} differ in length: {lengths}")
-    user, bad = held[names.user].ids("user")
-    item, bad_items = held[names.item].ids("item")
-    times, bad_times, notes = (None, [], []) if names.timestamp is None else held[names.timestamp].times(dayfirst)
-    values, bad_values = (None, []) if names.value is None else held[names.value].numbers()
-    looks = tuple(name for name in unused if table.looks_like_times(name))
-    origin = Origin(source, len(user.codes), where, names.used, unused, tuple(notes), looks)
-    return Found(Columns(user, item, times, values), origin, [*bad, *bad_items, *bad_times, *bad_values])

@@ -17,13 +17,13 @@ from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, owners_of, 
 from diffrec.data._encode import Coded, encode
 from diffrec.data._entries import moment_of, require_finite, require_times, require_values, values_of
 from diffrec.data._reshape import add, cells_of, events_of, keep, keep_events, move, pick_rows
-from diffrec.data._settle import Settled, settle, whole
+from diffrec.data._settle import Settled, all_usable, settle
 from diffrec.data._summary import facts, heading, one_line, summary
+from diffrec.data._table import read_table
 from diffrec.data._times import in_seconds, unit_notes
 from diffrec.data.events import Events
 from diffrec.data.facts import facts_of, holds_facts, title_of
 from diffrec.data.files import blamed_on, read_file
-from diffrec.data.frames import read_table
 from diffrec.data.ids import Ids, catalogue
 from diffrec.data.negatives import NEGATIVES, Entries, NegativesReport, newest_words, settle_negatives
 from diffrec.data.report import ReadReport
@@ -152,13 +152,12 @@ class Interactions:
         >>> bought.matrix.toarray()
         array([[1., 3.]], dtype=float32)
         """
-        signed = one_of(NEGATIVES)("negatives", negatives) != "error"
         times = None if timestamp is None else require_times(np.asarray(timestamp))
-        values = None if value is None else values_of(value, signed=signed)
+        values = None if value is None else np.asarray(value)
         columns = Columns(encode(user, "user"), encode(item, "item"), None if times is None else times.seconds, values)
         notes = () if times is None else tuple(times.notes)
         return cls._settled(
-            settle(whole(columns, "the arrays", notes), "error", negatives), users, items, item_info, negatives
+            settle(all_usable(columns, "the arrays", notes), "error", negatives), users, items, item_info, negatives
         )
 
     @classmethod
@@ -180,11 +179,11 @@ class Interactions:
         user_rows, known_users = _rows(user, users, "user")
         table = items if holds_facts(items) else None
         item_rows, known_items = _rows(item, None if table is not None else items, "item")
-        facts = None if table is None else facts_of(table, known_items, settled.origin.used.get("item"))
-        info = item_info if facts is None else {**(item_info or {}), **facts.info}
+        said = None if table is None else facts_of(table, known_items, settled.origin.used.get("item"))
+        info = item_info if said is None else {**(item_info or {}), **said.info}
         entries = Entries(user_rows, item_rows, values, times)
         made = cls._checked(entries, known_users, known_items, info, negatives)
-        made.report_ = settled.report(made, () if facts is None else (facts.note,))
+        made.report_ = settled.report(made, () if said is None else (said.note,))
         return made
 
     @classmethod
@@ -234,7 +233,7 @@ class Interactions:
         entries = Entries(rows, columns, values, times)
         made = cls._checked(entries, users, items, None, negatives, allow_empty=allow_empty)
         coded = Columns(Coded(users.ids, rows), Coded(items.ids, columns), times, values)
-        found = whole(coded, "the matrix", tuple(unit_notes("timestamps", unit)))
+        found = all_usable(coded, "the matrix", tuple(unit_notes("timestamps", unit)))
         made.report_ = settle(found, "error", negatives).report(made)
         return made
 
@@ -398,7 +397,7 @@ class Interactions:
         ...     file.read_text()
         'user\titem\ttimestamp\nanna\t7\t10\nbert\t9\t20\n'
         """
-        # Where nothing repeats the rows stand as they always did: by user and item.
+        # Where nothing repeats the rows stand by user and item, whatever their times.
         events = self._events
         if events is None:
             indptr = self.matrix.indptr.astype(np.int64)

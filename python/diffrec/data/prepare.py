@@ -1,7 +1,7 @@
 """From raw interactions, larger than memory, to a folder that training reads block by block."""
 
+import glob
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import needed, one_of, whole
 from diffrec.data._columns import Names, choose
-from diffrec.data._csr import assemble
 from diffrec.data._times import in_seconds
 from diffrec.data.files import PARTS
-from diffrec.data.ids import Ids
-from diffrec.data.interactions import Interactions
-from diffrec.data.streamed import FORMAT, OWNERS, PREPARED
+from diffrec.data.split import shares
+from diffrec.data.streamed import FORMAT, OWNERS, PREPARED, interactions_of, items_of
 
 _SUFFIXES = (".csv", ".tsv", ".parquet")
 #: Ways to part histories that need one user at a time.
@@ -125,6 +123,7 @@ def prepare(
 
     Examples
     --------
+    >>> from diffrec.data import Interactions
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sold = Interactions.from_arrays(["a", "a", "a", "b", "b"], [1, 2, 3, 1, 2], timestamp=[1, 2, 3, 4, 5])
     ...     sold.write(f"{folder}/sold.csv")
@@ -135,9 +134,7 @@ def prepare(
     core, seed, block = whole(1)("core", core), whole(0)("seed", seed), whole(1)("block", block)
     one_of((None, *WAYS))("by", by)
     one_of(("error", "drop"))("on_bad_row", on_bad_row)
-    valid, test = (real(0, 1, open_high=True)(name, share) for name, share in (("valid", valid), ("test", test)))
-    if valid + test >= 1:
-        raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
+    valid, test = shares(valid, test)
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist")
     if not source.is_dir() and source.suffix.lower() not in _SUFFIXES:
@@ -159,8 +156,7 @@ def prepare(
             users, items = base.number(made)
             sorted_file = work / "sorted.parquet"
             base.sort(sorted_file)
-        ids = _ids(made / "items.parquet")
-        counts = _part(sorted_file, made, ids, way, (valid, test), seed, block)
+        counts = _part(sorted_file, made, way, (valid, test), seed, block)
         said = {"format": FORMAT, "users": users, "items": items, "core": core, "by": way, "valid": valid, "test": test}
         (made / PREPARED).write_text(json.dumps(said | {"seed": seed}, indent=2) + "\n")
         report = Prepared(rows, left_out, sum(counts), users, items, *counts)
@@ -174,10 +170,7 @@ class _Database:
     """The events on the disk, as DuckDB has them; closed and gone at the end."""
 
     def __init__(self, source: Path, work: Path, memory: str) -> None:
-        try:
-            import duckdb
-        except ImportError as error:
-            raise ImportError('preparing needs DuckDB: pip install "diffrec[prepare]"') from error
+        duckdb = needed("duckdb", "preparing needs DuckDB", "diffrec[prepare]")
         self._source, self._memory, self._errors = source, memory, duckdb
         self._base = duckdb.connect(str(work / "events.duckdb"))
         try:
@@ -216,13 +209,13 @@ class _Database:
         source = self._source
         self._is_text = not source.is_dir() and source.suffix.lower() != ".parquet"
         if not self._is_text:
-            table = f"read_parquet({_text(_literal(source) + ('/**/*.parquet' if source.is_dir() else ''))})"
+            table = f"read_parquet({_text(glob.escape(str(source)) + ('/**/*.parquet' if source.is_dir() else ''))})"
         else:
             # Text stays text until all of it is known: 007 is no number.
             mark = "','" if source.suffix.lower() == ".csv" else "'\\t'"
             # Nothing is guessed: a quote or a # that DuckDB takes for a mark would change ids or leave out rows.
             marks = f"delim={mark}, quote='\"', escape='\"', comment='', skip=0"
-            table = f"read_csv({_text(_literal(source))}, header=true, all_varchar=true, {marks})"
+            table = f"read_csv({_text(glob.escape(str(source)))}, header=true, all_varchar=true, {marks})"
         columns = [row[0] for row in self._base.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()]
         names = choose(columns, asked, str(source))
         picked = ", ".join(f"{_name(column)} AS {part}" for part, column in names.used.items())
@@ -333,18 +326,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def _part(
-    file: Path, folder: Path, items: Ids, by: str, shares: tuple[float, float], seed: int, block: int
+    file: Path, folder: Path, by: str, shares: tuple[float, float], seed: int, block: int
 ) -> tuple[int, int, int]:
     """Part the histories a block of users at a time; how many events each part got."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    schema = parquet.read_schema(file).remove_metadata()
+    schema, known = parquet.read_schema(file).remove_metadata(), parquet.read_table(folder / "items.parquet")
+    items, _ = items_of(known)
     owners, counts = np.zeros(len(items), dtype=np.int64), [0, 0, 0]
     writers = [parquet.ParquetWriter(folder / f"{name}.parquet", schema) for name in PARTS]
     try:
         for number, columns in enumerate(_blocks(file, block)):
-            data, first = _interactions(columns, items)
+            first = int(columns["user"][0])
+            data = interactions_of(columns, first, int(columns["user"][-1]) + 1, items, file)
             # A draw of its own for each block.
             own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
             parts = data.split(by, *shares, seed=own)
@@ -361,7 +356,6 @@ def _part(
     finally:
         for writer in writers:
             writer.close()
-    known = parquet.read_table(folder / "items.parquet")
     parquet.write_table(known.append_column(OWNERS, pa.array(owners)), folder / "items.parquet")
     return counts[0], counts[1], counts[2]
 
@@ -384,34 +378,12 @@ def _blocks(file: Path, size: int) -> Iterator[dict[str, NDArray[Any]]]:
         yield left
 
 
-def _interactions(columns: dict[str, NDArray[Any]], items: Ids) -> tuple[Interactions, int]:
-    """Events of whole users, and the row of the first."""
-    first = int(columns["user"][0])
-    rows = columns["user"] - first
-    values = columns["value"].astype(np.float32) if "value" in columns else np.ones(len(rows), dtype=np.float32)
-    times = columns["timestamp"].astype(np.float64) if "timestamp" in columns else None
-    shape = (int(rows[-1]) + 1, len(items))
-    parts = assemble(rows, columns["item"].astype(np.int64), values, times, shape)
-    return Interactions.of_parts(parts, Ids.numbered(shape[0], "user"), items), first
-
-
-def _ids(file: Path) -> Ids:
-    from pyarrow import parquet
-
-    return Ids(np.array(parquet.read_table(file)["item"].to_pylist()), "item")
-
-
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 
 
 def _text(value: str) -> str:
     """A string of SQL."""
     return "'" + value.replace("'", "''") + "'"
-
-
-def _literal(path: Path) -> str:
-    """A path in which DuckDB sees no pattern."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _name(value: str) -> str:

@@ -1,5 +1,6 @@
 """Train, valid and test parts of a set of interactions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -64,20 +65,19 @@ class SplitReport:
         return "\n".join(_line(name, getattr(self, name)) for name in ("train", "valid", "test"))
 
 
-class _Parts(NamedTuple):
-    train: Interactions
-    valid: Interactions
-    test: Interactions
-
-
-class Split(_Parts):
-    """Three parts of the same users and items: ``train``, ``valid`` and ``test``.
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """Three parts of the same users and items, as attributes and in this order: ``train, valid, test = split``.
 
     Attributes
     ----------
+    train, valid, test : Interactions
+        To train on, to choose by and to test on.
     visible : Interactions or None
         Where whole users were held out: what they did before what is hidden in ``valid`` and ``test``, for a model
         trained without them. None where parts are of the same users.
+    moments : (float or None, float or None)
+        Those at which valid and test begin for everybody, if there are such.
 
     Examples
     --------
@@ -88,22 +88,20 @@ class Split(_Parts):
     array([8, 9], dtype=int32)
     """
 
-    visible: Interactions | None
-    _moments: tuple[float | None, float | None]
+    train: Interactions
+    valid: Interactions
+    test: Interactions
+    visible: Interactions | None = None
+    moments: tuple[float | None, float | None] = (None, None)
 
-    def __new__(
-        cls,
-        train: Interactions,
-        valid: Interactions,
-        test: Interactions,
-        visible: Interactions | None = None,
-        moments: tuple[float | None, float | None] = (None, None),
-    ) -> "Split":
-        """Put parts together; ``moments`` are those at which valid and test begin for everybody, if there are such."""
-        made = super().__new__(cls, train, valid, test)
-        made.visible = visible
-        made._moments = moments
-        return made
+    def __iter__(self) -> Iterator[Interactions]:
+        return iter((self.train, self.valid, self.test))
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, place: int) -> Interactions:
+        return (self.train, self.valid, self.test)[place]
 
     def __repr__(self) -> str:
         sizes = " / ".join(f"{len(part):,}" for part in self)
@@ -132,7 +130,7 @@ class Split(_Parts):
         known = self.train if self.visible is None else self.train.merge(self.visible)
         earlier = _cells(known, n_items)
         reports = []
-        for part, since in zip(self, (None, *self._moments), strict=True):
+        for part, since in zip(self, (None, *self.moments), strict=True):
             own = _cells(part, n_items)
             reports.append(_part_report(part, known, int(np.isin(own, earlier).sum()), since))
             earlier = np.concatenate([earlier, own])
@@ -179,11 +177,15 @@ def split(data: Interactions, by: str | None = "time", valid: float = 0.1, test:
     """Part interactions in three; :meth:`Interactions.split` says how."""
     by = ("random" if data.timestamps is None else "time") if by is None else by
     one_of(WAYS)("by", by)
-    valid = real(0, 1, open_high=True)("valid", valid)
-    test = real(0, 1, open_high=True)("test", test)
+    return _parted_by(data, by, *shares(valid, test), seed)
+
+
+def shares(valid: Any, test: Any) -> tuple[float, float]:
+    """Check the shares of two parts, which leave something for the first."""
+    valid, test = (real(0, 1, open_high=True)(name, share) for name, share in (("valid", valid), ("test", test)))
     if valid + test >= 1:
         raise ValueError(f"valid + test must stay below 1, not {valid} + {test}")
-    return _parted_by(data, by, valid, test, seed)
+    return valid, test
 
 
 def _parted_by(data: Interactions, by: str, valid: float, test: float, seed: int) -> Split:
@@ -220,7 +222,7 @@ def _with_dislikes(parted: Split, dislikes: Parts, *, ordered: bool) -> Split:
     owners, visible = owners_of(dislikes.matrix), parted.visible
     later = [np.zeros(len(owners), dtype=np.bool_)] * 2
     if ordered and dislikes.times is not None:
-        begins = [_begins(part, since)[owners] for part, since in zip((valid, test), parted._moments, strict=True)]
+        begins = [_begins(part, since)[owners] for part, since in zip((valid, test), parted.moments, strict=True)]
         later = [dislikes.times >= since for since in begins]
     in_test, in_valid = later[1], later[0] & ~later[1]
     rest = ~(in_test | in_valid)
@@ -233,7 +235,7 @@ def _with_dislikes(parted: Split, dislikes: Parts, *, ordered: bool) -> Split:
         valid.with_dislikes(keep(dislikes, in_valid)),
         test.with_dislikes(keep(dislikes, in_test)),
         visible,
-        parted._moments,
+        parted.moments,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import whole
+from diffrec.checks import needed, one_of, whole
 from diffrec.data._csr import assemble
 from diffrec.data._encode import IdArray, id_array
 from diffrec.data._entries import require_finite, require_values
@@ -78,18 +78,16 @@ class ParquetInteractions:
 
     def __init__(self, path: str | PathLike[str], part: str = "train", *, held: int = HELD) -> None:
         self.path = Path(path)
-        self.part = part
+        self.part = one_of(PARTS)("part", part)
         self.held = whole(1)("held", held)
-        if part not in PARTS:
-            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
         said = self.path / PREPARED
         if not said.is_file():
             raise FileNotFoundError(f"{self.path} is no folder that `diffrec prepare` made: it has no {PREPARED}")
         facts = json.loads(said.read_text())
         if facts.get("format") != FORMAT:
             raise ValueError(f"{said} has format {facts.get('format')!r}; this version reads format {FORMAT}")
-        parquet = _parquet()
-        self.items, owners = _catalogue(parquet.read_table(self.path / "items.parquet"))
+        parquet = needed("pyarrow.parquet", "reading Parquet needs pyarrow", "diffrec[parquet]")
+        self.items, owners = items_of(parquet.read_table(self.path / "items.parquet"))
         self.item_info = {} if owners is None else {OWNERS: owners}
         self.shape = (whole(0, most=2**62)("users", facts["users"]), len(self.items))
         self._file = parquet.ParquetFile(self.path / f"{part}.parquet")
@@ -199,20 +197,33 @@ class ParquetInteractions:
         return columns
 
     def _interactions(self, columns: dict[str, NDArray[Any]], start: int, stop: int) -> Interactions:
-        rows, items = columns["user"].astype(np.int64) - start, columns["item"].astype(np.int64)
-        if len(rows) and not (rows.min() >= 0 and rows.max() < stop - start):
-            raise ValueError(f"{self._name} has other users in a row group than it says")
-        if len(items) and not (items.min() >= 0 and items.max() < self.shape[1]):
-            raise ValueError(f"{self._name} has an item that is none of the {self.shape[1]:,} in items.parquet")
-        times = None
-        if self.has_times:
-            times = columns["timestamp"].astype(np.float64)
-            require_finite(times, "timestamp")
-        values = np.ones(len(rows), dtype=np.float32)
-        if "value" in columns:
-            values = require_values(columns["value"], lambda row: f"value[{row}] of {self._name}")
-        parts = assemble(rows, items, values, times, (stop - start, self.shape[1]))
-        return Interactions.of_parts(parts, Ids.trusted(np.arange(start, stop), "user"), self.items)
+        return interactions_of(columns, start, stop, self.items, self._name)
+
+
+def interactions_of(
+    columns: Mapping[str, NDArray[Any]], start: int, stop: int, items: Ids, file: str | Path
+) -> Interactions:
+    """Make interactions of the users ``start`` to ``stop`` from columns of a file, whose ids are row numbers.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else than what is promised.
+    """
+    rows, places = columns["user"].astype(np.int64) - start, columns["item"].astype(np.int64)
+    if len(rows) and not (rows.min() >= 0 and rows.max() < stop - start):
+        raise ValueError(f"{file} has other users in a row group than it says")
+    if len(places) and not (places.min() >= 0 and places.max() < len(items)):
+        raise ValueError(f"{file} has an item that is none of the {len(items):,} in items.parquet")
+    times = None
+    if "timestamp" in columns:
+        times = columns["timestamp"].astype(np.float64)
+        require_finite(times, "timestamp")
+    values = np.ones(len(rows), dtype=np.float32)
+    if "value" in columns:
+        values = require_values(columns["value"], lambda row: f"value[{row}] of {file}")
+    parts = assemble(rows, places, values, times, (stop - start, len(items)))
+    return Interactions.of_parts(parts, Ids.trusted(np.arange(start, stop), "user"), items)
 
 
 def is_prepared(path: str | PathLike[str]) -> bool:
@@ -253,18 +264,11 @@ def validation_files(data: ParquetInteractions, given: Any, valid: Any) -> Parqu
     return files
 
 
-def _catalogue(table: Any) -> tuple[Ids, NDArray[np.int64] | None]:
+def items_of(table: Any) -> tuple[Ids, NDArray[np.int64] | None]:
+    """Return the items of a prepared folder, and how many users have each where that is said."""
     ids: IdArray = id_array(np.array(table["item"].to_pylist()) if len(table) else np.empty(0, np.int64), "item")
     owners = table[OWNERS].to_numpy() if OWNERS in table.column_names else None
     return Ids(ids, "item"), owners
-
-
-def _parquet() -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError('reading Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
-    return parquet
 
 
 def owners_of_items(train: Interactions) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import nearest
+from diffrec.checks import nearest, needed
 from diffrec.data._replace import replacing
 
 #: Columns of the same length by name: ids, numbers or text.
@@ -88,7 +88,7 @@ def table_format(path: Path) -> Callable[[Path], AbstractContextManager[Append]]
         known = ", ".join(_FORMATS)
         raise ValueError(f"{path}: unknown suffix {suffix!r}, not one of {known}{nearest(suffix, _FORMATS)}")
     if suffix == ".parquet":
-        _parquet()
+        needed("pyarrow.parquet", "writing Parquet needs pyarrow", "diffrec[parquet]")
     return _FORMATS[suffix]
 
 
@@ -175,18 +175,10 @@ def _refuse_breaks(block: Block) -> None:
 # Parquet
 
 
-def _parquet() -> Any:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError('writing Parquet needs pyarrow: pip install "diffrec[parquet]"') from error
-    return parquet
-
-
 @contextmanager
 def _parquet_table(path: Path) -> Iterator[Append]:
     """Write a row group per block."""
-    parquet = _parquet()
+    parquet = needed("pyarrow.parquet", "writing Parquet needs pyarrow", "diffrec[parquet]")
     import pyarrow as pa
 
     writer: Any = None

@@ -20,11 +20,10 @@ from diffrec.data._times import DATE, TextTimes, are_numbers, in_seconds, unit_n
 from diffrec.data.report import Bad, Origin
 
 #: What was asked for as user, item, timestamp and value; and the places found for them in a line.
-Asked: TypeAlias = tuple[str | int | None, str | int | None, str | int | None, str | int | None]
+AskedColumns: TypeAlias = tuple[str | int | None, str | int | None, str | int | None, str | int | None]
 Places: TypeAlias = tuple[int, int, int | None, int | None]
 
 SUFFIXES = (".csv", ".tsv", ".inter")
-#: Rows looked at to see what an unused column holds.
 
 
 class _Plan(NamedTuple):
@@ -47,7 +46,7 @@ def suffix_of(file: Path) -> str:
     return Path(file.stem if file.suffix.lower() in PACKED else file).suffix.lower()
 
 
-def read_text(file: Path, asked: Asked, dayfirst: bool | None) -> Found:
+def read_text(file: Path, asked: AskedColumns, dayfirst: bool | None) -> Found:
     """Read one entry per row of text."""
     plan = _planned(file, asked)
     for reader in _cells.readers():
@@ -90,7 +89,7 @@ def _wanted(plan: _Plan) -> list[int]:
     return [place for place in plan.places if place is not None]
 
 
-def _planned(file: Path, asked: Asked) -> _Plan:
+def _planned(file: Path, asked: AskedColumns) -> _Plan:
     suffix = suffix_of(file)
     delimiter, quoted = "," if suffix == ".csv" else "\t", suffix != ".inter"
     first, rows = _first_lines(file, delimiter, quoted)
@@ -129,7 +128,7 @@ def _first_lines(file: Path, delimiter: str, quoted: bool) -> tuple[list[str], l
     return first, seen
 
 
-def _places(file: Path, header: list[str], asked: Asked) -> tuple[Places, bool]:
+def _places(file: Path, header: list[str], asked: AskedColumns) -> tuple[Places, bool]:
     """Find where in a line each part stands, and whether the first line is a header."""
     given = [one for one in asked if one is not None]
     if any(isinstance(one, int) for one in given):

@@ -87,8 +87,8 @@ def movielens(
     data = Interactions.from_arrays(user.astype(np.int64), movie.astype(np.int64), time)
     facts = _movies(read(movies_file) or b"", movies_file, read("u.genre") or b"")
     rows = [facts.get(number, ("", "")) for number in data.items.ids.tolist()]
-    info = {"title": np.array([title for title, _ in rows]), "genres": np.array([genres for _, genres in rows])}
-    return Interactions(data.matrix, data.timestamps, data.users, data.items, info)
+    data.item_info = {"title": np.array([title for title, _ in rows]), "genres": np.array([kinds for _, kinds in rows])}
+    return data
 
 
 def _download(name: str, cache: str | PathLike[str] | None, base_url: str) -> Path:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from diffrec import _core
+from diffrec.checks import needed
 from diffrec.data._replace import replacing_with_companions
 from diffrec.export.agreement import require_agreement
 from diffrec.export.graph import INPUTS, OUTPUTS, program, served, tracing
@@ -169,11 +170,8 @@ def item_ids(path: str | Path) -> NDArray[Any]:
         torch.export.load(path, extra_files=texts)
         text = texts[_ITEM_IDS_FILE]
     else:
-        try:
-            from onnx import load
-        except ImportError:
-            raise ImportError("reading an ONNX file needs onnx: pip install 'diffrec[onnx]'") from None
-        properties = load(path, load_external_data=False).metadata_props
+        onnx = needed("onnx", "reading an ONNX file needs onnx", "diffrec[onnx]")
+        properties = onnx.load(path, load_external_data=False).metadata_props
         text = next((entry.value for entry in properties if entry.key == ITEM_IDS), "")
     if not text:
         raise ValueError(f"{path} holds no item ids: diffrec did not write it")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import nearest, one_of
+from diffrec.checks import nearest, needed, one_of
 from diffrec.data._replace import replacing_with_companions
 from diffrec.recommenders import Recommender
 
@@ -77,11 +77,8 @@ _Write = Callable[[Path, str, NDArray[Any], Vectors, str], None]
 
 
 def _parquet() -> _Write:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise ImportError("a file .parquet needs pyarrow: pip install 'diffrec[parquet]'") from None
+    pyarrow = needed("pyarrow", "a file .parquet needs pyarrow", "diffrec[parquet]")
+    from pyarrow import parquet
 
     def write(path: Path, name: str, ids: NDArray[Any], found: Vectors, _: str) -> None:
         column = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(found.ravel()), found.shape[1])
@@ -91,10 +88,7 @@ def _parquet() -> _Write:
 
 
 def _faiss() -> _Write:
-    try:
-        import faiss
-    except ImportError:
-        raise ImportError("a file .faiss needs faiss: pip install faiss-cpu") from None
+    faiss = needed("faiss", "a file .faiss needs faiss", "faiss-cpu")
 
     def write(path: Path, name: str, ids: NDArray[Any], found: Vectors, index: str) -> None:
         made: Any = faiss.IndexFlatIP(found.shape[1])
@@ -109,10 +103,7 @@ def _faiss() -> _Write:
 
 
 def _hnswlib() -> _Write:
-    try:
-        import hnswlib
-    except ImportError:
-        raise ImportError("a file .hnsw needs hnswlib: pip install hnswlib") from None
+    hnswlib = needed("hnswlib", "a file .hnsw needs hnswlib", "hnswlib")
 
     def write(path: Path, name: str, ids: NDArray[Any], found: Vectors, _: str) -> None:
         made = hnswlib.Index(space="ip", dim=found.shape[1])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import whole
+from diffrec.checks import needed, whole
 from diffrec.data import Ids, Interactions
 from diffrec.data._csr import assemble
 from diffrec.data._entries import times_of, values_of
@@ -79,7 +79,7 @@ class BatchRecommender:
         novelty: float = 0.0,
         diversity: float = 0.0,
     ) -> None:
-        pa = _pyarrow()
+        pa = needed("pyarrow", "record batches need pyarrow", "diffrec[parquet]")
         for name, given in (("allow", allow), ("deny", deny)):
             if isinstance(given, Mapping):
                 raise TypeError(f"{name} must hold items that are the same for everybody here, got them by user")
@@ -256,14 +256,6 @@ def share_threads() -> None:
     """
     if "OMP_NUM_THREADS" in os.environ:
         os.environ.setdefault("RAYON_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise ImportError('record batches need pyarrow: pip install "diffrec[parquet]"') from error
-    return pyarrow
 
 
 def _found(distinct: Any, ids: Ids, column: str | None) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffrec.checks import needed
 from diffrec.integrations.arrow import BatchRecommender, kept, share_threads
 from diffrec.recommenders import Recommender, load
 
@@ -58,10 +59,7 @@ def recommend(
     FileNotFoundError
         When there is no such file.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise ImportError('this needs Ray: pip install "diffrec[ray]"') from error
+    ray = needed("ray", "this needs Ray", "diffrec[ray]")
     fitted = model if isinstance(model, Recommender) else load(Path(model), device="cpu")
     choice = kept(choice)
     BatchRecommender(fitted, k, **choice)  # what is wrong is said here, before any actor starts

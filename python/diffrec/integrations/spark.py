@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffrec.checks import needed
 from diffrec.integrations.arrow import BatchRecommender, kept, recommend_batches, share_threads
 from diffrec.recommenders import Recommender, load
 
@@ -54,10 +55,7 @@ def recommend(
     FileNotFoundError
         When there is no such file.
     """
-    try:
-        from pyspark.sql import types
-    except ImportError as error:
-        raise ImportError('this needs pyspark: pip install "diffrec[spark]"') from error
+    types = needed("pyspark.sql.types", "this needs pyspark", "diffrec[spark]")
     if not spread and isinstance(model, Recommender):
         raise TypeError("spread=False needs the path of a model's file that all machines see, got a model")
     fitted = model if isinstance(model, Recommender) else load(Path(model), device="cpu")

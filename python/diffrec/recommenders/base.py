@@ -268,7 +268,7 @@ class Recommender(metaclass=ABCMeta):
         """Refuse to learn from files where these settings need everything in memory."""
         raise TypeError(
             f"{self.variant} needs all interactions in memory, and the data is in files: read it by "
-            "ParquetInteractions(...).read(), or train variant='diffrec'"
+            "ParquetInteractions(...).read(), or train variant='diffrec', 'multidae' or 'multivae'"
         )
 
     def _chosen_on_validation(self) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def fit(
     ----------
     data : Interactions, scipy.sparse matrix or array, ndarray or data frame; or files
         Users x items. The path of a folder that ``diffrec prepare`` made, or ``ParquetInteractions``, trains from
-        files, some users at a time, for variant ``"diffrec"``; the folder's valid part is ``valid`` then.
+        files, some users at a time, for ``"diffrec"``, ``"multidae"`` and ``"multivae"``; the folder's valid part is
+        ``valid`` then.
     variant : str
         ``"auto"`` judges closed-form maps, quick rivals and the forms of DiffRec on the newest baskets of the
         histories, and hands out what ranks best there, fitted on all of ``data``. What it chose and why stands in

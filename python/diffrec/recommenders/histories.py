@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
-from diffrec.data.frames import is_table
+from diffrec.data._table import is_table
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Interactions
-from diffrec.data.frames import is_table
+from diffrec.data._table import is_table
 from diffrec.evaluation import MAXIMISED, measure, parse_metric
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.histories import fold_in

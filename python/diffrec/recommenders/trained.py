@@ -86,7 +86,7 @@ class NetworkSettings(TrainedSettings):
     )
 
 
-class Prepared(NamedTuple):
+class Trainable(NamedTuple):
     """A network to be trained.
 
     Attributes
@@ -118,7 +118,7 @@ class TrainedRecommender(Recommender):
     _network: Any
 
     @abstractmethod
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         """Make a network with fresh weights, and what trains it."""
 
     def _new_network(self) -> nn.Module:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Ids, Interactions, binary, owners_of
+from diffrec.data._table import is_table
 from diffrec.data.features import FactFeatures
-from diffrec.data.frames import is_table
 from diffrec.recommenders.histories import as_interactions
 
 if TYPE_CHECKING:

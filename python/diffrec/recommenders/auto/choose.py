@@ -92,7 +92,7 @@ def choose_and_fit(
     if search.judged < _FEWEST:
         limit: dict[str, Any] = {} if search.left == math.inf else {"time_limit": max(_SLACK * search.left, 1.0)}
         model = make("t-diffrec" if has_order(train) else "diffrec", **named, **limit).fit(data, valid)
-        _told(model, f"{search.judged} interactions to judge by are too few: the default form", named)
+        _noted(model, f"{search.judged} interactions to judge by are too few: the default form", named)
     else:
         try:
             table(search, done)
@@ -124,7 +124,7 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
     )
     if search.skipped:
         model.training_.facts["skipped"] = "\n".join(f"{name}: {why}" for name, why in search.skipped.items())
-    return _told(model, _reason(search, chosen, blend, train), named)
+    return _noted(model, _reason(search, chosen, blend, train), named)
 
 
 def table(search: Search, done: Done | None = None) -> None:
@@ -267,7 +267,7 @@ def _reason(search: Search, chosen: list[Trial], blend: Blend, train: Interactio
     )
 
 
-def _told(model: Recommender, text: str, named: Mapping[str, Any]) -> Recommender:
+def _noted(model: Recommender, text: str, named: Mapping[str, Any]) -> Recommender:
     """Note in the model what was chosen, and say so where someone is watching."""
     model.training_.facts["chosen"] = text
     _LOG.info("chose %s", text)

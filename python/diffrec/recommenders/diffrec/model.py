@@ -40,7 +40,7 @@ from diffrec.recommenders.limits import Limits
 from diffrec.recommenders.rankings import USER_BLOCK
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
-from diffrec.recommenders.trained import Prepared, TrainedRecommender
+from diffrec.recommenders.trained import Trainable, TrainedRecommender
 from diffrec.training import Plan, product_dtype, resolve_device, run_batches, seconds_per_epoch
 from diffrec.training.generator import seeded
 
@@ -106,7 +106,7 @@ class DiffRec(TrainedRecommender):
         Parameters
         ----------
         data, valid
-            As for ``fit``.
+            As for ``fit``, in memory.
 
         Returns
         -------
@@ -174,7 +174,7 @@ class DiffRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return self._objective.held_out_by
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
         inputs: Any = objective.inputs(learn)
         self._intervals = objective.intervals(inputs)
@@ -202,7 +202,7 @@ class DiffRec(TrainedRecommender):
         def run_epoch(epoch: int) -> float:
             return run_batches(network.loss, network.epoch_of(batches, epoch), optimizer, dtype, self._pace)
 
-        return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches, **network.changing()})
+        return Trainable(network, run_epoch, {"optimizer": optimizer, "batches": batches, **network.changing()})
 
     def anchored_by(self, anchor: Anchor) -> "DiffRec":
         """Take the map of a fitted anchor for the next fit, instead of solving its equations again.

@@ -2,26 +2,27 @@
 
 from typing import Any
 
-from diffrec.checks import nearest
+from diffrec.checks import known
 
-Settings = dict[str, Any]
+# Values of settings by name.
+Named = dict[str, Any]
 
 # Where the authors published nothing for a time-aware form, the form it extends lends its settings.
 _TIME_BLIND = {"t-diffrec": "diffrec", "lt-diffrec": "l-diffrec"}
 
 
-def _noise(steps: int, scale: float, low: float, high: float) -> Settings:
+def _noise(steps: int, scale: float, low: float, high: float) -> Named:
     return {"steps": steps, "noise_scale": scale, "noise_min": low, "noise_max": high, "batch_size": 400}
 
 
-def _latent(noise: Settings, autoencoder_lr: float, lr: float, weight: float, *, reweight: bool = True) -> Settings:
+def _latent(noise: Named, autoencoder_lr: float, lr: float, weight: float, *, reweight: bool = True) -> Named:
     rates = {"autoencoder_lr": autoencoder_lr, "lr": lr, "diffusion_weight": weight, "reweight": reweight}
     # The one setting that is not theirs (20): validation recall of the latent forms rises slowly and noisily, and on
     # ml-1m_clean waiting longer ends 1 to 6% higher on validation.
     return noise | rates | {"groups": 2, "latent_dims": (300,), "dims": (300,), "patience": 60}
 
 
-PRESETS: dict[str, dict[str, Settings]] = {
+PRESETS: dict[str, dict[str, Named]] = {
     "paper/ml-1m_clean": {
         "diffrec": _noise(40, 0.005, 0.005, 0.01) | {"dims": (200, 600), "lr": 1e-3},
         "l-diffrec": _latent(_noise(40, 0.005, 0.005, 0.02), 1e-3, 5e-4, 0.03),
@@ -51,7 +52,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
 }
 
 
-def preset_settings(preset: str | None, variant: str) -> Settings:
+def preset_settings(preset: str | None, variant: str) -> Named:
     """Look up the published settings of a variant; none without a preset.
 
     Raises
@@ -66,9 +67,7 @@ def preset_settings(preset: str | None, variant: str) -> Settings:
     """
     if preset is None:
         return {}
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}{nearest(preset, PRESETS)}")
-    by_variant = PRESETS[preset]
+    by_variant = PRESETS[known("preset", preset, PRESETS)]
     for name in (variant, _TIME_BLIND.get(variant)):
         if name in by_variant:
             return by_variant[name]

@@ -17,7 +17,7 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
+from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import SparseBatches, Stateful, product_dtype, run_batches
 
 
@@ -82,7 +82,7 @@ class CFGAN(TrainedRecommender):
     def _new_network(self) -> "Generator":
         return Generator(self._n_items, self.settings.dims)
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s = self.settings
         items = learn.shape[1]
         # The discriminator is of no use afterwards: it is no part of the model.
@@ -111,7 +111,7 @@ class CFGAN(TrainedRecommender):
             "optimizer": optimizers[1],
             "batches": batches,
         }
-        return Prepared(generator, run_epoch, changing)
+        return Trainable(generator, run_epoch, changing)
 
     def _rows_by_item(self) -> dict[str, Tensor]:
         return rows_of_layers(self._n_items)

@@ -25,7 +25,7 @@ from diffrec.training.checkpoint import TRAINING
 from diffrec.training.report import Interrupted
 from diffrec.training.share import ALONE, Share
 
-Factors = NDArray[np.float32]
+FactorRows = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class IALS(Recommender):
     _spreads: ClassVar[bool] = True
     settings_type = IALSSettings
     settings: IALSSettings
-    item_factors_: Factors
+    item_factors_: FactorRows
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         s = self.settings
@@ -118,9 +118,9 @@ class IALS(Recommender):
             bar.close()
         self._end(report)
 
-    def _carried(self, start: Start) -> Factors:
+    def _carried(self, start: Start) -> FactorRows:
         """Factors of another model: users are folded into them first, and then give new items theirs."""
-        held: Factors = start.model._state()["item_factors"]  # type: ignore[assignment]
+        held: FactorRows = start.model._state()["item_factors"]  # type: ignore[assignment]
         if held.shape[1] != self.settings.factors:
             raise ValueError(f"init has {held.shape[1]} factors, and this fit {self.settings.factors}")
         return np.where(start.items[:, None] >= 0, held[start.items], np.float32(0))
@@ -133,11 +133,11 @@ class IALS(Recommender):
         self.training_ = report
         self._use(self.item_factors_)
 
-    def _use(self, items: Factors) -> None:
+    def _use(self, items: FactorRows) -> None:
         self.item_factors_ = items
         self._whitened = _core.als_whiten(items, self.settings.l2)
 
-    def user_factors(self, histories: Csr) -> Factors:
+    def user_factors(self, histories: Csr) -> FactorRows:
         """Factors (n, factors) that fit histories (n, items) exactly; what is disliked has values below 0."""
         return _core.als_solve(csr_arrays(histories), *self._whitened, self.settings.alpha)[0]
 
@@ -158,10 +158,10 @@ class IALS(Recommender):
         terms = np.linalg.solve(equations, own.T * np.maximum(confidence, 0))
         return Reasons(y[items] @ terms, np.zeros(len(items)), exact=True, past=x.indices)
 
-    def _item_vectors(self) -> Factors:
+    def _item_vectors(self) -> FactorRows:
         return self.item_factors_
 
-    def _state(self) -> dict[str, Factors]:
+    def _state(self) -> dict[str, FactorRows]:
         return {"item_factors": self.item_factors_}
 
     def _restore(self, state: Stored) -> None:
@@ -169,8 +169,8 @@ class IALS(Recommender):
 
 
 def alternate(
-    matrix: Csr, items: Factors, settings: IALSSettings, done: int = 0, share: Share = ALONE
-) -> Iterator[tuple[Factors, float]]:
+    matrix: Csr, items: FactorRows, settings: IALSSettings, done: int = 0, share: Share = ALONE
+) -> Iterator[tuple[FactorRows, float]]:
     """Solve users and items in turn.
 
     Parameters

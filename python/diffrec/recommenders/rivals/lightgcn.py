@@ -19,7 +19,7 @@ from diffrec.data.stored import Stored
 from diffrec.diffusion import Part, Whole, summed
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import Prepared, TrainedRecommender, TrainedSettings
+from diffrec.recommenders.trained import Trainable, TrainedRecommender, TrainedSettings
 from diffrec.recommenders.updating import Start
 from diffrec.recommenders.warm import carried
 from diffrec.training import Attributes, Stateful, run_batches
@@ -86,7 +86,7 @@ class LightGCN(TrainedRecommender):
             # Also of what is offered when the fit is interrupted.
             self._use_graph(data)
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s = self.settings
         self._network = self._new_network().to(device)
         self._use_graph(learn)
@@ -99,7 +99,7 @@ class LightGCN(TrainedRecommender):
             return run_batches(lambda batch: self._network.loss(graph, batch), pairs, optimizer, pace=self._pace)
 
         changing: dict[str, Stateful] = {"optimizer": optimizer, "order": Attributes(generator.bit_generator, "state")}
-        return Prepared(self._network, run_epoch, changing)
+        return Trainable(self._network, run_epoch, changing)
 
     def _new_network(self) -> "GraphEmbeddings":
         s = self.settings

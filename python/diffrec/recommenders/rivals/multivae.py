@@ -18,7 +18,7 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
+from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import Attributes, SparseBatches, product_dtype, rows_from, run_batches
 
 
@@ -89,7 +89,7 @@ class MultiDAE(TrainedRecommender):
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
         return 0.0
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s = self.settings
         self._network = self._new_network().to(device)
         optimizer = torch.optim.AdamW(self._network.parameters(), lr=s.lr, weight_decay=s.weight_decay, fused=True)
@@ -107,7 +107,7 @@ class MultiDAE(TrainedRecommender):
             return run_batches(loss, batches, optimizer, dtype, self._pace)
 
         annealing = Attributes(self, "_seen")
-        return Prepared(self._network, run_epoch, {"optimizer": optimizer, "batches": batches, "annealing": annealing})
+        return Trainable(self._network, run_epoch, {"optimizer": optimizer, "batches": batches, "annealing": annealing})
 
     def _rows_by_item(self) -> dict[str, Tensor]:
         return rows_of_layers(self._n_items)

@@ -25,7 +25,7 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.sequences import sequences_of, standing, standing_means
 from diffrec.recommenders.settings import setting
-from diffrec.recommenders.trained import NetworkSettings, Prepared, TrainedRecommender
+from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import WindowBatch, WindowBatches, product_dtype, run_batches
 
 LOSSES = ("softmax", "gbce")
@@ -101,7 +101,7 @@ class SASRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return "time"
 
-    def _prepare(self, learn: Interactions, device: torch.device) -> Prepared:
+    def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, timeline = self.settings, self._timeline(learn)
         if timeline.baskets.max(initial=0) < 2:
             raise ValueError("sasrec needs a history with at least 2 interactions at different times; there is none")
@@ -123,7 +123,7 @@ class SASRec(TrainedRecommender):
         def run_epoch(_epoch: int) -> float:
             return run_batches(self._loss, batches, optimizer, dtype, self._pace)
 
-        return Prepared(network, run_epoch, {"optimizer": optimizer, "batches": batches})
+        return Trainable(network, run_epoch, {"optimizer": optimizer, "batches": batches})
 
     def _new_network(self) -> SequenceEncoder:
         s = self.settings
