@@ -67,10 +67,8 @@ class ItemKNN(ItemToItem):
 
     def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:  # noqa: ARG002 - the sums say it all
         lengths = np.sqrt(np.maximum(sums.diagonal(), 1e-30))
-        owners = owners_of(sums)
-        cosines = sums.data / (lengths[owners] * lengths[sums.indices])
-        scaled = with_values(sums, cosines)
-        return off_diagonal(largest(scaled, self.settings.neighbors, itself=True))
+        cosines = with_values(sums, sums.data / (lengths[owners_of(sums)] * lengths[sums.indices]))
+        return off_diagonal(largest(cosines, self.settings.neighbors, itself=True))
 
 
 def cosine(matrix: Csr) -> NDArray[np.float32]:

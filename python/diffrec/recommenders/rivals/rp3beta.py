@@ -77,16 +77,14 @@ class RP3beta(ItemToItem):
     def _from_sums(self, sums: Csr, matrix: Csr) -> Csr:
         s = self.settings
         popularity = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1])
-        owners = owners_of(sums)
-        walked = sums.data * popularity[owners] ** -s.alpha
-        walk = largest(with_values(sums, walked), s.neighbors, itself=False)
+        walked = with_values(sums, sums.data * popularity[owners_of(sums)] ** -s.alpha)
+        walk = largest(walked, s.neighbors, itself=False)
         walk.data *= (popularity[walk.indices] ** -s.beta).astype(np.float32)
         return walk
 
     def _weighted(self, block: Interactions) -> Csr:
         weights = self._read(block)
-        first = step(weights, self.settings.alpha).astype(np.float32)
-        return with_values(weights, first)
+        return with_values(weights, step(weights, self.settings.alpha).astype(np.float32))
 
 
 def step(matrix: Csr, alpha: float) -> NDArray[np.float64]:
