@@ -22,7 +22,26 @@ from diffrec.training.rows import HeldRows, InMemoryRows, Rows
 CsrArrays: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
 
-class SparseBatches:
+class Shuffled:
+    """Batches in an order that is drawn anew in every epoch; a fit goes on in the one that it was stopped in."""
+
+    _shuffle: np.random.Generator
+    # How many there have been, where what is drawn of a batch depends on it.
+    _number: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next epochs depend on."""
+        order = {"order": self._shuffle.bit_generator.state}
+        return order if self._number is None else order | {"number": self._number}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where ``state_dict`` was asked for."""
+        self._shuffle.bit_generator.state = state_dict["order"]
+        if self._number is not None:
+            self._number = int(state_dict["number"])
+
+
+class SparseBatches(Shuffled):
     """Batches of sparse rows as ``SparseRows``.
 
     Parameters
@@ -58,18 +77,10 @@ class SparseBatches:
         self.part: Part = part or Whole(self._rows.shape[1])
         self._batch_size = batch_size
         self._device = device
-        self._generator = generator
+        self._shuffle = generator
 
     def __len__(self) -> int:
         return -(-self._rows.shape[0] // self._batch_size)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the order of the next epochs depends on."""
-        return {"order": self._generator.bit_generator.state}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where ``state_dict`` was asked for."""
-        self._generator.bit_generator.state = state_dict["order"]
 
     def __iter__(self) -> Iterator[SparseRows]:
         """Yield n rows at a time."""
@@ -78,7 +89,7 @@ class SparseBatches:
 
     def _parts(self) -> Iterator[tuple[HeldRows, NDArray[np.int64]]]:
         """Rows of an epoch's batches, in what is held of them all."""
-        for held, order in self._rows.epoch(self._generator, self._batch_size):
+        for held, order in self._rows.epoch(self._shuffle, self._batch_size):
             for start in range(0, len(order), self._batch_size):
                 rows = order[start : start + self._batch_size]
                 yield held, rows[self.part.begin(len(rows))]
@@ -126,17 +137,8 @@ class NoisedBatches(SparseBatches):
         super().__init__(rows, batch_size, device, generator, part)
         self.seed = seed
         self.columns = self._rows.shape[1]
-        self._number = 0
+        self._number: int = 0
         self._buffers: dict[torch.dtype, Tensor] = {}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what order and noise of the next epochs depend on."""
-        return {**super().state_dict(), "number": self._number}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where ``state_dict`` was asked for."""
-        super().load_state_dict(state_dict)
-        self._number = int(state_dict["number"])
 
     def noised(self) -> Iterator["NoisedBatch"]:
         """Yield an epoch's batches; what one made is overwritten by the next."""

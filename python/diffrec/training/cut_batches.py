@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ import torch
 from diffrec.data import Csr, RepeatView, Timeline, TimeScale, columns_of, owners_of, with_values
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.part import Part, Whole
+from diffrec.training.batches import Shuffled
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CutBatch:
         return len(self.x)
 
 
-class CutBatches:
+class CutBatches(Shuffled):
     """An epoch's cuts, drawn anew each time; no more than a batch of them exists at once.
 
     Parameters
@@ -97,19 +97,10 @@ class CutBatches:
         self._part: Part = part or Whole(self._items)
         self._shuffle = np.random.default_rng(seed)
         self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
-        self._number = 0
+        self._number: int = 0
 
     def __len__(self) -> int:
         return -(-len(self._rows) // self._batch_size)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what order and cuts of the next epochs depend on."""
-        return {"order": self._shuffle.bit_generator.state, "number": self._number}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where ``state_dict`` was asked for."""
-        self._shuffle.bit_generator.state = state_dict["order"]
-        self._number = int(state_dict["number"])
 
     def __iter__(self) -> Iterator[CutBatch]:
         """Yield an epoch's batches."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from diffrec.data import Timeline
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import Part, Sequences, Whole
+from diffrec.training.batches import Shuffled
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WindowBatch:
         return len(self.after)
 
 
-class WindowBatches:
+class WindowBatches(Shuffled):
     """An epoch's stretches, of about the same length in a batch, in an order that is drawn anew each time.
 
     A history longer than ``length`` is parted into stretches, the newest the longest: each basket is forecast from once
@@ -120,14 +120,6 @@ class WindowBatches:
 
     def __len__(self) -> int:
         return len(self._batches)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the order of the next epochs depends on."""
-        return {"order": self._shuffle.bit_generator.state}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where ``state_dict`` was asked for."""
-        self._shuffle.bit_generator.state = state_dict["order"]
 
     def __iter__(self) -> Iterator[WindowBatch]:
         """Yield an epoch's batches."""
