@@ -219,6 +219,13 @@ def test_compare_refuses_before_the_data_is_read(tmp_path: Path, given: list[str
     assert re.search(message, said), said
 
 
+def test_a_fit_tells_what_was_chosen_and_why(tmp_path: Path) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("user,item\n1,a\n1,b\n2,a\n")
+    said = succeed("fit", file, "--out", tmp_path / "m.diffrec")
+    assert re.search(r"(?m)^chosen +stack of rp3beta and popularity: 0 held-out interactions are too few", said)
+
+
 def test_info_tells_settings_and_training(folder: Path, data: diffrec.Interactions) -> None:
     diffrec.fit(data, dims=(8,), epochs=5, time_weights="linear", progress=False).save("m.diffrec")
     said = succeed("info", "m.diffrec")

@@ -194,6 +194,14 @@ def test_a_clock_is_shared() -> None:
     # Places: in each user's own order, or in that of all rows.
     assert not clocked(place)
     assert not clocked(np.arange(40))
+    # Some of them, as what was held out or filtered leaves gaps.
+    assert not clocked(5 * np.arange(40))
+    # Visits of a minute by people who do not meet; people who were all taken over on one day, most of them.
+    assert clocked(86_400 * user + 20 * place)
+    assert clocked(np.where((place == 0) & (user < 7), 1e9, 1e9 + 1e5 * user + 1e6 * place))
+    # Seconds since each user came; one moment for all.
+    assert not clocked(3_600 * user + 86_400 * place - 3_600 * user)
+    assert not clocked(np.full(40, 1e9))
     assert not has_clock(Interactions.from_arrays([0, 0], [0, 1], timestamp=[5, 9]))
     assert not has_clock(Interactions.from_arrays([0, 1], [0, 1]))
 

@@ -285,6 +285,18 @@ def test_the_first_forecast_is_expected_to_take_long() -> None:
     assert len(search.trials) == 2
 
 
+def test_how_long_a_forecast_took_says_nothing_of_other_maps() -> None:
+    named = {"seed": 0, "device": "cpu", "progress": False, "callbacks": (), "repeats": "exclude"}
+    search = Search(*hold_out(walks(), 0.2, 0), named, deadline=time.perf_counter() + 1000)
+    search.try_out(Candidate("popularity", {}))
+    search.try_out(Candidate("anchor", {"objective": "forecast"}, (10.0,)))
+    search.trials[1] = dataclasses.replace(search.trials[1], seconds=300.0)
+    search.try_out(Candidate("anchor", {}, (10.0,)))
+    assert len(search.trials) == 3
+    search.try_out(Candidate("anchor", {"objective": "forecast", "horizon": 7}, (10.0,)))
+    assert len(search.trials) == 3
+
+
 def test_given_validation_is_what_it_chooses_on() -> None:
     train, valid, _ = walks().split(by="time", valid=0.2, test=0.0)
     model = diffrec.fit(train, valid=valid, progress=False, budget="20s")
@@ -294,8 +306,27 @@ def test_given_validation_is_what_it_chooses_on() -> None:
 
 def test_too_little_to_choose_by() -> None:
     model = diffrec.fit(np.eye(5, dtype=np.float32) + np.eye(5, k=1, dtype=np.float32), progress=False)
-    assert isinstance(model, DiffRec)
-    assert "too few" in str(model.training_.facts["chosen"])
+    assert isinstance(model, Stack)
+    assert [part.variant for part in model.parts_] == ["rp3beta", "popularity"]
+    assert "stack of rp3beta and popularity: 0 held-out interactions are too few" in str(
+        model.training_.facts["chosen"]
+    )
+    # Item 1 was had along with item 0 and item 2 with item 1.
+    assert model.recommend([0], k=1).items.tolist() == [[2]]
+
+
+def test_of_single_interactions_the_popular_is_recommended() -> None:
+    model = diffrec.fit(Interactions.from_arrays(range(9), [0, 1, 1, 2, 2, 2, 3, 3, 3]), progress=False, budget="2s")
+    assert model.recommend([0, 8], k=2).items.tolist() == [[2, 3], [2, 1]]
+
+
+def test_where_validation_is_too_little_some_of_train_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "_train_denoisers", lambda *_: None)
+    train, valid, _ = walks(60).split(by="leave-last")
+    few = valid.where(np.arange(len(valid)) < 3)
+    model = diffrec.fit(train, valid=few, progress=False)
+    assert len(candidates(model)) > 10
+    assert "valid: 3 interactions to find in it are too few" in str(model.training_.facts["skipped"])
 
 
 def test_a_seed_decides_the_choice() -> None:
@@ -419,8 +450,18 @@ def test_dislikes_are_neither_ranked_nor_relevant_on_the_table() -> None:
     assert search.best.value == pytest.approx(model.evaluate(valid, k=20)["ndcg@20"])
 
 
-def test_the_default_form_keeps_to_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = diffrec.datasets.synthetic(users=30, items=20, seed=0)
-    train, valid, _ = data.split(by="leave-last")
-    few = valid.where(np.arange(len(valid)) < 3)
-    assert diffrec.fit(train, valid=few, budget="5s", progress=False).get_params()["time_limit"] <= 5
+def test_it_says_that_what_is_taken_again_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "_train_denoisers", lambda *_: None)
+    user, visit = np.divmod(np.arange(60 * 10), 10)
+    data = Interactions.from_arrays(user, (user + visit // 2) % 20, timestamp=visit)
+
+    def told(**named: Any) -> str:
+        return str(diffrec.fit(data, progress=False, **named).training_.facts["chosen"])
+
+    assert "50% of the events are of something the user had before, which is not recommended" in told()
+    assert "of the events" not in told(repeats="include")
+
+
+def test_times_are_told_as_people_write_them() -> None:
+    candidate = Candidate("popularity", {"half_life": datetime.timedelta(seconds=305_166.22)})
+    assert str(candidate) == "popularity(half_life=timedelta(days=3.532))"

@@ -153,7 +153,10 @@ def fit(
     if not leads():
         return
     values = {"file": str(out), "bytes": out.stat().st_size, "seconds": seconds, **described(model)}
-    words = in_words(values) | {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({size(values['bytes'])})"}
+    # Which of the candidates it is, and over which others, where a choice was made.
+    chosen = {name: why for name, why in model.training_.facts.items() if name == "chosen"}
+    done = {"fitted in": f"{seconds:.1f} s", "saved to": f"{out} ({size(values['bytes'])})"}
+    words = in_words(values) | chosen | done
     show(pairs(words), values, as_json=as_json)
 
 

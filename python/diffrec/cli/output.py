@@ -51,16 +51,20 @@ def harmless(text: str) -> str:
 
 
 def pairs(values: Mapping[str, object]) -> str:
-    """Lay names and values out, a line each.
+    r"""Lay names and values out, a line each; further lines of a value stand below its first.
 
     Examples
     --------
-    >>> print(pairs({"users": 60, "variant": "ease"}))
+    >>> print(pairs({"users": 60, "variant": "ease", "tried": "ease\nials"}))
     users    60
     variant  ease
+    tried    ease
+             ials
     """
     wide = max(map(len, values), default=0)
-    return "\n".join(f"{name:{wide}}  {value}".rstrip() for name, value in values.items())
+    below = "\n" + " " * (wide + 2)
+    lines = {name: str(value).replace("\n", below) for name, value in values.items()}
+    return "\n".join(f"{name:{wide}}  {line}".rstrip() for name, line in lines.items())
 
 
 def _known(value: Any) -> Any:

@@ -23,7 +23,9 @@ WAYS = ("time", "global-time", "leave-last", "random", "users")
 #: Share of a held-out user's history that is hidden when users are parted; a fifth, as Liang et al. (2018) have it.
 HIDDEN_SHARE = 0.2
 # Of users in the order of their first events, those that begin before another ended: more than these share a clock.
-_MEET = 0.01
+# Where there are fewer, numbers that are up to so many times as many as the events are places in a list; a clock of
+# seconds has many more between people who do not meet.
+_MEET, _DENSE = 0.01, 20
 
 
 class PartReport(NamedTuple):
@@ -298,7 +300,7 @@ def has_order(data: Interactions) -> bool:
 def has_clock(data: Interactions) -> bool:
     """Whether times are of a clock that users share, rather than places in an order of each user's own.
 
-    Places are told by users who all begin at one number, or of whom each begins where another ended.
+    Places are told by users who all begin at 0 or 1, or of whom each begins where another ended, all numbers taken up.
 
     Examples
     --------
@@ -310,12 +312,15 @@ def has_clock(data: Interactions) -> bool:
     """
     times, indptr = data.events.times, data.events.indptr
     some = np.flatnonzero(np.diff(indptr))
-    if times is None or len(some) < 2:
+    if times is None or len(some) < 2 or not np.ptp(times):
         return False
     begins, ends = times[indptr[some]], times[indptr[some + 1] - 1]
     order = np.argsort(begins, kind="stable")
     met = begins[order][1:] <= np.maximum.accumulate(ends[order])[:-1]
-    return bool((begins == begins.min()).mean() <= 0.5 and met.mean() > _MEET)
+    # Many people whose first moment is a late one were taken over from somewhere on that day.
+    own = begins.min() <= 1 and (begins == begins.min()).mean() > 0.5
+    in_turn = met.mean() <= _MEET and np.ptp(times) <= _DENSE * len(times)
+    return not (own or in_turn)
 
 
 def _parted(

@@ -64,9 +64,10 @@ def fit(
         ``"ease"``, ``"ials"``, ``"lightgcn"``, ``"multivae"``, ``"multidae"``, ``"cfgan"``,
         ``"sasrec"``).
     valid : the same kinds, optional
-        Later interactions on which ``"auto"`` chooses and training stops early. Without it ``"auto"`` holds out a
-        fifth of each history while it searches, the newest baskets, and models that train by epochs hold out a share
-        of their own (``holdout``). Where users share a clock it judges by those who were there last.
+        Later interactions on which ``"auto"`` chooses and training stops early. Without it, or where there are fewer
+        than 30 to find, ``"auto"`` holds out a fifth of each history while it searches, the newest baskets, and models
+        that train by epochs hold out a share of their own (``holdout``). Where users share a clock it judges by those
+        who were there last.
     preset : str, optional
         Published settings such as ``"paper/ml-1m_clean"``; named ``settings`` come before them.
     device : str

@@ -138,7 +138,8 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
         places, weights = [*places, place], [*(weight * (1 - share) for weight in weights), share]
     if len(places) > 1 and not _exceeds(current - best, 1.0):
         places, weights, current = [0], [1.0], best
-    return Blend([order[place] for place in places], weights, float(current.mean()))
+    # Products of shares: what is beyond their few digits is of the arithmetic.
+    return Blend([order[place] for place in places], [round(weight, 9) for weight in weights], float(current.mean()))
 
 
 def _exceeds(gains: NDArray[np.float64], errors: float) -> bool:

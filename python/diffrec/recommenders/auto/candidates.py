@@ -56,7 +56,7 @@ class Candidate:
     strengths: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        named = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        named = ", ".join(f"{name}={_as_written(value)}" for name, value in self.settings.items())
         return f"{self.variant}({named})"
 
     @property
@@ -73,6 +73,20 @@ class Candidate:
             for name, value in sorted(self.settings.items())
             if name in _OF_ANCHORS or (name.startswith("anchor_") and name != "anchor_scale")
         }
+
+
+def _as_written(value: Any) -> str:
+    """Write a setting as people would: a time to four digits, in the largest unit that it is a whole one of.
+
+    Examples
+    --------
+    >>> _as_written(timedelta(seconds=305_166.2)), _as_written(timedelta(minutes=90)), _as_written("cosine")
+    ('timedelta(days=3.532)', 'timedelta(hours=1.5)', "'cosine'")
+    """
+    if not isinstance(value, timedelta):
+        return repr(value)
+    unit = next((name for name in ("days", "hours", "minutes") if value >= timedelta(**{name: 1})), "seconds")
+    return f"timedelta({unit}={value / timedelta(**{unit: 1}):.4g})"
 
 
 def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from diffrec.data import Interactions, has_order, hold_out
+from diffrec.data import Interactions, hold_out
 from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
@@ -29,8 +29,12 @@ _LOG = logging.getLogger("diffrec")
 # Share of each history that is held out while searching: enough that what pays only for the very next interaction does
 # not win.
 HOLDOUT = 0.2
-# A search on fewer held-out interactions would choose by luck.
+# A search on fewer held-out interactions would choose by luck. What is handed out instead goes by what is alike where
+# somebody had two things, and by what is popular where nobody did; a network would learn such data by heart.
 _FEWEST = 30
+_UNJUDGED = ("rp3beta", "popularity")
+# Share of the events that repeat an earlier one of their user, from which on it is said that they are left out.
+_OFTEN = 0.25
 # A denoiser beside an anchor that validated worse than this share of the best has too far to go.
 _WORTH = 0.85
 # Share of the time that is kept for denoisers and the fit on everything.
@@ -90,9 +94,12 @@ def choose_and_fit(
     search = begun(train, held, deadline, named)
     search.deadline -= done.spent
     if search.judged < _FEWEST:
-        limit: dict[str, Any] = {} if search.left == math.inf else {"time_limit": max(_SLACK * search.left, 1.0)}
-        model = make("t-diffrec" if has_order(train) else "diffrec", **named, **limit).fit(data, valid)
-        _noted(model, f"{search.judged} interactions to judge by are too few: the default form", named)
+        model = make("stack", parts=_UNJUDGED, **named).fit(train)
+        _noted(
+            model,
+            f"stack of {' and '.join(_UNJUDGED)}: {search.judged} held-out interactions are too few to choose by",
+            named,
+        )
     else:
         try:
             table(search, done)
@@ -105,10 +112,17 @@ def choose_and_fit(
 
 
 def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, Any]) -> Search:
-    """Hold out the newest baskets, unless there is a validation part, and begin a search that is over in time."""
-    if valid is None:
-        return Search(*hold_out(train, HOLDOUT, named["seed"]), named, deadline)
-    return Search(train, align(valid, train, "valid")[0], named, deadline, final=True)
+    """Hold out the newest baskets, unless a validation part is enough, and begin a search that is over in time."""
+    few = None
+    if valid is not None:
+        search = Search(train, align(valid, train, "valid")[0], named, deadline, final=True)
+        if search.judged >= _FEWEST:
+            return search
+        few = f"{search.judged} interactions to find in it are too few to choose by; newest ones of train were held out"
+    search = Search(*hold_out(train, HOLDOUT, named["seed"]), named, deadline)
+    if few is not None:
+        search.skipped["valid"] = few
+    return search
 
 
 def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], done: Done | None = None) -> Recommender:
@@ -259,11 +273,18 @@ def _reason(search: Search, chosen: list[Trial], blend: Blend, train: Interactio
             seen.add(trial.candidate.variant)
             others.append(f"{trial.candidate} {trial.value:.4f}")
     density = len(train) / (train.shape[0] * train.shape[1])
+    again = 1 - len(train) / train.n_events
     return (
         text + (f"; the best others: {', '.join(others[:3])}" if others else "") + ". "
         f"{train.shape[0]:,} users x {train.shape[1]:,} items, density {density:.2g}; "
         f"{'the order is used' if any(trial.uses_order for trial in chosen) else 'the order is not used'}; "
         f"{len(search.trials)} candidates tried on {search.judged:,} held-out interactions"
+        + (
+            f". {again:.0%} of the events are of something the user had before, which is not recommended: "
+            "repeats='include' asks for what is taken next, old or new"
+            if again >= _OFTEN and search.named["repeats"] == "exclude"
+            else ""
+        )
     )
 
 

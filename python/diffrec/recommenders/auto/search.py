@@ -39,6 +39,9 @@ _GO_ON = 0.25
 REFIT = 1.3
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
+# As many rankings for the users who are judged as finding a stack takes as long as (10 to 23 were measured where items
+# are few, and rankings quick).
+_BLENDING = 10
 # How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
 # approximated than iALS (4 to 5).
 _DEARER, _DEARER_BY_VECTORS = 14, 5
@@ -151,12 +154,12 @@ class Search:
 
     @property
     def reserve(self) -> float:
-        """Seconds to keep for the fit on everything of a map or rival, and of denoisers, that may be part of it."""
+        """Seconds to keep for finding a stack, and for the fit on everything of a map or rival, and of denoisers."""
         maps = [trial for trial in self.trials if trial.model is None]
         near = [trial for trial in self.trials if trial.model is not None and trial.value > _NEAR * self.best.value]
         best = max((trial.value for trial in maps), default=0.0)
         slowest = max((trial.seconds for trial in maps if trial.value >= _NEAR * best), default=0.0)
-        return sum(trial.seconds for trial in near) + REFIT * slowest
+        return sum(trial.seconds for trial in near) + REFIT * slowest + _BLENDING * self.ranking
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
@@ -290,13 +293,14 @@ class Search:
         """Seconds that a candidate may take: as many as others of its family, else of its variant, else as any.
 
         A first forecast in closed form, whose equations have several views of each item, takes much longer than the
-        rival before it, most of all where they are solved exactly.
+        rival before it, most of all where they are solved exactly; so it says nothing of what is no forecast.
         """
         tried = self.trials
         alike = [trial.seconds for trial in tried if trial.candidate.family == candidate.family]
         if not alike and candidate.settings.get("objective") == "forecast":
             dearer = _DEARER if VIEWS * self.learn.shape[1] <= EXACT else _DEARER_BY_VECTORS
             return dearer * (tried[-1].seconds if tried else 0.0)
+        tried = [trial for trial in tried if objective_of(trial.candidate) == objective_of(candidate)]
         alike = alike or [trial.seconds for trial in tried if trial.candidate.variant == candidate.variant]
         return max(alike) if alike else max([self._least(candidate), *(trial.seconds for trial in tried)])
 
