@@ -1,5 +1,6 @@
 """DiffRec and its forms beyond the interface all recommenders share."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -440,3 +441,15 @@ def test_without_groups_there_are_none_to_name() -> None:
         _ = DiffRec(**SMALL).fit(DATA).item_groups_
     with pytest.raises(RuntimeError, match="not fitted"):
         _ = DiffRec(groups=2).item_groups_
+
+
+def test_what_comes_before_training_takes_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    foresee = DiffRec._foresee
+
+    def slowly(self: DiffRec, *arguments: Any) -> Any:
+        time.sleep(0.2)
+        return foresee(self, *arguments)
+
+    monkeypatch.setattr(DiffRec, "_foresee", slowly)
+    settings = SMALL | {"epochs": 10_000, "time_limit": 0.1}
+    assert len(DiffRec(**settings).fit(DATA).training_.epochs) == 1

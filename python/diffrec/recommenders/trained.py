@@ -161,13 +161,14 @@ class TrainedRecommender(Recommender):
 
     def _fit(self, data: Interactions, valid: Interactions | None) -> None:
         s, share = self.settings, self._share
+        # Preparing takes its time, too: the first optimizer of a process has torch load its compiler, for seconds.
+        self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine", clock=share.clock)
         device = share.device(s.device)
         learn, valid = self._held_out(data, valid)
         plan = self._foresee(learn, device, valid is not None)
         if plan is not None:
             _log.info("planned on %s: %s", device, plan)
         with seeded(s.seed, device, deterministic=s.deterministic):
-            self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine", clock=share.clock)
             network, run_epoch, changing = self._prepare(learn, device)
             if self._start is not None:
                 self._begin_at(self._start, network)
