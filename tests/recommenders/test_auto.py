@@ -229,7 +229,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
     fitted = search.leader[1]  # type: ignore[index]
     search.leader = None
-    assert search.reserve == pytest.approx(1.3 * 900)
+    assert search.reserve == pytest.approx(1.3 * 900 + 10 * search.ranking)
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     search.deadline = 0.0
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
