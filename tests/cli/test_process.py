@@ -96,13 +96,21 @@ def test_a_request_to_end_is_followed_as_tidily(popular: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_a_request_to_end_stop_training(folder: Path, number: int, code: int) -> None:
-    endless = [f"--set={setting}" for setting in ("dims=8", "epochs=1000000", "patience=1000000")]
-    process = start(folder, "fit", "ratings.csv", "--out", "new.diffrec", *endless)
+@pytest.mark.parametrize(
+    ("number", "code", "variant", "endless", "under_way"),
+    [
+        (signal.SIGINT, 130, "diffrec", ("dims=8", "epochs=1000000", "patience=1000000"), "epoch 10:"),
+        (signal.SIGTERM, 143, "ials", ("iterations=1000000",), "60 users x 40 items"),
+    ],
+)
+def test_ctrl_c_and_a_request_to_end_stop_training(
+    folder: Path, number: int, code: int, variant: str, endless: tuple[str, ...], under_way: str
+) -> None:
+    settings = [f"--set={setting}" for setting in endless]
+    process = start(folder, "fit", "ratings.csv", "--out", "new.diffrec", "--variant", variant, *settings)
     assert process.stderr is not None
     for line in process.stderr:
-        if "epoch 10:" in line:
+        if under_way in line:
             break
     process.send_signal(number)
     _, stderr = process.communicate()
@@ -138,9 +146,9 @@ def test_a_reader_that_is_gone_is_no_error_worth_a_word(popular: Path, tmp_path:
 
 def test_doctor_sees_the_threads_it_is_given() -> None:
     environment = os.environ | {"RAYON_NUM_THREADS": "3", "OMP_NUM_THREADS": "2"}
-    command = [sys.executable, "-m", "diffrec", "doctor", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    threads = json.loads(done.stdout)["threads"]
+    code = "import json; from diffrec.cli import doctor; print(json.dumps(doctor.threads()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    threads = json.loads(done.stdout)
     assert (threads["kernels"], threads["torch"]) == (3, 2)
 
 

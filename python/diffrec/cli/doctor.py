@@ -45,7 +45,7 @@ def doctor(as_json: options.Json = False) -> None:
         "device": device(),
         "torch": torch_build(),
         "simd": {"level": _core.simd_level(), "available": _core.simd_levels()},
-        "threads": {"torch": torch.get_num_threads(), "kernels": _core.threads(), "processors": os.cpu_count()},
+        "threads": threads(),
         "memory_available": available_memory(),
         "bfloat16": bfloat16(),
         "extras": extras(),
@@ -70,6 +70,11 @@ def torch_build() -> dict[str, Any]:
     )
     idle = built_for != "CPU" and not torch.cuda.is_available()
     return {"built_for": built_for, "smaller": CPU_BUILD if idle else None}
+
+
+def threads() -> dict[str, int | None]:
+    """Count the threads that torch and the kernels work with, and the processors there are."""
+    return {"torch": torch.get_num_threads(), "kernels": _core.threads(), "processors": os.cpu_count()}
 
 
 def bfloat16() -> dict[str, Any]:
