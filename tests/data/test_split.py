@@ -228,7 +228,7 @@ def test_users_without_history_stay_without() -> None:
             r"by must be one of 'time', 'global-time', 'leave-last', 'random', 'users', got 'tme'; did you mean 'time'",
         ),
         ({"by": "leave_last"}, ValueError, "did you mean 'leave-last'"),
-        ({"by": None}, ValueError, "by must be one of"),
+        ({"by": 3}, ValueError, "by must be one of"),
         ({"valid": -0.1}, ValueError, "valid must be at least 0 and below 1, got -0.1"),
         ({"test": 1.0}, ValueError, "test must be at least 0 and below 1, got 1.0"),
         ({"test": float("nan")}, ValueError, "test must be at least 0 and below 1, got nan"),
