@@ -5,7 +5,7 @@ import pytest
 import diffrec
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data() -> diffrec.Interactions:
     return diffrec.datasets.synthetic(users=60, items=40, seed=1)
 

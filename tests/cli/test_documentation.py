@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +34,37 @@ def examples() -> list[str]:
     return [line for line in lines if line.startswith("diffrec ") and line != "diffrec demo"]
 
 
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: diffrec.Interactions) -> None:
-    """The files that the commands name, and fits that stop early."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, data: diffrec.Interactions) -> Path:
+    """A folder with the files that the commands name."""
+    place = tmp_path_factory.mktemp("made")
     numbered = diffrec.Interactions.from_csr(data.matrix, data.timestamps)
-    numbered.write("ratings.csv")
+    numbered.write(place / "ratings.csv")
     split = numbered.split()
     for name, part in zip(("train", "valid", "test"), split, strict=True):
-        part.write(f"{name}.csv")
-    numbered.take([3, 4]).write("newcomers.csv")
-    pq.write_table(histories_of(numbered.take([5, 6])), "lists.parquet")
-    Path("some.txt").write_text("12\n57\n")
-    Path("orders.csv").write_text(
+        part.write(place / f"{name}.csv")
+    numbered.take([3, 4]).write(place / "newcomers.csv")
+    pq.write_table(histories_of(numbered.take([5, 6])), place / "lists.parquet")
+    (place / "some.txt").write_text("12\n57\n")
+    (place / "orders.csv").write_text(
         "buyer,thing,bought,amount\n1,2,2026-01-31,3\n2,3,2026-02-01T10:00,1\n2,2,2026-01-01,1\n"
     )
-    Path("bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
-    prepare("ratings.csv", "prepared")
-    diffrec.fit("prepared", variant="diffrec", dims=(4,), epochs=1, progress=False).save("of-files.diffrec")
-    diffrec.fit(split.train, variant="popularity").save("model.diffrec")
-    diffrec.fit(numbered, dims=(4,), epochs=1, holdout=0, progress=False).save("guided.diffrec")
-    diffrec.fit(data, variant="ease").save("titled.diffrec")
-    Path("new.csv").write_text("item,title,genre\nfirst,The Amber Heart 99,Romance\n")
+    (place / "bare.tsv").write_text("1\t2\t5\t100\n2\t3\t4\t101\n2\t2\t4\t99\n")
+    prepare(place / "ratings.csv", place / "prepared")
+    small: dict[str, Any] = {"dims": (4,), "epochs": 1, "progress": False}
+    diffrec.fit(place / "prepared", variant="diffrec", **small).save(place / "of-files.diffrec")
+    diffrec.fit(split.train, variant="popularity").save(place / "model.diffrec")
+    diffrec.fit(numbered, holdout=0, **small).save(place / "guided.diffrec")
+    diffrec.fit(data, variant="ease").save(place / "titled.diffrec")
+    (place / "new.csv").write_text("item,title,genre\nfirst,The Amber Heart 99,Romance\n")
+    return place
+
+
+@pytest.fixture
+def files(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the commands name, in the folder they run in, and fits that stop early."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
 
     fit = diffrec.fit
 

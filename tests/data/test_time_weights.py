@@ -8,21 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffrec.data import Interactions, time_weights
+from support import twins
 from support.interactions import Row, any_rows
-
-
-def plain(moments: np.ndarray, kind: str, low: float, high: float, half_life: float, clock: bool) -> np.ndarray:
-    """Weigh one user's interactions."""
-    baskets = np.unique(moments)
-    ages = moments.max() - moments if clock else len(baskets) - 1 - np.searchsorted(baskets, moments)
-    if kind == "exponential":
-        return low + (high - low) * 2.0 ** (-ages / half_life)
-    if kind == "power":
-        return low + (high - low) / (1 + ages / half_life)
-    longest = ages.max()
-    if longest == 0:
-        return np.full(len(moments), low if len(moments) == 1 else high)
-    return high - (high - low) * ages / longest
 
 
 @given(
@@ -46,10 +33,10 @@ def test_weights_are_those_of_the_formula(
     assert held.times is not None
     seconds = timedelta(seconds=half_life).total_seconds() if clock else half_life
     cells = data.cells_of_events()
+    per_event = twins.time_weights(held.indptr, held.times, kind, low, high, seconds, clock)
     for start, end in itertools.pairwise(held.indptr):
-        expected = plain(held.times[start:end], kind, low, high, seconds, clock)
         # A pair that repeats is as old as its newest event.
-        newest = dict(zip(cells[start:end].tolist(), expected.tolist(), strict=True))
+        newest = dict(zip(cells[start:end].tolist(), per_event[start:end].tolist(), strict=True))
         np.testing.assert_allclose(weights.data[list(newest)], list(newest.values()), rtol=1e-5, atol=1e-6)
 
 

@@ -10,20 +10,16 @@ from diffrec import CFGAN
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.rivals.cfgan import Discriminator, Game, Generator
 from diffrec.training import run_batches
+from support.rivals import weights_of
 
 USERS, ITEMS = 50, 40
 HISTORIES = (np.random.default_rng(1).random((USERS, ITEMS)) < 0.3).astype(np.float32)
 ROWS = SparseRows.from_dense(torch.from_numpy(HISTORIES))
-Weights = dict[str, np.ndarray]
 
 
 def game(zero_share: float = 0.5, zero_weight: float = 0.1, mask_share: float = 0.5) -> Game:
     torch.manual_seed(4)
     return Game(Generator(ITEMS, (6, 5)), Discriminator(ITEMS, (4, 3)), zero_share, zero_weight, mask_share)
-
-
-def weights_of(module: torch.nn.Module) -> Weights:
-    return {name: value.double().numpy() for name, value in module.state_dict().items()}
 
 
 def generated(played: Game) -> np.ndarray:

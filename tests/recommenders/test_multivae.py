@@ -10,11 +10,11 @@ import torch
 from diffrec import Interactions, MultiDAE, MultiVAE
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.recommenders.rivals.multivae import HistoryAutoencoder
+from support.rivals import Weights, weights_of
 
 ITEMS, DIMS, LATENT = 7, (4, 5), 3
 HISTORIES = np.array([[1, 0, 1, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 1, 1]], dtype=np.float32)
 ROWS = SparseRows.from_dense(torch.from_numpy(HISTORIES))
-Weights = dict[str, np.ndarray]
 
 
 def network(*, variational: bool, dropout: float = 0.0) -> HistoryAutoencoder:
@@ -23,10 +23,6 @@ def network(*, variational: bool, dropout: float = 0.0) -> HistoryAutoencoder:
     for bias in (made.items_in.bias, made.items_out.bias):
         torch.nn.init.normal_(bias)
     return made
-
-
-def weights_of(module: torch.nn.Module) -> Weights:
-    return {name: value.double().numpy() for name, value in module.state_dict().items()}
 
 
 def encoded(w: Weights, histories: np.ndarray) -> np.ndarray:

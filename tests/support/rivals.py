@@ -1,4 +1,4 @@
-"""What the tests of the closed-form and alternating models share."""
+"""What the tests of rivals share."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import nn
 
 from diffrec import Recommender
+
+Weights = dict[str, NDArray[np.float64]]
 
 
 def counts(users: int = 60, items: int = 40, density: float = 0.15, seed: int = 0) -> sparse.csr_array:
@@ -36,6 +39,11 @@ def implicit_library() -> Iterator[ModuleType]:
     with limits(1, "blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", implicit.utils.ParameterWarning)
         yield implicit
+
+
+def weights_of(module: nn.Module) -> Weights:
+    """A network's weights in double precision, by name."""
+    return {name: value.double().numpy() for name, value in module.state_dict().items()}
 
 
 def recommended_scores(rival, matrix: sparse.csr_array) -> NDArray[np.float64]:
