@@ -194,7 +194,9 @@ def interrupted(prepare: Callable[[], Operation], wait: float) -> dict[str, Any]
             raise RuntimeError("it failed before it could be interrupted, as it said above")
         begun = used(process)
         while used(process) - begun < wait:
-            if os.waitpid(process, os.WNOHANG) != (0, 0):
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                require_done(status)
                 return None
             time.sleep(0.002)
         sent = used(process)
@@ -202,14 +204,19 @@ def interrupted(prepare: Callable[[], Operation], wait: float) -> dict[str, Any]
         said = os.read(answer, 4096)
         _, status = os.waitpid(process, 0)
         if not said:
-            if os.waitstatus_to_exitcode(status) == 3:
-                return None
-            raise RuntimeError("it ended otherwise than by KeyboardInterrupt, as it said above")
+            require_done(status)
+            return None
         found: dict[str, Any] = json.loads(said)
         return found | {"seconds": found["cpu"] - sent}
     finally:
         os.close(ready)
         os.close(answer)
+
+
+def require_done(status: int) -> None:
+    """Raise unless a child has ended because its work was done."""
+    if os.waitstatus_to_exitcode(status) != 3:
+        raise RuntimeError("it ended otherwise than by KeyboardInterrupt, as it said above")
 
 
 def used(process: int) -> float:
