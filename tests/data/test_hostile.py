@@ -1,21 +1,15 @@
 """What nobody means, handed to every reader and entry: an error that says what is wrong, or a right answer."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-FUZZER = Path(__file__).parents[1] / "support" / "input_fuzz.py"
+from support.scripts import run
 
 
 def fuzz(cases: int, seed: int) -> dict[str, Any]:
-    command = [sys.executable, FUZZER, str(cases), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(run("input_fuzz", cases, seed, timeout=3600)[-1])
     return found
 
 

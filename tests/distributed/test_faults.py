@@ -168,10 +168,7 @@ def test_what_is_no_world_is_refused_and_a_world_of_one_is_no_spreading() -> Non
 @pytest.mark.long
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_whose_others_never_come_says_so(rank: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    world = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     done = subprocess.run(
         [sys.executable, "-c", "from diffrec.distributed import World; World.join(timeout=2)"],
         env={**os.environ, **world},

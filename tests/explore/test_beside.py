@@ -1,10 +1,8 @@
 """What the page shows besides one list: another model, filters, times and counts, pictures, the overview."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ import pytest
 
 import diffrec
 from diffrec.explore import Explorer, Server
-from support.browser import Page, browser, find_chromium
+from support.browser import Page
 from support.commands import fail, succeed
+from support.servers import answering
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 DAY = 86400.0
@@ -140,13 +139,8 @@ def test_pictures_within_the_data_are_shown_and_others_when_asked_for(models: di
         remote = {one for row, one in shown.items() if row % 2}
         assert remote == ({"https://pictures.example/1.png"} if pictures else {None})
         assert explorer.about()["pictures"] is not pictures
-        with Server(explorer) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            with urllib.request.urlopen(server.url) as page:
-                policy = page.headers["Content-Security-Policy"]
-            server.shutdown()
-            thread.join()
+        with answering(explorer) as server, urllib.request.urlopen(server.url) as page:
+            policy = page.headers["Content-Security-Policy"]
         assert ("https:" in policy) is pictures
 
 
@@ -203,15 +197,6 @@ def test_the_command_takes_other_models_and_a_test_set(
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
-    with browser(chromium, tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
-
-
 def test_two_lists_filters_and_the_overview_in_a_browser(page: Page, explorer: Explorer) -> None:
     def shown(list_id: str) -> list[int]:
         rows = page.run(f"[...document.querySelectorAll('#{list_id} > li')].map((one) => Number(one.dataset.row))")
@@ -222,71 +207,61 @@ def test_two_lists_filters_and_the_overview_in_a_browser(page: Page, explorer: E
         page.run(action)
         page.wait("document.body.dataset.ready")
 
-    with Server(explorer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            page.open(f"{server.url}#user=3", 1500, 1000)
-            page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
-            assert page.run("document.getElementById('other-side').hidden")
-            choose = "s.dispatchEvent(new Event('change'))"
-            settled(f"{{ const s = document.getElementById('against'); s.value = 'ease'; {choose} }}")
-            answer = explorer.recommend({"user": 3, "against": "ease"})
-            assert shown("top") == [one["row"] for one in answer["top"]]
-            assert shown("other") == [one["row"] for one in answer["other"]]
-            left, right = (
-                page.run(f"document.getElementById('{one}').getBoundingClientRect().left") for one in ("top", "other")
-            )
-            assert right > left + 200
-            # The overview takes the width of both columns.
-            edge = "(id, side) => document.getElementById(id).closest('section').getBoundingClientRect()[side]"
-            for title, side in (("history-title", "left"), ("top-title", "right")):
-                assert page.run(f"(({edge})('overview-title', '{side}')) === (({edge})('{title}', '{side}'))")
-            genre = str(DATA.item_info["genre"][5])
-            settled(f"{{ const s = document.getElementById('fact-genre'); s.value = {json.dumps(genre)}; {choose} }}")
-            narrowed = explorer.recommend({"user": 3, "against": "ease", "where": {"genre": genre}})
-            assert shown("top") == [one["row"] for one in narrowed["top"]]
-            assert "genre" in page.run("location.hash")
-            assert page.run("document.querySelectorAll('#figures tbody tr').length") >= 5
-            page.run(f"{{ const s = document.getElementById('order'); s.value = 'worst'; {choose} }}")
-            page.wait("document.body.dataset.overview === 'worst'")
-            first = explorer.overview("worst")["users"][0]
-            assert page.run("document.querySelector('#people tbody button').textContent") == first["label"]
-            settled("document.querySelector('#people tbody button').click()")
-            assert f"user={first['row']}" in page.run("location.hash")
-            assert page.run("document.querySelectorAll('#history time').length") > 0
-            assert page.run("document.querySelectorAll('#top .picture').length") > 0
-            # The address of another model: what this one does not have is left out of it.
-            page.open(f"{server.url}#user=999&deny=2,999&steer=x:1&against=gone&where=%7B%22colour%22%3A%22red%22%7D")
-            page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
-            assert shown("top") == [one["row"] for one in explorer.recommend({"user": 0, "deny": [2]})["top"]]
-            assert page.run("location.hash") == "#user=0&deny=2"
-            assert page.run("[0.0055, 12.34567, 0, 0.1].map(short)") == ["0.00550", "12.346", "0.000", "0.100"]
-            page.open(f"{server.url}#user=3&against=ease", 360, 740, mobile=True)
-            page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
-            assert page.run("document.documentElement.scrollWidth") <= 360
-            tops = [
-                page.run(f"document.getElementById('{one}-title').getBoundingClientRect().top")
-                for one in ("history", "top", "overview")
-            ]
-            assert tops == sorted(tops)
-            assert page.problems == []
-            assert all(url.startswith(server.url) for url in page.requested)
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(explorer) as server:
+        page.open(f"{server.url}#user=3", 1500, 1000)
+        page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
+        assert page.run("document.getElementById('other-side').hidden")
+        choose = "s.dispatchEvent(new Event('change'))"
+        settled(f"{{ const s = document.getElementById('against'); s.value = 'ease'; {choose} }}")
+        answer = explorer.recommend({"user": 3, "against": "ease"})
+        assert shown("top") == [one["row"] for one in answer["top"]]
+        assert shown("other") == [one["row"] for one in answer["other"]]
+        left, right = (
+            page.run(f"document.getElementById('{one}').getBoundingClientRect().left") for one in ("top", "other")
+        )
+        assert right > left + 200
+        # The overview takes the width of both columns.
+        edge = "(id, side) => document.getElementById(id).closest('section').getBoundingClientRect()[side]"
+        for title, side in (("history-title", "left"), ("top-title", "right")):
+            assert page.run(f"(({edge})('overview-title', '{side}')) === (({edge})('{title}', '{side}'))")
+        genre = str(DATA.item_info["genre"][5])
+        settled(f"{{ const s = document.getElementById('fact-genre'); s.value = {json.dumps(genre)}; {choose} }}")
+        narrowed = explorer.recommend({"user": 3, "against": "ease", "where": {"genre": genre}})
+        assert shown("top") == [one["row"] for one in narrowed["top"]]
+        assert "genre" in page.run("location.hash")
+        assert page.run("document.querySelectorAll('#figures tbody tr').length") >= 5
+        page.run(f"{{ const s = document.getElementById('order'); s.value = 'worst'; {choose} }}")
+        page.wait("document.body.dataset.overview === 'worst'")
+        first = explorer.overview("worst")["users"][0]
+        assert page.run("document.querySelector('#people tbody button').textContent") == first["label"]
+        settled("document.querySelector('#people tbody button').click()")
+        assert f"user={first['row']}" in page.run("location.hash")
+        assert page.run("document.querySelectorAll('#history time').length") > 0
+        assert page.run("document.querySelectorAll('#top .picture').length") > 0
+        # The address of another model: what this one does not have is left out of it.
+        page.open(f"{server.url}#user=999&deny=2,999&steer=x:1&against=gone&where=%7B%22colour%22%3A%22red%22%7D")
+        page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
+        assert shown("top") == [one["row"] for one in explorer.recommend({"user": 0, "deny": [2]})["top"]]
+        assert page.run("location.hash") == "#user=0&deny=2"
+        assert page.run("[0.0055, 12.34567, 0, 0.1].map(short)") == ["0.00550", "12.346", "0.000", "0.100"]
+        page.open(f"{server.url}#user=3&against=ease", 360, 740, mobile=True)
+        page.wait("document.body?.dataset.ready && document.body?.dataset.overview")
+        assert page.run("document.documentElement.scrollWidth") <= 360
+        tops = [
+            page.run(f"document.getElementById('{one}-title').getBoundingClientRect().top")
+            for one in ("history", "top", "overview")
+        ]
+        assert tops == sorted(tops)
+        assert page.problems == []
+        assert all(url.startswith(server.url) for url in page.requested)
 
 
 def test_an_order_that_is_none_is_refused(explorer: Explorer) -> None:
-    with Server(explorer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(explorer) as server:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(server.url + "api/overview?order=mots")
         assert refused.value.code == 400
         refused.value.close()
-        server.shutdown()
-        thread.join()
 
 
 def test_a_model_of_the_same_name_has_a_column_of_its_own(models: dict[str, diffrec.Recommender]) -> None:
@@ -319,16 +294,12 @@ def test_an_answer_that_fails_is_an_answer(
         raise ZeroDivisionError("a mistake of ours")
 
     monkeypatch.setattr(explorer, "search", fail_at)
-    with Server(explorer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(explorer) as server:
         with pytest.raises(urllib.error.HTTPError) as failed:
             urllib.request.urlopen(server.url + "api/users?q=x")
         assert failed.value.code == 500
         assert json.load(failed.value) == {"error": "ZeroDivisionError: a mistake of ours"}
         failed.value.close()
-        server.shutdown()
-        thread.join()
     assert "fail_at" in capsys.readouterr().err
 
 

@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +16,9 @@ import pytest
 
 import diffrec
 from diffrec.explore import Explorer, Server
-from support.browser import Page, browser, find_chromium
+from support.browser import Page
 from support.commands import fail, succeed
+from support.servers import answering
 
 DATA = diffrec.datasets.synthetic(users=60, items=40, seed=1)
 
@@ -31,12 +31,8 @@ def model() -> diffrec.Recommender:
 
 @pytest.fixture(scope="module")
 def server(model: diffrec.Recommender) -> Iterator[Server]:
-    with Server(Explorer(model)) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
+    with answering(Explorer(model)) as serving:
         yield serving
-        serving.shutdown()
-        thread.join()
 
 
 def ask(server: Server, path: str, body: Any = None, **headers: str) -> Any:
@@ -228,9 +224,7 @@ def test_slow_clients_are_dropped_and_too_many_are_not_let_in(
 ) -> None:
     monkeypatch.setattr("diffrec.explore.bounded_server.PATIENCE", 0.5)
     monkeypatch.setattr("diffrec.explore.bounded_server.CONNECTIONS", 4)
-    with Server(Explorer(model)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with answering(Explorer(model)) as server:
         address = server.server_address[:2]
         slow = [socket.create_connection(address, timeout=10) for _ in range(4)]
         request = b"POST /api/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -256,20 +250,14 @@ def test_slow_clients_are_dropped_and_too_many_are_not_let_in(
         while server._deadlines:
             time.sleep(0.01)
         assert ask(server, "api/about")["items"] == 40
-        server.shutdown()
-        thread.join()
 
 
 def test_an_answer_may_take_its_time(model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffrec.explore.bounded_server.PATIENCE", 0.2)
     explorer = Explorer(model)
     monkeypatch.setattr(explorer, "about", lambda: time.sleep(0.6) or {"slow": True})
-    with Server(explorer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with answering(explorer) as server:
         assert ask(server, "api/about") == {"slow": True}
-        server.shutdown()
-        thread.join()
 
 
 # The command
@@ -299,15 +287,6 @@ def test_the_command_serves_until_it_is_interrupted(
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
-    with browser(chromium, tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
 
 
 def shown(page: Page, list_id: str) -> list[int]:
@@ -386,17 +365,13 @@ def test_titles_and_ids_are_shown_as_text(page: Page) -> None:
     data = diffrec.Interactions.from_arrays(
         user, item, items=names, item_info={"title": names, "genre": names[::-1]}, users=names
     )
-    with Server(Explorer(diffrec.fit(data, variant="itemknn"))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(Explorer(diffrec.fit(data, variant="itemknn"))) as server:
         for user_row in range(2):
             page.open(f"{server.url}#user={user_row}")
             settled(page)
             assert page.run("document.title") != "hacked"
             assert page.run("document.querySelectorAll('img').length") == 0
         assert bad[0] in page.run("document.body.textContent")
-        server.shutdown()
-        thread.join()
     assert page.problems == []
 
 

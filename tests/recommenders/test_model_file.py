@@ -22,11 +22,11 @@ from diffrec import ModelFileError
 from diffrec.data.tensor_file import read_tensors
 from support.model_fuzz import data, write_summed
 from support.peak import OWN_PEAK
+from support.scripts import run
 
 HERE = Path(__file__).parent
 RELEASED = HERE.parent / "data" / "models"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((RELEASED / "expected.json").read_text())
-FUZZER = HERE.parent / "support" / "model_fuzz.py"
 TINY: dict[str, Any] = {"dims": (3,), "epochs": 1, "holdout": 0, "progress": False}
 FORMS: dict[str, dict[str, Any]] = {
     "itemknn": {"neighbors": 3},
@@ -323,11 +323,7 @@ def test_loading_takes_twice_the_files_size_at_most(variant: str, tmp_path: Path
 
 
 def fuzz(mutations: int, seed: int, timeout: float) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, FUZZER, str(mutations), str(seed)], capture_output=True, text=True, timeout=timeout
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    report: dict[str, Any] = json.loads(done.stdout)
+    report: dict[str, Any] = json.loads(run("model_fuzz", mutations, seed, timeout=timeout)[-1])
     return report
 
 
