@@ -2,6 +2,7 @@
 
 A checkpoint is a folder with a folder for the latest state. Arrays that are spread are stored in pieces whose names say
 at which row of the whole they begin, so that any number of processes can go on from what any other number wrote.
+That module of torch's is imported where it is used: it takes most of a second.
 """
 
 import json
@@ -17,11 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
 
 from diffrec.diffusion import Layout
 from diffrec.distributed.world import LostProcessError, World
@@ -95,6 +91,8 @@ class SpreadCheckpoint(Checkpoint):
         due = time.monotonic() - self._written >= self._seconds
         if not now and not (due if self._seconds == 0 else self._world.everyone.agreed(lambda: due)):
             return False
+        from torch.distributed.checkpoint.state_dict_saver import save
+
         pieces: dict[str, Tensor] = {}
 
         def put(value: Any, place: Place) -> str:
@@ -131,6 +129,8 @@ class SpreadCheckpoint(Checkpoint):
     @contextmanager
     def _together(self) -> Iterator[None]:
         """Say what it means where one of the processes could not read or write its part."""
+        from torch.distributed.checkpoint.api import CheckpointException
+
         try:
             with self._world.everyone.listening():
                 yield
@@ -153,11 +153,16 @@ class SpreadCheckpoint(Checkpoint):
 
     def _sizes(self) -> dict[str, tuple[torch.Size, torch.dtype]]:
         """Shape and type of every piece."""
+        from torch.distributed.checkpoint.filesystem import FileSystemReader
+        from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
         stored = FileSystemReader(self._folder()).read_metadata().state_dict_metadata
         tensors = {name: one for name, one in stored.items() if isinstance(one, TensorStorageMetadata)}
         return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
 
     def _load(self, names: list[str]) -> dict[str, Tensor]:
+        from torch.distributed.checkpoint.state_dict_loader import load
+
         sizes = self._sizes()
         found = {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
         with self._together():
