@@ -121,7 +121,7 @@ def fit_from(world: World, folder: str, *, memory: bool) -> dict[str, Any]:
 
 def fit_by_the_clock(world: World) -> tuple[int, np.ndarray]:
     """Fit until a time is spent; return how many epochs that were, and weights that all processes have alike."""
-    model = DiffRec(**SETTINGS, epochs=10**6, time_limit=0.4, lr_schedule="cosine", holdout=0, progress=False)
+    model = DiffRec(**SETTINGS, epochs=10**6, time_limit=1.0, lr_schedule="cosine", holdout=0, progress=False)
     model.spread_over(Spread(world, 2))
     network: Any = model.fit(data())._network
     alike = [values for name, values in network.named_parameters() if layout_of(values) is None]

@@ -35,7 +35,10 @@ def processes(folder: Path) -> Iterator[Processes]:
     """Start them, and end them."""
     context = mp.get_context("forkserver")
     # Imported once, where no thread has been started, instead of four times.
-    context.set_forkserver_preload(["torch", "torch.distributed", "diffrec.recommenders.diffrec.model"])
+    context.set_forkserver_preload([
+        "torch", "torch.distributed", "torch.distributed.checkpoint", "torch._dynamo",
+        "diffrec.distributed.share", "diffrec.recommenders.diffrec.model",
+    ])  # fmt: skip
     pairs = [context.Pipe() for _ in range(SIZE)]
     started = [
         context.Process(target=_serve, args=(rank, str(folder / "store"), child), daemon=True)
