@@ -1,9 +1,6 @@
 """Ctrl-C: how soon it is answered, and what is there then."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +13,8 @@ from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.recommenders.auto.search import Search
 from diffrec.training import EpochRecord
 from support.resuming import FORMS, unfitted, world
+from support.scripts import run
 
-TESTS = Path(__file__).parents[1]
 SOME = (
     "diffrec", "t-diffrec, sequence", "lightgcn", "ials, exact", "ease", "k-means", "the choice", "read .csv",
 )  # fmt: skip
@@ -25,11 +22,8 @@ SOME = (
 
 def interrupt(moments: int, *names: str) -> list[dict[str, Any]]:
     """What came of interruptions at random moments, each in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
-    command = [sys.executable, str(TESTS / "support" / "interrupting.py"), str(moments), *names]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    said = run("interrupting", moments, *names, OMP_NUM_THREADS="1", RAYON_NUM_THREADS="1")
+    return [json.loads(line) for line in said]
 
 
 def require_prompt(found: list[dict[str, Any]]) -> None:
@@ -45,7 +39,7 @@ def require_prompt(found: list[dict[str, Any]]) -> None:
 def test_an_interruption_is_answered_within_a_second() -> None:
     found = interrupt(1, *SOME)
     require_prompt(found)
-    assert sum(one["seconds"] is not None for one in found) > len(SOME) / 2
+    assert sum(one["seconds"] is not None for one in found) >= len(SOME) - 1
 
 
 @pytest.mark.long

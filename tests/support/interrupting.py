@@ -74,8 +74,8 @@ def fits() -> dict[str, Callable[[], Operation]]:
     return found | {name: partial(fit, *one, 60_000, 6000) for name, one in large.items()}
 
 
-def others() -> dict[str, Callable[[], Operation]]:
-    """What else takes long."""
+def others(moments: int) -> dict[str, Callable[[], Operation]]:
+    """What else takes long, and for the one early moment less long."""
 
     def choice() -> Operation:
         return partial(diffrec.fit, world(3000, 2000), budget=None, progress=False)
@@ -115,7 +115,7 @@ def others() -> dict[str, Callable[[], Operation]]:
 
     def reading(suffix: str, **named: Any) -> Operation:
         file = Path(tempfile.mkdtemp()) / f"events{suffix}"
-        world(100_000, 5000).write(file)
+        world(30_000 if moments == 1 else 100_000, 5000).write(file)
         return lambda: [Interactions.read(file, **named) for _ in range(100)]
 
     def evaluation() -> Operation:
@@ -146,9 +146,9 @@ def others() -> dict[str, Callable[[], Operation]]:
     }
 
 
-def operations() -> dict[str, Callable[[], Operation]]:
-    """All of them, by name: each prepares, and returns what is to be interrupted."""
-    return fits() | others()
+def operations(moments: int) -> dict[str, Callable[[], Operation]]:
+    """All of them, by name: each prepares, and returns what is to be interrupted so often."""
+    return fits() | others(moments)
 
 
 def child(prepare: Callable[[], Operation], ready: int, answer: int) -> None:
@@ -226,12 +226,14 @@ def used(process: int) -> float:
 
 
 def main(moments: int, names: list[str]) -> None:
-    """Interrupt operations, all by default, at random moments within their first two seconds."""
-    known = operations()
+    """Interrupt operations, all by default, at random moments within their first two seconds; a single one sooner."""
+    import torch._dynamo  # noqa: F401 - optimizers bring it along, a second in every child
+
+    known = operations(moments)
     draw = random.Random(0)
     for name in names or known:
         for _ in range(moments):
-            wait = draw.uniform(0.0, 2.0)
+            wait = draw.uniform(0.0, 0.6 if moments == 1 else 2.0)
             found = interrupted(known[name], wait)
             print(json.dumps({"name": name, "wait": wait, **(found or {"seconds": None})}), flush=True)
 
