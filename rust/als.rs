@@ -23,7 +23,7 @@ use crate::csr::CsrView;
 use crate::dense::{
     Strided, add_scaled, blocks, cholesky, cholesky_solve, dot, dots, inverse_cholesky, multiply,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 use crate::simd::{Level, Vector, Work, padded, with_vectors};
 
 /// Rows solved by one task, which looks for an interruption first; their factors are transformed back together.
@@ -42,31 +42,28 @@ pub struct Whitened {
     pub back: Vec<f32>,
 }
 
-/// Columns of factors: the square of more would not fit into memory.
+/// The most columns of factors: a square matrix of so many doubles takes 34 GB.
 const MOST_COLUMNS: usize = 1 << 16;
 
 /// Factor G and transform the factors, `(n, width)`.
 ///
 /// # Errors
 /// [`Error::Setting`] if `l2` or the width is not above 0, [`Error::Length`] if the factors are no matrix of that width,
-/// [`Error::Singular`] if they hold NaN or values too large for `l2`.
-pub fn whiten(factors: &[f32], width: usize, l2: f64) -> Result<Whitened> {
+/// [`Error::Singular`] if they hold NaN or values too large for `l2`, [`Error::Interrupted`] once `should_stop` says so.
+pub fn whiten(factors: &[f32], width: usize, l2: f64, should_stop: &dyn Fn() -> bool) -> Result<Whitened> {
     if !(l2 > 0.0 && l2.is_finite()) {
-        return Err(Error::Setting { argument: "l2", got: l2.to_string(), expected: "a number above 0" });
+        return Err(Error::setting("l2", &l2, "a number above 0"));
     }
     if !(1..=MOST_COLUMNS).contains(&width) {
-        let (got, expected) = (format!("{width} wide"), "1 to 65536 columns");
-        return Err(Error::Setting { argument: "factors", got, expected });
+        return Err(Error::setting("factors", &format!("{width} wide"), "1 to 65536 columns"));
     }
-    if !factors.len().is_multiple_of(width) {
-        let expected = factors.len() / width * width;
-        return Err(Error::Length { argument: "factors", got: factors.len(), expected });
-    }
+    expect_length("factors", factors.len(), factors.len() / width * width)?;
     let mut gram = gram(factors, width);
     for i in 0..width {
         gram[i * width + i] += l2;
     }
-    let inverse = inverse_cholesky(&gram, width).ok_or(Error::Singular { argument: "factors" })?;
+    let inverse =
+        inverse_cholesky(&gram, width, should_stop)?.ok_or(Error::Singular { argument: "factors" })?;
     let back: Vec<f32> = inverse.iter().map(|&value| value as f32).collect();
 
     let stride = padded(width);
@@ -137,21 +134,11 @@ impl<'a> HalfStep<'a> {
         solver: Solver,
     ) -> Result<Self> {
         if !(alpha > 0.0 && alpha.is_finite()) {
-            let got = alpha.to_string();
-            return Err(Error::Setting { argument: "alpha", got, expected: "a number above 0" });
+            return Err(Error::setting("alpha", &alpha, "a number above 0"));
         }
         let width = back.len().isqrt();
-        if width * width != back.len() || width == 0 {
-            return Err(Error::Length {
-                argument: "back",
-                got: back.len(),
-                expected: (width * width).max(1),
-            });
-        }
-        let expected = confidence.columns() * padded(width);
-        if factors.len() != expected {
-            return Err(Error::Length { argument: "whitened", got: factors.len(), expected });
-        }
+        expect_length("back", back.len(), (width * width).max(1))?;
+        expect_length("whitened", factors.len(), confidence.columns() * padded(width))?;
         Ok(Self { confidence, alpha, factors, back, width, solver })
     }
 
@@ -161,17 +148,12 @@ impl<'a> HalfStep<'a> {
         self.confidence.rows()
     }
 
-    /// Width of the factors.
-    #[must_use]
-    pub fn width(&self) -> usize {
-        self.width
-    }
-
     /// Write the rows' factors into `out`, `(rows, width)`, and return what they leave of the objective: the weighted
     /// squared error over all cells plus `l2` times the square of each of these factors.
     ///
     /// # Errors
-    /// [`Error::Length`] if `out` has another size, [`Error::Interrupted`] once `should_stop` says so, [`Error::Level`].
+    /// [`Error::Length`] if `out` has another size, [`Error::Singular`] if a row's values or the factors are too large for
+    /// its solution to be finite, [`Error::Interrupted`] once `should_stop` says so, [`Error::Level`].
     pub fn solve(&self, out: &mut [f32], should_stop: &(dyn Fn() -> bool + Sync)) -> Result<f64> {
         self.solve_at(Level::current()?, out, should_stop)
     }
@@ -182,10 +164,7 @@ impl<'a> HalfStep<'a> {
         out: &mut [f32],
         should_stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<f64> {
-        let expected = self.rows() * self.width;
-        if out.len() != expected {
-            return Err(Error::Length { argument: "out", got: out.len(), expected });
-        }
+        expect_length("out", out.len(), self.rows() * self.width)?;
         let (width, stride) = (self.width, padded(self.width));
         let loss: Vec<f64> = out
             .par_chunks_mut(ROWS * width)
@@ -201,12 +180,14 @@ impl<'a> HalfStep<'a> {
                     let loss = with_vectors(level, Block { step: self, first: block * ROWS, z, scratch });
                     let back = Strided::rows(self.back, width, width, width);
                     multiply(Strided::rows(z, n, width, stride), back, 0.0, out, width);
-                    Ok(loss)
+                    let finite = out.iter().fold(true, |all, x| all & x.is_finite());
+                    Ok(if finite { loss } else { f64::NAN })
                 },
             )
             .collect::<Result<_>>()?;
         // Summed in the order of the rows: the same for any number of threads.
-        Ok(loss.iter().sum())
+        let loss: f64 = loss.iter().sum();
+        if loss.is_finite() { Ok(loss) } else { Err(Error::Singular { argument: "matrix" }) }
     }
 
     #[inline(always)]
@@ -262,6 +243,9 @@ impl<'a> HalfStep<'a> {
         let Scratch { b: r, p, ap, .. } = scratch;
         p.clone_from(r);
         let mut rr = dot::<V>(r, r);
+        if !rr.is_finite() {
+            return f64::NAN;
+        }
         let enough = TOLERANCE * TOLERANCE * rr;
         let mut fell = 0.0;
         for step in 0..steps {

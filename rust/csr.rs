@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 
 /// Where each row's entries lie: the `indptr` of a CSR matrix.
 ///
@@ -31,12 +31,6 @@ impl<'a> Indptr<'a> {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.offsets.len() - 1
-    }
-
-    /// Number of stored entries.
-    #[must_use]
-    pub fn stored(&self) -> usize {
-        self.stored
     }
 
     /// The entries of `row`, a range within the stored ones.
@@ -113,15 +107,16 @@ impl<'a> Pattern<'a> {
         &self.indptr
     }
 
-    /// The columns of `row`, which must ascend, strictly if `unique`.
+    /// The columns of `row`, which must ascend from 0 or more, strictly if `unique`.
     ///
     /// # Errors
-    /// [`Error::IndptrRow`] or [`Error::Unsorted`].
+    /// [`Error::IndptrRow`], [`Error::Unsorted`], or [`Error::Index`] for a column below 0.
     #[inline]
     pub fn sorted_row(&self, row: usize, unique: bool) -> Result<&'a [i32]> {
         let columns = &self.indices[self.indptr.range(row)?];
         let sorted = if unique { columns.is_sorted_by(|a, b| a < b) } else { columns.is_sorted() };
-        if sorted { Ok(columns) } else { Err(self.unsorted(row, columns, unique)) }
+        let sound = sorted && columns.first().is_none_or(|&first| first >= 0);
+        if sound { Ok(columns) } else { Err(self.unsorted(row, columns, unique)) }
     }
 
     /// The columns of `row`, all of them below `columns`, which must ascend strictly.
@@ -129,13 +124,13 @@ impl<'a> Pattern<'a> {
     /// # Errors
     /// As [`sorted_row`](Self::sorted_row), and [`Error::Index`] for another column.
     pub fn set_within(&self, row: usize, columns: usize) -> Result<&'a [i32]> {
-        within(self.argument, self.sorted_row(row, true)?, self.indptr.range(row)?.start, columns)
+        within(self.argument, self.sorted_row(row, true)?, self.indptr.range(row)?.start, 0, columns)
     }
 
     #[cold]
     pub(crate) fn unsorted(&self, row: usize, columns: &[i32], unique: bool) -> Error {
         let first = self.indptr.range(row).map_or(0, |range| range.start);
-        if let Err(below_0) = within(self.argument, columns, first, 1 << 31) {
+        if let Err(below_0) = within(self.argument, columns, first, 0, 1 << 31) {
             return below_0;
         }
         let misplaced = columns.windows(2).find(|pair| pair[0] > pair[1] || unique && pair[0] == pair[1]);
@@ -163,9 +158,7 @@ impl<'a> Sparse<'a> {
         data: &'a [f32],
     ) -> Result<Self> {
         let [indptr_name, indices_name, argument] = arguments;
-        if data.len() != indices.len() {
-            return Err(Error::Length { argument, got: data.len(), expected: indices.len() });
-        }
+        expect_length(argument, data.len(), indices.len())?;
         Ok(Self { pattern: Pattern::new([indptr_name, indices_name], indptr, indices)?, data })
     }
 
@@ -222,7 +215,7 @@ pub struct CsrView<'a, I = i32, V = f32> {
 
 impl<'a, I, V> CsrView<'a, I, V>
 where
-    I: Copy + Into<i64>,
+    I: Copy + Ord + Into<i64>,
     V: Copy + Into<f64>,
 {
     /// Check the arrays of a matrix of `shape` and view them; columns of a row may be unsorted or repeat.
@@ -244,23 +237,17 @@ where
     /// As [`new`](Self::new), but [`Error::NotFinite`] for a value that is NaN or infinite.
     pub fn signed(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
         let view = Self::unchecked(indptr, indices, data, shape)?;
-        match odd(data, f64::is_finite) {
-            None => Ok(view),
-            Some((position, value)) => Err(Error::NotFinite { argument: "data", position, value }),
-        }
+        finite("data", data)?;
+        Ok(view)
     }
 
     /// A view whose values have not been looked at.
     fn unchecked(indptr: &'a [i64], indices: &'a [I], data: &'a [V], shape: (usize, usize)) -> Result<Self> {
         let (rows, columns) = shape;
-        if indptr.len() != rows + 1 {
-            return Err(Error::Length { argument: "indptr", got: indptr.len(), expected: rows + 1 });
-        }
-        if data.len() != indices.len() {
-            return Err(Error::Length { argument: "data", got: data.len(), expected: indices.len() });
-        }
+        expect_length("indptr", indptr.len(), rows + 1)?;
+        expect_length("data", data.len(), indices.len())?;
         Indptr::new("indptr", indptr, indices.len())?.check()?;
-        within("indices", indices, 0, columns)?;
+        within("indices", indices, 0, 0, columns)?;
         Ok(Self { indptr, indices, data, columns })
     }
 
@@ -276,12 +263,6 @@ where
         self.columns
     }
 
-    /// Number of stored entries.
-    #[must_use]
-    pub fn stored(&self) -> usize {
-        self.indices.len()
-    }
-
     /// The columns and values of `row`.
     ///
     /// # Panics
@@ -293,29 +274,81 @@ where
     }
 }
 
-/// The entries of `argument` from number `first` on, if they lie in `0..columns`.
+/// The entries of `argument` from number `first` on, if they lie in `low..columns`.
 ///
 /// # Errors
 /// [`Error::Index`] for the first that does not.
-pub(crate) fn within<'a, I: Copy + Into<i64>>(
+pub(crate) fn within<'a, I: Copy + Ord + Into<i64>>(
     argument: &'static str,
     entries: &'a [I],
     first: usize,
+    low: i64,
     columns: usize,
 ) -> Result<&'a [I]> {
     let high = i64::try_from(columns).unwrap_or(i64::MAX);
-    match entries.iter().position(|&entry| !(0..high).contains(&entry.into())) {
+    let inside = |entry: I| (low..high).contains(&entry.into());
+    // The least and the greatest of some say it of all.
+    let all_inside = |entries: &[I]| {
+        let ends =
+            entries.first().map(|&one| entries.iter().fold((one, one), |(a, b), &c| (a.min(c), b.max(c))));
+        ends.is_none_or(|(least, greatest)| inside(least) && inside(greatest))
+    };
+    match position_of_odd(entries, all_inside, inside) {
         None => Ok(entries),
         Some(place) => {
-            let (position, value) = (first + place, entries[place].into());
-            Err(Error::Index { argument, position, value, low: 0, high })
+            Err(Error::Index { argument, position: first + place, value: entries[place].into(), low, high })
         }
+    }
+}
+
+/// Check that values are finite.
+///
+/// # Errors
+/// [`Error::NotFinite`] for the first that is not.
+pub(crate) fn finite<V: Copy + Into<f64>>(argument: &'static str, values: &[V]) -> Result<()> {
+    match odd(values, f64::is_finite) {
+        None => Ok(()),
+        Some((position, value)) => Err(Error::NotFinite { argument, position, value }),
     }
 }
 
 /// Where the first value that is not sound stands, and what it is.
 fn odd<V: Copy + Into<f64>>(data: &[V], sound: impl Fn(f64) -> bool) -> Option<(usize, f64)> {
-    data.iter().map(|&value| value.into()).enumerate().find(|&(_, value)| !sound(value))
+    let one = |value: V| sound(value.into());
+    let position = position_of_odd(data, |some| some.iter().fold(true, |all, &value| all & one(value)), one)?;
+    Some((position, data[position].into()))
+}
+
+/// Values looked at before the question whether one of them is odd: without an exit, their loop takes several at once.
+const LOOK: usize = 1024;
+
+fn position_of_odd<T: Copy>(
+    values: &[T],
+    all_sound: impl Fn(&[T]) -> bool,
+    sound: impl Fn(T) -> bool,
+) -> Option<usize> {
+    let start = values.chunks(LOOK).position(|some| !all_sound(some))? * LOOK;
+    values[start..].iter().position(|&value| !sound(value)).map(|place| start + place)
+}
+
+/// Sparse rows that a kernel made, or ragged lists where there is no `data`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ragged {
+    /// Where each row's entries start, and where the last one's end.
+    pub indptr: Vec<i64>,
+    /// Columns, or items.
+    pub indices: Vec<i32>,
+    /// Values.
+    pub data: Vec<f32>,
+}
+
+/// Where rows of these lengths start, and where the last one ends.
+pub(crate) fn offsets(lengths: impl Iterator<Item = usize>) -> Vec<i64> {
+    let ends = lengths.scan(0, |end, length| {
+        *end += length as i64;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 #[cfg(test)]
@@ -333,7 +366,7 @@ mod tests {
     #[test]
     fn a_sound_matrix_is_viewed() {
         let matrix = CsrView::new(&INDPTR, &INDICES, &DATA, (3, 4)).expect("it is sound");
-        assert_eq!((matrix.rows(), matrix.columns(), matrix.stored()), (3, 4, 3));
+        assert_eq!((matrix.rows(), matrix.columns()), (3, 4));
         assert_eq!(matrix.row(0), (&[0, 3][..], &[1.0, 0.0][..]));
         assert_eq!(matrix.row(1), (&[][..], &[][..]));
         assert_eq!(view(&[0], &[], &[], (0, 0)), Ok(()));
@@ -374,10 +407,25 @@ mod tests {
     }
 
     #[test]
+    fn the_first_odd_entry_is_found_wherever_it_stands() {
+        let stored = 2 * LOOK + 3;
+        let (indptr, sound) = ([0, stored as i64], vec![1_i64; stored]);
+        for position in [0, LOOK - 1, LOOK, stored - 2] {
+            let (mut indices, mut data) = (sound.clone(), vec![1.0_f64; stored]);
+            indices[position..].fill(2);
+            let high = 2;
+            let found = CsrView::new(&indptr, &indices, &data, (1, high as usize)).map(drop);
+            assert_eq!(found, Err(Error::Index { argument: "indices", position, value: 2, low: 0, high }));
+            data[position..].fill(-1.0);
+            let found = CsrView::new(&indptr, &sound, &data, (1, 2)).map(drop);
+            assert_eq!(found, Err(Error::Value { argument: "data", position, value: -1.0 }));
+        }
+    }
+
+    #[test]
     fn a_signed_matrix_may_have_values_below_zero() {
-        let signed =
-            |data: &[f32]| CsrView::signed(&INDPTR, &INDICES, data, (3, 4)).map(|view| view.stored());
-        assert_eq!(signed(&[-1.0, 0.0, f32::MIN]), Ok(3));
+        let signed = |data: &[f32]| CsrView::signed(&INDPTR, &INDICES, data, (3, 4)).map(drop);
+        assert_eq!(signed(&[-1.0, 0.0, f32::MIN]), Ok(()));
         for value in [f32::NAN, f32::NEG_INFINITY, f32::INFINITY] {
             assert!(
                 matches!(signed(&[1.0, value, 1.0]), Err(Error::NotFinite { position: 1, .. })),
@@ -393,7 +441,11 @@ mod tests {
             Pattern::new(["indptr", "indices"], &offsets, columns)
                 .and_then(|p| p.sorted_row(0, unique).map(<[i32]>::len))
         };
-        assert_eq!(row(&[i32::MIN, 3, i32::MAX], true), Ok(3));
+        assert_eq!(row(&[0, 3, i32::MAX], true), Ok(3));
+        let below =
+            |value| Err(Error::Index { argument: "indices", position: 0, value, low: 0, high: 1 << 31 });
+        assert_eq!(row(&[-1, 3], true), below(-1));
+        assert_eq!(row(&[i32::MIN], false), below(i32::MIN.into()));
         assert_eq!(row(&[1, 1], false), Ok(2));
         let unsorted = |previous, next, unique| {
             Err(Error::Unsorted { argument: "indices", row: 0, previous, next, unique })

@@ -5,6 +5,7 @@
 use std::array::from_fn;
 use std::ops::Range;
 
+use crate::error::{Error, Result};
 use crate::simd::{Vector, padded};
 
 /// Inner products of each of `rows` with `x`; all are padded to the same length.
@@ -171,11 +172,19 @@ pub fn cholesky_solve<V: Vector>(factor: &[f32], n: usize, b: &mut [f32]) {
 
 /// The inverse of the Cholesky factor of a symmetric positive definite (n, n) matrix, in double precision; nothing if
 /// it is not positive definite.
-#[must_use]
-pub fn inverse_cholesky(matrix: &[f64], n: usize) -> Option<Vec<f64>> {
+///
+/// # Errors
+/// [`Error::Interrupted`] once `should_stop` says so, which is asked before every row.
+pub fn inverse_cholesky(
+    matrix: &[f64],
+    n: usize,
+    should_stop: &dyn Fn() -> bool,
+) -> Result<Option<Vec<f64>>> {
+    let look = || if should_stop() { Err(Error::Interrupted) } else { Ok(()) };
     let mut l = matrix.to_vec();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     for i in 0..n {
+        look()?;
         let (above, rest) = l.split_at_mut(i * n);
         for j in 0..i {
             let other = &above[j * n..=j * n + j];
@@ -183,12 +192,13 @@ pub fn inverse_cholesky(matrix: &[f64], n: usize) -> Option<Vec<f64>> {
         }
         let pivot = rest[i] - dot(&rest[..i], &rest[..i]);
         if !(pivot > 0.0 && pivot.is_finite()) {
-            return None;
+            return Ok(None);
         }
         rest[i] = pivot.sqrt();
     }
     let mut inverse = vec![0.0; n * n];
     for i in 0..n {
+        look()?;
         let (above, rest) = inverse.split_at_mut(i * n);
         let row = &l[i * n..(i + 1) * n];
         for (k, other) in above.chunks_exact(n).enumerate() {
@@ -201,7 +211,7 @@ pub fn inverse_cholesky(matrix: &[f64], n: usize) -> Option<Vec<f64>> {
             *value /= row[i];
         }
     }
-    Some(inverse)
+    Ok(Some(inverse))
 }
 
 /// Blocks of at most `size` that make up `0..total`.
@@ -215,7 +225,7 @@ mod tests {
     use crate::simd::{Level, PADDING, Work, with_vectors};
     use proptest::prelude::*;
 
-    /// Systems are smaller than this: the last check of them takes the fourth power of it.
+    /// Systems are smaller than this: to check an inverse takes the fourth power of its size.
     const LARGEST: usize = if cfg!(miri) { 9 } else { 40 };
 
     /// Everything that is computed with vectors, on the same small whole numbers: exact, whatever the order.
@@ -297,7 +307,7 @@ mod tests {
                 }
             }
             let double: Vec<f64> = matrix.iter().map(|&value| value.into()).collect();
-            let inverse = inverse_cholesky(&double, n).expect("positive definite");
+            let inverse = inverse_cholesky(&double, n, &|| false)?.expect("positive definite");
             // L^-1 A L^-T is the identity.
             for i in 0..n {
                 for j in 0..n {
@@ -331,7 +341,8 @@ mod tests {
             for level in Level::available() {
                 assert_eq!(with_vectors(level, Factor(&matrix)), expected, "{level} {matrix:?}");
             }
-            assert_eq!(inverse_cholesky(&matrix.map(f64::from), 2).is_some(), expected, "{matrix:?}");
+            let inverse = inverse_cholesky(&matrix.map(f64::from), 2, &|| false).expect("not interrupted");
+            assert_eq!(inverse.is_some(), expected, "{matrix:?}");
         }
     }
 

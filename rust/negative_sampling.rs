@@ -137,17 +137,5 @@ mod tests {
             let expected = (0..).filter(|item| !taken.contains(item)).nth(n).expect("endless");
             prop_assert_eq!(nth_left(&taken, n), i64::from(expected));
         }
-
-        /// No arrays, however wrong, make the kernel panic.
-        #[test]
-        fn arrays_that_do_not_go_together_are_refused(
-            indptr in prop::collection::vec(-2..9_i64, 1..5), indices in prop::collection::vec(-1..5_i32, 0..7),
-            rows in prop::collection::vec(-1..4_i64, 0..4), items in 0..6_usize,
-        ) {
-            let histories = Pattern::new(["indptr", "indices"], &indptr, &indices).expect("not empty");
-            if let Ok(drawn) = negative_items(&histories, items, &rows, 0, 0) {
-                prop_assert!(drawn.iter().all(|&item| item == NO_ITEM || (0..items as i64).contains(&item)));
-            }
-        }
     }
 }

@@ -2,16 +2,18 @@
 //!
 //! That is a product of sparse matrices, formed a row at a time: nothing ever has the size of items x items.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use crate::csr::Indptr;
+use crate::csr::{Indptr, Ragged, finite, within};
 use crate::dense::blocks;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 use crate::topk::{key, unpack};
 
-/// Items whose neighbours one task finds.
+/// Items whose rows one task forms, which looks for an interruption first.
 const ITEMS: usize = 16;
-/// Items whose neighbours are found between two looks for an interruption.
+/// Items whose neighbours are found before they are put together, so that no more than these are held twice.
 const ROUND: usize = 1024 * ITEMS;
 
 /// Two user x item matrices of the same pattern, L and R, whose product `L'R` says how alike items are.
@@ -21,20 +23,36 @@ pub struct Walk<'a> {
     indices: &'a [i32],
     right: &'a [f32],
     items: usize,
-    /// L by item: where each one's entries start, and the user and value of each entry.
-    starts: Vec<usize>,
-    users: Vec<(u32, f32)>,
+    /// The user and the value of each entry of L.
+    left: ByItem<(u32, f32)>,
 }
 
-/// Rows of a sparse matrix, in CSR form.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Neighbors {
-    /// Where each row's entries start, and where the last one's end.
-    pub indptr: Vec<i64>,
-    /// Columns, ascending within a row.
-    pub indices: Vec<i32>,
-    /// Their values.
-    pub data: Vec<f32>,
+/// Values that belong to items, those of each item in the order given.
+#[derive(Debug, Clone)]
+struct ByItem<T> {
+    starts: Vec<usize>,
+    values: Vec<T>,
+}
+
+impl<T: Copy + Default> ByItem<T> {
+    fn new(items: usize, given: impl Iterator<Item = (usize, T)> + Clone) -> Self {
+        let mut starts = vec![0; items + 1];
+        given.clone().for_each(|(item, _)| starts[item + 1] += 1);
+        for item in 0..items {
+            starts[item + 1] += starts[item];
+        }
+        let mut next = starts.clone();
+        let mut values = vec![T::default(); starts[items]];
+        for (item, value) in given {
+            values[next[item]] = value;
+            next[item] += 1;
+        }
+        Self { starts, values }
+    }
+
+    fn of(&self, item: usize) -> &[T] {
+        &self.values[self.starts[item]..self.starts[item + 1]]
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -50,48 +68,26 @@ impl<'a> Walk<'a> {
         right: &'a [f32],
         items: usize,
     ) -> Result<Self> {
-        let stored = indices.len();
         for (argument, values) in [("data", left), ("right", right)] {
-            if values.len() != stored {
-                return Err(Error::Length { argument, got: values.len(), expected: stored });
-            }
-            if let Some(position) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { argument, position, value: values[position].into() });
-            }
+            expect_length(argument, values.len(), indices.len())?;
+            finite(argument, values)?;
         }
-        let indptr = Indptr::new("indptr", indptr, stored)?;
+        let indptr = Indptr::new("indptr", indptr, indices.len())?;
         indptr.check()?;
         if indptr.rows() > u32::MAX as usize {
-            let got = indptr.rows().to_string();
-            return Err(Error::Setting { argument: "users", got, expected: "users that fit in uint32" });
+            return Err(Error::setting("users", &indptr.rows(), "users that fit in uint32"));
         }
         if items > i32::MAX as usize {
-            let got = items.to_string();
-            return Err(Error::Setting { argument: "n_items", got, expected: "items that fit in int32" });
+            return Err(Error::setting("n_items", &items, "items that fit in int32"));
         }
-        let mut starts = vec![0; items + 1];
-        for (position, &item) in indices.iter().enumerate() {
-            match usize::try_from(item) {
-                Ok(item) if item < items => starts[item + 1] += 1,
-                _ => {
-                    let (value, high) = (item.into(), items as i64);
-                    return Err(Error::Index { argument: "indices", position, value, low: 0, high });
-                }
-            }
-        }
-        for item in 0..items {
-            starts[item + 1] += starts[item];
-        }
-        let mut next = starts.clone();
-        let mut users = vec![(0, 0.0); stored];
-        for user in 0..indptr.rows() {
-            for entry in indptr.range(user)? {
-                let place = &mut next[indices[entry] as usize];
-                users[*place] = (user as u32, left[entry]);
-                *place += 1;
-            }
-        }
-        Ok(Self { indptr, indices, right, items, starts, users })
+        within("indices", indices, 0, 0, items)?;
+        // Checked above.
+        let entries = |user| indptr.range(user).unwrap_or_default();
+        let given = (0..indptr.rows()).flat_map(|user| {
+            entries(user).map(move |entry| (indices[entry] as usize, (user as u32, left[entry])))
+        });
+        let left = ByItem::new(items, given);
+        Ok(Self { indptr, indices, right, items, left })
     }
 
     /// The `k` greatest entries of each row of `L'R`, entries of 0 left out; of equal ones the first.
@@ -100,32 +96,21 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// [`Error::Setting`] if `k` is 0, [`Error::Interrupted`] once `should_stop` says so.
-    pub fn nearest(&self, k: usize, itself: bool, should_stop: &dyn Fn() -> bool) -> Result<Neighbors> {
+    pub fn nearest(&self, k: usize, itself: bool, should_stop: &(dyn Fn() -> bool + Sync)) -> Result<Ragged> {
         if k == 0 {
-            return Err(Error::Setting { argument: "k", got: k.to_string(), expected: "at least 1" });
+            return Err(Error::setting("k", &k, "at least 1"));
         }
-        let mut all = Neighbors { indptr: vec![0], ..Neighbors::default() };
+        let mut all = Ragged { indptr: vec![0], ..Ragged::default() };
         for round in blocks(self.items, ROUND) {
-            if should_stop() {
-                return Err(Error::Interrupted);
-            }
-            let found: Vec<Neighbors> = blocks(round.len(), ITEMS)
-                .collect::<Vec<_>>()
-                .into_par_iter()
-                .map_init(
-                    || Reached::new(self.items),
-                    |reached, block| {
-                        let mut found = Neighbors::default();
-                        for item in block {
-                            let item = round.start + item;
-                            self.reach(item, reached);
-                            reached.keep(k, (!itself).then_some(item), &mut found);
-                        }
-                        found
-                    },
-                )
-                .collect();
-            for found in found {
+            let nearest = |items: Range<usize>, reached: &mut Reached| {
+                let mut found = Ragged::default();
+                for item in items {
+                    self.reach(item, reached);
+                    reached.keep(k, (!itself).then_some(item), &mut found);
+                }
+                found
+            };
+            for found in self.each_block(round, should_stop, nearest)? {
                 let before = all.indices.len() as i64;
                 all.indptr.extend(found.indptr.iter().map(|end| before + end));
                 all.indices.extend(found.indices);
@@ -145,76 +130,57 @@ impl<'a> Walk<'a> {
         &self,
         lists: &[i32],
         length: usize,
-        should_stop: &dyn Fn() -> bool,
+        should_stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<f64>> {
+        within("ranked", lists, 0, -1, self.items)?;
         let length = length.max(1);
-        let mut starts = vec![0; self.items + 1];
-        for (position, &item) in lists.iter().enumerate() {
-            match usize::try_from(item) {
-                // Before the first of a list there is nothing.
-                Ok(item) if item < self.items => starts[item + 1] += usize::from(position % length > 0),
-                _ if item == -1 => {}
-                _ => {
-                    let (value, high) = (item.into(), self.items as i64);
-                    return Err(Error::Index { argument: "ranked", position, value, low: -1, high });
-                }
+        // Before the first of a list there is nothing.
+        let given = (0..lists.len()).filter(|place| place % length > 0);
+        let given = given.filter_map(|place| Some((usize::try_from(lists[place]).ok()?, place)));
+        let places = ByItem::new(self.items, given);
+        let sum = |items: Range<usize>, reached: &mut Reached| {
+            let mut sums = Vec::new();
+            for item in items.filter(|&item| !places.of(item).is_empty()) {
+                self.reach(item, reached);
+                sums.extend(places.of(item).iter().map(|&place| {
+                    let before = lists[place - place % length..place].iter();
+                    before.filter(|&&other| other >= 0).map(|&other| reached.get(other)).sum::<f64>()
+                }));
+                reached.clear();
             }
-        }
-        for item in 0..self.items {
-            starts[item + 1] += starts[item];
-        }
-        let mut next = starts.clone();
-        let mut places = vec![0; starts[self.items]];
-        for (position, &item) in lists.iter().enumerate().filter(|&(position, _)| position % length > 0) {
-            if let Ok(item) = usize::try_from(item) {
-                places[next[item]] = position;
-                next[item] += 1;
-            }
-        }
+            sums
+        };
+        let sums = self.each_block(0..self.items, should_stop, sum)?;
         let mut out = vec![0.0; lists.len()];
-        for round in blocks(self.items, ROUND) {
-            if should_stop() {
-                return Err(Error::Interrupted);
-            }
-            let found: Vec<Vec<f64>> = blocks(round.len(), ITEMS)
-                .collect::<Vec<_>>()
-                .into_par_iter()
-                .map_init(
-                    || Reached::new(self.items),
-                    |reached, block| {
-                        let mut sums = Vec::new();
-                        for item in block {
-                            let item = round.start + item;
-                            let own = &places[starts[item]..starts[item + 1]];
-                            if own.is_empty() {
-                                continue;
-                            }
-                            self.reach(item, reached);
-                            sums.extend(own.iter().map(|&place| {
-                                let before = &lists[place - place % length..place];
-                                before
-                                    .iter()
-                                    .filter(|&&other| other >= 0)
-                                    .map(|&other| reached.get(other))
-                                    .sum::<f64>()
-                            }));
-                            reached.clear();
-                        }
-                        sums
-                    },
-                )
-                .collect();
-            for (&place, sum) in
-                places[starts[round.start]..starts[round.end]].iter().zip(found.into_iter().flatten())
-            {
-                out[place] = sum;
-            }
+        for (&place, sum) in places.values.iter().zip(sums.into_iter().flatten()) {
+            out[place] = sum;
         }
         Ok(out)
     }
 
+    /// What `find` makes of each block of [`ITEMS`] of `items`, in their order.
+    fn each_block<T: Send>(
+        &self,
+        items: Range<usize>,
+        should_stop: &(dyn Fn() -> bool + Sync),
+        find: impl Fn(Range<usize>, &mut Reached) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let all: Vec<_> = blocks(items.len(), ITEMS).collect();
+        all.into_par_iter()
+            .map_init(
+                || Reached::new(self.items),
+                |reached, block| {
+                    if should_stop() {
+                        return Err(Error::Interrupted);
+                    }
+                    Ok(find(items.start + block.start..items.start + block.end, reached))
+                },
+            )
+            .collect()
+    }
+
     fn reach(&self, item: usize, reached: &mut Reached) {
-        for &(user, left) in &self.users[self.starts[item]..self.starts[item + 1]] {
+        for &(user, left) in self.left.of(item) {
             // Checked when made.
             let Ok(entries) = self.indptr.range(user as usize) else { continue };
             for (&other, &right) in self.indices[entries.clone()].iter().zip(&self.right[entries]) {
@@ -260,7 +226,7 @@ impl Reached {
     }
 
     /// Append the best of the row to `out` and forget the row.
-    fn keep(&mut self, k: usize, without: Option<usize>, out: &mut Neighbors) {
+    fn keep(&mut self, k: usize, without: Option<usize>, out: &mut Ragged) {
         self.keys.clear();
         for item in self.items.drain(..) {
             let sum = std::mem::replace(&mut self.sums[item as usize], f64::NAN) as f32;
@@ -284,7 +250,10 @@ impl Reached {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+    use crate::csr::offsets;
     use proptest::prelude::*;
 
     const ITEMS: usize = 7;
@@ -326,11 +295,7 @@ mod tests {
                 .map(|row| row.into_iter().map(|(j, (l, r))| (j, f32::from(l), f32::from(r))).collect())
                 .collect();
             let entries = rows.concat();
-            let mut indptr = vec![0];
-            indptr.extend(rows.iter().scan(0, |end, row| {
-                *end += row.len() as i64;
-                Some(*end)
-            }));
+            let indptr = offsets(rows.iter().map(Vec::len));
             let indices: Vec<i32> = entries.iter().map(|entry| entry.0).collect();
             let left: Vec<f32> = entries.iter().map(|entry| entry.1).collect();
             let right: Vec<f32> = entries.iter().map(|entry| entry.2).collect();
@@ -345,6 +310,20 @@ mod tests {
                 })
                 .collect();
             prop_assert_eq!(found, by_definition(&rows, k, itself));
+        }
+    }
+
+    #[test]
+    fn stops_between_any_two_blocks_of_items() {
+        let indices: Vec<i32> = (0..3 * super::ITEMS as i32).collect();
+        let (indptr, values) = ([0, indices.len() as i64], vec![1.0; indices.len()]);
+        let walk = Walk::new(&indptr, &indices, &values, &values, indices.len()).expect("sound");
+        for patience in 0..3 {
+            let asked = AtomicUsize::new(0);
+            let should_stop = || asked.fetch_add(1, Ordering::Relaxed) >= patience;
+            assert_eq!(walk.nearest(2, true, &should_stop), Err(Error::Interrupted));
+            asked.store(0, Ordering::Relaxed);
+            assert_eq!(walk.pair_sums(&indices, 48, &should_stop), Err(Error::Interrupted));
         }
     }
 

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, expect_length};
 use crate::simd::{Level, PADDING, Vector, Work, with_vectors};
 
 /// Columns whose noise is made at once.
@@ -79,7 +79,8 @@ impl RowNoise {
         for (lane, block) in block.iter_mut().enumerate() {
             *block = (chunk * LANES + lane) as u32;
         }
-        // A row number above 2^56 would share its upper bits with the purpose; there are no such rows.
+        // The purpose takes bit 56 of the row: of two that differ in that bit alone, one draws its normals from the
+        // words the other has for its uniforms. Rows of a matrix are below it; keys may be anything.
         let upper = (self.row >> 32) as u32 ^ ((purpose as u32) << 24);
         philox([block, [self.row as u32; LANES], [self.step; LANES], [upper; LANES]], self.seed)
     }
@@ -147,7 +148,8 @@ fn sin_cos_of_turn(word: u32) -> (f32, f32) {
 /// Write the noise of `rows` at the columns `first_column ..` into `out`, `(rows.len(), width)` in C order.
 ///
 /// # Errors
-/// [`Error::Length`] if `out` has another size, [`Error::Level`] as [`Level::current`].
+/// [`Error::Length`](crate::Error::Length) if `out` has another size, [`Error::Level`](crate::Error::Level) as
+/// [`Level::current`].
 pub fn normal_rows(
     seed: u64,
     step: u32,
@@ -156,9 +158,7 @@ pub fn normal_rows(
     width: usize,
     out: &mut [f32],
 ) -> Result<()> {
-    if out.len() != rows.len() * width {
-        return Err(Error::Length { argument: "out", got: out.len(), expected: rows.len() * width });
-    }
+    expect_length("out", out.len(), rows.len() * width)?;
     let level = Level::current()?;
     if width > 0 {
         out.par_chunks_mut(width).zip(rows).for_each(|(out, &row)| {
@@ -195,6 +195,7 @@ impl Work for Fill<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use proptest::prelude::*;
 
     fn normals(seed: u64, step: u32, rows: &[i64], first_column: usize, width: usize) -> Vec<f32> {

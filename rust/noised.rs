@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use crate::csr::Sparse;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 use crate::noise::{CHUNK, RowNoise};
 use crate::simd::{Level, PADDING, Vector, Work, with_vectors};
 
@@ -52,7 +52,8 @@ pub struct Bf16(pub u16);
 impl Cell for Bf16 {
     #[inline(always)]
     fn nearest(value: f32) -> Self {
-        // Half of the last place, and one less where that place is even: ties go to even. Noised rows are finite.
+        // Half of the last place, and one less where that place is even: ties go to even. What is too large becomes
+        // infinite, as it does in hardware; NaN, which only infinite factors make, becomes anything.
         let bits = value.to_bits();
         Self((bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16) as u16)
     }
@@ -74,25 +75,17 @@ pub fn noised_rows<C: Cell>(
     out: &mut [C],
     columns: usize,
 ) -> Result<()> {
-    if out.len() != rows.len() * columns {
-        return Err(Error::Length { argument: "out", got: out.len(), expected: rows.len() * columns });
-    }
+    expect_length("out", out.len(), rows.len() * columns)?;
     let indptr = matrix.indptr();
     for position in 0..rows.len() {
         indptr.range(indptr.row(rows, position)?)?;
     }
     let keys = noising.keys.unwrap_or(rows);
-    if keys.len() != rows.len() {
-        return Err(Error::Length { argument: "keys", got: keys.len(), expected: rows.len() });
-    }
-    for (argument, given) in [("signal", noising.signal), ("spread", noising.spread)] {
-        if given.len() != rows.len() {
-            return Err(Error::Length { argument, got: given.len(), expected: rows.len() });
-        }
-    }
+    expect_length("keys", keys.len(), rows.len())?;
+    expect_length("signal", noising.signal.len(), rows.len())?;
+    expect_length("spread", noising.spread.len(), rows.len())?;
     if !(0.0..1.0).contains(&noising.dropout) {
-        let got = noising.dropout.to_string();
-        return Err(Error::Setting { argument: "dropout", got, expected: "a number in [0, 1)" });
+        return Err(Error::setting("dropout", &noising.dropout, "a number in [0, 1)"));
     }
     let level = Level::current()?;
     let (chunk, skip) = (noising.first / CHUNK, noising.first % CHUNK);
@@ -110,11 +103,19 @@ pub fn noised_rows<C: Cell>(
         }
         scratch[..skip].fill(0.0);
         scratch[own.end..].fill(0.0);
-        let x_t = scratch.as_chunks().0;
         let mut factor = 1.0 / (1.0 - noising.dropout);
         if noising.normalize {
-            factor /= length(x_t).max(1e-12);
+            let mut own = length(scratch.as_chunks().0);
+            if !own.is_finite() {
+                // Squares that are too large for single precision: a power of two rounds nothing.
+                for x in &mut *scratch {
+                    *x *= SHORTER;
+                }
+                own = length(scratch.as_chunks().0);
+            }
+            factor /= own.max(1e-12);
         }
+        let x_t = scratch.as_chunks().0;
         with_vectors(level, ThinOut { noise, dropout: noising.dropout, factor, chunk, skip, x_t, out });
         None
     };
@@ -135,7 +136,10 @@ fn add_row(matrix: &Sparse<'_>, row: i64, factor: f32, out: &mut [f32]) -> Resul
     Ok(())
 }
 
-/// Euclidean length of a row.
+/// What makes a row of any floats short enough for [`length`]: 2^-80.
+const SHORTER: f32 = f32::from_bits((127 - 80) << 23);
+
+/// Euclidean length of a row, infinite where a square is.
 fn length(x_t: &[[f32; CHUNK]]) -> f32 {
     // Sums of short stretches: exact enough in single precision, and fast.
     let square = |chunk: &[f32; CHUNK]| {
@@ -301,6 +305,16 @@ mod tests {
             for (found, plain) in found.iter().zip(plain) {
                 assert!((found - plain / length).abs() < 1e-6);
             }
+        }
+        // Also where the squares are beyond single precision.
+        for scale in [1e19, 1e25, 3e37] {
+            let large = Noising { normalize: true, spread: &[0.0], signal: &[scale], ..PLAIN };
+            let found = noised::<f32>(&[0], &large, COLUMNS).expect("sound");
+            let root = 5.0_f32.sqrt().recip();
+            assert!(
+                (found[2] - root).abs() < 1e-6 && (found[0] - 2.0 * root).abs() < 1e-6,
+                "{scale} {found:?}"
+            );
         }
         // A row of zeros stays one.
         let nothing = Noising { normalize: true, spread: &[0.0], signal: &[1.0], ..PLAIN };

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 
 /// Number of metrics [`ranking_metrics`] gives: precision, recall, truncated recall, nDCG, MRR, hit rate.
 pub const METRICS: usize = 6;
@@ -25,9 +25,7 @@ impl<'a> Ranked<'a> {
     /// # Errors
     /// [`Error::Length`] if that is not how many there are.
     pub fn new(items: &'a [i32], (users, length): (usize, usize)) -> Result<Self> {
-        if items.len() != users * length {
-            return Err(Error::Length { argument: "ranked", got: items.len(), expected: users * length });
-        }
+        expect_length("ranked", items.len(), users * length)?;
         Ok(Self { items, users, length })
     }
 
@@ -55,13 +53,11 @@ impl<'a> Ranked<'a> {
 ///
 /// # Errors
 /// [`Error::Length`] unless `relevant` has a row per user; [`Error::Index`] for a cutoff outside `[1, length]`;
-/// [`Error::IndptrRow`] or [`Error::Unsorted`] for a row of `relevant` that is not a sorted set.
+/// [`Error::IndptrRow`], [`Error::Unsorted`] or [`Error::Index`] for a row of `relevant` that is not a sorted set of
+/// items.
 pub fn ranking_metrics(ranked: &Ranked<'_>, relevant: &Pattern<'_>, k: &[i64]) -> Result<Vec<f64>> {
     let Ranked { users, .. } = *ranked;
-    if relevant.indptr().rows() != users {
-        let got = relevant.indptr().rows() + 1;
-        return Err(Error::Length { argument: "relevant_indptr", got, expected: users + 1 });
-    }
+    expect_length("relevant_indptr", relevant.indptr().rows() + 1, users + 1)?;
     let cutoffs = ranked.cutoffs(k)?;
     let mut out = vec![0.0; METRICS * cutoffs.len() * users];
     if out.is_empty() {
@@ -126,11 +122,11 @@ const FEW: usize = 24;
 /// Places of a list compared at once.
 const LANES: usize = 16;
 
-/// The places of `list` that hold one of the `relevant` items, which ascend; a negative item is none.
+/// The places of `list` that hold one of the `relevant` items, which ascend and are not below 0.
 fn find_hits(list: &[i32], relevant: &[i32], hits: &mut Vec<usize>) {
     hits.clear();
     if relevant.len() > FEW {
-        let hit = |item: &i32| *item >= 0 && relevant.binary_search(item).is_ok();
+        let hit = |item: &i32| relevant.binary_search(item).is_ok();
         hits.extend(list.iter().enumerate().filter(|(_, item)| hit(item)).map(|(place, _)| place));
         return;
     }
@@ -146,8 +142,7 @@ fn find_hits(list: &[i32], relevant: &[i32], hits: &mut Vec<usize>) {
             }
         }
         if equal.contains(&true) {
-            let hit = |lane: &usize| equal[*lane] && chunk[*lane] >= 0;
-            hits.extend((0..LANES).filter(hit).map(|lane| number * LANES + lane));
+            hits.extend((0..LANES).filter(|&lane| equal[lane]).map(|lane| number * LANES + lane));
         }
     }
 }
@@ -159,7 +154,7 @@ fn find_hits(list: &[i32], relevant: &[i32], hits: &mut Vec<usize>) {
 /// not exist.
 pub fn coverage(ranked: &Ranked<'_>, n_items: usize, k: &[i64]) -> Result<Vec<f64>> {
     if n_items == 0 {
-        return Err(Error::Setting { argument: "n_items", got: n_items.to_string(), expected: "at least 1" });
+        return Err(Error::setting("n_items", &n_items, "at least 1"));
     }
     let cutoffs = ranked.cutoffs(k)?;
     let missing = |item: &i32| usize::try_from(*item).is_ok_and(|item| item >= n_items);
@@ -170,19 +165,24 @@ pub fn coverage(ranked: &Ranked<'_>, n_items: usize, k: &[i64]) -> Result<Vec<f6
     // A bit per item that could be listed: one item of a great number would ask for gigabytes of anything longer.
     let listed = ranked.items.iter().max().map_or(0, |&item| (i64::from(item) + 1).max(0) as usize);
     let mut seen = vec![0_u64; listed.div_ceil(64)];
-    let deepest = cutoffs.iter().copied().max().unwrap_or(0);
-    // How many items stand in the first k places, for every k.
-    let mut found = vec![0_usize; deepest + 1];
-    for place in 0..deepest {
-        found[place + 1] = found[place];
+    let mut shares = vec![0.0; cutoffs.len()];
+    let mut order: Vec<usize> = (0..cutoffs.len()).collect();
+    order.sort_unstable_by_key(|&which| cutoffs[which]);
+    let (mut found, mut from) = (0_usize, 0);
+    for which in order {
+        // What a smaller cutoff has counted need not be looked at again.
         for user in 0..ranked.users {
-            let Ok(item) = usize::try_from(ranked.items[user * ranked.length + place]) else { continue };
-            let (word, bit) = (&mut seen[item / 64], 1 << (item % 64));
-            found[place + 1] += usize::from(*word & bit == 0);
-            *word |= bit;
+            for &item in &ranked.row(user)[from..cutoffs[which]] {
+                let Ok(item) = usize::try_from(item) else { continue };
+                let (word, bit) = (&mut seen[item / 64], 1 << (item % 64));
+                found += usize::from(*word & bit == 0);
+                *word |= bit;
+            }
         }
+        from = cutoffs[which];
+        shares[which] = found as f64 / n_items as f64;
     }
-    Ok(cutoffs.iter().map(|&k| found[k] as f64 / n_items as f64).collect())
+    Ok(shares)
 }
 
 fn running_sums(values: &[f64]) -> Vec<f64> {
@@ -197,15 +197,12 @@ fn running_sums(values: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::csr::offsets;
     use proptest::prelude::*;
 
     fn metrics(ranked: &[i32], shape: (usize, usize), relevant: &[&[i32]], k: &[i64]) -> Result<Vec<f64>> {
         let indices = relevant.concat();
-        let mut indptr = vec![0];
-        indptr.extend(relevant.iter().scan(0, |end, row| {
-            *end += row.len() as i64;
-            Some(*end)
-        }));
+        let indptr = offsets(relevant.iter().map(|row| row.len()));
         let relevant = Pattern::new(["relevant_indptr", "relevant_indices"], &indptr, &indices)?;
         ranking_metrics(&Ranked::new(ranked, shape)?, &relevant, k)
     }
@@ -270,12 +267,17 @@ mod tests {
         let unsorted =
             Error::Unsorted { argument: "relevant_indices", row: 1, previous: 4, next: 4, unique: true };
         assert_eq!(metrics(&[1, 2], (2, 1), &[&[], &[4, 4]], &[1]), Err(unsorted));
+        // What is no item would be counted among the relevant ones, and never found.
+        let (argument, high) = ("relevant_indices", 1 << 31);
+        let below = Error::Index { argument, position: 1, value: -1, low: 0, high };
+        assert_eq!(metrics(&[1, -1], (2, 1), &[&[1], &[-1, 4]], &[1]), Err(below));
     }
 
     #[test]
     fn coverage_counts_each_item_once() {
         let ranked = Ranked::new(&[0, 3, 1, 3, 0, -1], (3, 2)).expect("sound");
         assert_eq!(coverage(&ranked, 4, &[1, 2]), Ok(vec![0.5, 0.75]));
+        assert_eq!(coverage(&ranked, 4, &[2, 1, 2]), Ok(vec![0.75, 0.5, 0.75]));
         let error = Error::Index { argument: "ranked", position: 1, value: 3, low: -1, high: 3 };
         assert_eq!(coverage(&ranked, 3, &[1]), Err(error));
         assert!(matches!(coverage(&ranked, 0, &[1]), Err(Error::Setting { argument: "n_items", .. })));
@@ -286,12 +288,12 @@ mod tests {
         #[test]
         fn hits_are_found_either_way(
             list in prop::collection::vec(-1..60_i32, 0..3 * LANES),
-            relevant in prop::collection::btree_set(-1..60_i32, 0..2 * FEW),
+            relevant in prop::collection::btree_set(0..60_i32, 0..2 * FEW),
         ) {
             let relevant: Vec<i32> = relevant.into_iter().collect();
             let mut hits = vec![7];
             find_hits(&list, &relevant, &mut hits);
-            let hit = |place: &usize| list[*place] >= 0 && relevant.contains(&list[*place]);
+            let hit = |place: &usize| relevant.contains(&list[*place]);
             prop_assert_eq!(hits, (0..list.len()).filter(hit).collect::<Vec<_>>());
         }
     }

@@ -3,6 +3,39 @@
 //! A piece of work is written once over a [`Vector`] and compiled for each [`Level`]; [`with_vectors`] runs the one
 //! asked for.
 
+/// What is one instruction each, of a vector whose instructions may be used by whoever has one.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! single_instructions {
+    ($splat:ident, $load:ident, $store:ident, |$sum:ident, $a:ident, $b:ident| $add_product:expr) => {
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            // SAFETY: see the type.
+            Self(unsafe { $splat(value) })
+        }
+
+        #[inline(always)]
+        fn load(from: &[f32]) -> Self {
+            let from: &[f32] = &from[..Self::LANES];
+            // SAFETY: see the type; the slice covers what is read, which needs no more than a float's alignment.
+            Self(unsafe { $load(from.as_ptr()) })
+        }
+
+        #[inline(always)]
+        fn store(self, to: &mut [f32]) {
+            let to: &mut [f32] = &mut to[..Self::LANES];
+            // SAFETY: see the type; the slice covers what is written, which needs no more than a float's alignment.
+            unsafe { $store(to.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        fn add_product(self, a: Self, b: Self) -> Self {
+            let ($sum, $a, $b) = (self.0, a.0, b.0);
+            // SAFETY: see the type.
+            Self(unsafe { $add_product })
+        }
+    };
+}
+
 mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -102,6 +135,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A NaN that some instructions treat otherwise than the usual, quiet ones.
+    const SIGNALLING: f32 = f32::from_bits(0x7FA0_0000);
+
     /// Every operation on the first lanes of three slices.
     struct Everything<'a>([&'a [f32]; 3]);
 
@@ -148,7 +184,7 @@ mod tests {
             b in prop::collection::vec(
                 prop_oneof![
                     (-9..9_i8).prop_map(f32::from),
-                    Just(f32::NAN), Just(-f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY),
+                    Just(f32::NAN), Just(-f32::NAN), Just(SIGNALLING), Just(f32::INFINITY), Just(f32::NEG_INFINITY),
                 ],
                 PADDING,
             ),

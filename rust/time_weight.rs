@@ -89,7 +89,7 @@ const TASK: usize = 1 << 14;
 ///
 /// # Errors
 /// [`Error::IndptrStart`], [`Error::IndptrRow`] or [`Error::IndptrEnd`] unless `indptr` shares out all timestamps;
-/// [`Error::Timestamp`] for one that is not finite.
+/// [`Error::NotFinite`] for one that is not finite.
 pub fn time_weights(indptr: &[i64], timestamps: &[f64], weight: &TimeWeight) -> Result<Vec<f32>> {
     let indptr = Indptr::new("indptr", indptr, timestamps.len())?;
     indptr.check()?;
@@ -126,7 +126,8 @@ fn weigh_users(
         rest = after;
         let stamps = &timestamps[range.clone()];
         if let Some(place) = stamps.iter().position(|stamp| !stamp.is_finite()) {
-            return Err(Error::Timestamp { position: range.start + place, value: stamps[place] });
+            let (argument, position, value) = ("timestamps", range.start + place, stamps[place]);
+            return Err(Error::NotFinite { argument, position, value });
         }
         weigh_row(stamps, row, weight, &mut scratch);
     }
@@ -239,8 +240,8 @@ mod tests {
     #[test]
     fn broken_promises() {
         let value = |stamps: &[f64]| weigh(stamps, Decay::Linear, 0.0, false);
-        assert!(matches!(value(&[0.0, f64::NAN]), Err(Error::Timestamp { position: 1, .. })));
-        assert!(matches!(value(&[f64::INFINITY]), Err(Error::Timestamp { position: 0, .. })));
+        assert!(matches!(value(&[0.0, f64::NAN]), Err(Error::NotFinite { position: 1, .. })));
+        assert!(matches!(value(&[f64::INFINITY]), Err(Error::NotFinite { position: 0, .. })));
         for (w_min, w_max, half_life, wrong) in [
             (-0.1, 1.0, 1.0, "w_min"),
             (0.5, 0.4, 1.0, "w_min"),

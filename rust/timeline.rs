@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::csr::{Indptr, within};
-use crate::error::{Error, Result};
+use crate::csr::{Indptr, Ragged, offsets, within};
+use crate::error::{Error, Result, expect_length};
 use crate::random::Random;
 
 /// A weight below this is left out: together with all older ones it is a small part of the newest one's.
@@ -137,36 +137,13 @@ pub struct Timeline<'a> {
     repeats: bool,
 }
 
-/// Sparse rows, or ragged lists where there is no `data`.
-#[derive(Debug, Default, PartialEq)]
-pub struct Ragged {
-    /// Where each row starts.
-    pub indptr: Vec<i64>,
-    /// Columns, or items.
-    pub indices: Vec<i32>,
-    /// Values.
-    pub data: Vec<f32>,
-}
-
-impl Ragged {
-    fn with_offsets(lengths: impl Iterator<Item = usize>) -> Self {
-        let ends = lengths.scan(0, |end, length| {
-            *end += length as i64;
-            Some(*end)
-        });
-        Self { indptr: std::iter::once(0).chain(ends).collect(), ..Self::default() }
-    }
-}
-
 impl<'a> Timeline<'a> {
     /// View arrays as histories; rows are checked when they are used. `baskets` numbers each user's baskets from 0.
     ///
     /// # Errors
     /// [`Error::Length`] unless there is a basket for each item and an offset at all.
     pub fn new(indptr: &'a [i64], items: &'a [i32], baskets: &'a [i32]) -> Result<Self> {
-        if baskets.len() != items.len() {
-            return Err(Error::Length { argument: "baskets", got: baskets.len(), expected: items.len() });
-        }
+        expect_length("baskets", baskets.len(), items.len())?;
         Ok(Self { indptr: Indptr::new("indptr", indptr, items.len())?, items, baskets, repeats: false })
     }
 
@@ -183,8 +160,9 @@ impl<'a> Timeline<'a> {
     /// # Errors
     /// [`Error::Length`] unless every row has a cut, every event a time and, for [`Scale::Usual`], every item an
     /// interval; [`Error::Index`] for a row, cut, basket or item that does not exist; [`Error::Setting`] for a cut inside
-    /// a basket, for an interval that is not positive and finite, or where so many columns have no number;
-    /// [`Error::Unordered`] where times fall.
+    /// a basket, for an interval that is not positive and finite, for a moment that is not finite or before an event, or
+    /// where so many columns have no number; [`Error::NotFinite`] and [`Error::Unordered`] for times that are not finite,
+    /// or fall. Of several rows the first is named.
     pub fn before(
         &self,
         clock: Clock<'_>,
@@ -193,32 +171,24 @@ impl<'a> Timeline<'a> {
         cuts: &[i64],
         scales: &[Scale],
     ) -> Result<Ragged> {
-        let length = |argument, got, expected| Err(Error::Length { argument, got, expected });
-        if clock.times.len() != self.items.len() {
-            return length("times", clock.times.len(), self.items.len());
-        }
+        expect_length("times", clock.times.len(), self.items.len())?;
         if scales.contains(&Scale::Usual) {
-            if clock.intervals.len() != n_items {
-                return length("intervals", clock.intervals.len(), n_items);
-            }
+            expect_length("intervals", clock.intervals.len(), n_items)?;
             if let Some(wrong) = clock.intervals.iter().find(|&&one| !(one.is_finite() && one > 0.0)) {
-                let expected = "positive finite numbers";
-                return Err(Error::Setting { argument: "intervals", got: wrong.to_string(), expected });
+                return Err(Error::setting("intervals", &wrong, "positive finite numbers"));
             }
         }
         if n_items.checked_mul(scales.len()).is_none_or(|columns| i32::try_from(columns).is_err()) {
-            let expected = "so few that items times scales is below 2^31";
-            return Err(Error::Setting { argument: "n_items", got: n_items.to_string(), expected });
+            return Err(Error::setting("n_items", &n_items, "so few that items times scales is below 2^31"));
         }
-        let weighed = (0..rows.len())
-            .into_par_iter()
-            .with_min_len(16)
-            .map(|position| self.weigh(clock, n_items, self.prefix(rows, cuts, position)?, scales))
-            .collect::<Result<Vec<_>>>()?;
-        let mut out = Ragged::with_offsets(weighed.iter().map(Vec::len));
-        out.indices = weighed.iter().flatten().map(|&(column, _)| column).collect();
-        out.data = weighed.iter().flatten().map(|&(_, weight)| weight as f32).collect();
-        Ok(out)
+        expect_length("cuts", cuts.len(), rows.len())?;
+        let weigh = |position| self.weigh(clock, n_items, self.prefix(rows, cuts, position)?, scales);
+        let weighed = each(rows.len(), weigh)?;
+        Ok(Ragged {
+            indptr: offsets(weighed.iter().map(Vec::len)),
+            indices: weighed.iter().flatten().map(|&(column, _)| column).collect(),
+            data: weighed.iter().flatten().map(|&(_, weight)| weight).collect(),
+        })
     }
 
     /// The items of whole baskets after the cut of each row, the next one first, until there are `horizon` of them.
@@ -235,20 +205,16 @@ impl<'a> Timeline<'a> {
         horizon: usize,
         fresh: bool,
     ) -> Result<Ragged> {
-        let found = (0..rows.len())
-            .into_par_iter()
-            .with_min_len(16)
-            .map(|position| {
-                let prefix = self.prefix(rows, cuts, position)?;
-                let end = self.indptr.range(rows[position] as usize)?.end;
-                let future = self.checked_items(n_items, prefix.end..end)?;
-                let past = if fresh && self.repeats { &self.items[prefix.clone()] } else { &[] };
-                Ok(self.taken(past, future, &self.baskets[prefix.end..end], horizon))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let mut out = Ragged::with_offsets(found.iter().map(Vec::len));
-        out.indices = found.concat();
-        Ok(out)
+        expect_length("cuts", cuts.len(), rows.len())?;
+        let found = each(rows.len(), |position| {
+            let prefix = self.prefix(rows, cuts, position)?;
+            let end = self.indptr.range(rows[position] as usize)?.end;
+            let future = self.checked_items(n_items, prefix.end..end)?;
+            let past = if fresh && self.repeats { &self.items[prefix.clone()] } else { &[] };
+            Ok(self.taken(past, future, &self.baskets[prefix.end..end], horizon))
+        })?;
+        let indptr = offsets(found.iter().map(Vec::len));
+        Ok(Ragged { indptr, indices: found.concat(), data: Vec::new() })
     }
 
     fn taken(&self, past: &[i32], future: &[i32], baskets: &[i32], horizon: usize) -> Vec<i32> {
@@ -268,9 +234,6 @@ impl<'a> Timeline<'a> {
 
     /// Where the events before the cut of a row stand.
     fn prefix(&self, rows: &[i64], cuts: &[i64], position: usize) -> Result<Range<usize>> {
-        if cuts.len() != rows.len() {
-            return Err(Error::Length { argument: "cuts", got: cuts.len(), expected: rows.len() });
-        }
         let row = self.indptr.range(self.indptr.row(rows, position)?)?;
         let baskets = numbered(self.baskets, row.clone())?;
         match usize::try_from(cuts[position]) {
@@ -279,10 +242,7 @@ impl<'a> Timeline<'a> {
             {
                 Ok(row.start..row.start + cut)
             }
-            Ok(cut) if cut < row.len() => {
-                let (got, expected) = (cut.to_string(), "a place between two baskets");
-                Err(Error::Setting { argument: "cuts", got, expected })
-            }
+            Ok(cut) if cut < row.len() => Err(Error::setting("cuts", &cut, "a place between two baskets")),
             _ => {
                 let (value, high) = (cuts[position], row.len() as i64 + 1);
                 Err(Error::Index { argument: "cuts", position, value, low: 0, high })
@@ -291,7 +251,7 @@ impl<'a> Timeline<'a> {
     }
 
     fn checked_items(&self, n_items: usize, range: Range<usize>) -> Result<&'a [i32]> {
-        within("items", &self.items[range.clone()], range.start, n_items)
+        within("items", &self.items[range.clone()], range.start, 0, n_items)
     }
 
     fn weigh(
@@ -300,17 +260,26 @@ impl<'a> Timeline<'a> {
         n_items: usize,
         prefix: Range<usize>,
         scales: &[Scale],
-    ) -> Result<Vec<(i32, f64)>> {
+    ) -> Result<Vec<(i32, f32)>> {
         let items = self.checked_items(n_items, prefix.clone())?;
         let (baskets, times) = (&self.baskets[prefix.clone()], &clock.times[prefix.clone()]);
-        if let Some(place) = times.windows(2).position(|pair| pair[0] > pair[1] || pair[1].is_nan()) {
-            return Err(Error::Unordered { argument: "times", position: prefix.start + place + 1 });
+        for (place, &time) in times.iter().enumerate() {
+            let position = prefix.start + place;
+            if !time.is_finite() {
+                return Err(Error::NotFinite { argument: "times", position, value: time });
+            }
+            if place > 0 && times[place - 1] > time {
+                return Err(Error::Unordered { argument: "times", position });
+            }
         }
         let (Some(&basket), Some(&newest)) = (baskets.last(), times.last()) else {
             return Ok(Vec::new());
         };
         let moment = clock.now.unwrap_or(newest);
-        let mut out: Vec<(i32, f64)> = Vec::with_capacity(items.len() * scales.len());
+        if !(moment.is_finite() && moment >= newest) {
+            return Err(Error::setting("now", &moment, "a finite time that is not before an event"));
+        }
+        let mut out: Vec<(i32, f64)> = Vec::new();
         let takings = if scales.iter().any(|scale| scale.is_of_items()) {
             takings(items, baskets, times)
         } else {
@@ -343,8 +312,16 @@ impl<'a> Timeline<'a> {
                 out.push((column, weight));
             }
         }
-        Ok(out)
+        // Kept until all rows are there, so at its exact length.
+        Ok(out.iter().map(|&(column, weight)| (column, weight as f32)).collect())
     }
+}
+
+/// What becomes of each position, or what is wrong with the first of those where something is.
+fn each<T: Send>(positions: usize, find: impl Fn(usize) -> Result<T> + Send + Sync) -> Result<Vec<T>> {
+    // Collected with the errors: straight into a result, whichever thread meets one first would name it.
+    let found: Vec<Result<T>> = (0..positions).into_par_iter().with_min_len(16).map(find).collect();
+    found.into_iter().collect()
 }
 
 /// When each item of a history was taken, the one that was taken last first.

@@ -11,7 +11,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::csr::Pattern;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 use crate::simd::{Level, with_vectors};
 use scan::{MOST_DENIED, Scan};
 use shortlist::Shortlist;
@@ -52,19 +52,16 @@ fn top_k_at(level: Level, block: &Block<'_>, items: &mut [i32], values: &mut [f3
     let Block { scores, width, first_item, seen, rows, denied } = *block;
     let users = rows.len();
     if k == 0 {
-        return Err(Error::Setting { argument: "k", got: k.to_string(), expected: "at least 1" });
+        return Err(Error::setting("k", &k, "at least 1"));
     }
     for (argument, got, columns) in
         [("scores", scores.len(), width), ("items", items.len(), k), ("values", values.len(), k)]
     {
-        if got != users * columns {
-            return Err(Error::Length { argument, got, expected: users * columns });
-        }
+        expect_length(argument, got, users * columns)?;
     }
     let last_item = first_item.saturating_add(width);
     if last_item > i32::MAX as usize {
-        let got = first_item.to_string();
-        return Err(Error::Setting { argument: "first_item", got, expected: "items that fit in int32" });
+        return Err(Error::setting("first_item", &first_item, "items that fit in int32"));
     }
     if let Some(denied) = denied
         && denied.len() < last_item

@@ -149,8 +149,9 @@ def prefix_rows(
 
     ``items``, ``baskets`` (numbered from 0 in each row) and ``times`` are in the order of time within a row; a cut lies
     between two baskets. Scale s has the columns from ``s * n_items``; its values are ``exp(-age / length)`` where age
-    is the number of newer baskets or the time to ``now`` (the newest event before the cut by default), or 1 / sqrt(cut)
-    if ``"even"``. With ``repeats`` an item may stand in a row more than once, and these values are summed.
+    is the number of newer baskets or the time to ``now`` (the newest event before the cut by default, and never before
+    it), or 1 / sqrt(cut) if ``"even"``. With ``repeats`` an item may stand in a row more than once, and these values
+    are summed.
 
     The other kinds are of an item as a whole: ``"had"`` is 1, ``"often"`` ln(1 + baskets with it), ``"ago"``
     1 / (1 + baskets newer than its newest), and ``"due"`` r / (1 + r), r being the time since its newest as a multiple
@@ -271,6 +272,7 @@ def als_solve(
     Row x minimises the sum over all columns i of ``c_i * (p_i - x @ y_i) ** 2``, plus ``l2 * x @ x``, where c is
     ``alpha`` times the value and p is 1 for stored entries, and c is 1 and p is 0 for the others; where a value is
     below 0, c is ``alpha`` times its size and p is 0. Solved exactly, or by ``cg_steps`` of conjugate gradients from 0.
+    A ``ValueError`` says that values or factors are too large for a finite solution.
     """
 
 def kmeans(
@@ -301,7 +303,7 @@ def ranking_metrics(
     In order: precision = hits / k, recall = hits / |relevant|, recall_truncated = hits / min(k, |relevant|), ndcg with
     binary gains and the ideal list cut at k, mrr = 1 / rank of the first hit within k (0 without), hit rate. NaN for a
     user without relevant items. ``k`` values lie in [1, length]; columns of ``relevant`` ascend strictly within a
-    row; an item that stands in a list twice counts twice.
+    row, from 0 or more; an item that stands in a list twice counts twice.
     """
 
 def coverage(ranked: NDArray[np.int32], n_items: int, k: Sequence[int]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::csr::offsets;
 
 /// `(rows, columns)` of confidences and `(columns, width)` of factors.
 #[derive(Debug)]
@@ -14,12 +15,7 @@ struct Problem {
 
 impl Problem {
     fn csr(&self) -> (Vec<i64>, Vec<i32>, Vec<f32>) {
-        let mut indptr = vec![0];
-        indptr.extend(self.values.iter().scan(0, |end, row| {
-            *end += row.len() as i64;
-            Some(*end)
-        }));
-        let entries = self.values.concat();
+        let (indptr, entries) = (offsets(self.values.iter().map(Vec::len)), self.values.concat());
         (indptr, entries.iter().map(|entry| entry.0).collect(), entries.iter().map(|entry| entry.1).collect())
     }
 
@@ -40,7 +36,7 @@ impl Problem {
         let (indptr, indices, data) = self.csr();
         let confidence =
             CsrView::signed(&indptr, &indices, &data, (self.values.len(), self.columns)).expect("sound");
-        let fixed = whiten(&self.factors, self.width, self.l2).expect("l2 is positive");
+        let fixed = whiten(&self.factors, self.width, self.l2, &|| false).expect("l2 is positive");
         let step = HalfStep::new(confidence, alpha, (&fixed.factors, &fixed.back), solver).expect("sound");
         let mut out = vec![f32::NAN; self.values.len() * self.width];
         let loss = step.solve_at(level, &mut out, &|| false).expect("not interrupted");
@@ -113,10 +109,23 @@ proptest! {
 }
 
 #[test]
+fn rows_that_are_gathered_in_pieces_are_solved_as_others_are() {
+    let (columns, width) = (GRAM_ROWS + 90, 3);
+    let row = (0..columns as i32).map(|column| (column, (column % 7) as f32 - 1.5)).collect();
+    let factors = (0..columns * width).map(|i| ((i * 31 % 97) as f32 - 48.0) / 97.0).collect();
+    let problem = Problem { values: vec![row], factors, columns, width, l2: 1.0 };
+    let (exact, close) =
+        (problem.solve(2.0, Solver::Exact), problem.solve(2.0, Solver::ConjugateGradient(40)));
+    assert!(exact.0.iter().zip(&close.0).all(|(a, b)| (a - b).abs() < 1e-3), "{exact:?} {close:?}");
+    assert!((problem.objective(0, 2.0, &exact.0) / exact.1 - 1.0).abs() < 1e-3);
+}
+
+#[test]
 fn whitening_makes_the_gram_matrix_the_identity() {
-    let (width, rows) = (5, 3000);
+    // More than are summed in one round.
+    let (width, rows) = (5, if cfg!(miri) { 600 } else { 64 * GRAM_ROWS + 300 });
     let factors: Vec<f32> = (0..width * rows).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
-    let whitened = whiten(&factors, width, 2.0).expect("sound");
+    let whitened = whiten(&factors, width, 2.0, &|| false).expect("sound");
     let stride = padded(width);
     assert_eq!((whitened.factors.len(), whitened.back.len()), (rows * stride, width * width));
     assert!(whitened.factors.chunks(stride).all(|row| row[width..].iter().all(|&value| value == 0.0)));
@@ -135,16 +144,33 @@ fn whitening_makes_the_gram_matrix_the_identity() {
 #[test]
 fn broken_promises() {
     for l2 in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        assert!(matches!(whiten(&[1.0], 1, l2), Err(Error::Setting { argument: "l2", .. })), "{l2}");
+        assert!(
+            matches!(whiten(&[1.0], 1, l2, &|| false), Err(Error::Setting { argument: "l2", .. })),
+            "{l2}"
+        );
     }
-    assert_eq!(whiten(&[1.0; 5], 2, 1.0), Err(Error::Length { argument: "factors", got: 5, expected: 4 }));
-    assert!(matches!(whiten(&[], 0, 1.0), Err(Error::Setting { argument: "factors", .. })));
+    assert_eq!(
+        whiten(&[1.0; 5], 2, 1.0, &|| false),
+        Err(Error::Length { argument: "factors", got: 5, expected: 4 })
+    );
+    assert!(matches!(whiten(&[], 0, 1.0, &|| false), Err(Error::Setting { argument: "factors", .. })));
     for value in [f32::NAN, f32::INFINITY, f32::MAX] {
-        assert_eq!(whiten(&[value], 1, 1.0), Err(Error::Singular { argument: "factors" }), "{value}");
+        assert_eq!(
+            whiten(&[value], 1, 1.0, &|| false),
+            Err(Error::Singular { argument: "factors" }),
+            "{value}"
+        );
+    }
+
+    // In either pass over the rows.
+    for patience in 0..4 {
+        let asked = std::cell::Cell::new(0);
+        let should_stop = || asked.replace(asked.get() + 1) >= patience;
+        assert_eq!(whiten(&[1.0, 2.0], 2, 1.0, &should_stop), Err(Error::Interrupted));
     }
 
     let confidence = CsrView::new(&[0, 1], &[1], &[1.0], (1, 2)).expect("sound");
-    let fixed = whiten(&[1.0, 2.0], 1, 1.0).expect("sound");
+    let fixed = whiten(&[1.0, 2.0], 1, 1.0, &|| false).expect("sound");
     let (factors, back) = (&fixed.factors[..], &fixed.back[..]);
     let make = |alpha, factors, back| HalfStep::new(confidence, alpha, (factors, back), Solver::Exact).err();
     assert_eq!(make(1.0, factors, back), None);
@@ -161,4 +187,19 @@ fn broken_promises() {
     let error = Error::Length { argument: "out", got: 2, expected: 1 };
     assert_eq!(step.solve(&mut [0.0; 2], &|| false), Err(error));
     assert_eq!(step.solve(&mut [0.0], &|| true), Err(Error::Interrupted));
+    // Finite values and factors whose products are not, in one row of many, and a way back that is too far.
+    let indptr: Vec<i64> = (0..=100).collect();
+    let (huge, small) = (f32::MAX.sqrt() * 10.0, [0.5; 100]);
+    let mut values = small;
+    values[70] = f32::MAX;
+    for (value, factor, far) in [(&values, 1.0, 1.0), (&small, huge, 1.0), (&small, 1.0, f32::MAX)] {
+        let confidence = CsrView::new(&indptr, &[0; 100], value, (100, 1)).expect("sound");
+        let back = [far * 10.0];
+        let mut factors = vec![0.0; padded(1)];
+        factors[0] = factor;
+        for solver in [Solver::Exact, Solver::ConjugateGradient(3)] {
+            let step = HalfStep::new(confidence, 4.0, (&factors, &back), solver).expect("sound");
+            assert_eq!(step.solve(&mut [0.0; 100], &|| false), Err(Error::Singular { argument: "matrix" }));
+        }
+    }
 }

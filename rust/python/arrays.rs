@@ -5,13 +5,13 @@
 
 use numpy::ndarray::Dimension;
 use numpy::{
-    BorrowError, Element, Ix1, Ix2, PyArray, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1,
-    PyReadonlyArray2, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods, dtype,
+    BorrowError, Element, Ix1, Ix2, PyArray, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods,
+    PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods, dtype,
 };
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::csr::{Pattern, Sparse};
+use crate::csr::{Pattern, Ragged, Sparse};
 use crate::error::Error;
 
 /// An integer that an argument may be.
@@ -120,6 +120,15 @@ impl Csr<'_> {
     pub fn pattern(&self) -> PyResult<Pattern<'_>> {
         Ok(*self.sparse()?.pattern())
     }
+}
+
+/// `indptr`, `indices` and `data` of a CSR matrix.
+pub type Arrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f32>>);
+
+/// Sparse rows as the arrays of a CSR matrix.
+pub fn arrays(py: Python<'_>, rows: Ragged) -> Arrays<'_> {
+    let Ragged { indptr, indices, data } = rows;
+    (PyArray1::from_vec(py, indptr), PyArray1::from_vec(py, indices), PyArray1::from_vec(py, data))
 }
 
 /// A vector to read.

@@ -4,7 +4,9 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
 use super::Any;
-use super::arrays::{self, Csr, LEFT, MATRIX, RIGHT, expect_shape, matrix, matrix_mut, shape, vector, whole};
+use super::arrays::{
+    Arrays, Csr, LEFT, MATRIX, RIGHT, arrays, expect_shape, matrix, matrix_mut, shape, vector, whole,
+};
 use super::pool::detached;
 use super::signals::interruptible;
 use crate::als::{HalfStep, Solver};
@@ -12,9 +14,6 @@ use crate::csr::CsrView;
 use crate::neighbors::Walk;
 use crate::products::{Dense, Rows, multiply_block};
 use crate::simd::padded;
-
-/// `indptr`, `indices` and `data` of a CSR matrix.
-type Arrays<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f32>>);
 
 type Matrix<'py> = Bound<'py, PyArray2<f32>>;
 
@@ -34,11 +33,7 @@ pub fn nearest_items<'py>(
     let found = interruptible(py, |should_stop| {
         Walk::new(indptr, indices, data, right, n_items)?.nearest(k, itself, should_stop)
     })?;
-    Ok((
-        PyArray1::from_vec(py, found.indptr),
-        PyArray1::from_vec(py, found.indices),
-        PyArray1::from_vec(py, found.data),
-    ))
+    Ok(arrays(py, found))
 }
 
 #[pyfunction]
@@ -51,7 +46,7 @@ pub fn pair_sums<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (matrix, right) = (Csr::new(matrix, MATRIX)?, vector(right, "right")?);
     let ((indptr, indices, data), right) = (matrix.slices()?, right.as_slice()?);
-    let (n_items, ranked) = (whole(n_items, "n_items")?, arrays::matrix(ranked, "ranked")?);
+    let (n_items, ranked) = (whole(n_items, "n_items")?, super::arrays::matrix(ranked, "ranked")?);
     let ((users, length), lists) = (shape(&ranked), ranked.as_slice()?);
     let sums = interruptible(py, |should_stop| {
         Walk::new(indptr, indices, data, right, n_items)?.pair_sums(lists, length, should_stop)
@@ -108,7 +103,8 @@ pub fn als_whiten<'py>(
     let factors = matrix(factors, "factors")?;
     let (rows, width) = shape(&factors);
     let factors = factors.as_slice()?;
-    let whitened = detached(py, || crate::als::whiten(factors, width, l2))?;
+    let whitened =
+        interruptible(py, |should_stop| crate::als::whiten(factors, width, l2, &|| should_stop()))?;
     Ok((
         PyArray1::from_vec(py, whitened.factors).reshape([rows, padded(width)])?,
         PyArray1::from_vec(py, whitened.back).reshape([width, width])?,
@@ -126,7 +122,8 @@ pub fn als_solve<'py>(
     cg_steps: Option<Any<'_, '_>>,
 ) -> PyResult<(Matrix<'py>, f64)> {
     let confidence = Csr::new(matrix, MATRIX)?;
-    let (whitened, back) = (arrays::matrix(whitened, "whitened")?, arrays::matrix(back, "back")?);
+    let (whitened, back) =
+        (super::arrays::matrix(whitened, "whitened")?, super::arrays::matrix(back, "back")?);
     let (columns, width) = (shape(&whitened).0, shape(&back).0);
     expect_shape(&back, "back", (width, width))?;
     expect_shape(&whitened, "whitened", (columns, padded(width)))?;

@@ -12,7 +12,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// How many times over a process may be a fork of a fork: each process leaves a place to its ancestors.
+/// So many forks of forks have threads: a process takes the place after its nearest ancestor's.
 const PLACES: usize = 64;
 
 static POOLS: [OnceLock<ThreadPool>; PLACES] = [const { OnceLock::new() }; PLACES];

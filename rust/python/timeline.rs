@@ -4,7 +4,7 @@ use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 
 use super::Any;
-use super::arrays::{vector, whole};
+use super::arrays::{Arrays, arrays, vector, whole};
 use super::pool::{detached, in_place};
 use crate::error::Error;
 use crate::timeline::{Clock, Scale, Timeline};
@@ -69,7 +69,7 @@ pub fn prefix_rows<'py>(
     repeats: bool,
     now: Option<f64>,
     intervals: Option<Any<'_, '_>>,
-) -> PyResult<(Vector<'py, i64>, Vector<'py, i32>, Vector<'py, f32>)> {
+) -> PyResult<Arrays<'py>> {
     let cut = Cut::new([indptr, items, baskets, rows, cuts], n_items)?;
     let times = vector(times, "times")?;
     let intervals = intervals.map(|given| vector(given, "intervals")).transpose()?;
@@ -80,11 +80,7 @@ pub fn prefix_rows<'py>(
         scales.iter().map(|(kind, tau)| Scale::new(kind, *tau)).collect::<Result<Vec<_>, Error>>()?;
     let (rows, cuts) = (cut.rows.as_slice()?, cut.cuts.as_slice()?);
     let found = detached(py, || timeline.before(clock, cut.n_items, rows, cuts, &scales))?;
-    Ok((
-        PyArray1::from_vec(py, found.indptr),
-        PyArray1::from_vec(py, found.indices),
-        PyArray1::from_vec(py, found.data),
-    ))
+    Ok(arrays(py, found))
 }
 
 #[pyfunction]

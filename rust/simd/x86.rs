@@ -21,31 +21,9 @@ impl Vector for Avx2 {
     const LANES: usize = 8;
     type Mask = __m256;
 
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        // SAFETY: see the type.
-        Self(unsafe { _mm256_set1_ps(value) })
-    }
-
-    #[inline(always)]
-    fn load(from: &[f32]) -> Self {
-        let from: &[f32] = &from[..Self::LANES];
-        // SAFETY: see the type; the slice covers what is read, which needs no alignment.
-        Self(unsafe { _mm256_loadu_ps(from.as_ptr()) })
-    }
-
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        let to: &mut [f32] = &mut to[..Self::LANES];
-        // SAFETY: see the type; the slice covers what is written, which needs no alignment.
-        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
-    }
-
-    #[inline(always)]
-    fn add_product(self, a: Self, b: Self) -> Self {
-        // SAFETY: see the type.
-        Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
-    }
+    single_instructions!(_mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |sum, a, b| _mm256_fmadd_ps(
+        a, b, sum
+    ));
 
     #[inline(always)]
     fn sum(self) -> f32 {
@@ -95,31 +73,9 @@ impl Vector for Avx512 {
     const LANES: usize = 16;
     type Mask = __mmask16;
 
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        // SAFETY: see the type.
-        Self(unsafe { _mm512_set1_ps(value) })
-    }
-
-    #[inline(always)]
-    fn load(from: &[f32]) -> Self {
-        let from: &[f32] = &from[..Self::LANES];
-        // SAFETY: see the type; the slice covers what is read, which needs no alignment.
-        Self(unsafe { _mm512_loadu_ps(from.as_ptr()) })
-    }
-
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        let to: &mut [f32] = &mut to[..Self::LANES];
-        // SAFETY: see the type; the slice covers what is written, which needs no alignment.
-        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
-    }
-
-    #[inline(always)]
-    fn add_product(self, a: Self, b: Self) -> Self {
-        // SAFETY: see the type.
-        Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
-    }
+    single_instructions!(_mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, |sum, a, b| _mm512_fmadd_ps(
+        a, b, sum
+    ));
 
     #[inline(always)]
     fn sum(self) -> f32 {

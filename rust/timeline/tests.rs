@@ -138,6 +138,21 @@ fn refuses_what_does_not_exist() -> Result<()> {
     let backwards = [1.0, 2.0, 1.0, 5.0, 9.0];
     let unordered = timeline()?.before(clock(&backwards), 4, &[0], &[4], &[Scale::Even]);
     assert_eq!(unordered, Err(Error::Unordered { argument: "times", position: 2 }));
+    for (position, value) in [(0, f64::NAN), (0, f64::NEG_INFINITY), (2, f64::NAN), (3, f64::INFINITY)] {
+        let mut times = TIMES;
+        times[position] = value;
+        let found = timeline()?.before(clock(&times), 4, &[0], &[4], &[Scale::Even]).map(drop);
+        let named =
+            matches!(found, Err(Error::NotFinite { argument: "times", position: at, .. }) if at == position);
+        assert!(named, "{found:?}");
+    }
+    for now in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 4.0] {
+        let clock = Clock { now: Some(now), ..clock(&TIMES) };
+        let found = timeline()?.before(clock, 4, &[0], &[4], &[Scale::Seconds(1.0)]);
+        assert!(matches!(found, Err(Error::Setting { argument: "now", .. })), "{found:?}");
+        // Only the past is looked at, and of an empty one nothing is old.
+        assert!(timeline()?.before(clock, 4, &[1], &[0], &[Scale::Seconds(1.0)]).is_ok());
+    }
     assert!(timeline()?.before(clock(&TIMES), 1 << 30, &[0], &[4], &[Scale::Even; 2]).is_err());
     for (kind, tau) in [("interactions", 0.0), ("seconds", f64::INFINITY), ("minutes", 1.0)] {
         assert!(Scale::new(kind, tau).is_err());

@@ -15,10 +15,10 @@ const CHUNK: usize = 64;
 /// The first pass looks at no more chunks than a small second-level cache holds.
 const MOST_CHUNKS: usize = (1 << 16) / CHUNK;
 
-/// A maximum of fewer chunks than this is hardly better than any score.
+/// A part of the first pass has at least so many chunks: the greatest score of fewer is hardly above the others.
 const LEAST_CHUNKS: usize = 4;
 
-/// More maxima than this many chunks of them take longer to go through than they save.
+/// The first pass has at most so many parts, each with [`CHUNK`] maxima: to select among more takes longer than it saves.
 const MOST_PARTS: usize = 8;
 
 /// If more items than this are denied, going through them for each user takes longer than it saves.

@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -408,6 +409,21 @@ _core.sparse_dense_product(matrix, out[:items].copy(), 0, block := np.empty((use
 digest.update(block)
 digest.update(_core.coverage(ranked, items, [1, 10, 20]))
 digest.update(_core.pair_sums(matrix, data.copy(), items, ranked))
+_core.sparse_product(matrix, (indptr[: items + 1], indices, data), 50, block := np.empty((users, 600), np.float32))
+digest.update(block)
+normal = np.empty((users, 90), np.float32)
+_core.normal_rows(7, 8, np.arange(users), 5, normal)
+digest.update(normal)
+half = np.empty((users, items), np.uint16)
+_core.noised_rows(matrix, np.arange(users), signal, spread, half, **noising)
+digest.update(half)
+baskets = np.concatenate([np.arange(n) // 2 for n in np.diff(indptr)]).astype(np.int32)
+rows = rng.integers(0, users, 9999)
+digest.update(cuts := _core.draw_cuts(indptr, baskets, rows, 3, 4))
+scales = [("interactions", 2.0), ("seconds", 3.0), ("even", 0.0), ("often", 0.0), ("due", 0.0)]
+past = _core.prefix_rows(indptr, indices, baskets, baskets * 1.5, items, rows, cuts, scales)
+for array in (*past, *_core.next_items(indptr, indices, baskets, items, rows, cuts, 3)):
+    digest.update(array)
 points = rng.random((4000, 20), np.float32)
 for balance in (None, 1.2):
     labels, centroids, inertia, iterations = _core.kmeans(points, 50, 2, 9, 0.0, balance, 5, None)
@@ -417,16 +433,27 @@ for balance in (None, 1.2):
 print(digest.hexdigest())
 """
 
-FIRST_ERROR = """
+FIRST_ERROR = {
+    "`scores[700, 3]` is NaN": """
 scores = np.ones((2000, 8), np.float32)
 scores[[700, 701, 1400, 1999], 3] = np.nan
 lists = np.full((2000, 2), -1, np.int32), np.full((2000, 2), -np.inf, np.float32)
-try:
-    nothing = np.array([0, 0]), np.empty(0, np.int32), np.empty(0, np.float32)
-    _core.top_k(scores, 0, nothing, np.zeros(2000, np.int64), None, *lists)
-except ValueError as error:
-    print(error)
-"""
+nothing = np.array([0, 0]), np.empty(0, np.int32), np.empty(0, np.float32)
+_core.top_k(scores, 0, nothing, np.zeros(2000, np.int64), None, *lists)
+""",
+    "`cuts[700]` is 5, expected a value in [0, 2)": """
+cuts = np.ones(2000, np.int64)
+cuts[[700, 701, 1400, 1999]] = 5, 6, 7, 8
+histories = np.arange(2001), np.zeros(2000, np.int32), np.zeros(2000, np.int32)
+_core.prefix_rows(*histories, np.zeros(2000), 1, np.arange(2000), cuts, [("even", 0.0)])
+""",
+    "`cuts[300]` is 9, expected a value in [0, 2)": """
+cuts = np.ones(2000, np.int64)
+cuts[300::400] = 9
+histories = np.arange(2001), np.zeros(2000, np.int32), np.zeros(2000, np.int32)
+_core.next_items(*histories, 1, np.arange(2000), cuts, 3)
+""",
+}
 
 
 def printed(code: str, threads: int) -> str:
@@ -444,4 +471,8 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_first_of_several_errors_is_named(threads: int) -> None:
-    assert printed(FIRST_ERROR, threads) == "`scores[700, 3]` is NaN\n"
+    calls = "".join(
+        "try:\n" + textwrap.indent(call, "    ") + "except ValueError as error:\n    print(error)\n"
+        for call in FIRST_ERROR.values()
+    )
+    assert printed(calls, threads).splitlines() == list(FIRST_ERROR)

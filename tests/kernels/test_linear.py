@@ -128,7 +128,7 @@ def test_als_solves_the_normal_equations(csr, width: int, l2: float, alpha: floa
         ("sparse_dense_product", {"first_column": 3}, "`out` has 5 entries, expected 4"),
         ("sparse_dense_product", {"first_column": -1}, "`first_column` is -1"),
         ("als_whiten", {"l2": 0.0}, "`l2` is 0"),
-        ("als_whiten", {"factors": np.full((3, 2), np.nan, np.float32)}, "`factors` give a singular system"),
+        ("als_whiten", {"factors": np.full((3, 2), np.nan, np.float32)}, "`factors` leads to a singular system"),
         ("als_whiten", {"factors": np.ones((3, 0), np.float32)}, "`factors` is 0 wide"),
         ("als_whiten", {"factors": np.ones((0, 2**24), np.float32)}, "`factors` is 16777216 wide"),
         ("als_solve", {"alpha": 0.0}, "`alpha` is 0"),
@@ -150,6 +150,9 @@ def test_bad_input(name: str, change, words: str) -> None:
 def test_a_row_without_entries_is_solved_alone() -> None:
     factors = np.zeros((1, 16), np.float32)
     factors[0, 0] = 1e25
-    csr = (np.array([0, 1, 1]), np.array([0], np.int32), np.array([1e38], np.float32))
-    solved, _ = _core.als_solve(csr, factors, np.eye(16, dtype=np.float32), 1.0)
-    np.testing.assert_array_equal(solved[1], 0)
+    huge, back = np.array([1e38], np.float32), np.eye(16, dtype=np.float32)
+    solved, _ = _core.als_solve((np.array([0, 0]), np.empty(0, np.int32), huge[:0]), factors, back, 1.0)
+    np.testing.assert_array_equal(solved, 0)
+    for steps in (None, 3):
+        with pytest.raises(ValueError, match="`matrix` leads to a singular system"):
+            _core.als_solve((np.array([0, 1, 1]), np.array([0], np.int32), huge), factors, back, 1.0, steps)

@@ -52,10 +52,11 @@ def test_one_list_worked_out_by_hand() -> None:
 
 def test_empty_places_hit_nothing() -> None:
     ranked = np.full((1, 3), -1, np.int32)
-    metrics = _core.ranking_metrics(
-        ranked, (np.array([0, 2]), np.array([-1, 0], np.int32), np.ones(2, np.float32)), [3]
-    )
+    indptr, values = np.array([0, 2]), np.ones(2, np.float32)
+    metrics = _core.ranking_metrics(ranked, (indptr, np.array([0, 1], np.int32), values), [3])
     np.testing.assert_array_equal(metrics, 0)
+    with pytest.raises(ValueError, match=r"`relevant.indices\[0\]` is -1"):
+        _core.ranking_metrics(ranked, (indptr, np.array([-1, 0], np.int32), values), [3])
     assert _core.coverage(ranked, 5, [3]) == 0
 
 

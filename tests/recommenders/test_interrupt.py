@@ -16,7 +16,8 @@ from support.resuming import FORMS, unfitted, world
 from support.scripts import run
 
 SOME = (
-    "diffrec", "t-diffrec, sequence", "lightgcn", "ials, exact", "ease", "k-means", "the choice", "read .csv",
+    "diffrec", "t-diffrec, sequence", "lightgcn", "ials, exact", "ease", "k-means", "itemknn", "the choice",
+    "read .csv",
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ REFUSED = {
     "different times": ("t-diffrec", "sasrec", "lt-diffrec"),
     "groups must be at most the number of items": ("l-diffrec", "lt-diffrec"),
     "l2=500 is too small for these values": ("ease",),
+    "`matrix` leads to a singular system: it holds huge values": ("ials",),
 }
 
 
