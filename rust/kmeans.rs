@@ -2,6 +2,8 @@
 //!
 //! Lloyd's algorithm (Lloyd 1982, "Least squares quantization in PCM") from k-means++ start centroids.
 
+#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
+
 mod balance;
 mod means;
 mod nearest;
@@ -37,19 +39,14 @@ pub struct Settings {
 impl Settings {
     fn check(&self, rows: usize) -> Result<()> {
         let (tol, balance) = (self.tol, self.balance.unwrap_or(1.0));
-        let most = rows.min(i32::MAX as usize);
+        let sound = |value: f64, least: f64| value >= least && value.is_finite();
         for (holds, argument, got, expected) in [
             (self.k >= 1, "k", self.k.to_string(), "at least 1"),
-            (self.k <= most, "k", self.k.to_string(), "at most the number of points"),
+            (self.k <= rows.min(i32::MAX as usize), "k", self.k.to_string(), "at most the number of points"),
             (self.n_init >= 1, "n_init", self.n_init.to_string(), "at least 1"),
             (self.max_iter >= 1, "max_iter", self.max_iter.to_string(), "at least 1"),
-            (tol >= 0.0 && tol.is_finite(), "tol", tol.to_string(), "a finite number of at least 0"),
-            (
-                balance >= 1.0 && balance.is_finite(),
-                "balance",
-                balance.to_string(),
-                "a finite number of at least 1",
-            ),
+            (sound(tol, 0.0), "tol", tol.to_string(), "a finite number of at least 0"),
+            (sound(balance, 1.0), "balance", balance.to_string(), "a finite number of at least 1"),
         ] {
             if !holds {
                 return Err(Error::Setting { argument, got, expected });
@@ -140,9 +137,8 @@ fn lloyd(
         // Other points may now be nearer to another centroid than to their own, but no group is empty.
         means.follow(space, &labels, &next);
     }
-    let inertia = means.inertia(points, &next);
-    let labels = next.into_iter().map(|label| label as i32).collect();
-    Ok(Clustering { labels, centroids: means.values, inertia, iterations })
+    let labels = next.iter().map(|&label| label as i32).collect();
+    Ok(Clustering { inertia: means.inertia(points, &next), labels, centroids: means.values, iterations })
 }
 
 #[cfg(test)]

@@ -54,17 +54,21 @@ pub(super) fn assign(
     // Those left over go to the cheapest groups with room, least loss first.
     let mut sizes = sizes(&labels, prices.len());
     surplus.sort_unstable_by(by_loss);
+    let (mut before, row) = (None, |point| space.points.row(point));
     for (moved, (_, point)) in surplus.into_iter().enumerate() {
         if moved.is_multiple_of(PATIENCE) && should_stop() {
             return Err(Error::Interrupted);
         }
         let cost = |id: usize| {
-            let pairs = space.moved(space.points.row(point)).zip(&places[id * dim..]);
+            let pairs = space.moved(row(point)).zip(&places[id * dim..]);
             pairs.map(|(x, c)| (x - c) * (x - c)).sum::<f32>() / 2.0 + prices[id]
         };
+        // Equal points come one after the other, and go together while there is room.
+        let equal = |&(other, id): &(usize, usize)| sizes[id] < cap && row(other) == row(point);
         let free = (0..sizes.len()).filter(|&id| sizes[id] < cap);
-        if let Some((_, id)) = free.map(|id| (cost(id), id)).min_by(by_loss) {
-            sizes[labels[point] as usize] -= 1;
+        let cheapest = || Some((point, free.map(|id| (cost(id), id)).min_by(by_loss)?.1));
+        before = before.filter(equal).or_else(cheapest);
+        if let Some((_, id)) = before {
             sizes[id] += 1;
             labels[point] = id as u32;
         }

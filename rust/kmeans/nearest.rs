@@ -1,7 +1,5 @@
 //! The nearest centroid of every point.
 
-#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
-
 use rayon::prelude::*;
 
 use super::points::{CHUNK, PANEL, Space};

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 use crate::simd::Level;
 
 /// Points side by side in a panel, a lane each: a multiple of [`VECTORS`](super::tile::VECTORS) of every width.
@@ -32,9 +32,7 @@ impl<'a> Points<'a> {
         if rows == 0 || dim == 0 {
             return Err(Error::Shape { argument, got: shape, expected: (rows.max(1), dim.max(1)) });
         }
-        if values.len() != rows * dim {
-            return Err(Error::Length { argument, got: values.len(), expected: rows * dim });
-        }
+        expect_length(argument, values.len(), rows * dim)?;
         // Without the sign bit, floats are ordered like their bits, with infinity and then NaN above all others.
         let bits = values.par_chunks(CHUNK).map(|values| {
             values.iter().fold(0, |largest: u32, value| largest.max(value.to_bits() << 1 >> 1))

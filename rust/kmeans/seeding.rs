@@ -1,7 +1,5 @@
 //! Start centroids by k-means++.
 
-#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
-
 use rayon::prelude::*;
 
 use super::points::{CHUNK, PANEL, Space};
@@ -14,7 +12,7 @@ use crate::simd::{PADDING, Vector, Work, with_vectors};
 ///
 /// k-means++ (Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding") draws each next centroid
 /// with probability proportional to D(x)^2, the squared distance of point x to the nearest one chosen before. This is
-/// its greedy form (section 7 there): of 2 + ln k draws, rounded up to fours, the one that leaves the smallest
+/// its greedy form (section 7 there): of 2 + ln k draws, rounded up to whole tiles, the one that leaves the smallest
 /// potential, the sum of all D(x)^2.
 ///
 /// # Errors
@@ -28,19 +26,20 @@ pub(super) fn plus_plus(
     let (rows, dim) = (space.points.rows(), space.points.dim);
     let padded = space.panels.len() / dim;
     let closest = (0..padded).map(|point| if point < rows { f32::INFINITY } else { 0.0 }).collect();
-    let mut search = Search { space, closest };
+    let mut search = Search { space, closest, sums: Vec::new() };
     let mut chosen = vec![random.below(rows)];
-    let mut potential = search.measure(&chosen, true)[0];
-    let trials = (2 + (k as f64).ln() as usize).next_multiple_of(4);
+    search.sums = search.measure(&chosen, true).iter().map(|sums| sums[0]).collect();
+    let trials = (2 + (k as f64).ln() as usize).next_multiple_of(TILE);
     while chosen.len() < k {
         if should_stop() {
             return Err(Error::Interrupted);
         }
-        let candidates: Vec<_> = (0..trials).map(|_| search.draw(potential, random)).collect();
-        let left = search.measure(&candidates, false);
+        let candidates: Vec<_> = (0..trials).map(|_| search.draw(random)).collect();
+        let parts = search.measure(&candidates, false);
+        let left: Vec<f64> = (0..trials).map(|trial| parts.iter().map(|sums| sums[trial]).sum()).collect();
         let best = (1..trials).fold(0, |best, trial| if left[trial] < left[best] { trial } else { best });
         chosen.push(candidates[best]);
-        potential = search.measure(&candidates[best..=best], true)[0];
+        search.sums = search.measure(&candidates[best..=best], true).iter().map(|sums| sums[0]).collect();
     }
     Ok(chosen)
 }
@@ -49,24 +48,32 @@ pub(super) struct Search<'a> {
     pub(super) space: &'a Space<'a>,
     /// D(x)^2 of every point, 0 in the padding.
     pub(super) closest: Vec<f32>,
+    /// Its sums over chunks.
+    pub(super) sums: Vec<f64>,
 }
 
 impl Search<'_> {
-    /// Draw a point with probability proportional to D(x)^2, whose sum is `potential`.
-    pub(super) fn draw(&self, potential: f64, random: &mut Random) -> usize {
-        let mut left = random.unit() * potential;
-        let passes = |&distance: &f32| {
-            left -= f64::from(distance);
+    /// Draw a point with probability proportional to D(x)^2: a chunk by its sum, then a point of it.
+    pub(super) fn draw(&self, random: &mut Random) -> usize {
+        let mut left = random.unit() * self.sums.iter().sum::<f64>();
+        let mut passes = |by: f64| {
+            left -= by;
             left < 0.0
         };
-        // Rounding can leave a crumb after the last point. Once every point lies on a chosen one, any will do.
-        let last = || self.closest.iter().rposition(|&distance| distance > 0.0);
-        let found = self.closest.iter().position(passes).or_else(last);
-        found.unwrap_or_else(|| random.below(self.space.points.rows()))
+        // Rounding can leave a crumb after the last one. Once every point lies on a chosen one, any will do.
+        let last = || self.sums.iter().rposition(|&sum| sum > 0.0);
+        let Some(chunk) = self.sums.iter().position(|&sum| passes(sum)).or_else(last) else {
+            return random.below(self.space.points.rows());
+        };
+        passes(-self.sums[chunk]);
+        let closest = &self.closest[chunk * CHUNK..self.closest.len().min((chunk + 1) * CHUNK)];
+        let last = || closest.iter().rposition(|&distance| distance > 0.0);
+        let found = closest.iter().position(|&distance| passes(distance.into())).or_else(last);
+        chunk * CHUNK + found.unwrap_or_default()
     }
 
-    /// The potential that each candidate would leave. If `keep`, D(x)^2 becomes what it is with the only one.
-    fn measure(&mut self, candidates: &[usize], keep: bool) -> Vec<f64> {
+    /// Of each chunk, the potential that each candidate would leave. If `keep`, D(x)^2 becomes what it is with the only one.
+    fn measure(&mut self, candidates: &[usize], keep: bool) -> Vec<Vec<f64>> {
         let (space, dim) = (self.space, self.space.points.dim);
         let places = candidates.iter().flat_map(|&point| space.moved(space.points.row(point)));
         let tiles = tiles(dim, &places.collect::<Vec<f32>>());
@@ -74,8 +81,7 @@ impl Search<'_> {
         let measure = |(closest, panels)| {
             with_vectors(space.level, Measure { dim, panels, tiles: &tiles, closest, keep })
         };
-        let parts: Vec<Vec<f64>> = chunks.map(measure).collect();
-        (0..candidates.len()).map(|trial| parts.iter().map(|sums| sums[trial]).sum()).collect()
+        chunks.map(measure).collect()
     }
 }
 

@@ -77,9 +77,9 @@ fn no_place_is_a_start_twice_while_another_is_left() {
 fn far_points_are_drawn_in_proportion_to_their_squared_distance() {
     let values = points(&[0.0, 1.0, 2.0, 3.0], 1);
     let space = Space::new(here(), &values, None);
-    let search = seeding::Search { space: &space, closest: vec![0.0, 1.0, 4.0, 9.0, 0.0] };
+    let search = seeding::Search { space: &space, closest: vec![0.0, 1.0, 4.0, 9.0, 0.0], sums: vec![14.0] };
     let (mut random, mut drawn) = (Random::new(5), [0; 4]);
-    (0..14_000).for_each(|_| drawn[search.draw(14.0, &mut random)] += 1);
+    (0..14_000).for_each(|_| drawn[search.draw(&mut random)] += 1);
     for (point, &count) in drawn.iter().enumerate() {
         assert!((count - (1_000 * point * point) as i32).abs() < 300, "{drawn:?}");
     }

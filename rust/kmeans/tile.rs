@@ -1,7 +1,5 @@
 //! The inner loop of k-means: a panel of points meets a tile of centroids.
 
-#![expect(clippy::inline_always, reason = "only inlined is code compiled for its caller's instructions")]
-
 use std::array::from_fn;
 
 use super::points::PANEL;
