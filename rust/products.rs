@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::csr::Sparse;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, expect_length};
 
 /// A dense matrix in C order.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +19,16 @@ impl<'a> Dense<'a> {
     /// [`Error::Length`] if they do not make up whole rows.
     pub fn new(argument: &'static str, data: &'a [f32], columns: usize) -> Result<Self> {
         let expected = data.len() / columns.max(1) * columns;
-        if data.len() != expected {
-            return Err(Error::Length { argument, got: data.len(), expected });
-        }
+        expect_length(argument, data.len(), expected)?;
         Ok(Self { data, columns })
     }
 }
 
 /// A matrix whose rows can be added up in part.
 pub trait Rows: Sync {
+    /// Columns that are multiplied at once.
+    const TILE: usize;
+
     /// Number of rows.
     fn rows(&self) -> usize;
 
@@ -39,6 +40,9 @@ pub trait Rows: Sync {
 }
 
 impl Rows for Sparse<'_> {
+    /// All: each tile would cost a search in every row that is added.
+    const TILE: usize = usize::MAX;
+
     fn rows(&self) -> usize {
         self.indptr().rows()
     }
@@ -50,7 +54,7 @@ impl Rows for Sparse<'_> {
         if columns.first().is_some_and(|&lowest| lowest < 0) {
             return Err(self.pattern().unsorted(row, columns, false));
         }
-        let start = columns.partition_point(|&column| (column as usize) < first);
+        let start = if first == 0 { 0 } else { columns.partition_point(|&column| (column as usize) < first) };
         let mut previous = 0;
         for (&column, value) in columns[start..].iter().zip(&values[start..]) {
             if column < previous {
@@ -67,6 +71,9 @@ impl Rows for Sparse<'_> {
 }
 
 impl Rows for Dense<'_> {
+    /// As many as have their sums in a first-level cache.
+    const TILE: usize = 4096;
+
     fn rows(&self) -> usize {
         self.data.len().checked_div(self.columns).unwrap_or(0)
     }
@@ -86,16 +93,14 @@ impl Rows for Dense<'_> {
     }
 }
 
-/// Columns multiplied at once: their sums stay in a first-level cache.
-const COLUMNS: usize = 4096;
-
 /// Write columns `first..first + width` of `left right` into `out`, `(left.rows(), width)` in C order.
 ///
 /// Columns must ascend within each row of a sparse `right`. After an error `out` may be partly written.
 ///
 /// # Errors
 /// [`Error::Length`] if `out` has another size; [`Error::IndptrRow`] for a row that is no range of the stored entries,
-/// [`Error::Index`] for a column of `left` that is no row of `right`, [`Error::Unsorted`] where columns that are read for the
+/// [`Error::Index`] for a column of `left` that is no row of `right`, [`Error::Unsorted`] where columns of `right` that are
+/// read for the
 /// block do not ascend: those before it are passed over by halves.
 pub fn multiply_block<R: Rows>(
     left: &Sparse<'_>,
@@ -105,19 +110,17 @@ pub fn multiply_block<R: Rows>(
     out: &mut [f32],
 ) -> Result<()> {
     let rows = left.indptr().rows();
-    if out.len() != rows * width {
-        return Err(Error::Length { argument: "out", got: out.len(), expected: rows * width });
-    }
+    expect_length("out", out.len(), rows * width)?;
     if width == 0 {
         return Ok(());
     }
     let multiply_row = |(row, out): (usize, &mut [f32])| -> Result<()> {
         let entries = left.indptr().range(row)?;
-        for (tile, out) in out.chunks_mut(COLUMNS).enumerate() {
+        for (tile, out) in out.chunks_mut(R::TILE).enumerate() {
             out.fill(0.0);
             for entry in entries.clone() {
                 let (other, scale) = left.entry(entry, right.rows())?;
-                right.add_row(other, first.saturating_add(tile * COLUMNS), scale, out)?;
+                right.add_row(other, first.saturating_add(tile * R::TILE), scale, out)?;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 """Blockwise top-K: a block of scores is computed, and Rust scans it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from diffrec import _core
 from diffrec._tensors import Array, on_host, without_gradients
 from diffrec.data import Csr, csr_arrays, owners_of
-from diffrec.ranking.scores import Scores
+from diffrec.ranking.scores import ByUser, Scores
 
 # Stands in a ranked list where there are fewer candidates than asked for; its score is -inf.
 NO_ITEM = -1
@@ -56,8 +56,14 @@ def top_k(
     items = np.full((n, k), NO_ITEM, dtype=np.int32)
     values = np.full((n, k), -np.inf, dtype=np.float32)
     left_out, rows = csr_arrays(seen), np.arange(n, dtype=np.int64)
-    for first, block in blocks_of(scores):
-        _core.top_k(on_host(block), first, left_out, rows, denied, items, values)
+    parts: Iterable[tuple[slice, Scores]] = [(slice(0, n), scores)]
+    if isinstance(scores, ByUser):
+        parts = scores.of_users(BLOCK_ENTRIES)
+    for users, part in parts:
+        # Few users were taken so that they are computed over all items at once.
+        blocks = blocks_of(part) if part is scores else iter([(0, part.block(0, part.shape[1]))])
+        for first, block in blocks:
+            _core.top_k(on_host(block), first, left_out, rows[users], denied, items[users], values[users])
     return items, values
 
 

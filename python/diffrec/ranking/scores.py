@@ -4,9 +4,9 @@ Every recommender hands one of these, or one of ``diffrec.ranking.tensor_scores`
 therefore written once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,15 @@ class Scores(Protocol):
         ...
 
 
+@runtime_checkable
+class ByUser(Protocol):
+    """Scores of which some items cost as much as all, so that they are better computed for some users at a time."""
+
+    def of_users(self, most: int) -> "Iterator[tuple[slice, Scores]]":
+        """Yield users, one after the other, and their scores: ``most`` scores at once, or a user for each thread."""
+        ...
+
+
 @dataclass(frozen=True)
 class SparseScores:
     """``histories @ similarity``: sparse rows times an item x item matrix, sparse or dense.
@@ -113,6 +122,14 @@ class SparseScores:
         if self.missing != 0:
             block[block == 0] = self.missing
         return block
+
+    def of_users(self, most: int) -> Iterator[tuple[slice, "SparseScores"]]:
+        """Yield some users and their scores: in a sparse similarity, every row is searched for each block of items."""
+        n, n_items = self.shape
+        few = n if isinstance(self.similarity, np.ndarray) else max(most // max(n_items, 1), _core.threads())
+        for first in range(0, n, max(few, 1)):
+            places = slice(first, min(first + few, n))
+            yield places, self if few >= n else replace(self, histories=self.histories[places])
 
     def factors(self) -> None:
         """None: an item is scored by its likeness to other items."""
