@@ -4,7 +4,10 @@
 //! kernels are reached both ways. A target may end with an error of the crate; a panic, a read or write outside an array
 //! (cargo-fuzz builds with AddressSanitizer) or an answer that cannot be is a finding.
 
+use std::collections::BTreeMap;
+
 use arbitrary::Arbitrary;
+use diffrec::csr::Sparse;
 
 /// A sparse matrix as kernels take it.
 #[derive(Debug, Clone)]
@@ -94,6 +97,48 @@ impl Csr {
         }
         self
     }
+}
+
+/// Columns `first..first + width` of a product, term by term, of a matrix and the one whose rows, each column with its
+/// value, are `right`.
+///
+/// # Panics
+/// If `left` is not sound.
+#[must_use]
+pub fn plain_product(
+    left: &Sparse<'_>,
+    right: impl Fn(usize) -> Vec<(usize, f32)>,
+    first: usize,
+    width: usize,
+) -> Vec<f32> {
+    let mut out = vec![0.0; left.indptr().rows() * width];
+    for (row, out) in out.chunks_mut(width.max(1)).enumerate() {
+        let (inner, scales) = left.row(row).expect("it was multiplied");
+        for (&inner, scale) in inner.iter().zip(scales) {
+            for (column, value) in right(inner as usize) {
+                if let Some(cell) = column.checked_sub(first).and_then(|at| out.get_mut(at)) {
+                    *cell += scale * value;
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The entries of `L'R` by row and column, term by term, of a sound L and the values of R at the same places.
+#[must_use]
+pub fn plain_likeness(matrix: &Csr, right: &[f32]) -> BTreeMap<(i32, i32), f64> {
+    let mut found = BTreeMap::new();
+    for ends in matrix.indptr.windows(2) {
+        let entries = ends[0] as usize..ends[1] as usize;
+        for a in entries.clone() {
+            for b in entries.clone() {
+                let cell = found.entry((matrix.indices[a], matrix.indices[b])).or_insert(0.0);
+                *cell += f64::from(matrix.data[a]) * f64::from(right[b]);
+            }
+        }
+    }
+    found
 }
 
 /// So many floats, over and over those there are.

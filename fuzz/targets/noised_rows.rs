@@ -2,7 +2,7 @@
 #![no_main]
 
 use diffrec::csr::Sparse;
-use diffrec::noised::{Bf16, Noising, noised_rows};
+use diffrec::noised::{Bf16, Cell, Noising, noised_rows};
 use diffrec_fuzz::{Rows, filled, places};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,6 +30,9 @@ fuzz_target!(|input: (Rows, Vec<i16>, Vec<f32>, (bool, f32), (u64, u32), u8, (Op
         first: first as usize,
     };
     let size = which.len() * matrix.columns + usize::from(spoilt == 7);
-    let _ = noised_rows(&view, &which, &noising, &mut vec![0.0_f32; size], matrix.columns);
-    let _ = noised_rows(&view, &which, &noising, &mut vec![Bf16(0); size], matrix.columns);
+    let (mut wide, mut narrow) = (vec![0.0_f32; size], vec![Bf16(0); size]);
+    let made = noised_rows(&view, &which, &noising, &mut wide, matrix.columns);
+    assert_eq!(made, noised_rows(&view, &which, &noising, &mut narrow, matrix.columns));
+    let same = |(narrow, wide): (&Bf16, &f32)| wide.is_nan() || *narrow == Bf16::nearest(*wide);
+    assert!(made.is_err() || narrow.iter().zip(&wide).all(same));
 });
