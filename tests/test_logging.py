@@ -75,5 +75,5 @@ diffrec.fit(data, variant="ials", factors=2, iterations=2)"""
     assert done.stdout == ""
     silent, told = done.stderr.split("now\n")
     assert silent == ""
-    assert told.startswith("INFO:diffrec.recommenders.base:fitting IALS(")
+    assert told.startswith("INFO:diffrec.recommenders.learning:fitting IALS(")
     assert len(told.splitlines()) == 2
