@@ -231,3 +231,8 @@ def test_what_could_not_be_fitted_on_a_set_comes_last_there() -> None:
 def test_columns_are_no_data_sets() -> None:
     with pytest.raises(TypeError, match="data must map names to data sets, and these are columns"):
         diffrec.compare({"user": [1, 1, 2], "item": [1, 2, 3]})
+
+
+def test_what_a_comparison_sees_to_itself_is_no_setting() -> None:
+    with pytest.raises(ValueError, match="budget of 'ease' is no setting of a recommender in a comparison"):
+        diffrec.compare(DATA, {"popularity": {}, "ease": {"budget": "1h"}}, progress=False)

@@ -92,7 +92,7 @@ def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         return real(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install 'diffrec\[tune\]'"):
+    with pytest.raises(ImportError, match=r'pip install "diffrec\[tune\]"'):
         diffrec.tune(DATA, variant="itemknn", trials=1)
 
 

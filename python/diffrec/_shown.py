@@ -6,6 +6,8 @@ from typing import Any
 
 #: Rows of a long table that are shown.
 SHOWN = 20
+# What moves a cursor, rings, or begins a command to a terminal, by what is shown in its place.
+_OBEYED = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\n\t"}
 
 
 def as_text(columns: Mapping[str, Any], total: int, what: str) -> str:
@@ -147,3 +149,15 @@ def _is_number(column: Sequence[Any]) -> bool:
 def _more(columns: Mapping[str, Any], total: int | None, what: str) -> list[str]:
     shown = max(map(len, columns.values()), default=0)
     return [f"and {total - shown:,} more {what}"] if total is not None and total > shown else []
+
+
+def harmless(text: str) -> str:
+    r"""Text that a terminal shows and does not obey: ids and titles may come from a stranger's file.
+
+    Examples
+    --------
+    >>> print(harmless("\x1b[2Jtea\ud800\nmilk"))
+    \x1b[2Jtea\ud800
+    milk
+    """
+    return text.translate(_OBEYED).encode(errors="backslashreplace").decode()

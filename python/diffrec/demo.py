@@ -16,6 +16,7 @@ import numpy as np
 
 import diffrec
 from diffrec import Interactions, Recommender, Report, Split, datasets
+from diffrec._shown import harmless
 from diffrec.data._reshape import newest_first
 from diffrec.data.files import holds_split
 from diffrec.ranking import NO_ITEM
@@ -67,7 +68,7 @@ def _comparison(reports: dict[str, Report]) -> str:
 def _show_users(model: Recommender, split: Split) -> None:
     """Print a few users' newest items beside what is recommended to them; a star marks what they did take later."""
     train, test = split.train, split.test
-    titles = train.item_labels.astype(str)
+    titles = np.array([harmless(title) for title in train.item_labels.astype(str).tolist()])
     active = np.flatnonzero(np.minimum(np.diff(train.matrix.indptr), np.diff(test.matrix.indptr)) >= TITLES_SHOWN // 2)
     shown = active[np.linspace(0, len(active) - 1, min(USERS_SHOWN, len(active)), dtype=np.int64)]
     top = model.recommend(train.users.ids[shown], k=TITLES_SHOWN)
@@ -77,7 +78,7 @@ def _show_users(model: Recommender, split: Split) -> None:
         past = titles[history.matrix.indices[newest[:TITLES_SHOWN]]]
         best = [("* " if item in later else "  ") + titles[item] for item in recommended if item != NO_ITEM]
         width = max(map(len, [*past, "has lately"])) + 4
-        print(f"user {user}\n  {'has lately':{width}}is recommended (* = taken later)")
+        print(f"user {harmless(str(user))}\n  {'has lately':{width}}is recommended (* = taken later)")
         for left, right in itertools.zip_longest(past, best, fillvalue=""):
             print(f"  {left:{width}}{right}")
         print()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec._core import __version__
 from diffrec._shown import facts_as_html
+from diffrec._tensors import unfit
 from diffrec.callbacks import PruneTrial
-from diffrec.checks import duration, flag, known, whole
+from diffrec.checks import duration, flag, known, needed, whole
 from diffrec.data import Interactions, hold_out
 from diffrec.data.arrays import in_short
 from diffrec.evaluation import MAXIMISED, parse_metric
 from diffrec.recommenders import Recommender, learning, make
-from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.histories import as_interactions, validation_part
 from diffrec.recommenders.registry import VARIANTS
 from diffrec.recommenders.settings import told_value
 from diffrec.training import Checkpoint, CheckpointError, EpochRecord
@@ -158,12 +159,9 @@ def tune(
     seconds_between(every)
     study = _study(study, seed, checkpoint)
     train = as_interactions(data, "data")
-    if valid is None:
-        learn, held = hold_out(train, _HOLDOUT, seed)
-    else:
-        learn, held = train, align(valid, train, "valid")[0]
+    learn, held = hold_out(train, _HOLDOUT, seed) if valid is None else (train, validation_part(valid, train))
     if len(held) == 0:
-        raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+        raise ValueError("valid is needed: every history of data is too short to hold a part of it out")
     steps = Steps(None)
     if checkpoint is not None:
         told = {
@@ -276,7 +274,7 @@ class _Search:
             return {**outcome, "pruned": str(error)}
         except CheckpointError:
             raise
-        except (FloatingPointError, MemoryError, ValueError) as error:
+        except unfit() as error:
             # These settings cannot be fitted to these data; others can.
             return {**outcome, "attributes": {"error": str(error)}, "pruned": str(error)}
         attributes = {"best_epoch": model.training_.best_epoch, "chosen": model._chosen_on_validation()}
@@ -294,11 +292,7 @@ def _on_everything(variant: str, settings: Mapping[str, Any], found: Mapping[str
 
 
 def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise ImportError("tuning needs Optuna: pip install 'diffrec[tune]'") from None
-    return optuna
+    return needed("optuna", "tuning needs Optuna", "diffrec[tune]")
 
 
 def _anchor(trial: "optuna.Trial") -> dict[str, Any]:

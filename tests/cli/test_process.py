@@ -156,7 +156,7 @@ def test_without_typer_one_line_says_what_to_install(tmp_path: Path) -> None:
     code = "import sys; sys.modules['typer'] = None; from diffrec.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "error: the command line needs typer: pip install 'diffrec[cli]'\n"
+    assert done.stderr == 'error: the command line needs typer: pip install "diffrec[cli]"\n'
 
 
 PEAK = f"""{OWN_PEAK}

@@ -89,3 +89,17 @@ def test_what_each_works_out_is_taken_of_the_first() -> None:
     world: Any = SimpleNamespace(everyone=SimpleNamespace(broadcast=broadcast))
     assert Spread(world, 0).of_first(torch.tensor([0, 1])).tolist() == [1, 0]
     assert ALONE.of_first(torch.tensor([0, 1])).tolist() == [0, 1]
+
+
+def test_where_processes_outnumber_gpus_none_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("diffrec.distributed.share.resolve_device", lambda _: torch.device("cuda"))
+    share = Spread(SimpleNamespace(), 0)  # type: ignore[arg-type]
+    assert share.device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device='cuda' needs a GPU for every process of this machine"):
+        share.device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert share.device("auto") == torch.device("cuda", 3)

@@ -188,7 +188,7 @@ def test_a_check_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch, tm
 def test_without_onnx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("diffrec.export.files.find_spec", lambda name: None)
     with pytest.raises(
-        ImportError, match=r"exporting to ONNX needs onnx and onnxscript: pip install 'diffrec\[onnx\]'"
+        ImportError, match=r'exporting to ONNX needs onnx and onnxscript: pip install "diffrec\[onnx\]"'
     ):
         diffrec.export.onnx(fitted("popularity"), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -167,3 +167,9 @@ def test_rows_that_are_refused_are_named(model: diffrec.Recommender) -> None:
 def test_a_choice_that_workers_share_is_read_more_than_once() -> None:
     choice = kept({"deny": iter([3, 4]), "strict": True, "allow": {"ann": [1]}})
     assert choice == {"deny": [3, 4], "strict": True, "allow": {"ann": [1]}}
+
+
+@pytest.mark.parametrize("name", ["exclude_seen", "strict"])
+def test_choices_are_checked_before_any_batch(model: diffrec.Recommender, name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=name):
+        BatchRecommender(model, 2, **{name: "no"})  # type: ignore[arg-type]

@@ -388,7 +388,7 @@ def test_matplotlib_is_asked_for_late_and_without_a_display() -> None:
         print("pyplot" if "matplotlib.pyplot" in sys.modules else "no pyplot")
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    said = ["diffrec.plots needs matplotlib: pip install 'diffrec[plot]'", "no pyplot"]
+    said = ['diffrec.plots needs matplotlib: pip install "diffrec[plot]"', "no pyplot"]
     assert done.stdout.splitlines() == said
 
 

@@ -130,6 +130,18 @@ def test_a_gpu_without_room_leaves_a_candidate_out(monkeypatch: pytest.MonkeyPat
     assert search.skipped == {"ease()": "CUDA out of memory"}
 
 
+def test_a_validation_part_that_knows_nobody_is_refused_as_everywhere() -> None:
+    strangers = Interactions.from_arrays([900, 901], [0, 1])
+    with pytest.raises(ValueError, match="valid must hold an interaction of a user and an item of the data, got none"):
+        diffrec.fit(walks(), valid=strangers, progress=False)
+
+
+def test_a_validation_part_that_is_too_small_is_told() -> None:
+    data = Interactions.from_arrays([0, 1, 2, 3, 4], [0, 1, 0, 1, 0])
+    later = Interactions.from_arrays([0, 1], [1, 0])
+    assert "valid: " in str(diffrec.fit(data, valid=later, progress=False).training_.facts["skipped"])
+
+
 def test_a_device_that_is_not_there_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "table", None)
     with pytest.raises(ValueError, match="device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpuuu'"):

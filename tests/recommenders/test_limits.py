@@ -1,6 +1,7 @@
 """Lists that are limited: for everyone, for each user, to candidates; and people and items the model does not know."""
 
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_rows_are_taken_as_well_where_strangers_are_let_in() -> None:
     assert model.recommend([0, 700], unknown="popular").users.tolist() == ["u0", "700"]
     with pytest.raises(ValueError, match="users must be a sequence of ids"):
         model.recommend([[0, 5]], unknown="skip")
+
+
+def test_ids_of_strangers_keep_their_kind() -> None:
+    big = np.array([2**60 + 1, 2**60 + 3], dtype=np.int64)
+    model = diffrec.fit(Interactions.from_arrays(big, [0, 1]), variant="popularity")
+    asked = np.array([2**60 + 3, 7], dtype=np.uint64)
+    assert model.recommend(asked, k=1, unknown="popular").users.tolist() == [2**60 + 3, 7]
+    ann, bob, cat = (UUID(int=number) for number in (1, 2, 3))
+    named = diffrec.fit(Interactions.from_arrays([ann, bob], ["tea", "milk"]), variant="popularity")
+    top = named.recommend([ann, cat], k=2, unknown="popular", deny={str(cat): ["tea"]})
+    assert top.users.tolist() == [str(ann), str(cat)]
+    assert top.items[1][0] == "milk"
 
 
 def test_exclude_seen_is_true_or_false(model: Recommender) -> None:

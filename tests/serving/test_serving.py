@@ -424,5 +424,5 @@ def test_what_it_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("diffrec.serving")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastapi", None)
-    with pytest.raises(ImportError, match=r"needs FastAPI and uvicorn: pip install 'diffrec\[serve\]'"):
+    with pytest.raises(ImportError, match=r'needs FastAPI and uvicorn: pip install "diffrec\[serve\]"'):
         importlib.import_module("diffrec.serving")

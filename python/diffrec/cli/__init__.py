@@ -16,7 +16,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit."""
     if find_spec("typer") is None:
-        raise SystemExit("error: the command line needs typer: pip install 'diffrec[cli]'")
+        raise SystemExit('error: the command line needs typer: pip install "diffrec[cli]"')
     try:
         signal.signal(signal.SIGTERM, _terminate)
         from diffrec.cli.app import app

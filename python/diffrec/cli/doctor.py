@@ -161,7 +161,7 @@ def _in_words(values: dict[str, Any]) -> str:
     for extra, packages in values["extras"].items():
         missing = not all(packages.values())
         listed = ", ".join(f"{package} {version or 'missing'}" for package, version in packages.items())
-        words[f"extra {extra}"] = listed + (f" (pip install 'diffrec[{extra}]')" if missing else "")
+        words[f"extra {extra}"] = listed + (f' (pip install "diffrec[{extra}]")' if missing else "")
     words["self-check"] = (
         f"passed in {check['seconds']:.1f} s" if check["problem"] is None else f"FAILED: {check['problem']}"
     )

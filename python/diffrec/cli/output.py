@@ -5,16 +5,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from diffrec._shown import harmless
 
 if TYPE_CHECKING:
     import numpy as np
 
     from diffrec.data.tables import Append, Block
-
-
-# What moves a cursor, rings, or begins a command to a terminal, by what is shown in its place.
-_OBEYED = {code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if chr(code) not in "\n\t"}
 
 
 def note(text: str, *, quiet: bool = False) -> None:
@@ -38,16 +36,20 @@ def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:
     print(json.dumps(_known(values), indent=2, default=_plain, allow_nan=False) if as_json else harmless(text))
 
 
-def harmless(text: str) -> str:
-    r"""Text that a terminal shows and does not obey: ids and titles may come from a stranger's file.
+class _Harmless:
+    """Standard output as a terminal that shows what is written, and does not obey it."""
 
-    Examples
-    --------
-    >>> print(harmless("\x1b[2Jtea\ud800\nmilk"))
-    \x1b[2Jtea\ud800
-    milk
-    """
-    return text.translate(_OBEYED).encode(errors="backslashreplace").decode()
+    def write(self, text: str) -> int:
+        return sys.stdout.write(harmless(text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def standard_output() -> IO[str]:
+    """Return where tables go that are written to no file: as they are, unless a terminal shows them."""
+    shown: Any = _Harmless() if sys.stdout.isatty() else sys.stdout
+    return cast(IO[str], shown)
 
 
 def pairs(values: Mapping[str, object]) -> str:

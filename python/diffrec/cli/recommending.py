@@ -1,6 +1,5 @@
 """``diffrec recommend``: lists for any number of users, a block of them in memory at a time."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -15,7 +14,7 @@ from diffrec import Ids, Interactions, Recommender, Top
 from diffrec._progress import disabled, tqdm
 from diffrec.checks import one_of
 from diffrec.cli import options
-from diffrec.cli.output import json_lines, note, show
+from diffrec.cli.output import json_lines, note, show, standard_output
 from diffrec.cli.reading import (
     Source,
     alike,
@@ -350,4 +349,4 @@ def _titles(file: Path | None, ids: Ids, item: str | None, *, quiet: bool) -> ND
 def _opened(out: Path | None, *, as_json: bool) -> AbstractContextManager[Append]:
     if out is not None:
         return table_file(out)
-    return nullcontext(json_lines(sys.stdout) if as_json else text_rows(sys.stdout))
+    return nullcontext(json_lines(standard_output()) if as_json else text_rows(standard_output()))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from diffrec import Recommender
-from diffrec.cli.output import json_lines
+from diffrec.checks import needed
+from diffrec.cli.output import json_lines, standard_output
 from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._replace import replacing
 from diffrec.data.files import opened_parquet
@@ -104,8 +105,8 @@ def recommend_on(
     """
     named = {**columns._asdict(), **choice}
     if engine == "ray":
-        import ray
-        from ray import data
+        ray = needed("ray", "--engine ray needs Ray", "diffrec[ray]")
+        data = needed("ray.data", "--engine ray needs Ray", "diffrec[ray]")
 
         from diffrec.integrations.ray import recommend as by_ray
 
@@ -117,14 +118,14 @@ def recommend_on(
             str(out.absolute())
         )
         return
-    from pyspark.sql import SparkSession
+    spark_session = needed("pyspark.sql", "--engine spark needs Spark", "diffrec[spark]").SparkSession
 
     from diffrec.integrations.spark import recommend as by_spark
 
     # Workers are to have diffrec, as this process has; on other machines the environment is where it is here.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
-    spark = SparkSession.builder.appName("diffrec recommend").getOrCreate()
+    spark = spark_session.builder.appName("diffrec recommend").getOrCreate()
     by_spark(spark.read.parquet(str(file.absolute())), model, k, **named).write.parquet(str(out.absolute()))
 
 
@@ -132,7 +133,7 @@ def recommend_on(
 def _opened(out: Path | None, schema: "pa.Schema", *, as_json: bool) -> Iterator[Any]:
     """Open what takes batches of lists: Parquet as they are, another kind of table, or standard output."""
     if out is None:
-        yield _by_columns(json_lines(sys.stdout) if as_json else text_rows(sys.stdout))
+        yield _by_columns(json_lines(standard_output()) if as_json else text_rows(standard_output()))
     elif out.suffix.lower() == ".parquet":
         from pyarrow import parquet
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffrec import training
 from diffrec._progress import disabled, tqdm
+from diffrec._tensors import unfit
 from diffrec.comparison.intervals import bootstrap_interval
 from diffrec.comparison.table import Comparison, Row
 from diffrec.data import Interactions, Split
@@ -150,5 +151,5 @@ def _fitted(train: Interactions, **named: Any) -> Recommender:
         return fit(train, **named)
     except CheckpointError:
         raise
-    except (FloatingPointError, MemoryError, ValueError) as error:
+    except unfit() as error:
         raise _RefusedError(str(error)) from error

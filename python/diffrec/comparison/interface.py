@@ -22,6 +22,9 @@ from diffrec.recommenders.settings import told_value
 from diffrec.training.checkpoint import EPOCH, Checkpoint, seconds_between
 from diffrec.training.steps import Steps
 
+# Arguments of ``fit`` that a comparison sees to itself.
+_RULED = frozenset({"data", "valid", "init", "checkpoint", "every", "distributed"})
+
 DEFAULT_VARIANTS = ("popularity", "itemknn", "ease", "diffrec")
 
 
@@ -185,6 +188,9 @@ def _settings_of(variants: Sequence[str] | Mapping[str, Mapping[str, Any]], repe
                 "; a name of your own needs variant= among its settings" if own else nearest(values["variant"], names)
             )
             raise ValueError(f"variants must be of {', '.join(names)}, got {values['variant']!r}{hint}")
+        ruled = _RULED & values.keys() | ({"budget"} & values.keys() if values["variant"] != AUTO else set())
+        if ruled:
+            raise ValueError(f"{sorted(ruled)[0]} of {name!r} is no setting of a recommender in a comparison")
         require_settings(**values)
     return settings
 

@@ -186,16 +186,21 @@ class _Database:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._base.close()
+        if error is None:
+            return
         errors = self._errors
-        if isinstance(error, errors.OutOfMemoryException):
+        full = isinstance(error, errors.OutOfMemoryException) and "max_temp_directory_size" in str(error)
+        if isinstance(error, errors.OutOfMemoryException) and not full:
             raise MemoryError(
                 f"memory={self._memory!r} is too little for DuckDB to sort {self._source}: allow more"
             ) from None
-        if isinstance(error, errors.IOException):
+        if full or (isinstance(error, errors.IOException) and "No space left" in str(error)):
             raise OSError(
                 f"{_first_line(error)}: what is sorted waits on the disk beside the folder to be made, which takes a "
                 f"few times the room of {self._source}"
             ) from None
+        if isinstance(error, errors.IOException):
+            raise OSError(f"{self._source} cannot be read: {_first_line(error)}") from None
         if isinstance(error, errors.InvalidInputException | errors.ConversionException):
             raise ValueError(f"{self._source} cannot be read: {_first_line(error)}") from None
 

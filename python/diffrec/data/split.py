@@ -300,7 +300,8 @@ def has_order(data: Interactions) -> bool:
 def has_clock(data: Interactions) -> bool:
     """Whether times are of a clock that users share, rather than places in an order of each user's own.
 
-    Places are told by users who all begin at 0 or 1, or of whom each begins where another ended, all numbers taken up.
+    Places are told by users of whom most begin at the same number, at most 1, or of whom each begins where another
+    ended, all numbers taken up.
 
     Examples
     --------

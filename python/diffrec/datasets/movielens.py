@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import one_of, real
+from diffrec.checks import needed, one_of, real
 from diffrec.data import Interactions
 
 #: MD5 of each archive, as GroupLens publishes it beside the file.
@@ -92,12 +92,8 @@ def movielens(
 
 
 def _download(name: str, cache: str | PathLike[str] | None, base_url: str) -> Path:
-    try:
-        import pooch
-    except ImportError as error:
-        raise ImportError(
-            'downloading MovieLens needs pooch: pip install "diffrec[datasets]" (or give a local copy with path=)'
-        ) from error
+    what = "downloading MovieLens, unless path= names a local copy, needs pooch"
+    pooch = needed("pooch", what, "diffrec[datasets]")
     file = f"ml-{name}.zip"
     url = f"{base_url.rstrip('/')}/{file}"
     folder = pooch.os_cache("diffrec") if cache is None else Path(cache)

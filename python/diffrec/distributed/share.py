@@ -17,7 +17,7 @@ from diffrec.data.tensor_file import InPieces
 from diffrec.diffusion import Layout, ends_of, layout_of, layouts_of
 from diffrec.distributed.checkpoint import SpreadCheckpoint
 from diffrec.distributed.part import Draws, SpreadPart, blocks, shares
-from diffrec.distributed.world import Group, World, local_rank
+from diffrec.distributed.world import Group, World, gpu_for_each, local_rank
 from diffrec.ranking import NO_ITEM
 from diffrec.training import Checkpoint, Stateful, resolve_device
 from diffrec.training.share import Held, Lists, Rows, Share
@@ -54,9 +54,21 @@ class Spread(Share):
         return SpreadPart(self._world, self._draws, items, (own.start, len(own)))
 
     def device(self, name: str) -> torch.device:
-        """Return the device of that name; of several GPUs each process of a machine has its own."""
+        """Return the device of that name; of several GPUs each process of a machine has its own.
+
+        Raises
+        ------
+        ValueError
+            When a GPU is asked for, and there are fewer than processes.
+        """
         device = resolve_device(name)
-        return torch.device("cuda", local_rank()) if device.type == "cuda" and device.index is None else device
+        if device.type != "cuda" or device.index is not None:
+            return device
+        if gpu_for_each():
+            return torch.device("cuda", local_rank())
+        if name != "auto":
+            raise ValueError(f"device={name!r} needs a GPU for every process of this machine, and it has fewer")
+        return torch.device("cpu")
 
     def columns(self, matrix: Csr, items: int) -> Csr:
         """Return the columns of this process's items."""

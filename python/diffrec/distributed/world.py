@@ -192,9 +192,7 @@ class World:
             if replicas > 1:
                 raise ValueError(f"replicas must be 1 where torchrun started one process, got {replicas}")
             return cls(None, None, None, timeout)
-        # Every process of a machine has a GPU of its own, or none has.
-        beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        device = "cuda" if torch.cuda.is_available() and beside <= torch.cuda.device_count() else "cpu"
+        device = "cuda" if gpu_for_each() else "cpu"
         if not dist.is_initialized():
             if device == "cuda":
                 torch.cuda.set_device(local_rank())
@@ -291,6 +289,12 @@ def _not_come(rank: object, size: object, timeout: float, error: Exception) -> L
         f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
         f"within {timeout:g} s ({str(error).splitlines()[0]})"
     )
+
+
+def gpu_for_each() -> bool:
+    """Whether there is a GPU for every process of this machine; where there are fewer, none is used."""
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return torch.cuda.is_available() and beside <= torch.cuda.device_count()
 
 
 def local_rank() -> int:

@@ -411,7 +411,6 @@ async function begin() {
   for (const name of ["novelty", "diversity"]) {
     $(name).addEventListener("change", () => { state[name] = Number($(name).value); refresh(); });
   }
-  addEventListener("hashchange", () => { readAddress(); dropUnknown(); refresh(); });
   readAddress();
   try {
     about = await fetched("api/about");
@@ -420,6 +419,7 @@ async function begin() {
     $("against-row").hidden = !about.against.length;
     $("against").append(...about.against.map((name) => make("option", { value: name }, name)));
     dropUnknown();
+    addEventListener("hashchange", () => { readAddress(); dropUnknown(); refresh(); });
     $("without-pictures").hidden = !about.pictures;
     for (const option of document.querySelectorAll("[data-measured]")) option.hidden = option.disabled = !about.measured;
     const number = (value) => value.toLocaleString("en");

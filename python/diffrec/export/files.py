@@ -84,7 +84,7 @@ def onnx(
     """
     path = _required_suffix(path, ".onnx")
     if find_spec("onnx") is None or find_spec("onnxscript") is None:
-        raise ImportError("exporting to ONNX needs onnx and onnxscript: pip install 'diffrec[onnx]'")
+        raise ImportError('exporting to ONNX needs onnx and onnxscript: pip install "diffrec[onnx]"')
     module = served(model, k, exclude_seen=exclude_seen, ordered_topk=True)
     with tracing(module) as (example, sizes), _quiet():
         graph = torch.onnx.export(

@@ -122,7 +122,7 @@ def tracing(module: Served) -> Iterator[tuple[tuple[Tensor, Tensor], dict[str, A
     if tuple(map(int, torch.__version__.split(".")[:2])) < OLDEST_TORCH:
         raise ImportError(
             f"exporting needs torch {'.'.join(map(str, OLDEST_TORCH))} or newer, and this is {torch.__version__}: "
-            "pip install 'diffrec[onnx]'"
+            'pip install "diffrec[onnx]"'
         )
     example = torch.tensor([[0, -1, -1], [-1, -1, -1]]), torch.ones(2, 3, *views)
     sizes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=0)}

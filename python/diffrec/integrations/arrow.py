@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import needed, whole
+from diffrec.checks import flag, needed, whole
 from diffrec.data import Ids, Interactions
 from diffrec.data._csr import assemble
 from diffrec.data._entries import times_of, values_of
@@ -86,7 +86,8 @@ class BatchRecommender:
         self._model = model._fitted()
         self._k = whole(1)("k", k)
         self._columns = {"user": user, "items": items, "times": times, "values": values}
-        self._strict = strict
+        self._strict = flag("strict", strict)
+        exclude_seen = flag("exclude_seen", exclude_seen)
         # More than one batch reads them.
         limits = {name: None if given is None else list(given) for name, given in (("allow", allow), ("deny", deny))}
         if strict:

@@ -13,7 +13,7 @@ threads, and a notebook shows it. ``figure.savefig("name.png")`` or ``.svg`` or 
 try:
     import matplotlib  # noqa: F401 - tells a missing package from everything else that may fail
 except ModuleNotFoundError as error:
-    raise ImportError("diffrec.plots needs matplotlib: pip install 'diffrec[plot]'") from error
+    raise ImportError('diffrec.plots needs matplotlib: pip install "diffrec[plot]"') from error
 
 from diffrec.plots.breakdowns import metric_by_group, recall_by_activity, recall_by_popularity
 from diffrec.plots.chain import reverse_process

@@ -1,7 +1,6 @@
 """The interface every recommender shares, and all of it that does not depend on how scores come about."""
 
 import inspect
-import logging
 import os
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 
 # Histories, and what finds their best items, which guidance looks at -> guided scores.
 GuidedScores = Callable[[Interactions, Best], Scores]
-
-_log = logging.getLogger(__name__)
 
 
 class Recommender(metaclass=ABCMeta):

@@ -55,7 +55,8 @@ def fit(
         ``valid`` then.
     variant : str
         ``"auto"`` judges closed-form maps, quick rivals and the forms of DiffRec on the newest baskets of the
-        histories, and hands out what ranks best there, fitted on all of ``data``. What it chose and why stands in
+        histories, and hands out what ranks best there, fitted on all of ``data``; where fewer than 30 interactions can
+        be held out, RP3beta and popularity together, unjudged. What it chose and why stands in
         ``model.training_.facts["chosen"]``, how every candidate did in ``["candidates"]``. Where a preset or settings
         are named there is nothing to search for, and it means ``"diffrec"``.
 
@@ -64,10 +65,10 @@ def fit(
         ``"ease"``, ``"ials"``, ``"lightgcn"``, ``"multivae"``, ``"multidae"``, ``"cfgan"``,
         ``"sasrec"``).
     valid : the same kinds, optional
-        Later interactions on which ``"auto"`` chooses and training stops early. Without it, or where there are fewer
-        than 30 to find, ``"auto"`` holds out a fifth of each history while it searches, the newest baskets, and models
-        that train by epochs hold out a share of their own (``holdout``). Where users share a clock it judges by those
-        who were there last.
+        Later interactions on which ``"auto"`` chooses and training stops early. Without it models that train by epochs
+        hold out a share of their own (``holdout``), and ``"auto"``, also where there are fewer than 30 to find, a fifth
+        of each history while it searches, the newest baskets. Where users share a clock it judges by those who were
+        there last.
     preset : str, optional
         Published settings such as ``"paper/ml-1m_clean"``; named ``settings`` come before them.
     device : str

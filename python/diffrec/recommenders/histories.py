@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
+from diffrec.data._encode import encode
 from diffrec.data._table import is_table
 
 
@@ -129,12 +130,14 @@ class Asked:
                 )
             rows = user_rows(users, train.users)
             return cls(train, rows, train.users.ids[rows])
-        wanted = _listed(users)
+        distinct, codes = encode(_listed(users), "user")
+        wanted = distinct[codes]
         rows = _found(wanted, train.users)
         if unknown == "skip":
             rows = rows[rows >= 0]
             return cls(train, rows, train.users.ids[rows])
         strange = rows < 0
+        # Numbers and text may meet here: row numbers beyond the rows, where ids are text.
         ids = wanted.astype(np.result_type(wanted, train.users.ids), copy=True)
         ids[~strange] = train.users.ids[rows[~strange]]
         rows[strange] = -1 - np.arange(np.sum(strange))
@@ -280,3 +283,17 @@ def align(data: Any, train: Interactions, name: str) -> tuple[Interactions, int]
             raise ValueError(f"{name} must have the shape of the training data, {train.shape}, got {other.shape}")
         return other.with_ids(train.users, train.items), 0
     return other.align(train.users, train.items)
+
+
+def validation_part(valid: Any, train: Interactions) -> Interactions:
+    """Bring a validation part onto the rows and columns of ``train``, of which it must hold something.
+
+    Raises
+    ------
+    ValueError
+        When it holds nothing of a known user and item.
+    """
+    aligned, _ = align(valid, train, "valid")
+    if len(aligned) == 0:
+        raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
+    return aligned

@@ -18,7 +18,7 @@ from diffrec.data.arrays import in_short
 from diffrec.data.stored import Stored
 from diffrec.data.streamed import ParquetInteractions, streamed, validation_files
 from diffrec.data.tensor_file import checksum
-from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.histories import as_interactions, validation_part
 from diffrec.recommenders.updating import Growth, Start, passes_of
 from diffrec.training import TrainingReport
 from diffrec.training.checkpoint import seconds_between
@@ -104,23 +104,23 @@ def kept(model: "Recommender") -> dict[str, Any]:
     return {"report": model.training_.to_dict(), "state": model._state()}
 
 
-def taken_back(model: Model, kept: dict[str, Any], train: Interactions) -> Model:
+def taken_back(model: Model, held: dict[str, Any], train: Interactions) -> Model:
     """Return a recommender of the settings of this one, fitted by what ``kept`` gave."""
     again = type(model)(**model.settings.values())
-    again.train_, again.training_ = train, TrainingReport.from_dict(kept["report"])
-    again._restore(Stored.of_state(kept["state"]))
+    again.train_, again.training_ = train, TrainingReport.from_dict(held["report"])
+    again._restore(Stored.of_state(held["state"]))
     return again
 
 
 def _become(
     model: "Recommender",
     fresh: "Recommender",
-    learn: Callable[[], None],
+    work: Callable[[], None],
     told: dict[str, Any],
     checkpoint: str | os.PathLike[str] | None,
     every: Every,
 ) -> None:
-    """Have a copy of this model learn, and become it once it has; what ends early leaves this one as it was."""
+    """Have a copy of this model learn by ``work``, and become it then; what ends early leaves this one as it was."""
     wanted, train = fresh._wanted, fresh.train_
     fresh.__dict__.pop("_by_facts", None)
     if checkpoint is not None:
@@ -135,7 +135,7 @@ def _become(
             return
     started = time.perf_counter()
     try:
-        learn()
+        work()
         if fresh._checkpoint is not None:
             fresh._checkpoint.keep(_FINISHED, lambda: kept(fresh), now=True)
     except KeyboardInterrupt as interruption:
@@ -169,10 +169,7 @@ def _taken(model: "Recommender", data: Any, valid: Any) -> tuple[Any, Any, Inter
         model._refuse_streams()
         return files, validation_files(files, data, valid), files.catalogue()
     train = as_interactions(data, "data")
-    aligned = None if valid is None else align(valid, train, "valid")[0]
-    if aligned is not None and len(aligned) == 0:
-        raise ValueError("valid must hold an interaction of a user and an item of the data, got none")
-    return train, aligned, train
+    return train, None if valid is None else validation_part(valid, train), train
 
 
 def _told(model: "Recommender", train: Any, valid: Any) -> dict[str, Any]:

@@ -125,7 +125,9 @@ class Top(Framed):
 
     def _about(self) -> str:
         n, k = self.items.shape
-        return f"{k:,} items like each of {n:,}" if self.of_items else f"the best {k:,} of {n:,} users"
+        if self.of_items:
+            return f"{k:,} item{'s' * (k != 1)} like each of {n:,}"
+        return f"the best {k:,} of {n:,} user{'s' * (n != 1)}"
 
     def __str__(self) -> str:
         """Lay the first lists out as a table."""

@@ -1,4 +1,7 @@
-"""The training loop: epochs, validation, early stopping, progress. It knows nothing of what is trained."""
+"""The training loop, which knows nothing of what is trained: epochs, validation, early stopping, progress.
+
+Beside it stands what a process holds of what is trained (``share``), which torchrun may have spread over several.
+"""
 
 from typing import TYPE_CHECKING
 

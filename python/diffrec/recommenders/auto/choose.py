@@ -18,7 +18,7 @@ from diffrec.recommenders.auto.search import METRIC, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
-from diffrec.recommenders.histories import align, as_interactions
+from diffrec.recommenders.histories import as_interactions, validation_part
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.stack import Stack, StackSettings
 from diffrec.training import resolve_device
@@ -86,7 +86,7 @@ def choose_and_fit(
     resolve_device(named["device"])  # heard of now, not by every denoiser in turn
     deadline = (time.perf_counter() if started is None else started) + budget
     train = as_interactions(data, "data")
-    held = None if valid is None else align(valid, train, "valid")[0]
+    held = None if valid is None else validation_part(valid, train)
     done = Done.of(checkpoint, every, named, budget, train, held)
     model = done.chosen(train, named)
     if model is not None:
@@ -98,6 +98,7 @@ def choose_and_fit(
         _noted(
             model,
             f"stack of {' and '.join(_UNJUDGED)}: {search.judged} held-out interactions are too few to choose by",
+            search,
             named,
         )
     else:
@@ -111,11 +112,11 @@ def choose_and_fit(
     return done.handed_out(model)
 
 
-def begun(train: Interactions, valid: Any, deadline: float, named: Mapping[str, Any]) -> Search:
+def begun(train: Interactions, valid: Interactions | None, deadline: float, named: Mapping[str, Any]) -> Search:
     """Hold out the newest baskets, unless a validation part is enough, and begin a search that is over in time."""
     few = None
     if valid is not None:
-        search = Search(train, align(valid, train, "valid")[0], named, deadline, final=True)
+        search = Search(train, valid, named, deadline, final=True)
         if search.judged >= _FEWEST:
             return search
         few = f"{search.judged} interactions to find in it are too few to choose by; newest ones of train were held out"
@@ -136,9 +137,7 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
         f"{trial.candidate}: {METRIC} {trial.value:.4f}, {trial.seconds:.1f} s"
         for trial in sorted(search.trials, key=lambda trial: -trial.value)
     )
-    if search.skipped:
-        model.training_.facts["skipped"] = "\n".join(f"{name}: {why}" for name, why in search.skipped.items())
-    return _noted(model, _reason(search, chosen, blend, train), named)
+    return _noted(model, _reason(search, chosen, blend, train), search, named)
 
 
 def table(search: Search, done: Done | None = None) -> None:
@@ -288,8 +287,10 @@ def _reason(search: Search, chosen: list[Trial], blend: Blend, train: Interactio
     )
 
 
-def _noted(model: Recommender, text: str, named: Mapping[str, Any]) -> Recommender:
-    """Note in the model what was chosen, and say so where someone is watching."""
+def _noted(model: Recommender, text: str, search: Search, named: Mapping[str, Any]) -> Recommender:
+    """Note in the model what was chosen and what was left out, and say so where someone is watching."""
+    if search.skipped:
+        model.training_.facts["skipped"] = "\n".join(f"{name}: {why}" for name, why in search.skipped.items())
     model.training_.facts["chosen"] = text
     _LOG.info("chose %s", text)
     if named["progress"] and sys.stderr.isatty():

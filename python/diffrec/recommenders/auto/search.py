@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from diffrec._tensors import unfit
 from diffrec.anchors.ridge import EXACT
 from diffrec.data import Interactions, has_clock
 from diffrec.evaluation.beyond_accuracy import hits_of
@@ -47,16 +47,6 @@ _BLENDING = 10
 _DEARER, _DEARER_BY_VECTORS = 14, 5
 # Pairs of items of one history that neighbours are counted from in a second.
 _PAIRS_A_SECOND = 2e8
-
-
-# What says that a candidate cannot be fitted here, and others may: a GPU's memory is of its own kind.
-_UNFIT = (
-    ValueError,
-    MemoryError,
-    FloatingPointError,
-    torch.cuda.OutOfMemoryError,
-    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
-)
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ class Search:
     deadline : float
         When the search and the fit on everything are to be over, by ``time.perf_counter``.
     final : bool
-        Whether ``learn`` is everything: nothing is fitted a second time then.
+        Whether ``learn`` is everything: the best one and denoisers are not fitted a second time then.
     """
 
     def __init__(
@@ -174,7 +164,7 @@ class Search:
                 started = time.perf_counter()
                 model = make(candidate.variant, **candidate.settings, **self.named).fit(self.learn)
                 self._judge(candidate, model, started)
-        except _UNFIT as error:
+        except unfit() as error:
             self._leave_out(candidate, error)
 
     def train(self, candidate: Candidate, seconds: float | None, checkpoint: Mapping[str, Any] | None = None) -> bool:
@@ -197,7 +187,7 @@ class Search:
             model.fit(self.learn, self._valid_judged(), **(checkpoint or {}))
         except CheckpointError:
             raise
-        except _UNFIT as error:
+        except unfit() as error:
             self._leave_out(candidate, error)
             return False
         report = model.training_

@@ -69,14 +69,13 @@ class HeldAnchor:
             raise ValueError(f"'anchor_scale' is {self.scale}, and the network learnt {scale}")
 
 
-def require_fits(anchor: LinearMap, features: int, items: int) -> LinearMap:
-    """Return an anchor's map that maps so many features to so many items; raise ``ValueError`` for any other."""
+def require_fits(anchor: LinearMap, features: int, items: int) -> None:
+    """Raise ``ValueError`` where an anchor does not map so many features to so many items."""
     if (anchor.n_features, anchor.n_items) != (features, items):
         raise ValueError(
             f"anchor maps {anchor.n_features:,} features to {anchor.n_items:,} items, and this fit has {features:,} "
             f"and {items:,}: it must be fitted on the same data with the same settings"
         )
-    return anchor
 
 
 @torch.no_grad()

@@ -178,12 +178,13 @@ class DiffRec(TrainedRecommender):
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
         inputs: Any = objective.inputs(learn)
         self._intervals = objective.intervals(inputs)
-        solved, self._solved = self._solved, None
-        if s.anchor and solved is None:
-            solved = objective.equations(inputs, part).solve(s.anchor_l2)
-        elif s.anchor and solved is not None:
-            require_fits(solved, s.n_seen * learn.shape[1], learn.shape[1])
-        self._anchor = HeldAnchor(solved.of_part(part)) if s.anchor and solved is not None else None
+        solved, self._solved, self._anchor = self._solved, None, None
+        if s.anchor:
+            if solved is None:
+                solved = objective.equations(inputs, part).solve(s.anchor_l2)
+            else:
+                require_fits(solved, s.n_seen * learn.shape[1], learn.shape[1])
+            self._anchor = HeldAnchor(solved.of_part(part))
         groups = None
         if self._start is not None:
             _require_groups(cast(DiffRec, self._start.model).settings.groups, s.groups)

@@ -62,8 +62,8 @@ class CFGAN(TrainedRecommender):
 
     per user. As in the authors' code, G's term is not the paper's log(1 - D), whose gradient vanishes where D wins, and
     x is not squeezed into (0, 1). Samples hold each unseen item with the set probability and are drawn anew for every
-    batch, which is all that is ever dense. Items are ranked by x. ``lr`` and the losses in
-    ``training_`` are the generator's.
+    batch, which is all that is ever dense. Items are ranked by x. ``lr`` and the losses in ``training_`` are the
+    generator's.
 
     Examples
     --------
