@@ -7,7 +7,6 @@ The dense side of gowalla takes minutes. Each side draws its own noise, so their
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from benches.beside import Beside, Side
 from benches.dense import DenseDiffRec
 from diffrec import Interactions, Split
 from diffrec.recommenders.diffrec.presets import preset_settings
-from diffrec.training import NoisedBatches, product_dtype, run_batches
+from diffrec.training import product_dtype, run_batches
 
 
 def trained_by_diffrec(train: Interactions, settings: dict[str, Any]) -> float:
@@ -24,10 +23,9 @@ def trained_by_diffrec(train: Interactions, settings: dict[str, Any]) -> float:
     s = model.settings
     model._network.train()
     optimizer = torch.optim.AdamW(model._network.parameter_groups(), fused=True)
-    shuffle = np.random.default_rng(0)
-    batches = NoisedBatches(model._inputs_of(train), s.batch_size, torch.device("cpu"), shuffle, seed=0)
+    batches = model._objective.batches(model._objective.inputs(train), torch.device("cpu"))
     dtype = product_dtype(s.precision, torch.device("cpu"), on_processor=True)
-    return run_batches(model._network.loss, batches.noised(), optimizer, dtype)
+    return run_batches(model._network.loss, model._network.epoch_of(batches, 1), optimizer, dtype)
 
 
 def trained_densely(train: Interactions, settings: dict[str, Any]) -> float:

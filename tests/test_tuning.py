@@ -1,6 +1,6 @@
 """The search for settings."""
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,7 @@ def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], words:
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **named: Any) -> Any:
-        if name == "optuna":
-            raise ImportError(name)
-        return real(name, *rest, **named)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r'pip install "diffrec\[tune\]"'):
         diffrec.tune(DATA, variant="itemknn", trials=1)
 

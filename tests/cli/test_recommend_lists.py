@@ -77,7 +77,8 @@ def test_a_ray_that_does_not_start_is_said(folder: Path, lists: pa.Table, monkey
         raise Exception("the node timed out")
 
     ray = ModuleType("ray")
-    ray.__dict__.update(init=late, data=ModuleType("ray.data"))
+    ray.__dict__.update(init=late)
     monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
     given = ("recommend", "model.diffrec", "--histories", "lists.parquet", "--engine", "ray", "--out", "top")
     assert "Ray cannot be reached or started: the node timed out" in fail(1, *given)
