@@ -262,7 +262,7 @@ def check_installed(wheel: Path, interpreter: Interpreter, resolution: str, fold
     said(f"{folder.name}: Python {interpreter}, " + ", ".join(versions(python)))
     command = str(Path(python).with_name("diffrec"))
     lacking = subprocess.run([command], capture_output=True, text=True, check=False, cwd=folder)
-    if lacking.returncode != 1 or "pip install 'diffrec[cli]'" not in lacking.stderr:
+    if lacking.returncode != 1 or 'pip install "diffrec[cli]"' not in lacking.stderr:
         raise SystemExit(f"without typer the command says {lacking.stderr!r}")
     run(python, "-m", "diffrec.demo", cwd=folder)
     said(f"{folder.name}: the demo ran")
