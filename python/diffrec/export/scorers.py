@@ -187,9 +187,11 @@ def _last(rows: PaddedRows, items: Tensor, first: int, n_items: int, length: int
     """The last events of histories, from the views ``first`` and after it that say where each item stands."""
 
     def standing(view: int) -> Tensor:
-        # Every item has one entry in a view; those of others, and of other models beside this one, become 0.
-        own = rows.columns(view * n_items, (view + 1) * n_items).padded_values
-        return own.view(*items.shape, -1).sum(dim=2) - 1
+        # Every item has one entry in a view; those of others, and of other models beside this one, become 0. They are
+        # looked up among all items: how many views stand side by side is not to be told from histories without items.
+        own = rows.columns(view * n_items, (view + 1) * n_items)
+        of_all = own.values.new_zeros(own.rows, n_items).scatter_add(1, own.padded_indices, own.padded_values)
+        return of_all.gather(1, items.clamp(min=0)) - 1
 
     return last_events(items, standing(first), standing(first + 1) if clock else None, length)
 
