@@ -55,13 +55,3 @@ def without_gradients() -> AbstractContextManager[None]:
     """Have torch record no gradients in a ``with`` block; where it has not been imported it records none anyway."""
     torch = sys.modules.get("torch")
     return nullcontext() if torch is None else torch.no_grad()
-
-
-def unfit() -> tuple[type[Exception], ...]:
-    """Errors that say that settings cannot be fitted to these data on this machine, and others may.
-
-    A full GPU and equations without an answer are errors of torch's own, if torch is there at all.
-    """
-    torch = sys.modules.get("torch")
-    own = () if torch is None else (torch.cuda.OutOfMemoryError, torch.linalg.LinAlgError)
-    return (ValueError, MemoryError, FloatingPointError, *own)

@@ -10,6 +10,7 @@ import importlib
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -89,6 +90,16 @@ def needed(module: str, what: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImportError(f'{what}: pip install "{package}"') from error
+
+
+def unfit() -> tuple[type[Exception], ...]:
+    """Errors that say that settings cannot be fitted to these data on this machine, and others may.
+
+    A full GPU and equations without an answer are errors of torch's own, if torch is there at all.
+    """
+    torch = sys.modules.get("torch")
+    own = () if torch is None else (torch.cuda.OutOfMemoryError, torch.linalg.LinAlgError)
+    return (ValueError, MemoryError, FloatingPointError, *own)
 
 
 def known(argument: str, name: str, table: Mapping[str, Any]) -> str:

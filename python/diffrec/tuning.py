@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from diffrec._core import __version__
 from diffrec._shown import facts_as_html
-from diffrec._tensors import unfit
 from diffrec.callbacks import PruneTrial
-from diffrec.checks import duration, flag, known, needed, whole
+from diffrec.checks import duration, flag, known, needed, unfit, whole
 from diffrec.data import Interactions, hold_out
 from diffrec.data.arrays import in_short
 from diffrec.evaluation import MAXIMISED, parse_metric

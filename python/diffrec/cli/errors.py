@@ -4,12 +4,12 @@ import functools
 import inspect
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
 import typer
 
+from diffrec.checks import unfit
 from diffrec.cli import exit_code
 from diffrec.cli.output import note
 
@@ -19,9 +19,9 @@ BAD_INPUT = 1
 #: Where it is set, an error comes with the place in the code where it arose.
 TRACEBACK = "DIFFREC_TRACEBACK"
 
-# What the library raises where a file, a value or the machine does not allow what is asked. Anything else is a mistake
-# in diffrec, and comes with its traceback.
-_EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError, FloatingPointError)
+# What the library raises where a file, a value or the machine does not allow what is asked, besides what cannot be
+# fitted. Anything else is a mistake in diffrec, and comes with its traceback.
+_EXPECTED = (TypeError, OSError, ImportError)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -39,18 +39,12 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             # Whoever read standard output has gone: typer ends without a word.
             raise
         except Exception as error:
-            if os.environ.get(TRACEBACK) or not _expected(error):
+            if os.environ.get(TRACEBACK) or not isinstance(error, (*_EXPECTED, *unfit())):
                 raise
             note(f"error: {in_options(one_line(error), options)}")
             raise typer.Exit(BAD_INPUT) from None
 
     return run
-
-
-def _expected(error: Exception) -> bool:
-    """Whether the input or the machine is to blame; a full GPU is an error of torch's own, if torch is there at all."""
-    torch = sys.modules.get("torch")
-    return isinstance(error, _EXPECTED) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError))
 
 
 def one_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffrec import training
 from diffrec._progress import disabled, tqdm
-from diffrec._tensors import unfit
+from diffrec.checks import unfit
 from diffrec.comparison.intervals import bootstrap_interval
 from diffrec.comparison.table import Comparison, Row
 from diffrec.data import Interactions, Split

@@ -330,9 +330,7 @@ def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0]
 
 
-def _part(
-    file: Path, folder: Path, by: str, shares: tuple[float, float], seed: int, block: int
-) -> tuple[int, int, int]:
+def _part(file: Path, folder: Path, by: str, asked: tuple[float, float], seed: int, block: int) -> tuple[int, int, int]:
     """Part the histories a block of users at a time; how many events each part got."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -347,7 +345,7 @@ def _part(
             data = interactions_of(columns, first, int(columns["user"][-1]) + 1, items, file)
             # A draw of its own for each block.
             own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-            parts = data.split(by, *shares, seed=own)
+            parts = data.split(by, *asked, seed=own)
             for place, (part, writer) in enumerate(zip(parts, writers, strict=True)):
                 if len(part):
                     events = part.events

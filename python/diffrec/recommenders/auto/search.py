@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec._tensors import unfit
 from diffrec.anchors.ridge import EXACT
+from diffrec.checks import unfit
 from diffrec.data import Interactions, has_clock
 from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, ndcg
