@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 ONLY ?=
-export DIFFREC_DATA ?= $(abspath $(wildcard ../shared/data))
-export DIFFREC_GOLDEN ?= $(abspath $(wildcard ../shared/golden))
+# What is particular to a machine, such as `export DIFFREC_DATA := FOLDER`; git leaves it alone.
+-include local.mk
 # The environment of this folder is used whatever environment the caller has activated.
 unexport VIRTUAL_ENV
 # Every process imports torch, and compiles all of it each time where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 
+RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RUST := $(wildcard rust/*.rs rust/*/*.rs) Cargo.toml $(wildcard Cargo.lock)
 
 # What wheels are built for by `make wheels`, and what else Rust is checked for; each needs `rustup target add`.
@@ -26,22 +27,28 @@ all: lint test docs check-wheel
 setup: $(VENV)/.built
 
 $(BIN)/python:
-	@command -v cargo >/dev/null || { echo "Rust is needed to build diffrec: see https://rustup.rs"; exit 1; }
+	@printf '%s\n' $(RUST_NEEDED) "$$(rustc --version 2>/dev/null | cut -d' ' -f2)" | sort -C -V || \
+		{ echo "Rust $(RUST_NEEDED) or newer is needed to build diffrec: see https://rustup.rs"; exit 1; }
 	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); else $(PYTHON) -m venv $(VENV); fi
 
 # uv is taken from the machine when it is there, otherwise from the environment itself.
 UV = $$(command -v uv || echo $(BIN)/uv)
 
-# `make setup LOCKED=1` installs exactly what the lock file names, by its hashes; otherwise the newest there is.
+# `make setup LOCKED=1` installs exactly what the lock file names, by its hashes, into an environment that has others,
+# too; otherwise the newest there is.
 LOCK := .ci/requirements.lock
-REQUIREMENTS := $(if $(LOCKED),--require-hashes -r $(LOCK),--group dev -r pyproject.toml)
+INSTALL = command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv; $(UV) pip install --quiet --python $(BIN)/python
+
+$(VENV)/.locked: pyproject.toml $(LOCK) | $(BIN)/python
+	$(INSTALL) --require-hashes -r $(LOCK)
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
-	$(UV) pip install --quiet --python $(BIN)/python $(REQUIREMENTS)
+	@rm -f $(VENV)/.locked
+	$(INSTALL) --group dev -r pyproject.toml
 	@touch $@
 
-$(VENV)/.built: $(VENV)/.installed $(RUST)
+$(VENV)/.built: $(VENV)/$(if $(LOCKED),.locked,.installed) $(RUST)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/maturin develop --uv --release --quiet
 	@touch $@
 

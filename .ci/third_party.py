@@ -34,8 +34,10 @@ def compiled_in() -> list[dict[str, Any]]:
 
 
 def is_permissive(expression: str) -> bool:
-    """Whether an SPDX expression is a choice with a permissive one in it."""
-    return any(choice in PERMISSIVE for choice in re.split(r"\s+OR\s+|/", expression.strip("()")))
+    """Whether an SPDX expression is a choice with a permissive one in it; one with AND is for a person to read."""
+    return "AND" not in expression.split() and any(
+        choice in PERMISSIVE for choice in re.split(r"\s+OR\s+|/", expression.strip("()"))
+    )
 
 
 def text_of(package: dict[str, Any]) -> str:

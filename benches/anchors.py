@@ -1,4 +1,4 @@
-"""Closed-form maps on held-out interactions and on test: the command behind the table of anchors in docs/results.md.
+"""Closed-form maps on held-out interactions and on test: the command behind tables in docs/experiments.md.
 
     python benches/anchors.py ml-1m_clean lastfm movietweetings --blind
     python benches/anchors.py gowalla --blind --joined

@@ -53,6 +53,8 @@ def main() -> None:
     arguments = parser.parse_args()
     LIGHTFM.update(arguments.lightfm)
     lines = read()
+    if "lightfm" in arguments.methods:
+        installed("lightfm", ENVIRONMENTS)  # here: the seconds of a method are without it
     found: dict[str, list[tuple[float, float, float]]] = {}
     for seed in arguments.seeds:
         for name, figures in (people if arguments.people else items)(lines, seed, arguments.methods).items():
@@ -108,8 +110,9 @@ def ranked(
         scores = np.random.default_rng(seed).random((len(users), len(cold)))
     elif method == "knn":
         taken = sparse.csr_array(train.matrix[rows] > 0, dtype=np.float64)
-        # Without the constant, and of the words alone.
-        scores = (taken @ known[:, :-1] @ new[:, :-1].T).toarray()
+        # The last feature is a constant. The length of a user's mean changes no order.
+        lengths = np.maximum(sparse.linalg.norm(new[:, :-1], axis=1), 1e-12)
+        scores = (taken @ known[:, :-1] @ new[:, :-1].T).toarray() / lengths
     elif method == "lightfm":
         return hybrid(train, rows, known[:, :-1], new[:, :-1])
     else:

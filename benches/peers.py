@@ -1,4 +1,4 @@
-"""diffrec beside the released packages of its peers, on the same splits: the command behind a table of docs/index.md.
+"""diffrec beside the released packages of its peers, on the same splits: the command behind docs/peers.md.
 
     python benches/peers.py lastfm                    # every library and model on one set, into peers.json
     python benches/peers.py movietweetings cornac     # one library
@@ -85,7 +85,12 @@ MODELS = (
     Model("implicit", "als", _ALS),
     Model("implicit", "bm25", grid({}, "K", 100, 400)),
     Model("implicit", "cosine", grid({}, "K", 100, 400)),
-    Model("lenskit", "als", grid({}, "weight", 1.0, 10.0)),
+    # As strong as implicit's are tried; its default is a hundredth of that.
+    Model(
+        "lenskit",
+        "als",
+        (*grid({}, "weight", 1.0, 10.0), *grid({"embedding_size": 64, "regularization": 10.0}, "weight", 1.0, 10.0)),
+    ),
     Model("lenskit", "ease", grid({}, "regularization", 100.0, 300.0, 1000.0), ORDERED),
     Model("lenskit", "itemknn", grid({"feedback": "implicit"}, "max_nbrs", 100)),
     Model("cornac", "EASE", (*grid({}, "lamb", 100, 1000), {"posB": False}), ORDERED),
@@ -223,14 +228,14 @@ def keep(data: str, model: Model, found: dict[str, Any]) -> None:
 
 
 def overview(found: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a row for each model, best first by its mean share of the best, and a column for each set."""
+    """Markdown: a row for each model, first those of all sets, best first by the mean share of the best."""
     best = {data: max(row.get("ndcg", 0) for row in rows.values()) for data, rows in found.items()}
     shares: dict[str, list[float]] = {}
     for data, rows in found.items():
         for name, row in rows.items():
             if "failed" not in row:
                 shares.setdefault(name, []).append(row["ndcg"] / best[data])
-    names = sorted(shares, key=lambda name: -float(np.mean(shares[name])))
+    names = sorted(shares, key=lambda name: (-len(shares[name]), -float(np.mean(shares[name]))))
     lines = [f"| | {' | '.join(found)} | fit, s | ranking, s | memory, MB |", "|---" * (len(found) + 4) + "|"]
     for name in names:
         cells = [f"**{name}**" if name.startswith("diffrec ") else name]
