@@ -171,13 +171,25 @@ def test_crates_have_licences_that_are_allowed() -> None:
         assert set(re.split(r" OR |/", choices)) & set(deny["licenses"]["allow"]), name
 
 
-def test_pages_and_every_extra_are_tried_with_the_wheel() -> None:
-    """`make check-wheel` runs pages with the extras they name, and all others with the command line."""
-    spec = importlib.util.spec_from_file_location("check_wheel", ROOT / ".ci/check_wheel.py")
+def script(name: str) -> ModuleType:
+    """A script of .ci as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    check_wheel = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(check_wheel)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_licence_is_permissive_where_one_may_choose_so() -> None:
+    is_permissive = script("third_party").is_permissive
+    assert all(map(is_permissive, ("MIT", "MIT OR Apache-2.0", "Unlicense/MIT", "GPL-3.0 OR ISC")))
+    assert not any(map(is_permissive, ("GPL-3.0", "MIT AND GPL-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0", "")))
+
+
+def test_pages_and_every_extra_are_tried_with_the_wheel() -> None:
+    """`make check-wheel` runs pages with the extras they name, and all others with the command line."""
+    check_wheel = script("check_wheel")
     tried = {page.partition(":")[0] for _, _, pages in check_wheel.PAGES for page in pages}
     assert all((ROOT / page).exists() for page in tried)
     assert {"docs/own-csv.md", "docs/rivals.md"} <= set(check_wheel.other_pages())
