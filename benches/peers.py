@@ -3,7 +3,7 @@
     python benches/peers.py lastfm                    # every library and model on one set, into peers.json
     python benches/peers.py movietweetings cornac     # one library
     python benches/peers.py lastfm implicit:als diffrec:auto
-    python benches/peers.py --table                   # the tables of the documentation, of what peers.json holds
+    python benches/peers.py --table                   # the table of the documentation, of what peers.json holds
 
 Each library is installed from the package index in an environment of its own, by uv, in ``--environments``, away from
 the checkout. ``$DIFFREC_DATA/NAME.npz`` is parted already; a worker of ``benches/peer_workers.py`` in that environment
@@ -132,8 +132,7 @@ def main() -> None:
         if named and arguments.data in model.sets:
             keep(arguments.data, model, best(arguments.data, model, arguments.environments, arguments.limit))
     if arguments.table:
-        found = json.loads(FOUND.read_text())
-        print(overview(found), table(found), sep="\n\n")
+        print(table(json.loads(FOUND.read_text())))
 
 
 def best(data: str, model: Model, environments: Path, limit: float) -> dict[str, Any]:
@@ -227,38 +226,18 @@ def keep(data: str, model: Model, found: dict[str, Any]) -> None:
     FOUND.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-def overview(found: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a row for each model, first those of all sets, best first by the mean share of the best."""
-    best = {data: max(row.get("ndcg", 0) for row in rows.values()) for data, rows in found.items()}
-    shares: dict[str, list[float]] = {}
-    for data, rows in found.items():
-        for name, row in rows.items():
-            if "failed" not in row:
-                shares.setdefault(name, []).append(row["ndcg"] / best[data])
-    names = sorted(shares, key=lambda name: (-len(shares[name]), -float(np.mean(shares[name]))))
-    lines = [f"| | {' | '.join(found)} | fit, s | ranking, s | memory, MB |", "|---" * (len(found) + 4) + "|"]
-    for name in names:
-        cells = [f"**{name}**" if name.startswith("diffrec ") else name]
-        for data, rows in found.items():
-            value = rows.get(name, {}).get("ndcg")
-            cells.append("-" if value is None else f"**{value:.4f}**" if value == best[data] else f"{value:.4f}")
-        for figure, digits in (("fit_s", 1), ("rank_s", 2), ("peak_mb", 0)):
-            values = [rows.get(name, {}).get(figure) for rows in found.values()]
-            cells.append(" / ".join("-" if value is None else f"{value:,.{digits}f}" for value in values))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def table(found: dict[str, dict[str, Any]]) -> str:
     """Markdown: what was chosen and found, a set after the other, best first."""
-    lines = ["| data | library, model | version | chosen | of | valid | ndcg@20 | recall@20 |", "|---" * 8 + "|"]
+    columns = {"valid": ".4f", "ndcg": ".4f", "recall": ".4f", "fit_s": ",.1f", "rank_s": ",.2f", "peak_mb": ",.0f"}
+    heads = ("data", "library, model", "chosen", "of", "valid", "ndcg@20", "recall@20", "fit, s", "ranking, s", "MB")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for data, rows in found.items():
         for name, row in sorted(rows.items(), key=lambda item: -item[1].get("ndcg", 0)):
             chosen = ", ".join(f"{key}={value}" for key, value in row["settings"].items()) or "its defaults"
-            cells = [data, name, row.get("version", ""), chosen, str(row["tried"])]
-            figures = [row.get(one) for one in ("valid", "ndcg", "recall")]
-            cells += [row["failed"] if value is None else f"{value:.4f}" for value in figures]
-            lines.append("| " + " | ".join(cells) + " |")
+            figures = [row.get("failed", "")] + [""] * (len(columns) - 1)
+            if "failed" not in row:
+                figures = [f"{row[one]:{digits}}" for one, digits in columns.items()]
+            lines.append("| " + " | ".join([data, name, chosen, str(row["tried"]), *figures]) + " |")
     return "\n".join(lines)
 
 
