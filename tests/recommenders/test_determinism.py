@@ -85,7 +85,7 @@ def test_who_else_is_asked_about_changes_no_list(form: str, monkeypatch: pytest.
     rng = np.random.default_rng(0)
     some = rng.permutation(len(WORLD.users))[:37]
     parts = [model.recommend(WORLD.users.ids[some], k=10), model.recommend(WORLD.users.ids[some[:1]], k=10)]
-    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 11)
+    monkeypatch.setattr("diffrec.recommenders.rankings.USER_BLOCK", 11)
     parts.append(model.recommend(WORLD.users.ids[some], k=10))
     # Products of matrices of other sizes are rounded otherwise, which may turn items of equal scores round.
     slack = 1e-5 * np.abs(whole.scores[np.isfinite(whole.scores)]).max()

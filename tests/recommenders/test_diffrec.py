@@ -158,7 +158,7 @@ def test_a_users_noise_is_the_same_whoever_else_is_asked(form: dict[str, Any], m
     np.testing.assert_array_equal(
         model.recommend(DATA.take([8, 3]), k=5, exclude_seen=False).items, together.items[[8, 3]]
     )
-    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 7)
+    monkeypatch.setattr("diffrec.recommenders.rankings.USER_BLOCK", 7)
     np.testing.assert_array_equal(model.recommend(k=5, exclude_seen=False).items, together.items)
 
 

@@ -157,7 +157,7 @@ def test_many_blocks_of_scores(variant: str, monkeypatch: pytest.MonkeyPatch) ->
     data = diffrec.datasets.synthetic(users=60, items=40, seed=1)
     model = diffrec.fit(data, variant=variant, **({"dims": (4,), "epochs": 1} if variant == "diffrec" else {}))
     whole = model.score()
-    monkeypatch.setattr("diffrec.recommenders.base.USER_BLOCK", 7)
+    monkeypatch.setattr("diffrec.recommenders.rankings.USER_BLOCK", 7)
     np.testing.assert_allclose(model.score(as_tensor=True).numpy(), whole, rtol=1e-5, atol=1e-6)
     assert model.score(np.array([], dtype=np.int64), as_tensor=True).shape == (0, 40)
 

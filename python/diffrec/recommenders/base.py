@@ -29,7 +29,7 @@ from diffrec.recommenders.histories import Asked, Reading
 from diffrec.recommenders.learning import learn, learn_more
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
-from diffrec.recommenders.rankings import USER_BLOCK, best_items, measured, popular_items
+from diffrec.recommenders.rankings import best_items, measured, popular_items
 from diffrec.recommenders.results import Top
 from diffrec.recommenders.scoring import scores_of
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
@@ -607,7 +607,7 @@ class Recommender(metaclass=ABCMeta):
             As ``item_vectors``.
         """
         self._share.require_whole("user_vectors")
-        return user_vectors_of(self._fitted(), users, USER_BLOCK)
+        return user_vectors_of(self._fitted(), users)
 
     def explain(
         self,

@@ -1,6 +1,6 @@
 """Lists of the best items for many people, a block of them at a time, and how well these lists predict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,19 @@ def users_at_once(items: int) -> int:
     return max(1, min(USER_BLOCK, _WRITTEN_OUT // max(items, 1)))
 
 
+def blocks_of(rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """Part rows of people into blocks that are scored at once: where each block stands among them, and its rows.
+
+    Examples
+    --------
+    >>> [(where.start, where.stop, len(block)) for where, block in blocks_of(np.arange(600))]
+    [(0, 512, 512), (512, 600, 88)]
+    """
+    for start in range(0, len(rows), USER_BLOCK):
+        block = rows[start : start + USER_BLOCK]
+        yield slice(start, start + len(block)), block
+
+
 def best_items(
     model: "Recommender",
     histories: Interactions,
@@ -45,21 +58,20 @@ def best_items(
     guided = None if guidance is None else model._guide(guidance)
     items = np.empty((len(rows), k), dtype=np.int32)
     values = np.empty(items.shape, dtype=np.float32)
-    for start in range(0, len(rows), USER_BLOCK):
-        all_of_block = rows[start : start + USER_BLOCK]
+    for where, all_of_block in blocks_of(rows):
         own = share.users(len(all_of_block))
-        block, stop = all_of_block[own], start + len(all_of_block)
+        block = all_of_block[own]
         hidden = seen[block]
         if histories.n_dislikes:
             hidden = union(hidden, histories.dislikes[block])
         if cold is not None:
             hidden = cold.wider(hidden)
-        limited = limits.of_users(slice(start + own.start, start + own.stop))
+        limited = limits.of_users(slice(where.start + own.start, where.start + own.stop))
         best = limited.of_share(share).best(share.columns(hidden, hidden.shape[1]), k)
         scores = model._scores_of(histories, block) if guided is None else guided(histories.take(block), best)
         if cold is not None:
             scores = cold.beside(scores)
-        items[start:stop], values[start:stop] = share.merged(best(scores), len(all_of_block), hidden.shape[1])
+        items[where], values[where] = share.merged(best(scores), len(all_of_block), hidden.shape[1])
     return items, values
 
 

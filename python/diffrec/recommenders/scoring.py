@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
-from diffrec.recommenders.rankings import USER_BLOCK
+from diffrec.recommenders.rankings import blocks_of
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
@@ -23,16 +23,16 @@ def scores_of(
     histories = model._as_of(histories, now, distinct)
     taken = tensor_of if as_tensor else on_host
     out: Any = None
-    for start in range(0, len(distinct), USER_BLOCK):
+    for where, rows_of_block in blocks_of(distinct):
         with without_gradients():
-            block = model._scores_of(histories, distinct[start : start + USER_BLOCK]).block(0, model._n_items)
+            block = model._scores_of(histories, rows_of_block).block(0, model._n_items)
         block = taken(block if columns is None else block[:, columns])
         if len(block) == len(distinct):
             out = block  # nothing to put it together with: handed on as it is
             break
         if out is None:
             out = rows_like(block, len(distinct))
-        out[start : start + len(block)] = block
+        out[where] = block
     if out is None:
         out = taken(np.empty((0, model._n_items if columns is None else len(columns)), dtype=np.float32))
     if len(rows) != len(distinct) or np.any(np.diff(place) < 0):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from diffrec.data import Interactions, empty_matrix
 from diffrec.ranking import Factors
 from diffrec.recommenders.histories import fold_in
+from diffrec.recommenders.rankings import blocks_of
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
@@ -36,13 +37,12 @@ def item_vectors_of(model: "Recommender") -> NDArray[np.float32]:
     return factors_of(model, nobody, np.zeros(1, dtype=np.int64)).items
 
 
-def user_vectors_of(model: "Recommender", users: Any, block: int) -> NDArray[np.float32]:
-    """Vectors of n users, (n, width), scored so many at a time."""
+def user_vectors_of(model: "Recommender", users: Any) -> NDArray[np.float32]:
+    """Vectors of n users, (n, width), scored a block of them at a time."""
     histories, rows, _ = model._histories(users)
     if not len(rows):
         return np.empty((0, item_vectors_of(model).shape[1]), dtype=np.float32)
     distinct, place = np.unique(rows, return_inverse=True)
-    starts = range(0, len(distinct), block)
-    parts = [factors_of(model, histories, distinct[start : start + block]).users for start in starts]
+    parts = [factors_of(model, histories, block).users for _, block in blocks_of(distinct)]
     found: NDArray[np.float32] = np.concatenate(parts)[place]
     return found

@@ -37,7 +37,7 @@ from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
 from diffrec.recommenders.limits import Limits
-from diffrec.recommenders.rankings import USER_BLOCK
+from diffrec.recommenders.rankings import blocks_of
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
 from diffrec.recommenders.trained import Trainable, TrainedRecommender
@@ -510,12 +510,11 @@ class DiffRec(TrainedRecommender):
         width = k if wanted is None else len(wanted)
         ranked = np.empty((len(distinct), width), dtype=np.int32)
         numbers = [np.empty(ranked.shape, dtype=np.float32) for _ in range(4)]
-        for start in range(0, len(distinct), USER_BLOCK):
-            block = distinct[start : start + USER_BLOCK]
+        for where, block in blocks_of(distinct):
             views = self._objective.views(histories.take(block))
             parts = noisy_scores(self._chain, views, run, chains, seed)
             for out, found in zip([ranked, *numbers], spreads(parts, k, wanted, seen[block], denied), strict=True):
-                out[start : start + len(block)] = found
+                out[where] = found
         return Uncertainty.of(ids, ranked[place], [part[place] for part in numbers], self.train_.items, chains)
 
     def _watchable(self, user: Any) -> tuple[Interactions, Any]:
