@@ -3,6 +3,7 @@ import io
 import re
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pyarrow import parquet
 from scipy import sparse
 
 from diffrec.data import Interactions, Split, _cells
-from diffrec.data.files import PARTS
+from diffrec.data.files import PARTS, read_split
 from support.files import write
 from support.interactions import Row, any_rows, contents, plain
 
@@ -293,6 +294,37 @@ def test_arrays_that_the_file_cannot_hold_take_no_memory(tmp_path: Path, names: 
             archive.writestr(f"{name}.npy", header.getvalue() + bytes(100))
     with pytest.raises(ValueError, match=rf"bomb\.npz is damaged: {names[0]} is said to have shape \(1000000000000,\)"):
         Interactions.read(tmp_path / "bomb.npz")
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffrec._memory.available_memory", lambda: 10**9)
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        ((10**11, 5), ValueError, r"claims.npz has shape \(100000000000, 5\): at most 2147483647 users"),
+        ((5, 2**31), ValueError, r"claims.npz has shape \(5, 2147483648\): at most 2147483647 users"),
+        ((2**31 - 1, 2**31 - 1), MemoryError, r"claims.npz of shape \(2147483647, 2147483647\) needs about 137.4 GB"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["split", "coo"])
+def test_users_that_a_file_only_claims_take_no_memory(
+    kind: str, shape: tuple[int, int], error: type[Exception], message: str, tmp_path: Path, little_memory: None
+) -> None:
+    path = tmp_path / "claims.npz"
+    if kind == "split":
+        pairs = np.array([[0, 1]])
+        np.savez(path, shape=np.array(shape), train=pairs, valid=pairs, test=pairs)
+    else:
+        sparse.save_npz(path, sparse.coo_array(([1.0], ([0], [1])), shape=shape))
+    reads: list[Callable[[], object]] = [lambda: Interactions.read(path)]
+    if kind == "split":
+        reads.append(lambda: read_split(path))
+    for read in reads:
+        with pytest.raises(error, match=message):
+            read()
 
 
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:

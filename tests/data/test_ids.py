@@ -141,6 +141,8 @@ def test_the_callers_array_is_not_kept() -> None:
         (np.array([2**70], dtype=object), ValueError, "fit into 64 signed bits"),
         (np.array([1j]), TypeError, "not complex128"),
         (["a\0"], ValueError, "ends with a zero character"),
+        (["a", "b\ud800"], ValueError, r"the user id is 'b\\ud800', of which a part is half of a character"),
+        (np.array(["\udfff", "a"]), ValueError, r"the user id is '\\udfff', of which a part is half of a character"),
     ],
 )
 def test_what_is_no_id_is_refused(ids: object, error: type[Exception], message: str) -> None:
@@ -172,3 +174,17 @@ def test_single_ids_of_any_kind_are_one_id() -> None:
             ids.rows(one)
     assert Decimal(97) in ids
     assert Decimal("97.5") not in ids
+
+
+def test_an_error_repeats_only_the_beginning_of_an_id() -> None:
+    long = "x" * 10**6
+    for call in (
+        lambda: Ids(["a"], "user").rows([long]),
+        lambda: Ids([long, long], "user"),
+        lambda: Ids([long, 1], "user"),
+        lambda: Ids([1, long], "user"),
+        lambda: Ids([long + "\0"], "user"),
+    ):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            call()
+        assert len(str(caught.value)) < 400

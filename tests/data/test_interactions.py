@@ -127,6 +127,18 @@ def test_facts_have_names(info: Any, message: str) -> None:
         Interactions.from_arrays([1, 2], ["a", "b"], item_info=info)
 
 
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        ({"title": ["x", "y\udc80"]}, r"item_info\['title'\]\[1\] is 'y\\udc80', of which a part is half"),
+        ({"t": np.array(["x", "\ud800"], dtype=object)}, r"item_info\['t'\]\[1\] is '\\ud800', of which a part is"),
+    ],
+)
+def test_facts_that_no_file_holds_are_refused(info: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Interactions.from_arrays([1, 2], ["a", "b"], item_info=info)
+
+
 def test_nothing_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="no interactions"):
         Interactions.from_arrays([], [])

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 
 import diffrec
 from diffrec import ModelFileError
-from diffrec.data.tensor_file import read_tensors
+from diffrec.data.tensor_file import read_tensors, write_tensors
 from support.model_fuzz import data, write_summed
 from support.peak import OWN_PEAK
 from support.scripts import run
@@ -320,6 +321,48 @@ def test_loading_takes_twice_the_files_size_at_most(variant: str, tmp_path: Path
     command = [sys.executable, "-c", _PEAK, tmp_path / "small", tmp_path / "large"]
     taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert taken < 2 * size + 2e7, f"{taken / size:.2f} times the file"
+
+
+def test_loading_ids_of_text_takes_the_file_and_a_table_of_them(tmp_path: Path) -> None:
+    users = {"small": 10, "large": 1_000_000}
+    for name, n in users.items():
+        ids = np.char.mod("u%07dé", np.arange(n))
+        made = diffrec.Interactions.from_arrays(ids, np.zeros(n, dtype=np.int64))
+        diffrec.fit(made, variant="popularity").save(tmp_path / name)
+    size, table = (tmp_path / "large").stat().st_size, 4 * 9 * users["large"]
+    command = [sys.executable, "-c", _PEAK, tmp_path / "small", tmp_path / "large"]
+    taken = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert taken < 2 * size + table + 2e7, f"{(taken - table) / size:.2f} times the file"
+
+
+FACTS: dict[str, Any] = {
+    "other bytes first": np.array([1.5, 2.0], dtype=">f8"),
+    "whole, other bytes first": np.array([3, -2], dtype=">i4"),
+    "long": np.array([1, 2], dtype=np.longdouble),
+    "long and whole": np.array([1, 2], dtype=np.longlong),
+    "half": np.array([1, 2], dtype=np.float16),
+    "truth": np.array([True, False]),
+    "text, other bytes first": np.array(["é", "salt"], dtype=">U4"),
+    "objects": np.array(["tea", ""], dtype=object),
+}
+
+
+def test_facts_of_any_type_come_back(tmp_path: Path) -> None:
+    made = diffrec.Interactions.from_arrays([0, 1], ["a", "b"], item_info=FACTS)
+    diffrec.fit(made, variant="popularity").save(tmp_path / "model")
+    held = diffrec.load(tmp_path / "model").train_.item_info
+    assert {name: column.tolist() for name, column in held.items()} == {
+        name: column.tolist() for name, column in FACTS.items()
+    }
+    assert {name: column.dtype for name, column in held.items()} == {
+        name: column.dtype for name, column in made.item_info.items()
+    }
+
+
+@pytest.mark.parametrize("kind", [">f4", "c8", "longdouble", "M8[s]"])
+def test_what_no_file_holds_is_refused_as_it_is_written(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"'odd' holds {np.dtype(kind)}, of which")):
+        write_tensors(tmp_path / "file", {"odd": np.zeros(3, dtype=kind)}, {})
 
 
 def fuzz(mutations: int, seed: int, timeout: float) -> dict[str, Any]:

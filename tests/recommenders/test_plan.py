@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from diffrec import DiffRec, Interactions
-from diffrec.training import Plan, memory, plan, seconds_per_epoch
+from diffrec import _memory as memory
+from diffrec.training import Plan, plan, seconds_per_epoch
 
 DATA = Interactions.from_csr((np.random.default_rng(0).random((40, 30)) < 0.3).astype(np.float32))
 SMALL: dict[str, Any] = {"epochs": 2, "progress": False}

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,23 @@ def test_questions_together_are_answered_as_alone(model: diffrec.Recommender) ->
     questions += [Recommend(user="nobody", k=5), Recommend(user="nobody", k=5, unknown="popular")]
     questions += [Recommend(history=ITEMS[4:9], k=5), Recommend(history=ITEMS[1:3], k=5, deny=ITEMS[9:12])]
     questions += [Recommend(user=USERS[1], k=5, now=0.0), Recommend(user=USERS[1], k=9, novelty=1.0)]
+    together = assert_answered_as_alone(model, questions)
+    assert sum(isinstance(said, Exception) for said in together) == 2
+
+
+def test_one_persons_unit_of_time_is_no_matter_of_anothers() -> None:
+    days = {"time_weights": "exponential", "half_life": timedelta(days=1)}
+    timed = diffrec.Interactions(DATA.matrix, DATA.timestamps, DATA.users, DATA.items)
+    aged = diffrec.fit(timed, variant="t-diffrec", dims=(8,), steps=2, epochs=1, holdout=0, progress=False, **days)
+    seconds = np.array([1.7e9, 1.7e9 + 86400, 1.7e9 + 10 * 86400])
+    questions = [Recommend(history=ITEMS[3:6], times=(seconds * unit).tolist(), k=5) for unit in (1, 1e3, 1e3, 1e6)]
+    assert_answered_as_alone(aged, questions)
+    histories = [histories_of([Past(np.array([3, 4, 5]), np.array(one.times))], DATA.items) for one in questions]
+    for one in histories:
+        np.testing.assert_allclose(one.timestamps, seconds)
+
+
+def assert_answered_as_alone(model: diffrec.Recommender, questions: list[Recommend]) -> Sequence[Any]:
     together = recommendations(model, questions)
     for one, said in zip(questions, together, strict=True):
         (alone,) = recommendations(model, [one])
@@ -121,7 +139,7 @@ def test_questions_together_are_answered_as_alone(model: diffrec.Recommender) ->
             assert isinstance(said, dict)
             assert {**said, "scores": 0} == {**alone, "scores": 0}
             np.testing.assert_allclose(said["scores"], alone["scores"], rtol=1e-4, atol=1e-6)
-    assert sum(isinstance(said, Exception) for said in together) == 2
+    return together
 
 
 def test_who_asks_alike_is_answered_by_one_call(model: diffrec.Recommender, monkeypatch: pytest.MonkeyPatch) -> None:

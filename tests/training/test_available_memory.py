@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from diffrec.training import available_memory, memory, require_memory
+from diffrec import _memory as memory
+from diffrec.training import available_memory, require_memory
 
 
 @pytest.fixture

@@ -7,9 +7,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
+from diffrec._memory import require_memory
 from diffrec.data.events import Events
 
 Csr: TypeAlias = "sparse.csr_array[np.float32, tuple[int, int]]"
+# Users, or items: their numbers have 32 signed bits.
+_MOST = 2**31 - 1
+# Bytes that each takes without an entry: an id, a place in it, where its row begins. Few are not worth the question.
+_BYTES, _LARGE = 32, 10**6
 # Of whatever numbers.
 _AnyCsr: TypeAlias = "sparse.csr_array[Any, tuple[int, int]]"
 Entries: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
@@ -27,13 +32,14 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
     """List rows, columns and values of the stored entries, explicit zeros included, in stored order.
 
     The structure is checked before any SciPy method sees it: SciPy's own checks let some corrupt arrays
-    through, and its C++ loops then read out of bounds.
+    through, and its C++ loops then read out of bounds. So is the size: rows and columns without entries take memory, too.
     """
     if isinstance(matrix, np.ndarray):
         if matrix.ndim != 2:
             raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
         dense = np.asarray(matrix)
         _require_numbers(dense.dtype, argument)
+        require_size(matrix.shape, argument)
         rows, columns = np.nonzero(dense)
         return (rows, columns, dense[rows, columns]), (dense.shape[0], dense.shape[1])
     is_sparse: bool = sparse.issparse(matrix)
@@ -43,6 +49,7 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
         raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
     shape = (int(matrix.shape[0]), int(matrix.shape[1]))
     _require_numbers(matrix.dtype, argument)
+    require_size(shape, argument)
     if matrix.format in ("csr", "csc", "bsr"):
         major, minor = (shape[1], shape[0]) if matrix.format == "csc" else shape
         if matrix.format == "bsr":
@@ -66,6 +73,24 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
             raise ValueError(f"{argument}: axis {axis} of size {size} {what}, with {len(coo.data)} values")
         coordinates.append(places)
     return (coordinates[0], coordinates[1], np.asarray(coo.data)), shape
+
+
+def require_size(shape: tuple[int, ...], argument: str) -> None:
+    """Refuse a matrix that has more users or items than there can be, or than there is memory for, before it is made.
+
+    A few bytes may claim any size.
+
+    Examples
+    --------
+    >>> require_size((10**11, 5), "matrix")
+    Traceback (most recent call last):
+    ValueError: matrix has shape (100000000000, 5): at most 2147483647 users and as many items are possible
+    """
+    if max(shape) > _MOST:
+        raise ValueError(f"{argument} has shape {shape}: at most {_MOST} users and as many items are possible")
+    if sum(shape) > _LARGE:
+        what = f"{argument} of shape {shape}"
+        require_memory(_BYTES * sum(shape), what, "leave out users and items without interactions")
 
 
 def align_times(times: Any, entries: Entries, shape: tuple[int, int], argument: str) -> NDArray[np.float64]:
@@ -105,8 +130,6 @@ def assemble(
     shape: tuple[int, int],
 ) -> Parts:
     """Make canonical CSR of checked entries, in whatever order: zeros are dropped, repeated cells are events."""
-    if shape[1] > np.iinfo(np.int32).max:
-        raise ValueError(f"at most {np.iinfo(np.int32).max} items are possible, not {shape[1]}")
     kept = values != 0
     if not kept.all():
         rows, columns, values = rows[kept], columns[kept], values[kept]

@@ -1,7 +1,7 @@
 """From ids of any kind to codes: the sorted distinct ids, and the place of each entry's id among them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Any, NamedTuple, TypeAlias
@@ -9,6 +9,8 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+
+from diffrec.checks import shown
 
 #: int64 or str, one-dimensional.
 IdArray: TypeAlias = NDArray[Any]
@@ -18,6 +20,8 @@ IdArray: TypeAlias = NDArray[Any]
 _TABLE_SPAN = 4
 #: From here on neighbouring integers share one float64, so different ids would fall together.
 _FLOAT_LIMIT = 2.0**53
+#: Of code points, those that are halves of a pair.
+_HALVES = (0xD800, 0xDFFF)
 
 
 class Coded(NamedTuple):
@@ -48,7 +52,7 @@ def id_array(ids: Any, name: str) -> IdArray:
     """Bring ids into one of the two forms they are kept in; :func:`encode` says what is refused."""
     array = _vector(ids, name)
     if array.dtype.kind == "U":
-        return np.array(array, dtype=np.str_)
+        return _whole_ids(np.array(array, dtype=np.str_), name)
     if array.dtype.kind in "OST":
         distinct, codes = _encode_objects(array.tolist(), name)
         return distinct[codes]
@@ -119,7 +123,7 @@ def _integers(array: NDArray[Any], name: str) -> NDArray[np.int64]:
         bad = ~whole_numbers(array)
         if bad.any():
             row = int(np.argmax(bad))
-            raise ValueError(f"{name} ids must be integers or strings; row {row} holds {array[row].item()!r}")
+            raise ValueError(f"{name} ids must be integers or strings; row {row} holds {shown(array[row].item())}")
     return array.astype(np.int64)
 
 
@@ -165,7 +169,7 @@ def _encode_objects(entries: list[Any], name: str, rows: NDArray[np.int64] | Non
     odd = (row for row, one in enumerate(entries) if not isinstance(one, wanted) or isinstance(one, bool))
     row = next(odd)
     place = row if rows is None else rows[row]
-    raise TypeError(f"{name} ids must be all integers or all strings; row {place} holds {entries[row]!r}")
+    raise TypeError(f"{name} ids must be all integers or all strings; row {place} holds {shown(entries[row])}")
 
 
 def _whole(number: Decimal, row: int, name: str) -> int:
@@ -186,8 +190,34 @@ def _text_array(distinct: Iterable[str], name: str) -> NDArray[np.str_]:
     listed = list(distinct)
     for entry in listed:
         if entry.endswith("\0"):
-            raise ValueError(f"the {name} id {entry!r} ends with a zero character, which NumPy drops")
-    return np.array(listed, dtype=np.str_)
+            raise ValueError(f"the {name} id {shown(entry)} ends with a zero character, which NumPy drops")
+    return _whole_ids(np.array(listed, dtype=np.str_), name)
+
+
+def whole_characters(texts: NDArray[np.str_], named: Callable[[int], str]) -> NDArray[np.str_]:
+    r"""Return texts that files can hold, or raise ``ValueError`` naming the first with half of a character.
+
+    Python lets half of a pair of UTF-16 stand alone, where bytes were read as what they are not; no file takes it.
+
+    Examples
+    --------
+    >>> whole_characters(np.array(["tea", "\ud800"]), lambda place: f"item {place}")
+    Traceback (most recent call last):
+    ValueError: item 1 is '\ud800', of which a part is half of a character: no file could hold it
+    """
+    texts = np.asarray(texts, dtype=texts.dtype.newbyteorder("="))
+    codes = np.ascontiguousarray(texts).reshape(-1).view(np.uint32)
+    if codes.max(initial=0) >= _HALVES[0]:  # few texts have such a character
+        halves = ((codes >= _HALVES[0]) & (codes <= _HALVES[1])).reshape(texts.size, -1).any(axis=1)
+        if halves.any():
+            place = int(np.argmax(halves))
+            said = shown(texts.flat[place].item())
+            raise ValueError(f"{named(place)} is {said}, of which a part is half of a character: no file could hold it")
+    return texts
+
+
+def _whole_ids(ids: NDArray[np.str_], name: str) -> NDArray[np.str_]:
+    return whole_characters(ids, lambda _: f"the {name} id")
 
 
 def _as_numbers(entries: Sequence[str]) -> NDArray[np.int64] | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from diffrec.checks import shown
 from diffrec.data._times import in_seconds, times_of_text, unit_notes
 
 #: Of what values can be.
@@ -72,12 +73,12 @@ def moment_of(name: str, moment: float | date | str) -> float:
     86400.0
     """
     if isinstance(moment, bool) or not isinstance(moment, date | str | int | float | np.generic):
-        raise TypeError(f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {moment!r}")
+        raise TypeError(f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {shown(moment)}")
     try:
         return float(times_of(np.array([moment]))[0])
     except ValueError:
         raise ValueError(
-            f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {moment!r}"
+            f"{name} must be seconds since the epoch, a datetime or ISO 8601 text, got {shown(moment)}"
         ) from None
 
 

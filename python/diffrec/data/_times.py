@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import shown
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY = 86400.0
 #: Numbers of this size and more are no seconds but these parts of one: each unit reaches from 1973 to 5138.
@@ -150,14 +152,14 @@ class TextTimes:
         """Say how the dates were read."""
         if not self._where:
             return []
-        return [f"{name}: dates such as {next(iter(self._dates_found))!r} read with dayfirst={self._dayfirst}"]
+        return [f"{name}: dates such as {shown(next(iter(self._dates_found)))} read with dayfirst={self._dayfirst}"]
 
     def _order(self, name: str) -> bool:
         dates = self._dates_found
         days = next((text for text, one in dates.items() if one.first > 12), None)
         months = next((text for text, one in dates.items() if one.second > 12), None)
         if (days is None) == (months is None):
-            found = f"such as {next(iter(dates))!r}" if days is None else f"{days!r} and {months!r}"
+            found = f"such as {shown(next(iter(dates)))}" if days is None else f"{shown(days)} and {shown(months)}"
             what = "could have the day or the month first" if days is None else "have the day first and the month first"
             raise ValueError(f"{name}: dates {found} {what}: say which with dayfirst=True or dayfirst=False")
         return days is not None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ _LEAST = float(np.finfo(np.float32).smallest_subnormal)
 # small file could fill the memory by it.
 _SPREAD = 256
 _SMALL = 2**28
+# Entries of text that are decoded at once.
+_AT_ONCE = 1 << 14
 
 
 def to_arrays(data: Interactions) -> dict[str, NDArray[Any]]:
@@ -121,8 +124,8 @@ def from_stored(stored: Stored, shape: tuple[int, int], item_info: list[str]) ->
     dislikes = _dislikes(parts, stored.within(_DISLIKES)) if f"{_DISLIKES}.indptr" in stored else None
     return Interactions.of_parts(
         parts,
-        Ids(_column_from("users", stored, users, np.int64), "user"),
-        Ids(_column_from("items", stored, items, np.int64), "item"),
+        Ids.owned(_column_from("users", stored, users, np.int64), "user"),
+        Ids.owned(_column_from("items", stored, items, np.int64), "item"),
         {name: _column_from(f"item_info.{name}", stored, items) for name in item_info},
         dislikes,
     )
@@ -176,18 +179,44 @@ def _column_arrays(name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def _column_from(name: str, stored: Stored, n: int, numbers: Any = None) -> NDArray[Any]:
     if name in stored:
         return stored.column(name, n) if numbers is None else stored.take(name, (n,), numbers)
-    text = stored.take(f"{name}.utf8", (None,), np.uint8).tobytes()
-    limits = stored.take(f"{name}.ends", (n,), np.int64, low=0, high=len(text))
-    ends = limits.tolist()
-    if np.any(limits[1:] < limits[:-1]) or (ends[-1] if ends else 0) != len(text):
+    text = stored.take(f"{name}.utf8", (None,), np.uint8)
+    ends = stored.take(f"{name}.ends", (n,), np.int64, low=0, high=len(text))
+    if np.any(ends[1:] < ends[:-1]) or (ends[-1] if n else 0) != len(text):
         raise ValueError(f"'{name}.ends' must never fall, and end at the {len(text)} bytes of '{name}.utf8'")
-    lengths = np.diff(limits, prepend=0)
-    _require_even(name, n, int(lengths.max(initial=0)), len(text))
+    _require_even(name, n, int(np.diff(ends, prepend=0).max(initial=0)), len(text))
     try:
-        texts = [text[a:b].decode() for a, b in zip([0, *ends], ends, strict=False)]
+        longest = max((int(lengths.max(initial=0)) for _, _, lengths in _decoded(text, ends)), default=0)
+        table = np.zeros(n, dtype=f"U{max(longest, 1)}")
+        cells = table.view(np.uint32).reshape(n, -1)
+        for rows, codes, lengths in _decoded(text, ends):
+            # A mask is filled row by row, which is the order of the text.
+            cells[rows][np.arange(cells.shape[1]) < lengths[:, None]] = codes
     except UnicodeDecodeError as error:
         raise ValueError(f"'{name}.utf8' is no UTF-8: {error}") from None
-    return np.array(texts, dtype=np.str_)
+    return table
+
+
+def _decoded(
+    text: NDArray[np.uint8], ends: NDArray[np.int64]
+) -> Iterator[tuple[slice, NDArray[np.uint32], NDArray[np.int64]]]:
+    """Decode entries a block at a time: the block's rows, its code points, and how many each row has of them.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If an entry is no UTF-8; one that begins within a character is none either.
+    """
+    for start in range(0, len(ends), _AT_ONCE):
+        rows = slice(start, min(start + _AT_ONCE, len(ends)))
+        first = int(ends[start - 1]) if start else 0
+        places = np.concatenate([[0], ends[rows] - first])
+        block = text[first : first + places[-1]]
+        begins = (block & 0xC0) != 0x80  # all bytes of a character but its first are 10......
+        within = np.flatnonzero(~begins[places[:-1][places[:-1] < len(block)]])
+        if len(within):
+            raise UnicodeDecodeError("utf-8", b"", int(first), int(first), "an entry begins within a character")
+        codes = np.frombuffer(block.tobytes().decode().encode("utf-32-le"), dtype="<u4")
+        yield rows, codes, np.diff(np.concatenate([[0], np.cumsum(begins)])[places])
 
 
 def _require_even(name: str, n: int, longest: int, total: int) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from diffrec.data._columns import guess, item_names, user_names
+from diffrec.data._encode import whole_characters
 from diffrec.data._table import Column, Table, is_table, table_of
 from diffrec.data.ids import Ids
 from diffrec.data.report import counted
@@ -26,6 +27,29 @@ class Facts(NamedTuple):
 
     info: dict[str, NDArray[Any]]
     note: str
+
+
+def as_kept(column: ArrayLike, name: str) -> NDArray[Any]:
+    """Bring facts into the form in which they are kept, which is one that a file has, too.
+
+    Numbers get this machine's byte order and at most 64 bits; text that came as objects becomes text.
+
+    Raises
+    ------
+    ValueError
+        If a text holds half of a character, naming its place.
+
+    Examples
+    --------
+    >>> as_kept(np.array([1.5, 2.0], dtype=">f8"), "price").dtype == np.float64
+    True
+    """
+    facts = np.asarray(column)
+    kind = facts.dtype.kind
+    # pandas has text in arrays of objects.
+    if kind == "U" or (kind in "OT" and all(isinstance(fact, str) for fact in facts.flat)):
+        return whole_characters(facts.astype(np.str_, copy=False), lambda place: f"{name}[{place}]")
+    return facts.astype(f"{kind}{min(facts.dtype.itemsize, 8)}", copy=False) if kind in "iuf" else facts
 
 
 def holds_facts(items: Any) -> bool:
@@ -82,7 +106,7 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
     first[coded.codes[named]] = named
     found = _find(Ids.trusted(coded.distinct, "item"), ids)
     rows = np.where(found >= 0, first[found], -1) if len(first) else found
-    info = {one: fact_column(column, rows) for one, column in columns.items() if one != name}
+    info = {one: as_kept(fact_column(column, rows), one) for one, column in columns.items() if one != name}
     return Facts(info, _note(source, ids.name, info, rows, len(coded.distinct), len(coded.codes) - without, without))
 
 

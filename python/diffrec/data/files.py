@@ -16,7 +16,7 @@ from scipy import sparse
 from diffrec.checks import nearest, needed, one_of
 from diffrec.data._cells import PACKED
 from diffrec.data._columns import Columns, choose
-from diffrec.data._csr import stored_entries
+from diffrec.data._csr import require_size, stored_entries
 from diffrec.data._encode import Coded
 from diffrec.data._settle import Found, all_usable
 from diffrec.data._table import LOOKED_AT, read_table, table_of
@@ -245,6 +245,7 @@ def _split_arrays(file: Path, arrays: Any) -> SplitFile:
     if shape.shape != (2,) or shape.dtype.kind not in "iu" or (shape < 1).any():
         raise ValueError(f"{file}: shape must be two positive integers, not {shape}")
     n_users, n_items = int(shape[0]), int(shape[1])
+    require_size((n_users, n_items), str(file))
     parts = {}
     for name in PARTS:
         pairs = _array(file, arrays, name)

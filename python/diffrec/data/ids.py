@@ -44,15 +44,27 @@ class Ids:
 
     def __init__(self, ids: ArrayLike, name: str = "id") -> None:
         self._set(id_array(ids, name), name)
+        self._require_distinct()
+
+    def _require_distinct(self) -> None:
         twice = np.flatnonzero(self._sorted[1:] == self._sorted[:-1])
         if len(twice):
-            raise ValueError(f"the {name} id {self._sorted[twice[0]].item()!r} stands twice in the catalogue")
+            raise ValueError(
+                f"the {self._name} id {shown(self._sorted[twice[0]].item())} stands twice in the catalogue"
+            )
 
     @classmethod
     def trusted(cls, ids: IdArray, name: str) -> "Ids":
         """Make from an array known to hold distinct int64 or str ids; it is not copied."""
         made = cls.__new__(cls)
         made._set(ids, name)
+        return made
+
+    @classmethod
+    def owned(cls, ids: IdArray, name: str) -> "Ids":
+        """Make from an array of int64 or str ids that nobody else will change; it is not copied."""
+        made = cls.trusted(ids, name)
+        made._require_distinct()
         return made
 
     @classmethod
@@ -116,7 +128,7 @@ class Ids:
             hint = ""
             if len(self) and distinct.dtype.kind != self._ids.dtype.kind:
                 hint = f" ({self._name} ids are {_KINDS[self._ids.dtype.kind]} here)"
-            raise ValueError(f"unknown {self._name} id {first!r}{hint}")
+            raise ValueError(f"unknown {self._name} id {shown(first)}{hint}")
         return rows
 
     def _coded(self, ids: Any) -> Coded:
@@ -175,8 +187,8 @@ class Ids:
         return np.array(self._ids, dtype=dtype) if copy else np.asarray(self._ids, dtype=dtype)
 
     def __repr__(self) -> str:
-        shown = ", ".join(repr(one) for one in self._ids[:3].tolist())
-        return f"Ids({len(self)} {self._name}s: {shown}{', ...' if len(self) > 3 else ''})"
+        listed = ", ".join(repr(one) for one in self._ids[:3].tolist())
+        return f"Ids({len(self)} {self._name}s: {listed}{', ...' if len(self) > 3 else ''})"
 
 
 def catalogue(ids: "Ids | ArrayLike", name: str) -> Ids:

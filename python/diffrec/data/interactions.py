@@ -22,7 +22,7 @@ from diffrec.data._summary import facts, heading, one_line, summary
 from diffrec.data._table import read_table
 from diffrec.data._times import in_seconds, unit_notes
 from diffrec.data.events import Events
-from diffrec.data.facts import facts_of, holds_facts, title_of
+from diffrec.data.facts import as_kept, facts_of, holds_facts, title_of
 from diffrec.data.files import blamed_on, read_file
 from diffrec.data.ids import Ids, catalogue
 from diffrec.data.negatives import NEGATIVES, Entries, NegativesReport, newest_words, settle_negatives
@@ -442,7 +442,7 @@ class Interactions:
         if not parts.matrix.nnz and not allow_empty:
             left = "" if report is None else f"; {report}"
             raise ValueError(f"there are no interactions: {len(entries.values)} entries, none above 0{left}")
-        info = {name: _facts(column) for name, column in (item_info or {}).items()}
+        info = {name: as_kept(column, f"item_info[{name!r}]") for name, column in (item_info or {}).items()}
         for name, column in info.items():
             if column.shape[:1] != (len(items),):
                 raise ValueError(f"item_info[{name!r}] must have one entry per item, {len(items)}, not {column.shape}")
@@ -670,7 +670,7 @@ class Interactions:
             rows = rows[0]
         picked = np.arange(len(self.users))[rows]
         if picked.ndim != 1:
-            raise TypeError(f"rows must be a slice or a vector of row numbers or booleans, not {rows!r}")
+            raise TypeError(f"rows must be a slice or a vector of row numbers or booleans, not {shown(rows)}")
         return self.take(picked)
 
     # A length and rows do not make it a sequence: the length counts interactions.
@@ -799,10 +799,3 @@ def _rows(ids: Coded, known: Ids | ArrayLike | None, name: str) -> tuple[NDArray
         return ids.codes, Ids.trusted(ids.distinct, name)
     given = catalogue(known, name)
     return given.rows_of(ids), given
-
-
-def _facts(column: ArrayLike) -> NDArray[Any]:
-    facts = np.asarray(column)
-    # pandas has text in arrays of objects.
-    text = facts.dtype.kind in "OT" and all(isinstance(fact, str) for fact in facts.flat)
-    return facts.astype(np.str_) if text else facts

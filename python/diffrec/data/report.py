@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import shown
+
 #: What may become of rows that cannot be used.
 ON_BAD_ROW = ("error", "drop")
 #: Rows named for each thing that is wrong.
@@ -150,7 +152,7 @@ def reasons_of(bad: Sequence[Bad], where: Callable[[NDArray[np.int64]], list[str
     names = dict(zip(named.tolist(), where(named), strict=True))
     found: dict[str, Reason] = {}
     for one in bad:
-        entries = [f" ({entry!r})" for entry in one.entries] or [""] * _NAMED
+        entries = [f" ({shown(entry)})" for entry in one.entries] or [""] * _NAMED
         first = tuple(names[row] + entry for row, entry in zip(one.rows[:_NAMED].tolist(), entries, strict=False))
         found[one.reason] = Reason(len(one.rows), first)
     return found

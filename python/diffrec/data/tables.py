@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import nearest, needed
+from diffrec.checks import nearest, needed, shown
 from diffrec.data._replace import replacing
 
 #: Columns of the same length by name: ids, numbers or text.
@@ -169,7 +169,9 @@ def _refuse_breaks(block: Block) -> None:
         broken = _holding(column, "\t\n\r")
         if len(broken):
             cell = column[broken[0]].item()
-            raise ValueError(f"{name} {cell!r} has a tab or line break, which a .inter file cannot hold; write .csv")
+            raise ValueError(
+                f"{name} {shown(cell)} has a tab or line break, which a .inter file cannot hold; write .csv"
+            )
 
 
 # Parquet

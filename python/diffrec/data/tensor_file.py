@@ -26,7 +26,8 @@ _TYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
     "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64,
 }  # fmt: skip
-_NAMES = {kind: name for name, kind in _TYPES.items()}
+# By the width and the byte order of the numbers: types of several names are one, and others are none.
+_NAMES = {np.dtype(kind).str: name for name, kind in _TYPES.items()}
 
 
 @runtime_checkable
@@ -86,13 +87,21 @@ def in_order(arrays: Mapping[str, "NDArray[Any] | InPieces"]) -> "list[tuple[str
 
 
 def write_tensors(path: Path, arrays: Mapping[str, "NDArray[Any] | InPieces"], metadata: dict[str, str]) -> None:
-    """Write arrays one after the other: into the file that is there, and without a copy of them."""
+    """Write arrays one after the other: into the file that is there, and without a copy of them.
+
+    Raises
+    ------
+    ValueError
+        If one holds what such a file cannot: the message names it.
+    """
     header: dict[str, Any] = {_METADATA: metadata}
     end = 0
     ordered = in_order(arrays)
     for name, array in ordered:
+        if array.dtype.str not in _NAMES:
+            raise ValueError(f"{name!r} holds {array.dtype}, of which a file has none")
         start, end = end, end + math.prod(array.shape) * array.dtype.itemsize
-        header[name] = {"dtype": _NAMES[array.dtype.type], "shape": array.shape, "data_offsets": [start, end]}
+        header[name] = {"dtype": _NAMES[array.dtype.str], "shape": array.shape, "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.checks import one_of, real
+from diffrec.checks import one_of, real, shown
 from diffrec.data._csr import Csr, canonical
 from diffrec.data.interactions import Interactions
 
@@ -70,7 +70,7 @@ def time_weights(
             raise ValueError(f"kind={kind!r} needs a half_life: a number of baskets or a timedelta")
         length = 1.0
     if real(0)("half_life", length) == 0:
-        raise ValueError(f"half_life must be above 0, not {half_life!r}")
+        raise ValueError(f"half_life must be above 0, not {shown(half_life)}")
     if data.timestamps is None:
         raise ValueError("time weights need timestamps; these interactions have none")
     events = data.events if data.n_events > len(data) else None
@@ -103,6 +103,6 @@ def require_past(data: Interactions) -> None:
     if data.timestamps[newest] > data.now:
         user = np.searchsorted(data.matrix.indptr, newest, side="right") - 1
         raise ValueError(
-            f"now={data.now:.10g} is before the newest event of user {data.users[user]!r}, at "
+            f"now={data.now:.10g} is before the newest event of user {shown(data.users[user])}, at "
             f"{data.timestamps[newest]:.10g}: ages are counted from now, and cannot be below 0"
         )

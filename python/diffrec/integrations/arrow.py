@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import flag, needed, whole
+from diffrec.checks import flag, needed, shown, whole
 from diffrec.data import Ids, Interactions
 from diffrec.data._csr import assemble
 from diffrec.data._entries import times_of, values_of
@@ -161,7 +161,7 @@ class BatchRecommender:
         if self._strict and not known.all():
             strange = items[int(np.argmin(known))].as_py()
             raise ValueError(
-                f"column {self._columns['items']!r} has the item {strange!r}, which the model does not know"
+                f"column {self._columns['items']!r} has the item {shown(strange)}, which the model does not know"
             )
         beside = {}
         for name in ("times", "values"):
@@ -270,7 +270,7 @@ def _found(distinct: Any, ids: Ids, column: str | None) -> NDArray[np.int64]:
     if len(distinct) and kind != ids.ids.dtype.kind:
         raise TypeError(
             f"column {column!r} holds {_KINDS[kind]}, and the model's items are {_KINDS[ids.ids.dtype.kind]}, such as "
-            f"{ids[0]!r}: cast the column"
+            f"{shown(ids[0])}: cast the column"
         )
     return ids.find(np.array(distinct.to_pylist(), dtype=np.str_) if text else distinct.to_numpy(zero_copy_only=False))
 

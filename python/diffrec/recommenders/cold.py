@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from diffrec._tensors import on_host
-from diffrec.checks import whole
+from diffrec.checks import shown, whole
 from diffrec.data import Csr, Ids, Interactions, empty_matrix
 from diffrec.data.fact_tables import fact_table
 from diffrec.data.facts import title_of
@@ -177,10 +177,14 @@ class ColdItems:
         """
         known = train.items
         if ids.ids.dtype.kind != known.ids.dtype.kind:
-            raise ValueError(f"cold_items has ids such as {ids[0]!r}, and the model's are such as {known[0]!r}")
+            raise ValueError(
+                f"cold_items has ids such as {shown(ids[0])}, and the model's are such as {shown(known[0])}"
+            )
         there = known.find(ids)
         if (there >= 0).any():
-            raise ValueError(f"cold_items holds {ids[int(np.argmax(there >= 0))]!r}, which the model knows already")
+            raise ValueError(
+                f"cold_items holds {shown(ids[int(np.argmax(there >= 0))])}, which the model knows already"
+            )
         shares = learnt.shares(info, len(ids)).astype(np.float32)
         title, titles = title_of(train.item_info), None
         if title is not None:
@@ -238,7 +242,7 @@ class ColdUsers:
         lengths = np.diff(train.matrix.indptr)
         kept = np.flatnonzero((rows >= 0) & (lengths[rows] > 0))
         if len(kept) < 2:
-            raise ValueError(f"user_facts must be of users that the model knows, such as {train.users[0]!r}")
+            raise ValueError(f"user_facts must be of users that the model knows, such as {shown(train.users[0])}")
         rows, facts = rows[kept], {name: column[kept] for name, column in info.items()}
         items = np.random.default_rng(0).permutation(train.shape[1])[:_SAMPLED]
         sample = np.empty((len(rows), len(items)), dtype=np.float32)

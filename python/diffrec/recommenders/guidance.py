@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import nearest, real
+from diffrec.checks import nearest, real, shown
 from diffrec.data import Interactions
 from diffrec.data.streamed import owners_of_items
 from diffrec.evaluation.beyond_accuracy import surprise
@@ -77,7 +77,7 @@ def _steered(
     """Rows of the items each name stands for, and its weight."""
     for argument, value in (("steer", steer), ("tags", tags)):
         if value is not None and not isinstance(value, Mapping):
-            raise TypeError(f"{argument} must be a mapping, got {value!r}")
+            raise TypeError(f"{argument} must be a mapping, got {shown(value)}")
     tagged = {} if tags is None else {name: _tag(train, name, ids) for name, ids in tags.items()}
     found = []
     for name, weight in (steer or {}).items():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from diffrec.checks import shown
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
 from diffrec.data._encode import encode
 from diffrec.data._table import is_table
@@ -225,7 +226,7 @@ def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool
     ValueError
         Where ``strict``.
     """
-    text = f"{argument}: {counted} that the model does not know, such as {strange[0].item()!r}"
+    text = f"{argument}: {counted} that the model does not know, such as {shown(strange[0].item())}"
     if strict:
         raise ValueError(text)
     warnings.warn(f"{text}: left out", stacklevel=_OUTSIDE)

@@ -96,7 +96,7 @@ class Limits:
                 raise ValueError("candidates and an allow for each user say the same: give one of them")
             lacking = [user for user in users.tolist() if user not in candidates]
             if lacking:
-                raise ValueError(f"candidates must name items for every user, and has none for {lacking[0]!r}")
+                raise ValueError(f"candidates must name items for every user, and has none for {shown(lacking[0])}")
             chosen = _by_user(items, users, "candidates", candidates, strict)
         return cls(denied, hidden, chosen, free)
 
@@ -160,7 +160,7 @@ def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArr
     strange = [user for user in given if isinstance(user, str) != text] if len(users) else []
     if strange:
         kind = "text" if text else "numbers"
-        raise TypeError(f"{argument} must name users by their ids, which are {kind}, got {strange[0]!r}")
+        raise TypeError(f"{argument} must name users by their ids, which are {kind}, got {shown(strange[0])}")
 
 
 def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
@@ -170,7 +170,9 @@ def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDA
         return np.empty(0, dtype=np.int64)
     found = items.find(ids)
     if (found < 0).all() and argument == "allow":
-        raise ValueError(f"allow names no item that the model knows, such as {items[0]!r}; got {ids[0].item()!r}")
+        raise ValueError(
+            f"allow names no item that the model knows, such as {shown(items[0])}; got {shown(ids[0].item())}"
+        )
     if (found < 0).any():
         _say(argument, ids, found, strict)
     return found[found >= 0]

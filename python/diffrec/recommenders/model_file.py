@@ -17,7 +17,7 @@ from diffrec.checks import whole
 from diffrec.data import Interactions
 from diffrec.data._replace import replacing
 from diffrec.data.arrays import from_stored, to_arrays
-from diffrec.data.stored import Stored
+from diffrec.data.stored import LARGEST_WEIGHT, Stored
 from diffrec.data.tensor_file import (
     HEADER_LIMIT,
     InPieces,
@@ -70,9 +70,16 @@ def write(
     """Write a fitted model beside ``path``, flush, and rename: the file is complete or what it was before.
 
     Where the state lies in pieces in several processes, all of them call this, and one has it ``here``.
+
+    Raises
+    ------
+    ValueError
+        When the state holds a number that no reader would take, or there are more settings than a file may have.
     """
     report = training.to_dict()
-    arrays: dict[str, NDArray[Any] | InPieces] = {f"state.{name}": _written(values) for name, values in state.items()}
+    arrays: dict[str, NDArray[Any] | InPieces] = {
+        f"state.{name}": _written(name, values) for name, values in state.items()
+    }
     arrays |= {f"train.{name}": array for name, array in to_arrays(train).items()}
     arrays[_EPOCHS] = _epochs(report.pop("epochs"))
     header = {
@@ -96,11 +103,20 @@ def write(
         write_tensors(temporary, arrays, {_HEADER: text})
 
 
-def _written(values: "Array | InPieces") -> "NDArray[Any] | InPieces":
+def _written(name: str, values: "Array | InPieces") -> "NDArray[Any] | InPieces":
     """The values as a file has them: in C order, or in pieces that are."""
     if isinstance(values, InPieces):
         return values
-    return np.asarray(on_host(values), order="C")
+    made = np.asarray(on_host(values), order="C")
+    if made.dtype.kind == "f" and made.size:
+        # By the extremes, which NaN is.
+        largest = float(max(-made.min(), made.max()))
+        if not largest <= LARGEST_WEIGHT:
+            raise ValueError(
+                f"state {name!r} holds {largest:g}, and a file takes finite numbers up to {LARGEST_WEIGHT:g} in size: "
+                "the fit has diverged; try a smaller lr, or smaller values"
+            )
+    return made
 
 
 def read(path: Path, *, mapped: bool = False) -> Saved:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from diffrec._processes import started_with_others
+from diffrec.checks import shown
 from diffrec.training.share import ALONE, Share
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def share_for(distributed: "str | World", seed: int = 0) -> Share:
     world: Any = distributed
     if isinstance(distributed, str):
         if distributed not in (AUTO, NEVER):
-            raise ValueError(f"distributed must be 'auto', 'never' or what World.join() gives, got {distributed!r}")
+            raise ValueError(
+                f"distributed must be 'auto', 'never' or what World.join() gives, got {shown(distributed)}"
+            )
         if distributed == NEVER or not started_with_others():
             return ALONE
         from diffrec.distributed import World
@@ -44,5 +47,5 @@ def share_for(distributed: "str | World", seed: int = 0) -> Share:
     from diffrec.distributed import Spread, World
 
     if not isinstance(world, World):
-        raise ValueError(f"distributed must be 'auto', 'never' or what World.join() gives, got {distributed!r}")
+        raise ValueError(f"distributed must be 'auto', 'never' or what World.join() gives, got {shown(distributed)}")
     return ALONE if world.everyone.group is None else Spread(world, seed)

@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec._tensors import Array, on_host
-from diffrec.checks import real
+from diffrec.checks import real, shown
 from diffrec.data import Csr, Interactions
 from diffrec.data.stored import Stored
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, WeightedScores, deviations
@@ -38,20 +38,20 @@ Part = tuple[str, tuple[tuple[str, Any], ...]]
 def _parts(name: str, value: Any) -> tuple[Part, ...]:
     """Accept variants, each by its name or beside a mapping of its settings; kept as pairs of names and values."""
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of variants, got {value!r}")
+        raise TypeError(f"{name} must be a sequence of variants, got {shown(value)}")
     found: list[Part] = []
     for one in value:
         try:
             variant, settings = (one, {}) if isinstance(one, str) else one
             pairs = tuple(dict(settings).items())
         except (TypeError, ValueError):
-            raise TypeError(f"{name} must hold variants, or pairs of one and its settings, got {one!r}") from None
+            raise TypeError(f"{name} must hold variants, or pairs of one and its settings, got {shown(one)}") from None
         if variant == _NAME:
-            raise ValueError(f"{name} must not hold another stack, got {one!r}")
+            raise ValueError(f"{name} must not hold another stack, got {shown(one)}")
         make(variant, **dict(pairs))
         found.append((variant, pairs))
     if not found:
-        raise ValueError(f"{name} must name at least one variant, got {value!r}")
+        raise ValueError(f"{name} must name at least one variant, got {shown(value)}")
     parts = tuple(found)
     return value if value == parts and isinstance(value, tuple) else parts
 
@@ -61,10 +61,10 @@ def _weights(name: str, value: Any) -> tuple[float, ...] | None:
     if value is None:
         return None
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of numbers, got {value!r}")
+        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)}")
     weights = tuple(real(0)(name, weight) for weight in value)
     if not any(weights):
-        raise ValueError(f"{name} must hold a number above 0, got {value!r}")
+        raise ValueError(f"{name} must hold a number above 0, got {shown(value)}")
     return value if value == weights and isinstance(value, tuple) else weights
 
 
@@ -84,7 +84,7 @@ class StackSettings(Settings):
     def check_together(self) -> None:
         """Refuse weights that are not as many as the parts."""
         if self.weights is not None and len(self.weights) != len(self.parts):
-            raise ValueError(f"weights must be as many as parts, {len(self.parts)}, got {self.weights!r}")
+            raise ValueError(f"weights must be as many as parts, {len(self.parts)}, got {shown(self.weights)}")
 
 
 class Stack(Recommender):

@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from diffrec.data import Ids, Interactions
+from diffrec.data._csr import assemble
+from diffrec.data._entries import require_finite, require_values
+from diffrec.data._times import in_seconds
 
 
 class Past(NamedTuple):
@@ -18,7 +20,8 @@ class Past(NamedTuple):
     rows : int64 (m,)
         Rows of the items, oldest first.
     times : float64 (m,), optional
-        Seconds since the epoch; by default a second apart, which tells their order to models that read it.
+        Seconds since the epoch, or numbers that can only be milliseconds, microseconds or nanoseconds; by default a
+        second apart, which tells their order to models that read it.
     values : float32 (m,), optional
         Weights; ones by default.
     """
@@ -50,8 +53,15 @@ def histories_of(pasts: Sequence[Past], items: Ids) -> Interactions:
     ((2, 3), [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], [1.0, 0.0])
     """
     lengths = [len(past.rows) for past in pasts]
-    times = [np.arange(len(past.rows), dtype=np.float64) if past.times is None else past.times for past in pasts]
+    # Each by themselves: in which unit one person's times are is no matter of another's.
+    times = [
+        np.arange(len(past.rows), dtype=np.float64) if past.times is None else in_seconds(past.times)[0]
+        for past in pasts
+    ]
     values = [np.ones(len(past.rows), dtype=np.float32) if past.values is None else past.values for past in pasts]
-    cells = np.repeat(np.arange(len(pasts)), lengths), np.concatenate([past.rows for past in pasts])
-    matrix = sparse.coo_array((np.concatenate(values), cells), shape=(len(pasts), len(items)))
-    return Interactions.from_csr(matrix, np.concatenate(times), allow_empty=True).with_ids(items=items)
+    people, shape = np.repeat(np.arange(len(pasts)), lengths), (len(pasts), len(items))
+    moments, weights = np.concatenate(times), np.concatenate(values)
+    require_finite(moments, "times")
+    weights = require_values(weights, lambda place: f"values[{place}]")
+    parts = assemble(people, np.concatenate([past.rows for past in pasts]), weights, moments, shape)
+    return Interactions.of_parts(parts, Ids.numbered(len(pasts), "user"), items)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from diffrec.checks import shown
 from diffrec.data import Csr, Ids, Interactions, binary, owners_of
 from diffrec.data._table import is_table
 from diffrec.data.features import FactFeatures
@@ -193,8 +194,8 @@ def _joined(known: Ids, later: Ids, name: str) -> Ids:
     """The ids that the model knows in their rows, then those that it does not."""
     if known.ids.dtype.kind != later.ids.dtype.kind:
         raise ValueError(
-            f"new_interactions has {name} ids that are {_KINDS[later.ids.dtype.kind]}, such as {later[0]!r}, and the "
-            f"model's are {_KINDS[known.ids.dtype.kind]}, such as {known[0]!r}"
+            f"new_interactions has {name} ids that are {_KINDS[later.ids.dtype.kind]}, such as {shown(later[0])}, and "
+            f"the model's are {_KINDS[known.ids.dtype.kind]}, such as {shown(known[0])}"
         )
     fresh = later.ids[known.find(later) < 0]
     return known if len(fresh) == 0 else Ids.trusted(np.concatenate([known.ids, fresh]), name)

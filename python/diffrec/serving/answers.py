@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec.checks import shown
 from diffrec.data import Ids
 from diffrec.recommenders import Recommender, Top
 from diffrec.recommenders.typed import Past, histories_of
@@ -84,7 +85,7 @@ class _Asked:
         items = model.train_.items
         allow = None if one.allow is None else _known(items, "allow", one.allow, one.strict)
         if one.allow and not allow:
-            raise ValueError(f"allow names no item that the model knows, got {one.allow[:5]}")
+            raise ValueError(f"allow names no item that the model knows, got {shown(one.allow[:5])}")
         deny = None if one.deny is None else _known(items, "deny", one.deny, one.strict)
         return cls(one, _past(items, one), allow, deny)
 
@@ -198,10 +199,10 @@ def _found(items: Ids, argument: str, given: list[Id], strict: bool) -> NDArray[
     if not given:
         return np.empty(0, dtype=np.int64)
     if len({type(one) for one in given}) > 1:
-        raise ValueError(f"{argument} must hold integers or strings, not both, got {given[:5]}")
+        raise ValueError(f"{argument} must hold integers or strings, not both, got {shown(given[:5])}")
     rows = items.find(given)
     if strict and rows.min() < 0:
-        raise UnknownError(f"{argument}: the model does not know {given[int(np.argmax(rows < 0))]!r}")
+        raise UnknownError(f"{argument}: the model does not know {shown(given[int(np.argmax(rows < 0))])}")
     return rows
 
 

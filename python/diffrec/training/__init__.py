@@ -6,8 +6,8 @@ Beside it stands what a process holds of what is trained (``share``), which torc
 from typing import TYPE_CHECKING
 
 from diffrec._lazy import lazy_names
+from diffrec._memory import available_memory, require_memory
 from diffrec.training.checkpoint import Attributes, Checkpoint, CheckpointError, Stateful
-from diffrec.training.memory import available_memory, require_memory
 from diffrec.training.report import Callback, EpochRecord, TrainingReport
 
 if TYPE_CHECKING:

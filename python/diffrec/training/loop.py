@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from diffrec._progress import disabled, tqdm
+from diffrec.data.stored import LARGEST_WEIGHT
 from diffrec.training.checkpoint import TRAINING, Checkpoint, Stateful
 from diffrec.training.precision import autocast
 from diffrec.training.report import Callback, EpochRecord, Interrupted, TrainingReport
@@ -140,7 +141,8 @@ class _Course:
         try:
             yield
         except KeyboardInterrupt as interruption:
-            if not self.report.epochs:
+            undone = self.best is None and not _largest_weight(self.module) <= LARGEST_WEIGHT
+            if not self.report.epochs or undone:
                 raise
             self.settle()
             raise Interrupted(self.report) from interruption
@@ -208,7 +210,7 @@ def train(
     Raises
     ------
     FloatingPointError
-        When the loss is no longer finite.
+        When the loss, or a weight, is no longer finite, or a weight is larger than a file may hold.
     Interrupted
         In place of a KeyboardInterrupt, once an epoch is over.
     CheckpointError
@@ -238,6 +240,10 @@ def train(
             seconds = time.perf_counter() - started
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the training loss became {loss} in epoch {epoch}; try a smaller lr")
+            # The loss is that of the weights before each step: what the last one made of them it does not tell.
+            largest = _largest_weight(module)
+            if not largest <= LARGEST_WEIGHT:
+                raise FloatingPointError(f"the largest weight became {largest:g} in epoch {epoch}; try a smaller lr")
             module.eval()
             value = None
             if validate is not None and (epoch % validate_every == 0 or epoch == epochs or pace.over):
@@ -260,6 +266,13 @@ def train(
             if checkpoint is not None:
                 checkpoint.keep(TRAINING, course.state)
     return report
+
+
+def _largest_weight(module: nn.Module) -> float:
+    """The size of the largest weight; NaN where one is none."""
+    weights = [one.detach() for one in module.parameters() if one.numel()]
+    ends = [end.float() for one in weights for end in torch.aminmax(one)]
+    return float(torch.stack(ends).abs().max()) if ends else 0.0
 
 
 def run_batches(

@@ -9,8 +9,8 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor
 
+from diffrec._memory import require_memory
 from diffrec.training.loop import run_batches
-from diffrec.training.memory import require_memory
 
 Batch = TypeVar("Batch")
 

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_PROCESS = Path("/proc/self/statm")
 _GROUPS, _MEMBERSHIP, _SYSTEM = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/meminfo")
 
 
 def available_memory() -> int | None:
-    """Bytes this process may still take: what the system has left or, in a container, its limit leaves.
+    """Bytes this process may still take: what the system, the limit of a container, or its own (``ulimit -v``) leaves.
 
     Returns
     -------
@@ -21,7 +22,11 @@ def available_memory() -> int | None:
     >>> free is None or free > 0
     True
     """
-    left = [bytes_left for bytes_left in (_left_in_system(), *_left_in_groups()) if bytes_left is not None]
+    left = [
+        bytes_left
+        for bytes_left in (_left_in_system(), _left_to_process(), *_left_in_groups())
+        if bytes_left is not None
+    ]
     return max(0, min(left)) if left else None
 
 
@@ -70,6 +75,18 @@ def _left_in_system() -> int | None:
         if name in getattr(os, "sysconf_names", {}):
             return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def _left_to_process() -> int | None:
+    try:
+        import resource  # Windows has none
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return None
+        return limit - int(_PROCESS.read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return None
 
 
 def _left_in_groups() -> Iterator[int | None]:
