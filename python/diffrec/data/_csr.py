@@ -32,7 +32,7 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
     """List rows, columns and values of the stored entries, explicit zeros included, in stored order.
 
     The structure is checked before any SciPy method sees it: SciPy's own checks let some corrupt arrays
-    through, and its C++ loops then read out of bounds. So is the size: rows and columns without entries take memory, too.
+    through, and its C++ loops then read out of bounds. So is the size: rows without entries take memory, too.
     """
     if isinstance(matrix, np.ndarray):
         if matrix.ndim != 2:
