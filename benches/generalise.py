@@ -2,11 +2,12 @@
 
     DIFFREC_DATA=folder python benches/generalise.py movietweetings lastfm:blind --budget 5min
 
-For each set, ``fit(train)`` alone is measured on the test part, and so is every candidate of its table: maps and rivals
-fitted to the whole train part, denoisers as the search trained them, given whole histories. Regret is what the best
-candidate has more, as a share of it: below 0 where the stack is better than any. Beside it stands what would have been
-handed out had the choice been made on the other sets: the candidate with the best mean share of each set's best there
-(leave one set out).
+For each set, ``fit(train)`` alone is measured on the test part, and so is every candidate of its table: maps, rivals,
+and what is handed out fitted to the whole train part, other denoisers as the search trained them, given whole
+histories. Regret is what the best candidate has more, as a share of it: below 0 where the stack is better than any.
+Beside it stands what would have been handed out had the choice been made on the other sets: the kind of candidate
+with the best mean share of each set's best there (leave one set out). A kind is a candidate but for what depends on
+the size of the data or on how long it trained; of several of a kind the best one on a set stands for it.
 
 ``NAME:blind`` leaves the times out. ``NAME/leave-last`` parts the train part again, by that rule of ``split``: another
 question to the same data; ``shop/RULE`` asks it of generated people. ``--with-valid`` hands the validation part to the
@@ -18,6 +19,8 @@ import argparse
 import gc
 import os
 import time
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +66,36 @@ def main() -> None:
         return
     print("| set | handed out | N@20 | best candidate | N@20 | regret | chosen on the others | N@20 | asked, taken |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, (chosen, value, seconds, tested) in found.items():
-        best = max(tested, key=lambda one: tested[one])
-        other = elsewhere(name, {set_: rows for set_, (_, _, _, rows) in found.items()})
-        cells = [name, chosen, f"{value:.4f}", best, f"{tested[best]:.4f}"]
-        cells += [f"{1 - value / tested[best]:+.1%}", other, f"{tested.get(other, float('nan')):.4f}"]
-        print("| " + " | ".join([*cells, f"{arguments.budget}, {seconds:.0f} s"]) + " |")
+    of_kinds = {name: one.kinds for name, one in found.items()}
+    for name, one in found.items():
+        best, most = max(one.tested, key=lambda row: row[1])
+        other = elsewhere(name, of_kinds)
+        cells = [name, one.handed_out, f"{one.value:.4f}", str(best), f"{most:.4f}"]
+        cells += [f"{1 - one.value / most:+.1%}", other, f"{of_kinds[name].get(other, float('nan')):.4f}"]
+        print("| " + " | ".join([*cells, f"{arguments.budget}, {one.seconds:.0f} s"]) + " |")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is handed out for a set, its test metric, the seconds it took, and every candidate with its metric.
+
+    ``span`` is how much time lies between the first event that candidates were made for and the last.
+    """
+
+    handed_out: str
+    value: float
+    seconds: float
+    tested: list[tuple[Candidate, float]]
+    span: float
+
+    @property
+    def kinds(self) -> dict[str, float]:
+        """The best metric of each kind of candidate."""
+        best: dict[str, float] = {}
+        for candidate, value in self.tested:
+            kind = label(candidate, self.span)
+            best[kind] = max(value, best.get(kind, 0.0))
+        return best
 
 
 def parts(name: str) -> diffrec.Split:
@@ -83,8 +110,8 @@ def parts(name: str) -> diffrec.Split:
     return train.split(by=rule, seed=1) if rule else diffrec.Split(train, valid, test)
 
 
-def measured(name: str, arguments: argparse.Namespace) -> tuple[str, float, float, dict[str, float]]:
-    """What is handed out for a set, its test metric, the seconds it took, and the metric of every candidate."""
+def measured(name: str, arguments: argparse.Namespace) -> Measured:
+    """Choose for a set, and test what is handed out and every candidate."""
     train, valid, test = parts(name)
     budget, seed = arguments.budget, arguments.seed
 
@@ -98,25 +125,35 @@ def measured(name: str, arguments: argparse.Namespace) -> tuple[str, float, floa
     model = choose.handed_out(found, train, named)
     seconds = time.perf_counter() - started
     value = tested(model)
-    print(f"{name}: {METRIC} {value:.4f} in {seconds:.0f} s; {model.training_.facts['chosen']}", flush=True)
-    chosen = "stack" if isinstance(model, diffrec.Stack) else model.variant
-    rows: dict[str, float] = {}
+    text = str(model.training_.facts["chosen"])
+    print(f"{name}: {METRIC} {value:.4f} in {seconds:.0f} s; {text}", flush=True)
+    fitted = {text.partition(f": {METRIC}")[0]: model}
+    if isinstance(model, diffrec.Stack):
+        told = [str(Candidate(variant, dict(settings))) for variant, settings in model.settings.parts]
+        fitted = dict(zip(told, model.parts_, strict=True))
+    rows: list[tuple[Candidate, float]] = []
     for trial in [] if arguments.alone else found.trials:
-        whole = None if trial.model is None else choose.knowing(trial.model, train)
+        whole = fitted.get(str(trial.candidate))
+        if whole is None and trial.model is not None:
+            whole = choose.knowing(trial.model, train)
         if whole is None:
             whole = make(trial.candidate.variant, **trial.candidate.settings, **named).fit(train)
-        rows[label(trial.candidate)] = tested(whole)
-        print(f"  {trial.candidate}: held out {trial.value:.4f}, test {rows[label(trial.candidate)]:.4f}", flush=True)
+        rows.append((trial.candidate, tested(whole)))
+        print(f"  {trial.candidate}: held out {trial.value:.4f}, test {rows[-1][1]:.4f}", flush=True)
         gc.collect()
-    return chosen, value, seconds, rows
+    times = found.learn.timestamps
+    span = 0.0 if times is None else float(np.ptp(times))
+    return Measured("stack" if isinstance(model, diffrec.Stack) else model.variant, value, seconds, rows, span)
 
 
-def label(candidate: Candidate) -> str:
-    """A candidate's name without what depends on the size of the data or on how long it trained."""
-    of_size = {"anchor_neighbors", "half_life", "anchor_half_life", "epochs", "anchor_scale", "dims", "holdout"}
-    if isinstance(candidate.settings.get("half_life"), float):
-        of_size.remove("half_life")
-    kept = {name: value for name, value in candidate.settings.items() if name not in of_size}
+def label(candidate: Candidate, span: float) -> str:
+    """A candidate's name without what depends on the size of the data or on how long it trained; times as its parts."""
+    of_size = {"anchor_neighbors", "epochs", "anchor_scale", "dims", "holdout"}
+    kept = {
+        name: f"1/{span / value.total_seconds():.0f}" if isinstance(value, timedelta) else value
+        for name, value in candidate.settings.items()
+        if name not in of_size
+    }
     return str(Candidate(candidate.variant, kept))
 
 

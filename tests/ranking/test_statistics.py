@@ -29,6 +29,14 @@ def test_deviations_leave_out_what_is_taken(scores: LinearScores) -> None:
     assert deviations(scores, everything).tolist() == [0] * 6
 
 
+def test_what_hardly_spreads_does_not_spread() -> None:
+    nothing = sparse.csr_array((2, 3))
+    faded = LinearScores(torch.tensor([[1e-25], [1e-35]]), torch.tensor([[0.0], [1.0], [2.0]]))
+    spread = deviations(faded, nothing)
+    assert spread[0] == pytest.approx(1e-25 * np.std([0, 1, 2]))
+    assert spread[1] == 0
+
+
 def test_ranks_are_places_in_the_order_of_top_k(scores: LinearScores) -> None:
     scores = LinearScores(scores.users.round(), scores.items.round())  # with ties
     seen, denied = taken(), np.arange(31) == 4

@@ -18,7 +18,7 @@ from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.data import hold_out
 from diffrec.recommenders import learning
 from diffrec.recommenders.auto import choose
-from diffrec.recommenders.auto.candidates import Candidate, quick
+from diffrec.recommenders.auto.candidates import Candidate, _as_written, closed_form, quick
 from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import Search
 from diffrec.training import Checkpoint
@@ -215,6 +215,18 @@ def test_popularity_by_the_clock_needs_one() -> None:
     assert all(isinstance(span, datetime.timedelta) for span in spans[1:])
     assert len(spans) == 6
     assert [str(one) for one in quick(walks(), repeats=False) if one.variant == "popularity"] == ["popularity()"]
+
+
+@pytest.mark.parametrize(("unit", "different"), [(365.25 * 86_400, 6), (3_600.0, 6), (1e8, 4)])
+def test_times_in_any_unit_have_their_parts(unit: float, different: int) -> None:
+    day = shoppers()
+    times = 2020 + (day.timestamps - day.timestamps.min()) / unit  # type: ignore[operator]
+    data = Interactions.from_csr(day.matrix, times)
+    names = [str(one) for one in [*quick(data, repeats=False), *closed_form(data)]]
+    assert len(set(names)) == len(names)
+    assert sum(name.startswith("popularity") for name in names) == different
+    span = float(np.ptp(times))
+    assert names[1] == f"popularity(half_life={_as_written(datetime.timedelta(seconds=span / 4))})"
 
 
 def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pytest.MonkeyPatch) -> None:

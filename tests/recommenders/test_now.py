@@ -112,6 +112,20 @@ def test_a_stack_of_popularity_of_late_is_looked_at_from_now(bought: diffrec.Int
     assert stack.recommend(k=3, now=later).items.shape == (bought.shape[0], 3)
 
 
+@pytest.mark.parametrize("half_lives", [100, 140, 150, 1e4])
+def test_long_after_the_newest_event_the_popular_are_still_ranked(
+    bought: diffrec.Interactions, half_lives: float
+) -> None:
+    parts: list[Any] = [("popularity", {"half_life": DAYS}), "itemknn"]
+    newest = float(bought.timestamps.max())
+    later = newest + half_lives * DAYS.total_seconds()
+    nobody = diffrec.Interactions.from_csr(np.zeros((1, 15)), allow_empty=True)
+    for model in (diffrec.Stack(parts=parts).fit(bought), diffrec.Popularity(half_life=DAYS).fit(bought)):
+        for asked in (None, nobody):
+            now, then = (model.recommend(asked, k=3, now=moment) for moment in (newest, later))
+            np.testing.assert_array_equal(then.items, now.items)
+
+
 def test_histories_keep_their_now_on_the_items_of_the_model(bought: diffrec.Interactions) -> None:
     model = diffrec.fit(bought, variant="ease", half_life=DAYS)
     later = float(bought.timestamps.max()) + 2 * DAY

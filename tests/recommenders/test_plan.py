@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from diffrec import DiffRec, Interactions
+from diffrec import Anchor, DiffRec, Interactions
 from diffrec import _memory as memory
+from diffrec.recommenders.diffrec.plan import memory_plan
+from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import Plan, plan, seconds_per_epoch
 
 DATA = Interactions.from_csr((np.random.default_rng(0).random((40, 30)) < 0.3).astype(np.float32))
@@ -106,6 +108,42 @@ def test_what_cannot_fit_is_refused_and_nothing_is_lost(monkeypatch: pytest.Monk
         with pytest.raises(MemoryError, match="training 0.0 million parameters needs about .* use smaller dims"):
             ask(DATA)
     np.testing.assert_array_equal(model.score([0]), before)
+
+
+@pytest.mark.parametrize("denoiser", ["mlp", "sequence"])
+def test_the_memory_of_an_anchor_is_that_of_the_rows_there_are(denoiser: str) -> None:
+    def beyond(users: int, events: int, device: str = "cpu", *, solved: bool = False) -> int:
+        one, other = (
+            memory_plan(
+                DiffRecSettings(objective="forecast", denoiser=denoiser, anchor=anchor),
+                (users, 7_000),
+                events,
+                torch.device(device),
+                False,
+                events=events,
+                solved=solved,
+            ).memory
+            for anchor in (True, False)
+        )
+        return one - other
+
+    # Of 20 cuts of each of 500,000 users 500,000 are drawn; and there are no more of them than there are events.
+    assert beyond(500_000, 10_000_000) < 1.1e9
+    assert beyond(5_000_000, 100_000_000) == beyond(500_000, 10_000_000)
+    assert beyond(500_000, 100_000) < 0.31e9
+    # What is solved already is held already, and what is solved on the host takes nothing of a GPU's memory.
+    assert beyond(500_000, 10_000_000, solved=True) == beyond(500_000, 10_000_000, "cuda") == 0
+
+
+def test_an_anchor_that_is_solved_needs_no_room_for_its_equations(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Interactions.from_csr(np.random.default_rng(0).random((300, 600)) < 0.1)
+    settings: dict[str, Any] = {"dims": (4,), "batch_size": 4, "holdout": 0, **SMALL}
+    anchor = Anchor().fit(data)
+    room = DiffRec(**settings).plan(data).memory + 1_000_000
+    monkeypatch.setattr(memory, "available_memory", lambda: room)
+    with pytest.raises(MemoryError, match="training"):
+        DiffRec(anchor=True, **settings).fit(data)
+    DiffRec(anchor=True, **settings).anchored_by(anchor).fit(data)
 
 
 def test_impossible_data_is_refused_as_by_fit() -> None:

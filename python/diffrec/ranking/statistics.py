@@ -10,6 +10,9 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.ranking.blockwise import blocks_of, scores_at
 from diffrec.ranking.scores import Scores
 
+# A spread of scores up to which they are as good as equal: its inverse is no number of single precision any more.
+_NONE = 1e-30
+
 
 @torch.no_grad()
 def deviations(scores: Scores, seen: Csr) -> Tensor:
@@ -21,6 +24,11 @@ def deviations(scores: Scores, seen: Csr) -> Tensor:
         Of n users.
     seen : scipy.sparse CSR
         (n, items): what to leave out, as it would outweigh all others where histories are reconstructed.
+
+    Returns
+    -------
+    Tensor
+        0 also where scores differ by less than 1e-30: divided by that they would be beyond single precision.
 
     Examples
     --------
@@ -43,7 +51,8 @@ def deviations(scores: Scores, seen: Csr) -> Tensor:
         block[masked.row_of_entry().to(block.device), masked.indices.to(block.device)] = 0
         total = total + block.sum(dim=1, dtype=torch.float64).cpu()
         square = square + block.double().square().sum(dim=1).cpu()
-    return (square / count - (total / count).square()).clamp(min=0).sqrt().float()
+    found = (square / count - (total / count).square()).clamp(min=0).sqrt().float()
+    return torch.where(found > _NONE, found, 0.0)
 
 
 @torch.no_grad()

@@ -93,8 +93,9 @@ def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
     """Name rivals that are fitted in seconds, the quickest first; with ``repeats`` those of the next basket, too."""
     ordered = has_order(train)
     yield Candidate("popularity", {})
-    for parts in _SPANS if has_clock(train) else ():
-        yield Candidate("popularity", {"half_life": _part_of_all_time(train, parts)})
+    # Of a short time two parts may be the shortest time there is.
+    for span in dict.fromkeys(_part_of_all_time(train, parts) for parts in _SPANS) if has_clock(train) else ():
+        yield Candidate("popularity", {"half_life": span})
     if repeats and ordered:
         yield Candidate("topfreq", {})
         if train.shape[0] <= _MOST_NEIGHBORS:
@@ -173,8 +174,9 @@ def _epochs(train: Interactions) -> int:
 
 
 def _part_of_all_time(train: Interactions, parts: int) -> timedelta:
+    """Return a part of the time from the first event to the last, whatever its unit: a millionth of one at least."""
     assert train.timestamps is not None
-    return timedelta(seconds=max(float(np.ptp(train.timestamps)) / parts, 1.0))
+    return max(timedelta(seconds=float(np.ptp(train.timestamps)) / parts), timedelta.resolution)
 
 
 def _width(items: int) -> tuple[int]:

@@ -122,7 +122,8 @@ class DiffRec(TrainedRecommender):
         """
         s, train = self._wanted, as_interactions(data, "data")
         device = resolve_device(s.device)
-        plan = memory_plan(s, train.shape, len(train), device, valid is not None or s.holdout > 0)
+        validated = valid is not None or s.holdout > 0
+        plan = memory_plan(s, train.shape, len(train), device, validated, events=train.n_events)
         plan.require(device, _INSTEAD)
         rehearsal = DiffRec(**s.values())
         with seeded(s.seed, device):
@@ -160,8 +161,10 @@ class DiffRec(TrainedRecommender):
 
     def _foresee(self, learn: Interactions | ParquetInteractions, device: torch.device, validated: bool) -> Plan:
         held = learn.events_held if isinstance(learn, ParquetInteractions) else len(learn)
-        own = self._share.part(learn.shape[1]).size
-        plan = memory_plan(self.settings, learn.shape, held, device, validated, own)
+        own, solved = self._share.part(learn.shape[1]).size, self._solved is not None
+        plan = memory_plan(
+            self.settings, learn.shape, held, device, validated, own, events=learn.n_events, solved=solved
+        )
         plan.require(device, _INSTEAD)
         return plan
 

@@ -278,6 +278,13 @@ class SequentialForecasting(Forecasting):
 Objective: TypeAlias = Reconstruction | Forecasting
 
 
+def anchor_rows(settings: DiffRecSettings, users: int, events: int) -> int:
+    """Return how many rows the equations of an anchor have at most: histories, or cuts between their events."""
+    if settings.objective == "reconstruct":
+        return users
+    return min(users * settings.anchor_cuts, events, _MOST_ROWS)
+
+
 def objective_of(settings: DiffRecSettings, intervals: NDArray[np.float32] | None = None) -> Objective:
     """Return the objective that is set, with the items' usual intervals if a fit has learnt them."""
     if settings.objective == "reconstruct":

@@ -1,5 +1,7 @@
 """The memory that fitting a DiffRec takes, from its settings and the size of the data alone."""
 
+from dataclasses import replace
+
 import torch
 
 from diffrec.anchors.ridge import memory_of
@@ -7,6 +9,7 @@ from diffrec.diffusion import Denoiser
 from diffrec.diffusion.item_products import BLOCK_CELLS
 from diffrec.latent import GroupAutoencoder, ItemGroups
 from diffrec.recommenders.diffrec.groups import check_groups
+from diffrec.recommenders.diffrec.objective import anchor_rows
 from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.sequence import fresh_encoder
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
@@ -27,6 +30,9 @@ def memory_plan(
     device: torch.device,
     validated: bool,
     own: int | None = None,
+    *,
+    events: int | None = None,
+    solved: bool = False,
 ) -> Plan:
     """Estimate a fit.
 
@@ -44,6 +50,10 @@ def memory_plan(
         Whether the best weights are kept beside the current ones.
     own : int, optional
         How many of the items are here, where other processes hold the others.
+    events : int, optional
+        Of the training data, where some are repeats of an interaction; by default as many as interactions.
+    solved : bool
+        Whether there is an anchor already, whose equations are not solved again.
 
     Returns
     -------
@@ -58,10 +68,13 @@ def memory_plan(
     items = of_all if own is None else own
     n = min(s.batch_size, users * (s.cuts if s.objective == "forecast" else 1))
     views = s.n_seen
-    features = views * of_all
     forecasting = s.objective == "forecast" and s.groups is None
+    # An anchor is solved in the memory of the host, which its equations are held to before they are made.
+    solving = s.anchor and not solved and device.type == "cpu"
+    anchor = _anchor_memory(s, users, views * of_all, items, events or interactions) if solving else 0
     if s.denoiser == "sequence":
-        return _sequence_plan(s, shape, items, interactions, device, validated)
+        plan = _sequence_plan(s, items, interactions, device, validated)
+        return replace(plan, memory=plan.memory + anchor)
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(
             items if s.groups is None else s.latent_dims[0],
@@ -85,18 +98,13 @@ def memory_plan(
         # The scores of the batch, their gradient, and what the likelihood makes of them.
         memory = 3 * 4 * cells
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
-    if s.anchor:
-        memory += _anchor_memory(s, users, features, items)
     if device.type == "cpu":
         memory += _WORKSPACE
-    return Plan(parameters, memory)
+    return Plan(parameters, memory + anchor)
 
 
-def _sequence_plan(
-    s: DiffRecSettings, shape: tuple[int, int], items: int, interactions: int, device: torch.device, validated: bool
-) -> Plan:
+def _sequence_plan(s: DiffRecSettings, items: int, interactions: int, device: torch.device, validated: bool) -> Plan:
     """A transformer over the last events: attention of a batch, and a block of its scores."""
-    users, of_all = shape
     with torch.device("meta"):
         network = fresh_encoder(s, items)
     parameters = sum(p.numel() for p in network.parameters())
@@ -106,13 +114,11 @@ def _sequence_plan(
     states = places * s.sequence_width * 16 * s.sequence_layers
     memory = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
     memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
-    if s.anchor:
-        memory += _anchor_memory(s, users, len(s.time_scales) * of_all, items)
     return Plan(parameters, memory + _WORKSPACE * (device.type == "cpu"))
 
 
-def _anchor_memory(s: DiffRecSettings, users: int, features: int, items: int) -> int:
-    rows = users * (s.anchor_cuts if s.objective == "forecast" else 1)
+def _anchor_memory(s: DiffRecSettings, users: int, features: int, items: int, events: int) -> int:
+    rows = anchor_rows(s, users, events)
     return memory_of(rows, features, items, rank=s.anchor_rank, neighbors=s.anchor_neighbors, exact=s.anchor_exact)
 
 

@@ -17,6 +17,10 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.settings import Settings, setting
 
+# Share of the scores that is left however long nothing has happened: all fade alike, and of what fades further the
+# differences would be lost in single precision.
+_LEFT = 2.0**-40
+
 
 @dataclass(frozen=True, kw_only=True)
 class PopularitySettings(Settings):
@@ -77,7 +81,7 @@ class Popularity(Recommender):
         require_past(self.train_.as_of(now))
         # All ages grow alike, and so all scores fall alike.
         faded: float = 2.0 ** ((float(times.max()) - now) / half_life.total_seconds())
-        return self._counts * np.float32(faded)
+        return self._counts * np.float32(max(faded, _LEFT))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002
         # Nobody's past has a say: all of a score is baseline.
