@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _PROCESS = Path("/proc/self/statm")
@@ -61,6 +62,27 @@ def require_memory(needed: int, what: str, instead: str, available: int | None =
             f"{what} needs about {needed / 1e9:,.1f} GB of memory, and {available / 1e9:,.1f} GB are available; "
             f"{instead}"
         )
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise ``MemoryError`` where torch gets no memory from the system, which it tells by a bare ``RuntimeError``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> with memory_errors():
+    ...     torch.empty(1 << 48)
+    Traceback (most recent call last):
+    MemoryError: you tried to allocate 1125899906842624 bytes
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        _, refused, tried = str(error).partition("can't allocate memory: ")
+        if not refused:
+            raise
+        raise MemoryError(tried.partition(". ")[0]) from error
 
 
 def _left_in_system() -> int | None:

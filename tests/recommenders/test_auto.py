@@ -187,6 +187,166 @@ def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> Non
     np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
 
+def refusing(*_: Any, **__: Any) -> Any:
+    raise MemoryError("no room for the map")
+
+
+def tried(*candidates: Candidate, deadline: float = math.inf) -> Search:
+    """A search that has judged these on walks."""
+    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline)
+    for candidate in candidates:
+        search.try_out(candidate)
+    return search
+
+
+def test_what_cannot_be_fitted_on_everything_is_handed_out_as_the_search_fitted_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = tried(Candidate("popularity", {}), Candidate("ease", {"half_life": 2.0}))
+    monkeypatch.setattr(diffrec.EASE, "_similarity", refusing)
+    model = choose.handed_out(search, walks(), NAMED)
+    assert model.similarity_ is search.leader[1].similarity_  # type: ignore[attr-defined, index]
+    assert len(model.train_) == len(walks())
+    assert "ease(half_life=2.0) on everything: no room for the map" in str(model.training_.facts["skipped"])
+
+
+def test_what_can_be_handed_out_in_no_way_is_chosen_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = tried(Candidate("popularity", {}), Candidate("itemknn", {}), Candidate("ease", {"half_life": 2.0}))
+    search.leader = None
+    monkeypatch.setattr(diffrec.EASE, "_similarity", refusing)
+    fitted = []
+    fit = choose._fit
+    monkeypatch.setattr(
+        choose, "_fit", lambda one, *rest, **named: (fitted.append(str(one)), fit(one, *rest, **named))[1]
+    )
+    model = choose.handed_out(search, walks(), NAMED)
+    parts = model.parts_ if isinstance(model, Stack) else [model]
+    assert "ease" not in {part.variant for part in parts}
+    # What was fitted before the failure is not fitted again.
+    assert len(fitted) == len(set(fitted))
+    # Where nothing is left there is an error.
+    monkeypatch.setattr(choose, "_fit", refusing)
+    search.whole.clear()
+    with pytest.raises(MemoryError, match="no room"):
+        choose.handed_out(search, walks(), NAMED)
+
+
+def test_a_denoiser_that_cannot_be_judged_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = tried(Candidate("popularity", {}))
+    monkeypatch.setattr("diffrec.recommenders.auto.search.Lists.of", refusing)
+    assert not search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 1}), None)
+    assert list(search.skipped.values()) == ["no room for the map"]
+    assert len(search.trials) == 1
+
+
+class Clock:
+    """Time that passes where a test says so."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        patch.setattr("diffrec.recommenders.auto.search.time.perf_counter", lambda: self.now)
+
+    def slowed(self, seconds: float, work: Any) -> Any:
+        """``work`` that takes so long."""
+
+        def slow(*arguments: Any, **named: Any) -> Any:
+            self.now += seconds
+            return work(*arguments, **named)
+
+        return slow
+
+
+def test_what_passes_before_the_search_is_spent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, deadlines = Clock(monkeypatch), []
+    monkeypatch.setattr(choose, "hold_out", clock.slowed(7.0, hold_out))
+    monkeypatch.setattr(choose, "table", lambda search, _: (deadlines.append(search.deadline), refusing())[1])
+    with pytest.raises(MemoryError):
+        diffrec.fit(walks(), budget="30s", progress=False)
+    assert deadlines == [30.0]
+
+
+FORECAST = Candidate("anchor", {"objective": "forecast", "anchor_damping": 0.0, "horizon": 5}, (10.0,))
+BESIDE = Candidate(
+    "t-diffrec", {"anchor": True, **FORECAST.settings, "anchor_l2": 10.0, "dims": (8,), "epochs": 2, "patience": 1}
+)
+
+
+def test_an_anchor_that_takes_long_is_counted_before_a_denoiser_is_fitted_on_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, equations = Clock(monkeypatch), diffrec.Anchor._equations
+    search = tried(Candidate("popularity", {}), deadline=100.0)
+    monkeypatch.setattr(diffrec.Anchor, "_equations", clock.slowed(20.0, equations))
+    search.try_out(FORECAST)
+    search.train(BESIDE, 60.0)
+    anchor, denoiser = search.trials[1:]
+    assert anchor.seconds == 20.0
+    assert search.seconds_of_anchor(denoiser.candidate) == 20.0
+    # Time is kept for both of them.
+    assert search.reserve == pytest.approx(1.3 * 20)
+    search.trials[-1] = denoiser = dataclasses.replace(denoiser, seconds=40.0)
+    clock.now = 40.0
+    (model,) = choose._fitted(search, [denoiser], [1.0], walks(), Done())
+    # 54 seconds are left to plan with, and 26 + 40 are needed: not even the anchor is solved for.
+    assert clock.now == 40.0
+    np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
+    search.whole.clear()
+    monkeypatch.setattr(diffrec.Anchor, "_equations", clock.slowed(50.0, equations))
+    clock.now = 20.0
+    (model,) = choose._fitted(search, [denoiser], [1.0], walks(), Done())
+    # It took longer than foreseen, and what is left would make a worse denoiser.
+    assert clock.now == 70.0
+    np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
+
+
+def test_an_anchor_that_is_a_part_is_not_solved_again_for_the_denoiser_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = tried(Candidate("popularity", {}), FORECAST)
+    search.train(BESIDE, None)
+    solved = []
+    equations = diffrec.Anchor._equations
+    monkeypatch.setattr(diffrec.Anchor, "_equations", lambda *given: (solved.append(1), equations(*given))[1])
+    models = choose._fitted(search, search.trials[1:], [0.5, 0.5], walks(), Done())
+    assert [model.variant for model in models] == ["anchor", "t-diffrec"]  # type: ignore[union-attr]
+    assert len(solved) == 1
+
+
+def test_an_anchor_that_an_earlier_run_judged_is_not_solved_in_the_time_of_the_denoiser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    search = tried(Candidate("popularity", {}), FORECAST, deadline=1000.0)
+    search.release_anchors()
+    search.trials[1] = search.anchors["forecast"] = dataclasses.replace(search.trials[1], seconds=100.0)
+    monkeypatch.setattr(diffrec.Anchor, "_equations", clock.slowed(100.0, diffrec.Anchor._equations))
+    seconds = []
+    monkeypatch.setattr(search, "train", lambda _, given: seconds.append((clock.now, given)))
+    choose._train_in_time(search, BESIDE, 1.0)
+    assert seconds == [(100.0, (0.9 * 900 - 130) / 2)]
+    # Where there is no time for it, it is left out and said.
+    search.release_anchors()
+    clock.now = 800.0
+    choose._train_in_time(search, BESIDE, 1.0)
+    assert clock.now == 800.0
+    assert search.skipped == {str(BESIDE): "no time left"}
+
+
+def test_what_denoisers_leave_of_their_time_is_for_further_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline=100.0)
+    maps = [dataclasses.replace(FORECAST, settings={**FORECAST.settings, "horizon": horizon}) for horizon in (5, 20)]
+    monkeypatch.setattr(choose, "quick", lambda *_, **__: [Candidate("popularity", {})])
+    monkeypatch.setattr(choose, "closed_form", lambda _: maps)
+    monkeypatch.setattr(Search, "try_out", clock.slowed(30.0, Search.try_out))
+    monkeypatch.setattr(choose, "_train_denoisers", lambda search, _: held.append(dict(search.skipped)))
+    held: list[dict[str, str]] = []
+    choose.table(search)
+    assert held == [{str(maps[1]): "no time left"}]
+    assert not search.skipped
+    assert len(search.trials) == 3
+
+
 def shoppers(users: int = 3_600, items: int = 40) -> Interactions:
     """A clock that users share: each comes twice, a moment apart, one user after another."""
     user, visit = np.divmod(np.arange(users * 2), 2)

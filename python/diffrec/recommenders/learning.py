@@ -20,7 +20,7 @@ from diffrec.data.streamed import ParquetInteractions, streamed, validation_file
 from diffrec.data.tensor_file import checksum
 from diffrec.recommenders.histories import as_interactions, validation_part
 from diffrec.recommenders.updating import Growth, Start, passes_of
-from diffrec.training import TrainingReport
+from diffrec.training import TrainingReport, memory_errors
 from diffrec.training.checkpoint import seconds_between
 from diffrec.training.report import Interrupted
 
@@ -135,7 +135,8 @@ def _become(
             return
     started = time.perf_counter()
     try:
-        work()
+        with memory_errors():
+            work()
         if fresh._checkpoint is not None:
             fresh._checkpoint.keep(_FINISHED, lambda: kept(fresh), now=True)
     except KeyboardInterrupt as interruption:

@@ -6,7 +6,7 @@ Beside it stands what a process holds of what is trained (``share``), which torc
 from typing import TYPE_CHECKING
 
 from diffrec._lazy import lazy_names
-from diffrec._memory import available_memory, require_memory
+from diffrec._memory import available_memory, memory_errors, require_memory
 from diffrec.training.checkpoint import Attributes, Checkpoint, CheckpointError, Stateful
 from diffrec.training.report import Callback, EpochRecord, TrainingReport
 
@@ -59,6 +59,7 @@ __all__ = [
     "WindowBatches",
     "autocast",
     "available_memory",
+    "memory_errors",
     "product_dtype",
     "require_memory",
     "resolve_device",

@@ -9,19 +9,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from diffrec.checks import unfit
 from diffrec.data import Interactions, hold_out
 from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
-from diffrec.recommenders.auto.search import METRIC, Search, Trial
+from diffrec.recommenders.auto.search import METRIC, NO_TIME, REFIT, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.histories import as_interactions, validation_part
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.stack import Stack, StackSettings
-from diffrec.training import resolve_device
+from diffrec.training import CheckpointError, resolve_device
 from diffrec.training.checkpoint import EPOCH
 
 _LOG = logging.getLogger("diffrec")
@@ -88,11 +89,12 @@ def choose_and_fit(
     train = as_interactions(data, "data")
     held = None if valid is None else validation_part(valid, train)
     done = Done.of(checkpoint, every, named, budget, train, held)
+    # Of this run the budget counts all from its start on: what others took is asked for before time passes.
+    deadline -= done.spent
     model = done.chosen(train, named)
     if model is not None:
         return model
     search = begun(train, held, deadline, named)
-    search.deadline -= done.spent
     if search.judged < _FEWEST:
         model = make("stack", parts=_UNJUDGED, **named).fit(train)
         _noted(
@@ -127,9 +129,16 @@ def begun(train: Interactions, valid: Interactions | None, deadline: float, name
 
 
 def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], done: Done | None = None) -> Recommender:
-    """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why."""
-    chosen, blend = search.blend()
-    models = _fitted(search, chosen, blend.weights, train, done or Done())
+    """Fit the best of the table, or the best stack, to everything, and note in it what was chosen and why.
+
+    What cannot be fitted to everything is handed out as the search fitted it, or left out and chosen without.
+    """
+    while True:
+        chosen, blend = search.blend()
+        found = _fitted(search, chosen, blend.weights, train, done or Done())
+        models = [model for model in found if model is not None]
+        if len(models) == len(chosen):
+            break
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -147,12 +156,18 @@ def table(search: Search, done: Done | None = None) -> None:
         done.tried(search, candidate, partial(search.try_out, candidate))
     # Most of the time is for the denoisers, once there is an anchor for one to stand beside.
     rest = _TRAINING * search.left
-    for candidate in closed_form(search.learn):
+    maps = list(closed_form(search.learn))
+    for candidate in maps:
         if search.left == math.inf or search.left > rest or not _worth_a_denoiser(search):
             done.tried(search, candidate, partial(search.try_out, candidate))
         else:
-            search.skipped[str(candidate)] = "no time left"
+            search.skipped[str(candidate)] = NO_TIME
     _train_denoisers(search, done)
+    # Denoisers may have left some of theirs.
+    for candidate in maps:
+        if search.skipped.get(str(candidate)) == NO_TIME:
+            del search.skipped[str(candidate)]
+            done.tried(search, candidate, partial(search.try_out, candidate))
 
 
 def _train_denoisers(search: Search, done: Done) -> None:
@@ -162,56 +177,91 @@ def _train_denoisers(search: Search, done: Done) -> None:
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:
             done.tried(search, candidate, partial(search.train, candidate, None, done.within(candidate)))
-            continue
-        if cut_short:
+        elif cut_short:
             search.skipped[str(candidate)] = "the time is for the denoiser before it, which had too little"
-            continue
-        # Each may be handed out, and is then trained on everything for as long again; the first gets the larger part.
-        seconds = (_SLACK * search.left - search.reserve - _RANKINGS * search.ranking) / 2
-        seconds *= 1 if place == len(candidates) - 1 else _FIRST
-        if seconds < _SHORTEST:
-            search.skipped[str(candidate)] = "no time left"
         else:
-            cut_short = done.tried(search, candidate, partial(search.train, candidate, seconds))
+            share = 1.0 if place == len(candidates) - 1 else _FIRST
+            cut_short = done.tried(search, candidate, partial(_train_in_time, search, candidate, share))
+
+
+def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
+    """Train a denoiser in a share of the time left, once its anchor is there; say whether that was too short."""
+
+    def seconds() -> float:
+        # Each may be handed out, and is then trained on everything for as long again.
+        kept = search.reserve_with(candidate) + search.unsolved(candidate) + _RANKINGS * search.ranking
+        return share * (_SLACK * search.left - kept) / 2
+
+    # Where an earlier run judged the anchor it is solved for again, which takes as long as it takes.
+    if seconds() >= _SHORTEST and not search.prepare(candidate):
+        return False
+    if seconds() >= _SHORTEST:
+        return search.train(candidate, seconds())
+    search.skipped[str(candidate)] = NO_TIME
+    return False
 
 
 def _worth_a_denoiser(search: Search) -> dict[str, Mapping[str, Any]]:
     """By objective, the settings of the best anchors, where they rank nearly as well as the best of all."""
     return {
         objective: trial.candidate.settings
-        for objective, (trial, _) in search.anchors.items()
+        for objective, trial in search.anchors.items()
         if trial.value >= _WORTH * search.best.value
     }
 
 
 def _fitted(
     search: Search, chosen: list[Trial], weights: list[float], train: Interactions, done: Done
-) -> list[Recommender]:
+) -> list[Recommender | None]:
     """Fit what was chosen, with these weights, on everything, where the search has not done so already.
 
-    What there is no time for is handed out as the search fitted it: it scores whole histories all the same.
+    What there is no time for, or cannot be fitted, is handed out as the search fitted it: it scores whole histories all
+    the same. None for what can be neither.
     """
-    models: dict[int, Recommender] = {}
     anchors: dict[str, Anchor] = {}
+    search.release_anchors()
     # What was trained by the clock comes last, and of that what has the most to say first: it takes what it needs.
-    places = sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, -weights[place]))
-    for place in places:
+    for place in sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, -weights[place])):
         trial = chosen[place]
-        candidate, settings = trial.candidate, dict(trial.candidate.settings)
-        search.say(f"fits {candidate} on everything")
-        fitted = search.as_it_is(trial)
-        if fitted is not None and (trial.model is None or search.final or _SLACK * search.left < 0.5 * trial.seconds):
-            models[place] = knowing(fitted, train)
+        if trial in search.whole:
             continue
-        if trial.model is not None:
-            _anchored(candidate, search, train, anchors)
-            if search.left < math.inf:
-                settings["time_limit"] = max(_SLACK * search.left, 1.0)
-        model = done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors))
+        search.say(f"fits {trial.candidate} on everything")
+        model: Recommender | None
+        try:
+            model = _on_everything(search, trial, train, anchors, done)
+        except CheckpointError:
+            raise
+        except unfit() as error:
+            fitted = search.without_refit(trial, error)
+            model = None if fitted is None else knowing(fitted, train)
         if isinstance(model, Anchor):
-            anchors[repr(candidate.anchor)] = model
-        models[place] = model
-    return [models[place] for place in range(len(chosen))]
+            anchors[repr(trial.candidate.anchor)] = model
+        if model is not None:
+            search.whole[trial] = model
+    return [search.whole.get(trial) for trial in chosen]
+
+
+def _on_everything(
+    search: Search, trial: Trial, train: Interactions, anchors: dict[str, Anchor], done: Done
+) -> Recommender:
+    """Fit one candidate on everything, or return it as the search fitted it where there is too little time for more."""
+    candidate, settings = trial.candidate, dict(trial.candidate.settings)
+    fitted = search.as_it_is(trial)
+    if fitted is not None and (trial.model is None or search.final or not _enough(search, trial, anchors)):
+        return knowing(fitted, train)
+    if fitted is not None and search.left < math.inf:
+        _anchored(candidate, search, train, anchors)
+        if not _enough(search, trial, anchors):
+            return knowing(fitted, train)
+        settings["time_limit"] = _SLACK * search.left
+    return done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors))
+
+
+def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor]) -> bool:
+    """Whether a denoiser has as much time as in the search, after its anchor is solved for: it would be a worse one."""
+    solved = repr(trial.candidate.anchor) in anchors
+    before = 0.0 if solved else REFIT * search.seconds_of_anchor(trial.candidate)
+    return _SLACK * search.left - before >= trial.seconds
 
 
 def _fit(

@@ -22,7 +22,7 @@ from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
 from diffrec.recommenders.rankings import hidden_from, to_find
 from diffrec.recommenders.registry import make
-from diffrec.training import CheckpointError
+from diffrec.training import CheckpointError, memory_errors
 
 _LOG = logging.getLogger("diffrec")
 
@@ -47,11 +47,13 @@ _BLENDING = 10
 _DEARER, _DEARER_BY_VECTORS = 14, 5
 # Pairs of items of one history that neighbours are counted from in a second.
 _PAIRS_A_SECOND = 2e8
+# Why a candidate was left out that may be tried when there is some time after all.
+NO_TIME = "no time left"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
-    """A candidate and how it did.
+    """A candidate and how it did; each is another, whatever it holds.
 
     Attributes
     ----------
@@ -115,8 +117,12 @@ class Search:
         self.ranking = 0.0
         # The best candidate that was fitted in this run, and its model.
         self.leader: tuple[Trial, Recommender] | None = None
-        # By objective, the best anchor, and its model where this run has fitted it: denoisers stand beside it.
-        self.anchors: dict[str, tuple[Trial, Anchor | None]] = {}
+        # By objective, the best anchor: denoisers stand beside it. By their settings, those that this run has solved.
+        self.anchors: dict[str, Trial] = {}
+        self._solved: dict[str, Anchor] = {}
+        # What was fitted on everything, and what cannot be handed out.
+        self.whole: dict[Trial, Recommender] = {}
+        self._lost: set[Trial] = set()
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
         self._hidden = hidden_from(learn, named["repeats"])
         relevant = to_find(learn, valid, named["repeats"])
@@ -145,25 +151,33 @@ class Search:
     @property
     def reserve(self) -> float:
         """Seconds to keep for finding a stack, and for the fit on everything of a map or rival, and of denoisers."""
+        return self.reserve_with(None)
+
+    def reserve_with(self, candidate: Candidate | None) -> float:
+        """Seconds to keep for all that, and for the anchor of one more denoiser on everything."""
         maps = [trial for trial in self.trials if trial.model is None]
         near = [trial for trial in self.trials if trial.model is not None and trial.value > _NEAR * self.best.value]
         best = max((trial.value for trial in maps), default=0.0)
-        slowest = max((trial.seconds for trial in maps if trial.value >= _NEAR * best), default=0.0)
-        return sum(trial.seconds for trial in near) + REFIT * slowest + _BLENDING * self.ranking
+        slowest = max((t for t in maps if t.value >= _NEAR * best), key=lambda t: t.seconds, default=None)
+        denoisers = [*(trial.candidate for trial in near), *([] if candidate is None else [candidate])]
+        again = {slowest, *map(self._trial_of_anchor, denoisers)}
+        own = sum(trial.seconds for trial in near) + _BLENDING * self.ranking
+        return own + REFIT * sum(trial.seconds for trial in again if trial is not None)
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
         # However short the time, there is something to hand out.
         if self.trials and self.left < self._guess(candidate) * (1 + REFIT) + self.reserve:
-            self.skipped[str(candidate)] = "no time left"
+            self.skipped[str(candidate)] = NO_TIME
             return
         try:
-            if candidate.strengths:
-                self._anchors(candidate)
-            else:
-                started = time.perf_counter()
-                model = make(candidate.variant, **candidate.settings, **self.named).fit(self.learn)
-                self._judge(candidate, model, started)
+            with memory_errors():
+                if candidate.strengths:
+                    self._anchors(candidate)
+                else:
+                    started = time.perf_counter()
+                    model = make(candidate.variant, **candidate.settings, **self.named).fit(self.learn)
+                    self._judge(candidate, model, started)
         except unfit() as error:
             self._leave_out(candidate, error)
 
@@ -179,17 +193,22 @@ class Search:
         """
         started = time.perf_counter()
         settings = {"validate_every": 2, **candidate.settings, "time_limit": seconds}
-        _, anchor = self.anchors.get(objective_of(candidate), (None, None))
         try:
             model = make(candidate.variant, **settings, **self.named)
-            if anchor is not None and isinstance(model, DiffRec) and model.settings.anchor:
+            anchor = self._anchor_of(candidate)
+            if anchor is not None and isinstance(model, DiffRec):
                 model.anchored_by(anchor)
             model.fit(self.learn, self._valid_judged(), **(checkpoint or {}))
+            with memory_errors():
+                return self._judge_trained(candidate, model, started)
         except CheckpointError:
             raise
         except unfit() as error:
             self._leave_out(candidate, error)
             return False
+
+    def _judge_trained(self, candidate: Candidate, model: Recommender, started: float) -> bool:
+        """Judge a denoiser that has stopped, and say whether it was cut short."""
         report = model.training_
         asked = int(model.get_params()["epochs"])
         cut_short = report.best_epoch == len(report.epochs) < asked
@@ -199,15 +218,55 @@ class Search:
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
         return cut_short
 
+    def prepare(self, candidate: Candidate) -> bool:
+        """Solve for the anchor of a denoiser where this run has not; say whether it could be."""
+        try:
+            self._anchor_of(candidate)
+        except unfit() as error:
+            self._leave_out(candidate, error)
+            return False
+        return True
+
+    def unsolved(self, candidate: Candidate) -> float:
+        """Seconds until the anchor of a denoiser is there."""
+        return 0.0 if repr(candidate.anchor) in self._solved else self.seconds_of_anchor(candidate)
+
+    def seconds_of_anchor(self, candidate: Candidate) -> float:
+        """Seconds that the anchor of a denoiser took, 0 for what has none."""
+        trial = self._trial_of_anchor(candidate)
+        return 0.0 if trial is None else trial.seconds
+
+    def release_anchors(self) -> None:
+        """Let go of the anchors that denoisers are trained beside, when no more are."""
+        self._solved.clear()
+
+    def _anchor_of(self, candidate: Candidate) -> Anchor | None:
+        """The anchor of a denoiser, if it has one, solved on what is learnt."""
+        if not candidate.settings.get("anchor", False):
+            return None
+        name = repr(candidate.anchor)
+        if name not in self._solved:
+            self._solved[name] = Anchor(**candidate.anchor, **self.named).fit(self.learn)
+        return self._solved[name]
+
+    def _trial_of_anchor(self, candidate: Candidate) -> Trial | None:
+        """How the anchor of a denoiser did, or the best of its objective where that was not tried; None without one."""
+        if not candidate.settings.get("anchor", False):
+            return None
+        tried = (trial for trial in self.trials if trial.candidate.variant == Anchor.variant)
+        alike = (trial for trial in tried if trial.candidate.anchor == candidate.anchor)
+        return next(alike, self.anchors.get(objective_of(candidate)))
+
     def blend(self) -> tuple[list[Trial], Blend]:
         """Return what ranks best together, the best one alone first, of what there is time to fit on everything."""
         most = left = max(self.left, 0.0)
         begun = time.perf_counter()
         alone: tuple[list[Trial], Blend] | None = None
         while True:
-            able = [one for one in self.trials if REFIT * one.seconds <= most or self.as_it_is(one) is not None]
+            there = [one for one in self.trials if one not in self._lost]
+            able = [one for one in there if REFIT * one.seconds <= most or self.as_it_is(one) is not None]
             # Where time ran out nevertheless, the quickest of all.
-            able = able or [min(self.trials, key=lambda trial: trial.seconds)]
+            able = able or [min(there, key=lambda trial: trial.seconds)]
             found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
             chosen = [able[place] for place in found.places]
             # However little time there is for all together, for the best one alone there is enough.
@@ -222,12 +281,31 @@ class Search:
     def as_it_is(self, trial: Trial) -> Recommender | None:
         """Return the model of a trial as the search fitted it: a denoiser's, and the best one's where time is short.
 
-        So is the best one's where it was fitted to everything.
+        So is the best one's where it was fitted to everything, and what was since.
         """
+        if trial in self.whole:
+            return self.whole[trial]
         spared = self.final or REFIT * trial.seconds > self.left
-        if spared and self.leader is not None and self.leader[0] is trial:
-            return self.leader[1]
-        return trial.model
+        return self._model_of(trial) if spared else trial.model
+
+    def without_refit(self, trial: Trial, error: Exception) -> Recommender | None:
+        """Note that a trial cannot be fitted on everything; return it as the search fitted it, if that is there.
+
+        Where it is not, it is not handed out, and where there is nothing else the error is raised.
+        """
+        name, model = f"{trial.candidate} on everything", self._model_of(trial)
+        _LOG.info("could not fit %s: %s", name, error)
+        self.skipped[name] = str(error)
+        if model is None:
+            self._lost.add(trial)
+            if len(self._lost) == len(self.trials):
+                raise error
+        return model
+
+    def _model_of(self, trial: Trial) -> Recommender | None:
+        """The model of a trial as the search fitted it, where it is still there: a denoiser's, and the best one's."""
+        leads = self.leader is not None and self.leader[0] is trial
+        return self.leader[1] if leads and self.leader is not None else trial.model
 
     def _refit(self, trial: Trial) -> float:
         """Seconds that the fit of a trial on everything takes at least."""
@@ -251,8 +329,13 @@ class Search:
     def note_anchor(self, trial: Trial, model: Anchor | None = None) -> None:
         """Let denoisers stand beside an anchor if it is the best of its objective so far."""
         objective = objective_of(trial.candidate)
-        if objective not in self.anchors or trial.value > self.anchors[objective][0].value:
-            self.anchors[objective] = trial, model
+        best = self.anchors.get(objective)
+        if best is None or trial.value > best.value:
+            self.anchors[objective] = trial
+            if best is not None:
+                self._solved.pop(repr(best.candidate.anchor), None)
+            if model is not None:
+                self._solved[repr(trial.candidate.anchor)] = model
 
     def _judge(self, candidate: Candidate, model: Recommender, started: float, *, keep: bool = False) -> Trial:
         hidden = self._hidden[self._rows]
