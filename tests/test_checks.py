@@ -39,6 +39,7 @@ def test_nearest_names_the_likely_option_or_nothing(name: object, expected: str)
         (checks.widths(), 7, (7,)),
         (checks.age, 2, 2.0),
         (checks.duration, datetime.timedelta(minutes=2), 120.0),
+        (checks.duration, "1.5 d", 129600.0),
         (checks.optional(checks.flag), None, None),
     ],
 )

@@ -11,7 +11,7 @@ import math
 import operator
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _COUNT = 2**31 - 1
 _WIDEST, _DEEPEST = 2**20, 100
 # Characters that an error repeats of a value.
 _LONGEST = 200
-_SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def nearest(name: object, options: Iterable[str]) -> str:
@@ -100,13 +100,6 @@ def unfit() -> tuple[type[Exception], ...]:
     torch = sys.modules.get("torch")
     own = () if torch is None else (torch.cuda.OutOfMemoryError, torch.linalg.LinAlgError)
     return (ValueError, MemoryError, FloatingPointError, *own)
-
-
-def known(argument: str, name: str, table: Mapping[str, Any]) -> str:
-    """Return the name if the table has it, else refuse it with the nearest one that it has."""
-    if not isinstance(name, str) or name not in table:
-        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {shown(name)}{nearest(name, table)}")
-    return name
 
 
 def whole(low: int, high: int | None = None, *, most: int = _COUNT) -> Check:
@@ -238,12 +231,22 @@ def duration(name: str, value: Any) -> float:
     """
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
-    if isinstance(value, str):
-        parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", value.lower())
-        if parts is None or parts[2] not in _SECONDS:
-            raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {shown(value)}")
-        value = float(parts[1]) * _SECONDS[parts[2]]
-    return cast(float, real(0, open_low=True)(name, value))
+    seconds = stretch(value) if isinstance(value, str) else value
+    if seconds is None:
+        raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {shown(value)}")
+    return cast(float, real(0, open_low=True)(name, seconds))
+
+
+def stretch(text: str) -> float | None:
+    """Read a length of time such as ``"12h"`` or ``"1.5 d"``, in seconds; None where the text is something else.
+
+    Examples
+    --------
+    >>> stretch("5min"), stretch("2w"), stretch("fast")
+    (300.0, 1209600.0, None)
+    """
+    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
+    return None if parts is None or parts[2] not in _SECONDS else float(parts[1]) * _SECONDS[parts[2]]
 
 
 def optional(check: Check) -> Check:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from diffrec._core import __version__
 from diffrec._shown import facts_as_html
 from diffrec.callbacks import PruneTrial
-from diffrec.checks import duration, flag, known, needed, unfit, whole
+from diffrec.checks import duration, flag, needed, one_of, unfit, whole
 from diffrec.data import Interactions, hold_out
 from diffrec.data.arrays import in_short
 from diffrec.evaluation import MAXIMISED, parse_metric
@@ -145,7 +145,7 @@ def tune(
     >>> sorted(found.settings), len(found.study.trials)
     (['neighbors', 'weighting'], 3)
     """
-    known("variant", variant, VARIANTS)
+    one_of(VARIANTS)("variant", variant)
     parse_metric(metric, MAXIMISED)
     trials = whole(1)("trials", trials)
     timeout = None if budget is None else duration("budget", budget)

@@ -171,6 +171,7 @@ def test_evaluate_counts_what_the_model_does_not_know(folder: Path, data: diffre
     diffrec.Interactions.from_arrays(*map(list, zip(*rows, strict=True))).write("test.csv")
     told = json.loads(succeed("evaluate", "model.diffrec", "test.csv", "--json"))
     assert (told["users"], told["users_without_relevant"], told["interactions_left_out"]) == (1, 59, 2)
+    assert told["dislikes_left_out"] == 0
     assert "2 interactions of unknown users or items left out" in succeed("evaluate", "model.diffrec", "test.csv")
 
 

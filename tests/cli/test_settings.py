@@ -38,6 +38,8 @@ from support.commands import fail, succeed
         ("45m", datetime.timedelta(minutes=45)),
         ("2w", datetime.timedelta(weeks=2)),
         ("10s", datetime.timedelta(seconds=10)),
+        ("5min", datetime.timedelta(minutes=5)),
+        ("9999999999w", "9999999999w"),
         ("", ""),
     ],
 )

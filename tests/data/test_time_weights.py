@@ -65,7 +65,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], error: type[Exceptio
 
 
 def test_times_are_needed() -> None:
-    with pytest.raises(ValueError, match="time weights need timestamps"):
+    with pytest.raises(ValueError, match=r"a weight by age \(kind='linear'\) needs timestamps"):
         time_weights(heard())
 
 

@@ -53,7 +53,7 @@ def test_times_and_values_are_read(data: diffrec.Interactions, variant: str) -> 
 
 def test_a_model_that_needs_times_says_so(data: diffrec.Interactions) -> None:
     model = diffrec.fit(data, variant="diffrec", **TIMED)
-    with pytest.raises(ValueError, match="need timestamps"):
+    with pytest.raises(ValueError, match="needs timestamps"):
         lists(model, histories_of(data))
 
 
@@ -147,7 +147,7 @@ def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffre
         ({"items": [[1]], "of": [[-1.0]]}, {"values": "of"}, ValueError, "value\\[0\\] is -1"),
         ({"items": [[1, 99]]}, {"strict": True}, ValueError, "has the item 99, which the model does not know"),
         ({"items": [[1]]}, {"deny": [99], "strict": True}, ValueError, "unknown item id 99"),
-        ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must hold items that are the same for everybody"),
+        ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must be item ids, the same for all users"),
         ({"items": [[1]]}, {"k": 0}, ValueError, "k must be at least 1"),
     ],
 )

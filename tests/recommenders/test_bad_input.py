@@ -111,7 +111,7 @@ def test_valid_of_another_shape() -> None:
 
 
 def test_time_weights_without_times() -> None:
-    with pytest.raises(ValueError, match=r"weights by age \(linear\) need timestamps"):
+    with pytest.raises(ValueError, match=r"a weight by age \(kind='linear'\) needs timestamps"):
         diffrec.fit(GOOD, variant="t-diffrec", time_weights="linear", **SMALL)
     with pytest.raises(ValueError, match="objective='forecast' needs timestamps"):
         diffrec.fit(GOOD, variant="t-diffrec", **SMALL)

@@ -28,6 +28,10 @@ _NOTHING = 1e-13
 _ROWS = 4096
 # Entries of the approximation's sparse part that are made at once.
 _AT_ONCE = 1 << 27
+# Rows of a sparse product that are held beside the whole at once.
+_BLOCK = 1024
+# Multiplications between two moments at which a signal is heard.
+_MULTIPLICATIONS = 1 << 28
 
 
 class Ridge(ABC):
@@ -300,10 +304,10 @@ def _stacked(pairs: Sequence[tuple[Csr, Csr]]) -> tuple[Csr, Csr]:
     return sparse.csr_array(sparse.vstack(befores)), sparse.csr_array(sparse.vstack(afters))
 
 
-def _add_product(left: Csr, right: Csr, out: Tensor, block: int = 1024) -> None:
+def _add_product(left: Csr, right: Csr, out: Tensor) -> None:
     """Add ``left @ right`` to ``out`` in place, never holding more of it than a few rows besides."""
-    for start in range(0, left.shape[0], block):
-        out[start : start + block] += torch.from_numpy((left[start : start + block] @ right).toarray())
+    for start in range(0, left.shape[0], _BLOCK):
+        out[start : start + _BLOCK] += torch.from_numpy((left[start : start + _BLOCK] @ right).toarray())
 
 
 def _factor(matrix: Tensor, strength: float) -> None:
@@ -311,10 +315,10 @@ def _factor(matrix: Tensor, strength: float) -> None:
         raise ValueError(f"anchor_l2={strength:g} is too small: the anchor's equations are singular in float32")
 
 
-def _times(matrix: Csr, dense: NDArray[np.floating], multiplications: int = 1 << 28) -> NDArray[np.floating]:
+def _times(matrix: Csr, dense: NDArray[np.floating]) -> NDArray[np.floating]:
     """``matrix @ dense``, some rows at a time: a signal is heard in between."""
     out = np.empty((matrix.shape[0], dense.shape[1]), dtype=dense.dtype)
-    ends = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, max(1, multiplications // max(1, dense.shape[1]))))
+    ends = np.searchsorted(matrix.indptr, np.arange(0, matrix.nnz, max(1, _MULTIPLICATIONS // max(1, dense.shape[1]))))
     bounds = np.unique([0, *ends, matrix.shape[0]])
     for start, stop in itertools.pairwise(bounds.tolist()):
         out[start:stop] = matrix[start:stop] @ dense

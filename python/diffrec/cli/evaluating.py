@@ -16,13 +16,13 @@ from diffrec.cli.reading import (
     load_model,
     read_test,
     refuse,
-    require_histories,
     require_place,
     say_left_out,
 )
 from diffrec.data.facts import facts_of
 from diffrec.data.streamed import is_prepared
 from diffrec.data.tables import table_file, table_format
+from diffrec.recommenders.histories import learnt_from
 
 
 def evaluate(
@@ -117,7 +117,7 @@ def evaluate(
     if prepared:
         report = fitted.evaluate(test, exclude_seen=not include_seen, k=cuts)
     else:
-        require_histories(fitted, "name the folder that was prepared as TEST")
+        learnt_from(fitted.train_, "name the folder that was prepared as TEST")
         later, masked = read_test(source, seen)
         relevant, left_out = known_part(later, fitted.train_, test)
         if include_seen or masked is None or not len(masked):
@@ -137,6 +137,7 @@ def evaluate(
         "users_without_relevant": report.users_without_relevant,
         "interactions_left_out": report.interactions_left_out,
         "repeats_left_out": report.repeats_left_out,
+        "dislikes_left_out": report.dislikes_left_out,
     }
     if report.groups:
         values["groups"] = {name: [one._asdict() for one in groups] for name, groups in report.groups.items()}

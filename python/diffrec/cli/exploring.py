@@ -9,8 +9,9 @@ import typer
 from diffrec import Interactions
 from diffrec.cli import options
 from diffrec.cli.output import note
-from diffrec.cli.reading import Source, known_part, load_model, named_files, onto, require_histories, say_left_out
+from diffrec.cli.reading import Source, known_part, load_model, named_files, onto, say_left_out
 from diffrec.explore import Explorer, Server
+from diffrec.recommenders.histories import learnt_from
 
 
 def explore(
@@ -101,7 +102,7 @@ def explore(
 
     def known(file: Path, part: str) -> Interactions:
         """Read what the model's users did, of a split this part."""
-        require_histories(fitted, "there is nobody whose later interactions could be measured")
+        learnt_from(fitted.train_, "there is nobody whose later interactions could be measured")
         found, left_out = known_part(source(file).interactions(part), fitted.train_, file)
         say_left_out(left_out, file, quiet=quiet)
         return found

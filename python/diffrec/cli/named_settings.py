@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 import diffrec
-from diffrec.checks import duration, nearest
+from diffrec.checks import duration, nearest, stretch
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.diffrec.presets import preset_settings
 from diffrec.recommenders.fit import AUTO, require_settings
@@ -29,7 +29,6 @@ _ELSEWHERE = {
     "checkpoint": "--checkpoint FILE", "every": "--every TIME", "distributed": "torchrun", "init": "Python",
 }  # fmt: skip
 _WORDS = {"none": None, "null": None, "true": True, "false": False}
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NUMBERS = (int, float)
 
 
@@ -99,8 +98,11 @@ def parse_value(text: str) -> Any:
             return number(text)
         except ValueError:
             pass
-    stretch = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
-    return datetime.timedelta(**{_UNITS[stretch[2]]: float(stretch[1])}) if stretch else text
+    seconds = stretch(text)
+    try:
+        return text if seconds is None else datetime.timedelta(seconds=seconds)
+    except OverflowError:  # longer than any: the setting refuses it by its name
+        return text
 
 
 def require_possible(arguments: Mapping[str, Any]) -> None:

@@ -271,14 +271,6 @@ def say_left_out(left_out: int, file: Path, *, strict: bool = False, quiet: bool
         note(f"{file}: {left_out:,} interactions of unknown users or items left out", quiet=quiet)
 
 
-def require_histories(model: Recommender, instead: str) -> None:
-    """Refuse a model that was learnt from files where its users are to be found in it; ``instead`` says what to do."""
-    if not len(model.train_.users):
-        raise ValueError(
-            f"this model keeps no histories of the users it learnt from, for they were in files: {instead}"
-        )
-
-
 def refuse(where: str, given: Mapping[str, Any]) -> None:
     """Refuse options that say nothing here."""
     for option, value in given.items():

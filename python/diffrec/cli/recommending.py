@@ -25,16 +25,15 @@ from diffrec.cli.reading import (
     picked,
     picked_with_strangers,
     refuse,
-    require_histories,
     require_place,
     say_left_out,
     steering,
 )
 from diffrec.cli.recommending_lists import list_columns, recommend_lists, recommend_on
 from diffrec.data._encode import IdArray
-from diffrec.data.fact_tables import fact_table
-from diffrec.data.facts import facts_of, title_of
+from diffrec.data.facts import fact_table, facts_of, title_of
 from diffrec.data.tables import Append, table_file, table_format, text_rows
+from diffrec.recommenders.histories import learnt_from
 from diffrec.recommenders.rankings import USER_BLOCK
 
 # Rows of the table held at once, about: each takes some tens of bytes, more with long text ids.
@@ -187,7 +186,7 @@ def recommend(
     known = fitted.train_
     # People who are named have to be in the model, but for those who may be unknown to it.
     if histories is None and (users is None or unknown == "error"):
-        require_histories(fitted, "name a file of them by --histories")
+        learnt_from(fitted.train_, "name a file of them by --histories")
     new, catalogue = _cold(cold_items, known.items)
     choice: dict[str, Any] = {
         "exclude_seen": not include_seen,

@@ -9,9 +9,9 @@ from diffrec import Split
 from diffrec.cli import options
 from diffrec.cli.output import pairs, show
 from diffrec.cli.reading import Source, require_place
-from diffrec.data._cells import PACKED
 from diffrec.data.files import PARTS
 from diffrec.data.tables import table_format
+from diffrec.data.text import suffix_of
 
 
 def split(
@@ -53,7 +53,9 @@ def split(
     diffrec split ratings.csv --out parts
     diffrec split ratings.csv --out parts --by random --seed 7 --format parquet
     """
-    ending = _ending(file) if suffix is None else f".{suffix.removeprefix('.')}"
+    # What is packed is written unpacked, and a folder is one of Parquet.
+    own = ".parquet" if file.is_dir() else suffix_of(file)
+    ending = own if suffix is None else f".{suffix.removeprefix('.')}"
     # Of whole users that are held out a part is visible: histories to recommend for.
     names = (*PARTS, "visible") if by == "users" else PARTS
     files = {name: out / f"{name}{ending}" for name in names}
@@ -72,10 +74,3 @@ def split(
     values = {name: {"file": str(files[name]), "interactions": len(part)} for name, part in parts.items()}
     words = {name: f"{len(part):,} interactions in {files[name]}" for name, part in parts.items()}
     show(pairs(words), values, as_json=as_json)
-
-
-def _ending(file: Path) -> str:
-    """The suffix of a file's own format: what is packed is written unpacked, and a folder is one of Parquet."""
-    if file.is_dir():
-        return ".parquet"
-    return Path(file.stem).suffix if file.suffix.lower() in PACKED else file.suffix

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from diffrec.data._columns import guess, item_names, user_names
-from diffrec.data._encode import whole_characters
+from diffrec.data._encode import Coded, whole_characters
 from diffrec.data._table import Column, Table, is_table, table_of
+from diffrec.data.files import blamed_on, parquet_table
 from diffrec.data.ids import Ids
 from diffrec.data.report import counted
 from diffrec.data.text import is_text, text_table
@@ -89,25 +90,72 @@ def facts_of(items: Any, ids: Ids, item: str | None) -> Facts:
         If no column holds ids, or the file is no such table.
     """
     source = str(items) if isinstance(items, str | PathLike) else "items"
-    table = facts_file(Path(items)) if isinstance(items, str | PathLike) else table_of(items, "items")
-    usual = user_names() if ids.name == "user" else item_names()
-    name = guess(table.names, [*([item] if item else []), *usual])
-    if name is None:
-        listed = ", ".join(map(repr, table.names))
-        raise ValueError(
-            f"no column of {source} looks like the ids of {ids.name}s: call it {item or ids.name!r}; it has {listed}"
-        )
-    columns = table.take(table.names)
-    coded, bad = columns[name].ids(ids.name)
-    without = sum(len(one.rows) for one in bad)
+    coded, without, columns = _read(items, ids.name, source, item)
     # Written from the last row to the first, so that the first of an item stays.
     first = np.full(len(coded.distinct), -1, dtype=np.int64)
     named = np.flatnonzero(coded.codes >= 0)[::-1]
     first[coded.codes[named]] = named
     found = _find(Ids.trusted(coded.distinct, "item"), ids)
     rows = np.where(found >= 0, first[found], -1) if len(first) else found
-    info = {one: as_kept(fact_column(column, rows), one) for one, column in columns.items() if one != name}
+    info = {name: as_kept(_entries(column, rows), name) for name, column in columns.items()}
     return Facts(info, _note(source, ids.name, info, rows, len(coded.distinct), len(coded.codes) - without, without))
+
+
+def fact_table(given: Any, kind: str, argument: str) -> tuple[Ids, dict[str, NDArray[Any]]]:
+    """Read a table with a row for each item, or person, that is new: their ids in its order, a column for each fact.
+
+    Parameters
+    ----------
+    given : frame, mapping of columns, or path of a .csv, .tsv or .parquet file
+        One column holds ids and goes by a usual name; those of a mapping may be vectors, (n, width).
+    kind : {"item", "user"}
+        Whose facts.
+    argument : str
+        What it is called in messages.
+
+    Raises
+    ------
+    ValueError
+        When no column holds ids, one is missing, or stands twice.
+
+    Examples
+    --------
+    >>> ids, facts = fact_table({"item_id": [7, 3], "title": ["tea", "milk"]}, "item", "cold_items")
+    >>> ids.ids, facts["title"].tolist()
+    (array([7, 3]), ['tea', 'milk'])
+    """
+    vectors: dict[str, NDArray[Any]] = {}
+    if isinstance(given, Mapping):
+        vectors = {name: np.asarray(column) for name, column in given.items() if np.ndim(column) == 2}
+        given = {name: column for name, column in given.items() if name not in vectors}
+    coded, without, columns = _read(given, kind, argument)
+    if without:
+        raise ValueError(f"{argument} has {without} rows without the id of {kind}s")
+    ids = Ids(coded.distinct[coded.codes], kind)
+    rows = np.arange(len(ids))
+    info = {name: _entries(column, rows) for name, column in columns.items()}
+    for name, column in vectors.items():
+        if len(column) != len(ids):
+            raise ValueError(f"{argument}[{name!r}] has {len(column)} rows, and there are {len(ids)} {kind}s")
+    return ids, info | vectors
+
+
+def _read(given: Any, kind: str, argument: str, name: str | None = None) -> tuple[Coded, int, dict[str, Column]]:
+    """Read a table of facts: the ids in one of its columns, how many rows have none, and the other columns.
+
+    The column is called ``name``, or else as one of such ids usually is.
+    """
+    table = _table_in(Path(given)) if isinstance(given, str | PathLike) else table_of(given, argument)
+    usual = (*user_names(), "id") if kind == "user" else item_names()
+    found = guess(table.names, [*([name] if name else []), *usual])
+    if found is None:
+        listed = ", ".join(map(repr, table.names))
+        raise ValueError(
+            f"no column of {argument} looks like the ids of {kind}s: call it {name or kind!r}; it has {listed}"
+        )
+    columns = table.take(table.names)
+    coded, bad = columns.pop(found).ids(kind)
+    return coded, sum(len(one.rows) for one in bad), columns
 
 
 def _note(
@@ -133,24 +181,16 @@ def _find(of: Ids, wanted: Ids) -> NDArray[np.int64]:
     return of.find(wanted)
 
 
-def facts_file(file: Path) -> Table:
-    """Read a file of facts as a table."""
-    from diffrec.data.files import blamed_on
-
-    with blamed_on(file):
-        return _table_in(file)
-
-
 def _table_in(file: Path) -> Table:
-    if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist")
-    if is_text(file):
-        return table_of({name: _numbers(texts) for name, texts in text_table(file).items()})
-    if file.is_dir() or file.suffix.lower() == ".parquet":
-        from diffrec.data.files import parquet_table
-
-        return table_of(parquet_table(file))
-    raise ValueError(f"{file}: facts about items are read from .csv, .tsv, .inter and .parquet files")
+    """Read a file of facts as a table."""
+    with blamed_on(file):
+        if not file.exists():
+            raise FileNotFoundError(f"{file} does not exist")
+        if is_text(file):
+            return table_of({name: _numbers(texts) for name, texts in text_table(file).items()})
+        if file.is_dir() or file.suffix.lower() == ".parquet":
+            return table_of(parquet_table(file))
+        raise ValueError(f"{file}: facts about items are read from .csv, .tsv, .inter and .parquet files")
 
 
 def _numbers(texts: list[str]) -> Any:
@@ -165,8 +205,8 @@ def _numbers(texts: list[str]) -> Any:
     return [text or None for text in texts]
 
 
-def fact_column(column: Column, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """A column's entries in these rows; -1 for none."""
+def _entries(column: Column, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Return a column's entries in these rows; -1 for none."""
     held, values = column.rows, column.values
     if held is not None:
         place = np.full(column.length, -1, dtype=np.int64)

@@ -17,6 +17,7 @@ from diffrec.data.events import Baskets
 from diffrec.data.files import part_times, read_split
 from diffrec.data.ids import Ids
 from diffrec.data.interactions import Interactions
+from diffrec.data.time_weights import require_clock
 
 WAYS = ("time", "global-time", "leave-last", "random", "users")
 
@@ -198,8 +199,8 @@ def _parted_by(data: Interactions, by: str, valid: float, test: float, seed: int
 
 
 def _split(data: Interactions, by: str, valid: float, test: float, seed: int) -> Split:
-    if by not in ("random", "users") and data.timestamps is None:
-        raise ValueError(f"by={by!r} needs timestamps; these interactions have none (by='random' does not)")
+    if by not in ("random", "users"):
+        require_clock(data, f"by={by!r}", " (by='random' does not)")
     if by == "random":
         return _by_lot(data, valid, test, seed)
     if by == "users":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from diffrec.data._csr import Csr, with_values
 from diffrec.data.interactions import Interactions
-from diffrec.data.time_weights import require_past
+from diffrec.data.time_weights import require_clock, require_past
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Takings:
         """
         if self._times is None:
             if len(self.cells):
-                raise ValueError("an age in clock time needs timestamps, and these interactions have none")
+                require_clock(self.data, "an age in clock time")
             return np.empty(0)
         if self.data.now is not None:
             require_past(self.data)

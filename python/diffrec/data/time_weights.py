@@ -71,11 +71,10 @@ def time_weights(
         length = 1.0
     if real(0)("half_life", length) == 0:
         raise ValueError(f"half_life must be above 0, not {shown(half_life)}")
-    if data.timestamps is None:
-        raise ValueError("time weights need timestamps; these interactions have none")
+    times = require_clock(data, f"a weight by age (kind={kind!r})")
     events = data.events if data.n_events > len(data) else None
     indptr = data.matrix.indptr.astype(np.int64) if events is None else events.indptr
-    times = data.timestamps if events is None or events.times is None else events.times
+    times = times if events is None or events.times is None else events.times
 
     def weigh(indptr: NDArray[np.int64], times: NDArray[np.float64]) -> NDArray[np.float32]:
         return _core.time_weights(indptr, times, kind, w_min, w_max, float(length), clock=clock)
@@ -93,6 +92,19 @@ def time_weights(
         # Of a cell's events the newest comes last, and what is written last stays.
         weights[data.cells_of_events()] = of_events
     return canonical(data.matrix.indptr.astype(np.int64), data.matrix.indices, weights, data.shape)
+
+
+def require_clock(data: Interactions, what: str, instead: str = "") -> NDArray[np.float64]:
+    """Return the times of interactions, (nnz,), or refuse those that have none: ``what`` needs them.
+
+    Raises
+    ------
+    ValueError
+        If there are no timestamps; ``instead`` is said behind it.
+    """
+    if data.timestamps is None:
+        raise ValueError(f"{what} needs timestamps, and these interactions have none{instead}")
+    return data.timestamps
 
 
 def require_past(data: Interactions) -> None:

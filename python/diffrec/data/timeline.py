@@ -12,7 +12,7 @@ from scipy import sparse
 from diffrec import _core
 from diffrec.data._csr import Csr, owners_of
 from diffrec.data.interactions import Interactions
-from diffrec.data.time_weights import require_past
+from diffrec.data.time_weights import require_clock, require_past
 
 # Time constant of one view of a history: baskets, clock time, or None for one that does not fade.
 TimeScale = float | timedelta | None
@@ -62,8 +62,8 @@ class Timeline:
 
     def __init__(self, data: Interactions, intervals: NDArray[np.float32] | None = None) -> None:
         events = data.events
-        if events.times is None and len(events):
-            raise ValueError("an order in time needs timestamps; these interactions have none")
+        if len(events):
+            require_clock(data, "an order in time")
         baskets = events.baskets()
         self._indptr = events.indptr
         self._items = events.items.astype(np.int32, copy=False)

@@ -11,8 +11,11 @@ from torch.nn import functional
 from diffrec.diffusion.linear import linear
 from diffrec.diffusion.part import Part, Whole
 
+# Period of the slowest wave of an embedding, in steps.
+_LONGEST_PERIOD = 10_000.0
 
-def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tensor:
+
+def step_embedding(t: Tensor, width: int) -> Tensor:
     """Sinusoidal embedding of steps (Vaswani et al. 2017, as used by Ho et al. 2020).
 
     Parameters
@@ -21,8 +24,6 @@ def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tenso
         (n,) steps.
     width : int
         Length of an embedding; an odd one ends in a zero.
-    max_period : float
-        Period of the slowest wave, in steps.
 
     Returns
     -------
@@ -37,7 +38,7 @@ def step_embedding(t: Tensor, width: int, max_period: float = 10_000.0) -> Tenso
     """
     half = width // 2
     positions = torch.arange(half, dtype=torch.float32, device=t.device)
-    frequencies = torch.exp(-math.log(max_period) * positions / max(half, 1))
+    frequencies = torch.exp(-math.log(_LONGEST_PERIOD) * positions / max(half, 1))
     phase = t[:, None].float() * frequencies
     return functional.pad(torch.cat([phase.cos(), phase.sin()], dim=1), (0, width % 2))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import flag
+from diffrec.checks import flag, whole
 from diffrec.data import Ids, Interactions
 from diffrec.data._reshape import newest_first
 from diffrec.data._summary import DATES
@@ -186,7 +186,7 @@ class Explorer:
         ValueError
             When the user or an item does not exist.
         """
-        k = _whole("k", asked.get("k", 10), 1, _LONGEST + 1)
+        k = whole(1, _LONGEST)("k", asked.get("k", 10))
         denied = self._rows("deny", asked.get("deny", []))
         whose, row, history = self._whose(asked)
         allowed = self._facts.allowed(asked.get("where", {}))
@@ -243,7 +243,7 @@ class Explorer:
             rows = self._rows("history", asked["history"])
             listed = [{**self._item(one), "time": None, "count": 1} for one in rows.tolist()[::-1]]
             return histories_of([Past(rows)], self.model.train_.items), None, listed
-        row = _whole("user", asked.get("user"), 0, len(self._users))
+        row = whole(0, len(self._users) - 1)("user", asked.get("user"))
         one = self._shown.take([row])
         counts = np.bincount(one.cells_of_events(), minlength=len(one))
         history = [
@@ -300,7 +300,7 @@ class Explorer:
     def _rows(self, name: str, given: Any) -> NDArray[np.int64]:
         if not isinstance(given, Sequence) or isinstance(given, str):
             raise ValueError(f"{name} must be a list of items' rows, got {given!r}")
-        rows = [_whole(name, one, 0, len(self._labels)) for one in given]
+        rows = [whole(0, len(self._labels) - 1)(name, one) for one in given]
         return np.array(list(dict.fromkeys(rows)), dtype=np.int64)
 
 
@@ -309,12 +309,6 @@ def _pairs(given: Any) -> list[tuple[int, float]]:
     if not isinstance(given, Sequence) or not all(isinstance(one, Sequence) and len(one) == 2 for one in given):
         raise ValueError(f"steer must be a list of pairs of an item's row and a weight, got {given!r}")
     return list({row: (row, weight) for row, weight in given}.values())
-
-
-def _whole(name: str, value: Any, low: int, end: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value < end:
-        raise ValueError(f"{name} must be a whole number from {low} to {end - 1}, got {value!r}")
-    return value
 
 
 def _moment(time: float | None) -> str | None:

@@ -14,6 +14,7 @@ from diffrec.data._csr import assemble
 from diffrec.data._entries import times_of, values_of
 from diffrec.ranking import NO_ITEM
 from diffrec.recommenders import Recommender
+from diffrec.recommenders.limits import require_for_all
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,9 +81,7 @@ class BatchRecommender:
         diversity: float = 0.0,
     ) -> None:
         pa = needed("pyarrow", "record batches need pyarrow", "diffrec[parquet]")
-        for name, given in (("allow", allow), ("deny", deny)):
-            if isinstance(given, Mapping):
-                raise TypeError(f"{name} must hold items that are the same for everybody here, got them by user")
+        require_for_all(allow=allow, deny=deny)
         self._model = model._fitted()
         self._k = whole(1)("k", k)
         self._columns = {"user": user, "items": items, "times": times, "values": values}

@@ -21,7 +21,7 @@ def one_model(model: Kind, kind: type[Any], argument: str = "model") -> Kind:
     return model
 
 
-def named_models(models: Kind | Mapping[str, Kind], kind: type[Any], argument: str = "models") -> dict[str, Kind]:
+def named_models(models: Kind | Mapping[str, Kind], kind: type[Any]) -> dict[str, Kind]:
     """Models by the names to show; one alone goes by its class.
 
     Raises
@@ -32,8 +32,8 @@ def named_models(models: Kind | Mapping[str, Kind], kind: type[Any], argument: s
         When there is none.
     """
     if not isinstance(models, Mapping):
-        one = one_model(models, kind, argument)
+        one = one_model(models, kind, "models")
         return {type(one).__name__: one}
     if not models:
-        raise ValueError(f"{argument} must name at least one model, got none")
-    return {str(name): one_model(model, kind, f"{argument}[{name!r}]") for name, model in models.items()}
+        raise ValueError("models must name at least one model, got none")
+    return {str(name): one_model(model, kind, f"models[{name!r}]") for name, model in models.items()}

@@ -68,8 +68,8 @@ def whole_ticks(axis: Axis, most: int = 8) -> None:
     axis.set_major_locator(MaxNLocator(nbins=most, integer=True, min_n_ticks=1))
 
 
-def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers for a logarithmic axis, at most so many: a narrow range has labelled ticks, too.
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis, at most six: a narrow range has labelled ticks, too.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
         # Division is exact where multiplying with 0.001 is not.
         ticks = [float(f * 10**d) if d >= 0 else f / 10**-d for d in decades[::every] for f in factors]
         ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) <= most:
+        if len(ticks) <= 6:
             break
     return ticks
 

@@ -16,16 +16,16 @@ from diffrec._tensors import Array, on_host, without_gradients
 from diffrec.checks import cuts, flag, one_of, whole
 from diffrec.data import Csr, Interactions, empty_like, unit_rows
 from diffrec.data._summary import heading
-from diffrec.data.fact_tables import fact_table
+from diffrec.data.facts import fact_table
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_past
 from diffrec.evaluation import By, Report, parse_metric
 from diffrec.ranking import FactorScores, Scores, top_k
-from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of, learnt_from
+from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of
 from diffrec.recommenders.evaluating import evaluated
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.histories import Asked, Reading
+from diffrec.recommenders.histories import Asked, Reading, learnt_from
 from diffrec.recommenders.learning import learn, learn_more
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
@@ -473,7 +473,7 @@ class Recommender(metaclass=ABCMeta):
         [[1, 3], [0, 2]]
         """
         self._share.require_whole("for_cold_users")
-        train = learnt_from(self._fitted(), "for_cold_users")
+        train = learnt_from(self._fitted().train_, "for_cold_users needs them")
         ids, info = fact_table(user_facts, "user", "user_facts")
         return ColdUsers.of(ids, info, train, lambda rows: self._written(train, rows))
 

@@ -13,12 +13,12 @@ from scipy.linalg import lapack
 from diffrec._tensors import on_host
 from diffrec.checks import shown, whole
 from diffrec.data import Csr, Ids, Interactions, empty_matrix
-from diffrec.data.fact_tables import fact_table
-from diffrec.data.facts import title_of
+from diffrec.data.facts import fact_table, title_of
 from diffrec.data.features import FactFeatures
 from diffrec.data.streamed import owners_of_items
 from diffrec.ranking import FactorScores, Scores
 from diffrec.ranking.blockwise import blocks_of
+from diffrec.recommenders.histories import learnt_from
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.results import Top
 
@@ -316,23 +316,10 @@ class _Beside:
         """None: a new item is scored by what is known of others."""
 
 
-def learnt_from(model: "Recommender", name: str) -> Interactions:
-    """Return the histories that a model was fitted on, which ``name`` needs.
-
-    Raises
-    ------
-    ValueError
-        When it keeps none, as it learnt from files.
-    """
-    if len(model.train_) == 0:
-        raise ValueError(f"{name} needs the histories that the model was fitted on, and it learnt from files")
-    return model.train_
-
-
 def cold_items_of(model: "Recommender", given: Any) -> ColdItems:
     """Read new items, and say what the model makes of their facts."""
     model._share.require_whole("cold_items")
-    train = learnt_from(model, "cold_items")
+    train = learnt_from(model.train_, "cold_items needs them")
     ids, info = fact_table(given, "item", "cold_items")
     if not train.item_info:
         raise ValueError(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from diffrec.checks import duration, known
+from diffrec.checks import duration, one_of
 from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.registry import VARIANTS, make
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 _BUDGET = "10min"
-# What ``fit`` hands on to a variant where nothing is said.
-_UNSAID: dict[str, Any] = {"device": "auto", "seed": 0, "progress": True, "callbacks": (), "repeats": "exclude"}
 
 
 def fit(
@@ -130,7 +128,7 @@ def fit(
     """
     named = {"device": device, "seed": seed, "progress": progress, "callbacks": callbacks, "repeats": repeats}
     seconds = math.inf if budget is None else duration("budget", budget)
-    known("variant", variant, {AUTO: None, **VARIANTS})
+    one_of((AUTO, *VARIANTS))("variant", variant)
     if init is not None and not isinstance(init, Recommender):
         raise TypeError(f"init must be a fitted recommender, got {type(init).__name__}")
     share = share_for(distributed, seed)
@@ -152,7 +150,7 @@ def fit(
             "leave it out, or search this variant's settings by diffrec.tune"
         )
     if init is not None and variant == AUTO and preset is None:
-        said = {name: value for name, value in named.items() if value != _UNSAID[name]}
+        said = {name: value for name, value in named.items() if value != _PARAMETERS[name].default}
         model = type(init)(**(init.settings.values() | said | settings))
     else:
         model = make("diffrec" if variant == AUTO else variant, preset, **(settings | named))

@@ -74,14 +74,13 @@ class Reading:
         ageing = self.ageing
         if ageing is None or len(block) == 0:
             return own
-        if block.timestamps is None:
-            raise ValueError(f"weights by age ({ageing.kind}) need timestamps, and these interactions have none")
         aged = time_weights(block, ageing.kind, w_min=ageing.w_min, w_max=ageing.w_max, half_life=ageing.half_life)
         return sparse.csr_array((own.data * aged.data, own.indices, own.indptr), shape=own.shape)
 
 
 # Frames between a warning and the caller of a public method, about: it is shown with a line of the caller's.
 _OUTSIDE = 6
+_HAND_OVER = "hand over the histories of those to recommend to, as Interactions"
 VALUES = Reading("the value of each interaction, such as a count or a rating; 1 where the model learnt from none", True)
 
 
@@ -124,12 +123,7 @@ class Asked:
             strangers = fold_in(users, train.items, strict=strict)
             return cls(strangers, np.arange(strangers.shape[0], dtype=np.int64), strangers.users.ids)
         if unknown == "error":
-            if not len(train.users):
-                raise ValueError(
-                    "this model keeps no histories of the users it learnt from, for they were in files: hand over the "
-                    "histories of those to recommend to, as Interactions"
-                )
-            rows = user_rows(users, train.users)
+            rows = user_rows(users, learnt_from(train, _HAND_OVER).users)
             return cls(train, rows, train.users.ids[rows])
         distinct, codes = encode(_listed(users), "user")
         wanted = distinct[codes]
@@ -143,6 +137,21 @@ class Asked:
         ids[~strange] = train.users.ids[rows[~strange]]
         rows[strange] = -1 - np.arange(np.sum(strange))
         return cls(train, rows, ids)
+
+
+def learnt_from(train: Interactions, instead: str) -> Interactions:
+    """Return the histories that a model was fitted on, if it keeps them.
+
+    Raises
+    ------
+    ValueError
+        When it keeps none, as it learnt from files; ``instead`` says who needs them or what to do.
+    """
+    if not len(train.users):
+        raise ValueError(
+            f"this model keeps no histories of the users it learnt from, for they were in files: {instead}"
+        )
+    return train
 
 
 def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Interactions:

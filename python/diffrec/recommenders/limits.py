@@ -193,3 +193,16 @@ def _listed(argument: str, ids: Any) -> NDArray[Any]:
 def _say(argument: str, ids: Any, found: NDArray[np.int64], strict: bool) -> None:
     strange = np.asarray(ids)[found < 0]
     say_unknown(argument, strange, f"{len(strange):,} of {len(ids):,} items are ones", strict)
+
+
+def require_for_all(**given: Any) -> None:
+    """Refuse items by user where a limit is the same for all of them.
+
+    Raises
+    ------
+    TypeError
+        Naming the argument.
+    """
+    for name, items in given.items():
+        if isinstance(items, Mapping):
+            raise TypeError(f"{name} must be item ids, the same for all users, got a mapping")

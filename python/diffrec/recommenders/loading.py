@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffrec import training
-from diffrec.checks import known
+from diffrec.checks import one_of
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.model_file import blamed_on, read
 from diffrec.recommenders.registry import VARIANTS
@@ -56,7 +56,7 @@ def load(path: str | Path, *, device: str = "auto", distributed: "str | World" =
     share = share_for(distributed)
     saved = read(Path(path), mapped=share is not ALONE)
     with blamed_on(Path(path)):
-        return VARIANTS[known("variant", saved.variant, VARIANTS)].kind._from_saved(saved, share, device=device)
+        return VARIANTS[one_of(VARIANTS)("variant", saved.variant)].kind._from_saved(saved, share, device=device)
 
 
 def require_device(device: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffrec.checks import known
+from diffrec.checks import one_of
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.presets import preset_settings
 
@@ -136,7 +136,7 @@ def make(variant: str, preset: str | None = None, **settings: Any) -> Recommende
     >>> make("t-diffrec").settings.anchor, make("t-diffrec", repeats="include").settings.anchor
     (True, False)
     """
-    chosen = VARIANTS[known("variant", variant, VARIANTS)]
+    chosen = VARIANTS[one_of(VARIANTS)("variant", variant)]
     fixed = dict(chosen.settings)
     if variant in _WEIGHTED:
         as_published = preset is not None or _OF_TIME_WEIGHTS & settings.keys()

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 from scipy import sparse
+from torch import Tensor
 
 from diffrec.data import Csr, Interactions, Timeline
-from diffrec.diffusion import Sequences
+from diffrec.diffusion import SequenceEncoder, Sequences
+from diffrec.ranking import LinearScores
 
 
 def sequences_of(timeline: Timeline, length: int, *, clock: bool) -> Sequences:
@@ -14,6 +16,11 @@ def sequences_of(timeline: Timeline, length: int, *, clock: bool) -> Sequences:
     found = timeline.sequences(np.arange(len(timeline.lengths)), timeline.lengths, longest)
     items, ages, elapsed = (torch.from_numpy(values) for values in found)
     return Sequences(items, ages, elapsed if clock else None)
+
+
+def scores_by(encoder: SequenceEncoder, states: Tensor) -> LinearScores:
+    """Score all items by what a transformer's states (n, width) predict."""
+    return LinearScores(states, encoder.items.detach(), encoder.bias.detach())
 
 
 def standing_means(*, clock: bool) -> list[str]:

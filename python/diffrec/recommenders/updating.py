@@ -12,7 +12,7 @@ from diffrec.checks import shown
 from diffrec.data import Csr, Ids, Interactions, binary, owners_of
 from diffrec.data._table import is_table
 from diffrec.data.features import FactFeatures
-from diffrec.recommenders.histories import as_interactions
+from diffrec.recommenders.histories import as_interactions, learnt_from
 
 if TYPE_CHECKING:
     from diffrec.recommenders.base import Recommender
@@ -110,9 +110,7 @@ class Growth:
         ValueError
             When ids are of another kind than the model's, a matrix is too small, or times are missing.
         """
-        known = model.train_
-        if len(known) == 0:
-            raise ValueError("an update needs the histories that the model was fitted on, and it learnt from files")
+        known = learnt_from(model.train_, "an update needs them")
         later = _on_ids(new, known)
         if known.timestamps is not None and later.timestamps is None:
             raise ValueError("new_interactions must have timestamps, as the model's interactions have")

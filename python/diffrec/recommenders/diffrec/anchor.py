@@ -44,6 +44,8 @@ class Anchor(Recommender):
     settings_type = DiffRecSettings
     settings: DiffRecSettings
     map_: LinearMap
+    # The objective that was made of settings last, and these.
+    _made: "tuple[DiffRecSettings, Objective] | None" = None
 
     def at_strengths(self, train: Interactions, strengths: Iterable[float]) -> Iterator[Self]:
         """Fit to the same data for several ``anchor_l2`` in turn: the equations are prepared once, and then let go."""
@@ -56,8 +58,12 @@ class Anchor(Recommender):
 
     @property
     def _objective(self) -> Objective:
-        # Whatever denoiser it is to stand beside, it reads the views of a cut history, and of no item for itself.
-        return objective_of(self.settings.replaced({"denoiser": "mlp", "own_views": ()}))
+        of, made = self._made or (None, None)
+        if made is None or of is not self.settings:
+            # Whatever denoiser it is to stand beside, it reads the views of a cut history, and of no item for itself.
+            made = objective_of(self.settings.replaced({"denoiser": "mlp", "own_views": ()}))
+            self._made = self.settings, made
+        return made
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
         self.map_ = self._equations(train).solve(self.settings.anchor_l2)
@@ -71,7 +77,7 @@ class Anchor(Recommender):
         return self._objective.reading
 
     def _read(self, block: Interactions) -> Csr:
-        return self._objective.views(block).x
+        return self._objective.read(block)
 
     def _scores(self, block: Interactions) -> Scores:
         return self.map_.scores(self._objective.views(block).signed)

@@ -1,7 +1,6 @@
 """Forecasting: the forward process forgets the newest interactions, and the denoiser predicts them."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -26,9 +25,9 @@ from diffrec.diffusion import (
 )
 from diffrec.diffusion.hidden_noise import NoiseBasis
 from diffrec.ranking import LinearScores, Scores
-from diffrec.recommenders.diffrec.network import Run, one_step
+from diffrec.recommenders.diffrec.network import OneStepNetwork, Run, one_step
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.training import CutBatch, CutBatches, Stateful
+from diffrec.training import CutBatch
 
 # Where the anchor's weight begins: it estimates shares of the items that follow, which squared error asks for, too;
 # a softmax asks for their logarithms.
@@ -39,7 +38,7 @@ _NOISES = 32
 _OWN_RATE = 30.0
 
 
-class Forecast(nn.Module):
+class Forecast(nn.Module, OneStepNetwork):
     """A denoiser of histories that end too early.
 
     The forward process takes a history to step t by forgetting what followed a random cut and adding the Gaussian noise
@@ -58,8 +57,6 @@ class Forecast(nn.Module):
         For likelihood, dropout and optimizer.
     """
 
-    groups: ClassVar[None] = None
-    has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = False
     anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
 
@@ -130,14 +127,6 @@ class Forecast(nn.Module):
         """Name the weights that have rows of items: number of the view * items + item of each."""
         return {f"denoiser.{name}": rows for name, rows in self.denoiser.rows_by_item().items()}
 
-    def changing(self) -> dict[str, Stateful]:
-        """Return what training changes besides the weights: nothing."""
-        return {}
-
-    def epoch_of(self, batches: CutBatches, epoch: int = 1) -> Iterable[CutBatch]:  # noqa: ARG002
-        """Return an epoch's cuts of histories."""
-        return batches
-
     def loss(self, batch: CutBatch) -> Tensor:
         """Mean loss of n cut histories, each at a drawn step."""
         s, denoiser, part = self.settings, self.denoiser, self.denoiser.part
@@ -180,15 +169,6 @@ class Forecast(nn.Module):
         h = self._hidden(summed(denoiser.part, seen @ denoiser.items_in.detach()), t, last, presence)
         return LinearScores(h, denoiser.items_out.detach(), denoiser.bias_out.detach(), own, 1.0)
 
-    @property
-    def run(self) -> Run:
-        """The one step from histories, as it ranks."""
-        return one_step(self._scores)
-
-    def along(self, directions: Tensor) -> Run:
-        """Return the one step with guidance of what it predicts along ``directions`` (items, e)."""
-        return one_step(self._scores, directions)
-
     def _scores(self, rows: SparseRows, last: Sequences | None, _fresh: RowNoise) -> Scores:
         return self.noiseless_scores(rows, last)
 
@@ -212,9 +192,6 @@ class Forecast(nn.Module):
     def item_vectors(self) -> Tensor:
         """The last layer's row of each item, (items, width)."""
         return self.denoiser.items_out.detach()
-
-    def changed(self) -> None:
-        """Forget what was prepared from the weights: nothing is."""
 
     def _parted(self, rows: SparseRows) -> tuple[SparseRows, SparseRows | None]:
         """Part rows into what the denoiser sees and what items score by the views of themselves, (n, items)."""

@@ -36,7 +36,7 @@ from diffrec.recommenders.explanation import Reasons, linear_reasons, past_items
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.histories import Reading, as_interactions
-from diffrec.recommenders.limits import Limits
+from diffrec.recommenders.limits import Limits, require_for_all
 from diffrec.recommenders.rankings import blocks_of
 from diffrec.recommenders.results import Top, Uncertainty
 from diffrec.recommenders.stored_network import network_from
@@ -188,12 +188,14 @@ class DiffRec(TrainedRecommender):
             else:
                 require_fits(solved, s.n_seen * learn.shape[1], learn.shape[1])
             self._anchor = HeldAnchor(solved.of_part(part))
-        groups = None
-        if self._start is not None:
-            _require_groups(cast(DiffRec, self._start.model).settings.groups, s.groups)
-        if s.groups is not None and self._start is not None:
-            groups = cast(OverLatents, cast(DiffRec, self._start.model)._network).groups
-            groups = ItemGroups(torch.from_numpy(grown_groups(groups.of_item.numpy(), self._start)), groups.shares)
+        groups, before = None, self._before
+        if before is not None and before.settings.groups != s.groups:
+            raise ValueError(
+                f"init was fitted with groups={before.settings.groups}, and these settings have groups={s.groups}"
+            )
+        known = None if before is None else before._network.groups
+        if known is not None and self._start is not None:
+            groups = ItemGroups(torch.from_numpy(grown_groups(known.of_item.numpy(), self._start)), known.shares)
         elif s.groups is not None:
             training = {"device": s.device, "deterministic": s.deterministic}
             of_item = group_items(learn, s.groups, s.item_embeddings, balance=s.group_balance, seed=s.seed, **training)
@@ -207,6 +209,11 @@ class DiffRec(TrainedRecommender):
             return run_batches(network.loss, network.epoch_of(batches, epoch), optimizer, dtype, self._pace)
 
         return Trainable(network, run_epoch, {"optimizer": optimizer, "batches": batches, **network.changing()})
+
+    @property
+    def _before(self) -> "DiffRec | None":
+        """The model whose weights a fit begins with, if any."""
+        return None if self._start is None else cast(DiffRec, self._start.model)
 
     def anchored_by(self, anchor: Anchor) -> "DiffRec":
         """Take the map of a fitted anchor for the next fit, instead of solving its equations again.
@@ -255,10 +262,9 @@ class DiffRec(TrainedRecommender):
     def _finish(self, learn: Interactions, valid: Interactions | None) -> None:
         if self._anchor is None or self._network.anchor_scale is not None:
             return
-        scale = self.settings.anchor_scale
-        before = None if self._start is None else cast(DiffRec, self._start.model)._anchor
-        if scale is None and valid is None and before is not None:
-            scale = before.scale
+        scale, before = self.settings.anchor_scale, self._before
+        if scale is None and valid is None and before is not None and before._anchor is not None:
+            scale = before._anchor.scale
         if scale is None and valid is not None:
             alone = AnchoredChain(self._network, None, self.settings.seed).scores
             about = self._share, learn, valid, self.settings.repeats
@@ -497,9 +503,7 @@ class DiffRec(TrainedRecommender):
         ((2, 3), True)
         """
         k, chains = whole(1)("k", k), whole(2)("chains", chains)
-        for name, given in (("allow", allow), ("deny", deny)):
-            if isinstance(given, Mapping):
-                raise TypeError(f"{name} must be item ids, the same for all users, got a mapping")
+        require_for_all(allow=allow, deny=deny)
         self._share.require_whole("uncertainty")
         steps, sampling = noise_to_use(self._fitted()._network, self.settings, forward_steps, sampling_noise)
         seed = self.settings.seed if seed is None else whole(0, 2**63 - 1)("seed", seed)
@@ -537,12 +541,12 @@ class DiffRec(TrainedRecommender):
         TypeError
             When it has none.
         """
-        groups = self._fitted()._network.state_dict().get("autoencoder.group_of_item")
+        groups = self._fitted()._network.groups
         if groups is None:
             raise TypeError(
                 f"{type(self).__name__} with these settings has no groups of items; groups=2 would make two"
             )
-        found: NDArray[np.int64] = groups.cpu().numpy()
+        found: NDArray[np.int64] = groups.of_item.cpu().numpy()
         return found
 
     # -- files ---------------------------------------------------------------------------------------------------------
@@ -584,11 +588,6 @@ class DiffRec(TrainedRecommender):
         if self._anchor is not None and network.anchor_scale is not None:
             self._anchor.require_learnt(network.anchor_scale)
         self._weights_changed()
-
-
-def _require_groups(before: int | None, wanted: int | None) -> None:
-    if before != wanted:
-        raise ValueError(f"init was fitted with groups={before}, and these settings have groups={wanted}")
 
 
 _INSTEAD = "use smaller dims or batch_size, or l-diffrec with groups"

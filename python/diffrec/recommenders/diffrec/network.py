@@ -1,4 +1,4 @@
-"""Protocol of the networks that DiffRec holds: one over items, over latents, or one that forecasts."""
+"""Protocol of the networks that DiffRec holds, over items, over latents, or forecasting, and what most have alike."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ def one_step(
 
 
 class Network(Protocol):
-    """A network in training and as it ranks.
+    """A network in training and as it ranks; what is said here holds for those that say nothing else.
 
     Attributes
     ----------
@@ -131,8 +131,8 @@ class Network(Protocol):
     """
 
     process: GaussianProcess
-    has_chain: ClassVar[bool]
-    anchor_start: ClassVar[float]
+    has_chain: ClassVar[bool] = True
+    anchor_start: ClassVar[float] = 4.0
     narrow_on_processor: ClassVar[bool]
 
     @property
@@ -143,12 +143,12 @@ class Network(Protocol):
     @property
     def groups(self) -> ItemGroups | None:
         """The groups of the items, where each has an encoder."""
-        ...
+        return None
 
     @property
     def anchor_scale(self) -> float | None:
-        """The weight of the anchor's scores where it is learnt along with the network; None where it is not."""
-        ...
+        """The weight of the anchor's scores where it is learnt along; None where it is chosen on validation."""
+        return None
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Return the optimizer's parameter groups."""
@@ -160,11 +160,11 @@ class Network(Protocol):
 
     def changing(self) -> dict[str, Stateful]:
         """Name what training changes in it besides its weights."""
-        ...
+        return {}
 
-    def epoch_of(self, batches: Any, epoch: int = 1) -> Iterable[Any]:
+    def epoch_of(self, batches: Any, epoch: int = 1) -> Iterable[Any]:  # noqa: ARG002
         """Begin an epoch, counted from 1: return its batches in the form that ``loss`` takes."""
-        ...
+        return batches  # type: ignore[no-any-return]
 
     def loss(self, batch: Any) -> Tensor:
         """Mean training loss of a batch."""
@@ -172,7 +172,7 @@ class Network(Protocol):
 
     def changed(self) -> None:
         """Forget what was prepared from the weights: they have changed."""
-        ...
+        return
 
     @property
     def run(self) -> Run:
@@ -200,3 +200,20 @@ class Network(Protocol):
     def state_dict(self) -> dict[str, Tensor]:
         """Return the weights by name."""
         ...
+
+
+class OneStepNetwork(Network, Protocol):
+    """A network that ranks by one step from the whole history, as forecasts do: ``_scores`` makes it."""
+
+    has_chain: ClassVar[bool] = False
+
+    @property
+    def run(self) -> Run:
+        """The one step from histories, as it ranks."""
+        return one_step(self._scores)
+
+    def along(self, directions: Tensor) -> Run:
+        """Return the one step with guidance of what it predicts along ``directions`` (items, e)."""
+        return one_step(self._scores, directions)
+
+    def _scores(self, rows: SparseRows, last: Sequences | None, fresh: RowNoise, /) -> Scores: ...

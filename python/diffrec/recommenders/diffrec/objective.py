@@ -25,6 +25,7 @@ from diffrec.data import (
 )
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.streamed import ParquetInteractions
+from diffrec.data.time_weights import require_clock
 from diffrec.diffusion import Part, Sequences
 from diffrec.recommenders.diffrec.network import Views
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
@@ -221,11 +222,9 @@ class Forecasting:
         ValueError
             When there is no order.
         """
-        if histories.timestamps is None and len(histories):
-            raise ValueError(
-                "objective='forecast' needs timestamps, and these interactions have none: "
-                "give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
-            )
+        if len(histories):
+            instead = ": give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
+            require_clock(histories, "objective='forecast'", instead)
         return Timeline(histories, self._intervals)
 
 

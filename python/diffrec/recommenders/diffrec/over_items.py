@@ -28,12 +28,12 @@ from diffrec.diffusion import (
 )
 from diffrec.diffusion.process import Predict
 from diffrec.ranking import AddedScores, LinearScores, NoisyScores, Scores
-from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.network import Network, Run, StepGuide
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import NoisedBatch, NoisedBatches, Stateful
 
 
-class OverItems(nn.Module):
+class OverItems(nn.Module, Network):
     """A denoiser, the process it undoes, and the sampler of its training steps.
 
     Parameters
@@ -44,42 +44,20 @@ class OverItems(nn.Module):
         On the same device.
     sampler : StepSampler
         Draws training steps.
-    reweight : bool
-        Weigh the loss by step.
-    forward_steps, sampling_noise
-        Noise at inference; see ``GaussianProcess.reverse``.
-    lr, weight_decay : float
-        For the optimizer.
+    settings : DiffRecSettings
+        For the weights of the loss, noise at inference and the optimizer.
     """
 
-    groups: ClassVar[None] = None
-    has_chain: ClassVar[bool] = True
     narrow_on_processor: ClassVar[bool] = True
-    # The anchor's weight is not learnt along with the network but chosen on validation.
-    anchor_scale: ClassVar[float | None] = None
-    anchor_start: ClassVar[float] = 4.0
 
     def __init__(
-        self,
-        denoiser: Denoiser,
-        process: GaussianProcess,
-        sampler: StepSampler,
-        *,
-        reweight: bool = True,
-        forward_steps: int = 0,
-        sampling_noise: bool = False,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
+        self, denoiser: Denoiser, process: GaussianProcess, sampler: StepSampler, settings: DiffRecSettings
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.process = process
         self.sampler = sampler
-        self.reweight = reweight
-        self.forward_steps = forward_steps
-        self.sampling_noise = sampling_noise
-        self.lr = lr
-        self.weight_decay = weight_decay
+        self.settings = settings
         self._chain: HiddenChain | None = None
 
     @classmethod
@@ -89,16 +67,7 @@ class OverItems(nn.Module):
         denoiser.to(device)
         betas = noise_betas(s.noise_schedule, s.steps, s.noise_scale, s.noise_min, s.noise_max)
         sampler = (ImportanceSteps if s.step_sampling == "importance" else UniformSteps)(s.steps, device=device)
-        return cls(
-            denoiser,
-            GaussianProcess(betas, cast(Predict, s.predict), device),
-            sampler,
-            reweight=s.reweight,
-            forward_steps=s.forward_steps,
-            sampling_noise=s.sampling_noise,
-            lr=s.lr,
-            weight_decay=s.weight_decay,
-        )
+        return cls(denoiser, GaussianProcess(betas, cast(Predict, s.predict), device), sampler, s)
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +76,8 @@ class OverItems(nn.Module):
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """The optimizer's parameter groups."""
-        return [{"params": self.parameters(), "lr": self.lr, "weight_decay": self.weight_decay}]
+        s = self.settings
+        return [{"params": self.parameters(), "lr": s.lr, "weight_decay": s.weight_decay}]
 
     def rows_by_item(self) -> dict[str, Tensor]:
         """Name the weights that have rows of items: number of the view * items + item of each."""
@@ -135,7 +105,7 @@ class OverItems(nn.Module):
         dropout = denoiser.dropout if self.training else 0.0
         x_t = batch.noised(signal, spread, normalize=denoiser.normalize, dropout=dropout, dtype=dtype)
         h = denoiser.hidden(project(x_t, denoiser.items_in, part), t)
-        step_weights = self.process.loss_weights[t] if self.reweight else torch.ones_like(scaled_probability)
+        step_weights = self.process.loss_weights[t] if self.settings.reweight else torch.ones_like(scaled_probability)
         weights = step_weights / scaled_probability / n
         layer = (h, denoiser.items_out, denoiser.bias_out)
         if self.process.predict == "eps":
@@ -152,7 +122,8 @@ class OverItems(nn.Module):
         rows = self.denoiser.rows
         n, own = rows.rows(len(x0))
         t, scaled_probability = (drawn[own] for drawn in self.sampler.sample(n))
-        losses, predicted = self.process.losses(self.denoiser, x0, t, rows.normal_like(x0), reweight=self.reweight)
+        noise = rows.normal_like(x0)
+        losses, predicted = self.process.losses(self.denoiser, x0, t, noise, reweight=self.settings.reweight)
         self.sampler.update(rows.of_all(t), rows.of_all(losses.detach()))
         return (losses / scaled_probability).sum() / n, predicted
 
@@ -177,8 +148,9 @@ class OverItems(nn.Module):
     def _ready(self) -> HiddenChain:
         """The chain of the current weights, made once."""
         if self._chain is None:
+            s = self.settings
             self._chain = HiddenChain(
-                self.denoiser, self.process, forward_steps=self.forward_steps, sampling_noise=self.sampling_noise
+                self.denoiser, self.process, forward_steps=s.forward_steps, sampling_noise=s.sampling_noise
             )
         return self._chain
 
@@ -236,7 +208,8 @@ class OverItems(nn.Module):
         ``noise`` takes the place of ``forward_steps`` and ``sampling_noise``; ``guide`` and ``on_step`` are those of
         ``GaussianProcess.reverse``.
         """
-        forward_steps, sampling_noise = (self.forward_steps, self.sampling_noise) if noise is None else noise
+        s = self.settings
+        forward_steps, sampling_noise = (s.forward_steps, s.sampling_noise) if noise is None else noise
         return self.process.reverse(
             self.denoiser,
             x0,

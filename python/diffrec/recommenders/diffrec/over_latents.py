@@ -12,14 +12,14 @@ from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import GaussianProcess, Part, RowNoise, Sequences
 from diffrec.latent import GroupAutoencoder, ItemGroups, pulled_back
 from diffrec.ranking import AddedScores, LinearScores, Scores
-from diffrec.recommenders.diffrec.network import Run, StepGuide
+from diffrec.recommenders.diffrec.network import Network, Run, StepGuide
 from diffrec.recommenders.diffrec.objective import objective_of
 from diffrec.recommenders.diffrec.over_items import OverItems
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
 from diffrec.training import Attributes, Stateful
 
 
-class OverLatents(nn.Module):
+class OverLatents(nn.Module, Network):
     """A group autoencoder and a diffusion over its latents, trained together (the paper's section 4.1).
 
     Parameters
@@ -32,16 +32,11 @@ class OverLatents(nn.Module):
         For the two annealings, the input dropout and the objective.
     """
 
-    has_chain: ClassVar[bool] = True
     narrow_on_processor: ClassVar[bool] = False
-    # The anchor's weight is not learnt along with the network but chosen on validation.
-    anchor_scale: ClassVar[float | None] = None
-    anchor_start: ClassVar[float] = 4.0
 
     def __init__(self, autoencoder: GroupAutoencoder, diffusion: OverItems, settings: DiffRecSettings) -> None:
         super().__init__()
         self.autoencoder = autoencoder
-        self.groups = autoencoder.groups
         self.diffusion = diffusion
         self.settings = settings
         self.objective = objective_of(settings)
@@ -67,7 +62,12 @@ class OverLatents(nn.Module):
         return self.diffusion.device
 
     @property
-    def process(self) -> GaussianProcess:
+    def groups(self) -> ItemGroups:
+        """The groups of the items."""
+        return self.autoencoder.groups
+
+    @property
+    def process(self) -> GaussianProcess:  # type: ignore[override]
         """The noise over the latents."""
         return self.diffusion.process
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from diffrec.checks import known
+from diffrec.checks import one_of
 
 # Values of settings by name.
 Named = dict[str, Any]
@@ -67,7 +67,7 @@ def preset_settings(preset: str | None, variant: str) -> Named:
     """
     if preset is None:
         return {}
-    by_variant = PRESETS[known("preset", preset, PRESETS)]
+    by_variant = PRESETS[one_of(PRESETS)("preset", preset)]
     for name in (variant, _TIME_BLIND.get(variant)):
         if name in by_variant:
             return by_variant[name]

@@ -1,6 +1,5 @@
 """Forecasting at every basket of a history at once: a causal transformer as the denoiser."""
 
-from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
 
@@ -23,9 +22,10 @@ from diffrec.diffusion import (
 )
 from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.diffrec.forecast import LIKELIHOOD_SCALE
-from diffrec.recommenders.diffrec.network import Run, one_step
+from diffrec.recommenders.diffrec.network import OneStepNetwork, Run, one_step
 from diffrec.recommenders.diffrec.settings import DiffRecSettings
-from diffrec.training import Stateful, WindowBatch, WindowBatches
+from diffrec.recommenders.sequences import scores_by
+from diffrec.training import WindowBatch
 
 # Items up to which the softmax is over all of them, and how many stand for all of more.
 _ALL, _SAMPLED = 50_000, 8_192
@@ -37,7 +37,7 @@ def fresh_encoder(s: DiffRecSettings, items: int, part: Part | None = None) -> S
     return SequenceEncoder(items, *sizes, s.sequence_dropout, clock=s.sequence_clock, part=part)
 
 
-class SequenceForecast(nn.Module):
+class SequenceForecast(nn.Module, OneStepNetwork):
     """A denoiser of histories that end too early, trained at all their ends at once.
 
     The forward process takes a history to step t by forgetting all that followed a basket, and adds the Gaussian noise
@@ -55,11 +55,7 @@ class SequenceForecast(nn.Module):
         For optimizer and noise.
     """
 
-    groups: ClassVar[None] = None
-    has_chain: ClassVar[bool] = False
     narrow_on_processor: ClassVar[bool] = True
-    # The anchor's weight is not learnt along with the network but chosen on validation.
-    anchor_scale: ClassVar[float | None] = None
     anchor_start: ClassVar[float] = LIKELIHOOD_SCALE["softmax"]
 
     def __init__(self, encoder: SequenceEncoder, process: GaussianProcess, settings: DiffRecSettings) -> None:
@@ -95,14 +91,6 @@ class SequenceForecast(nn.Module):
         items = torch.arange(len(self.encoder.items))
         return {"encoder.items": items, "encoder.bias": items}
 
-    def changing(self) -> dict[str, Stateful]:
-        """Return what training changes besides the weights: nothing."""
-        return {}
-
-    def epoch_of(self, batches: WindowBatches, epoch: int = 1) -> Iterable[WindowBatch]:  # noqa: ARG002
-        """Return an epoch's stretches of histories."""
-        return batches
-
     def loss(self, batch: WindowBatch) -> Tensor:
         """Mean loss over the baskets of n stretches, each stretch at a drawn step."""
         encoder, part, noise = self.encoder, self.encoder.part, None
@@ -129,17 +117,7 @@ class SequenceForecast(nn.Module):
     ) -> LinearScores:
         """Scores of what will follow histories; gradients flow to ``presence``."""
         assert last is not None
-        encoder = self.encoder
-        return LinearScores(encoder.newest(last, presence), encoder.items.detach(), encoder.bias.detach())
-
-    @property
-    def run(self) -> Run:
-        """The one step from histories, as it ranks."""
-        return one_step(self._scores)
-
-    def along(self, directions: Tensor) -> Run:
-        """Return a run with guidance of what it predicts along ``directions`` (items, e)."""
-        return one_step(self._scores, directions)
+        return scores_by(self.encoder, self.encoder.newest(last, presence))
 
     def noisy(self, forward_steps: int, *, sampling_noise: bool) -> Run:  # noqa: ARG002 - one step ends without noise
         """The one step from histories that are noised to ``forward_steps`` first, as in training."""
@@ -149,9 +127,6 @@ class SequenceForecast(nn.Module):
         """The embeddings, (items, width)."""
         return self.encoder.items.detach()
 
-    def changed(self) -> None:
-        """Forget what was prepared from the weights: nothing is."""
-
     def _scores(self, _rows: SparseRows, last: Sequences | None, fresh: RowNoise, step: Tensor | None = None) -> Scores:
         assert last is not None
         noise = None
@@ -160,8 +135,7 @@ class SequenceForecast(nn.Module):
             length, width = self.settings.sequence_length, self.encoder.width
             drawn = fresh.normal(torch.empty(len(last), length * width, device=self.device))
             noise = self._spread(step) * drawn.view(-1, length, width)[:, -last.items.shape[1] :]
-        newest = newest_in_blocks(self.encoder, last, noise)
-        return LinearScores(newest, self.encoder.items.detach(), self.encoder.bias.detach())
+        return scores_by(self.encoder, newest_in_blocks(self.encoder, last, noise))
 
     def _spread(self, t: Tensor) -> Tensor:
         """Return the noise at each step as a multiple of the signal, (n, 1, 1): a norm sees their ratio alone."""

@@ -327,10 +327,9 @@ class DiffRecSettings(NetworkSettings):
             raise ValueError("predict='eps' needs noise to predict: noise_scale must be above 0, got 0")
         if self.objective == "forecast":
             # A forecast is the chain's last step, from a history whose weights are those of its time scales.
-            idle: dict[str, Any] = {"time_weights": None, "predict": "x0", "forward_steps": 0, "sampling_noise": False}
-            for name, only in idle.items():
-                if getattr(self, name) != only:
-                    raise ValueError(f"{name} must be {only!r} with objective='forecast', got {getattr(self, name)!r}")
+            self._require_only(
+                "objective='forecast'", time_weights=None, predict="x0", forward_steps=0, sampling_noise=False
+            )
         elif self.anchor_half_life is not None:
             raise ValueError(f"anchor_half_life needs objective='forecast', got {self.anchor_half_life!r}")
         if self.own_views and not self.own_terms:
@@ -339,15 +338,9 @@ class DiffRecSettings(NetworkSettings):
                 f"them, got {self.own_views!r}"
             )
         if self.denoiser == "sequence":
-            wanted: dict[str, Any] = {
-                "objective": "forecast",
-                "groups": None,
-                "likelihood": "softmax",
-                "encoder_length": 0,
-            }
-            for name, only in wanted.items():
-                if getattr(self, name) != only:
-                    raise ValueError(f"{name} must be {only!r} with denoiser='sequence', got {getattr(self, name)!r}")
+            self._require_only(
+                "denoiser='sequence'", objective="forecast", groups=None, likelihood="softmax", encoder_length=0
+            )
             if self.sequence_width % self.sequence_heads:
                 raise ValueError(
                     f"sequence_heads must divide sequence_width={self.sequence_width}, got {self.sequence_heads}"
@@ -359,3 +352,9 @@ class DiffRecSettings(NetworkSettings):
                 f"{what} needs a trace of the history at every step, and noise_schedule={self.noise_schedule!r} with "
                 f"steps={self.steps}, noise_scale={self.noise_scale}, noise_max={self.noise_max} ends in noise alone"
             )
+
+    def _require_only(self, where: str, **only: Any) -> None:
+        """Refuse other values than these of settings that have no say ``where`` something else is set."""
+        for name, value in only.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name} must be {value!r} with {where}, got {getattr(self, name)!r}")

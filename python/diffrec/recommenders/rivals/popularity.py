@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from diffrec.checks import age, optional
 from diffrec.data import Interactions, time_weights
 from diffrec.data.stored import Stored
-from diffrec.data.time_weights import require_past
+from diffrec.data.time_weights import require_clock, require_past
 from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -58,11 +58,10 @@ class Popularity(Recommender):
 
     def _weights(self, train: Interactions) -> NDArray[np.floating] | None:
         """Weigh every interaction by its age, (nnz,)."""
-        half_life, times = self.settings.half_life, train.timestamps
+        half_life = self.settings.half_life
         if half_life is None or len(train) == 0:
             return None
-        if times is None:
-            raise ValueError(f"half_life={half_life!r} needs timestamps, and these interactions have none")
+        times = require_clock(train, f"half_life={half_life!r}")
         if isinstance(half_life, timedelta):
             weights: NDArray[np.float64] = np.exp2((times - times.max()) / half_life.total_seconds())
             return weights

@@ -12,6 +12,7 @@ from torch import Tensor
 from diffrec import checks
 from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Csr, Interactions, Timeline, empty_like
+from diffrec.data.time_weights import require_clock
 from diffrec.diffusion import (
     SequenceEncoder,
     gbce_loss,
@@ -19,11 +20,11 @@ from diffrec.diffusion import (
     softmax_loss_in_blocks,
     states_of_baskets,
 )
-from diffrec.ranking import LinearScores, Scores
+from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons, past_items
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.histories import Reading
-from diffrec.recommenders.sequences import sequences_of, standing, standing_means
+from diffrec.recommenders.sequences import scores_by, sequences_of, standing, standing_means
 from diffrec.recommenders.settings import setting
 from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import WindowBatch, WindowBatches, product_dtype, run_batches
@@ -143,8 +144,8 @@ class SASRec(TrainedRecommender):
 
     @staticmethod
     def _timeline(histories: Interactions) -> Timeline:
-        if histories.timestamps is None and len(histories):
-            raise ValueError("sasrec needs timestamps, and these interactions have none")
+        if len(histories):
+            require_clock(histories, "sasrec")
         return Timeline(histories)
 
     def _reading(self) -> Reading:
@@ -159,16 +160,14 @@ class SASRec(TrainedRecommender):
     def _scores(self, block: Interactions) -> Scores:
         s, network = self.settings, self._network
         history = sequences_of(self._timeline(block), s.length, clock=s.clock).to(network.bias.device)
-        return LinearScores(newest_in_blocks(network, history), network.items.detach(), network.bias.detach())
+        return scores_by(network, newest_in_blocks(network, history))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:
         s, network = self.settings, self._network
         history = sequences_of(self._timeline(one), s.length, clock=s.clock)
         placed = history.to(network.bias.device)
         return gradient_reasons(
-            lambda rows, presence: LinearScores(
-                network.newest(placed.repeated(len(rows)), presence), network.items.detach(), network.bias.detach()
-            ),
+            lambda rows, presence: scores_by(network, network.newest(placed.repeated(len(rows)), presence)),
             empty_like(one.matrix),
             past_items(one),
             items,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from diffrec.checks import age, optional, real
 from diffrec.data import Csr, Interactions, Takings, with_values
 from diffrec.data.stored import Stored
+from diffrec.data.time_weights import require_clock
 from diffrec.ranking import Scores, SharedScores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
@@ -74,7 +75,7 @@ class TopFreq(Recommender):
         half_life = self.settings.half_life
         if block.timestamps is None and len(block):
             if half_life is not None:
-                raise ValueError(f"half_life={half_life!r} needs timestamps, and these interactions have none")
+                require_clock(block, f"half_life={half_life!r}")
             counted = VALUES.weights(block)
         else:
             takings = Takings.of(block)
