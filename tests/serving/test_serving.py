@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import diffrec
-from diffrec.recommenders.typed import Past, histories_of
+from diffrec.recommenders.pasts import Past, histories_of
 from diffrec.serving import Server
 from diffrec.serving.answers import recommendations
 from diffrec.serving.batching import Batcher, BusyError

@@ -12,6 +12,7 @@ from diffrec.data.files import PARTS
 from diffrec.data.negatives import NEGATIVES
 from diffrec.data.report import ON_BAD_ROW
 from diffrec.data.split import WAYS
+from diffrec.recommenders.settings import REPEATS
 from diffrec.training.checkpoint import seconds_between
 
 _COLUMNS = "Columns (guessed; a name or, in text without a header, a place from 0)"
@@ -196,7 +197,7 @@ Repeats = Annotated[
     str,
     typer.Option(
         metavar="WHAT",
-        callback=checked(lambda value: one_of(("exclude", "include"))("repeats", value)),
+        callback=checked(lambda value: one_of(REPEATS)("repeats", value)),
         help="What a model is chosen and stopped for: exclude, what users discover; include, what they take next, "
         "whether they had it before or not (then recommend and evaluate with --include-seen).",
     ),

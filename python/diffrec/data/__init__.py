@@ -12,6 +12,7 @@ from diffrec.data._csr import (
     rows_times,
     union,
     unit_rows,
+    users_per_item,
     with_values,
     without,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "time_weights",
     "union",
     "unit_rows",
+    "users_per_item",
     "with_values",
     "without",
 ]

@@ -275,6 +275,11 @@ def owners_of(matrix: _AnyCsr) -> NDArray[np.int64]:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
+def users_per_item(matrix: _AnyCsr) -> NDArray[np.int64]:
+    """Count the users of each item, int64 (items,)."""
+    return np.bincount(matrix.indices, minlength=matrix.shape[1])
+
+
 def with_values(matrix: _AnyCsr, values: NDArray[Any]) -> Csr:
     """Return a matrix with the same cells and other values, (nnz,)."""
     return sparse.csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)

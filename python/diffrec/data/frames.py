@@ -28,25 +28,30 @@ class Framed(ABC):
         """Return the columns by name."""
 
     @overload
-    def to_frame(self, backend: Literal["pandas"], *, like: None = None) -> "pandas.DataFrame": ...
+    def to_frame(self, backend: Literal["pandas"], *, like: None = None, **of_columns: bool) -> "pandas.DataFrame": ...
     @overload
-    def to_frame(self, backend: Literal["polars"], *, like: None = None) -> "polars.DataFrame": ...
+    def to_frame(self, backend: Literal["polars"], *, like: None = None, **of_columns: bool) -> "polars.DataFrame": ...
     @overload
-    def to_frame(self, backend: Literal["pyarrow"], *, like: None = None) -> "pyarrow.Table": ...
+    def to_frame(self, backend: Literal["pyarrow"], *, like: None = None, **of_columns: bool) -> "pyarrow.Table": ...
     @overload
-    def to_frame(self, backend: None = None, *, like: Frame) -> Frame: ...
+    def to_frame(self, backend: None = None, *, like: Frame, **of_columns: bool) -> Frame: ...
     @overload
-    def to_frame(self, backend: None = None, *, like: None = None) -> Any: ...
-    def to_frame(self, backend: Literal["pandas", "polars", "pyarrow"] | None = None, *, like: Any = None) -> Any:
-        """Return ``columns`` as a data frame.
+    def to_frame(self, backend: None = None, *, like: None = None, **of_columns: bool) -> Any: ...
+    def to_frame(
+        self, backend: Literal["pandas", "polars", "pyarrow"] | None = None, *, like: Any = None, **of_columns: bool
+    ) -> Any:
+        """Return ``columns`` as a data frame of an installed library.
 
         Parameters
         ----------
         backend : {"pandas", "polars", "pyarrow"}, optional
-            Which library's frame; by default the first of these that is installed.
+            Which library's frame; by default the first of these that is installed. ``print`` shows the table without
+            any, and ``columns`` gives it as arrays.
         like : data frame, optional
             Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
             same connection).
+        **of_columns
+            What ``columns`` takes: of lists ``titles=True`` names the items also as people do.
 
         Raises
         ------
@@ -54,8 +59,15 @@ class Framed(ABC):
             When that library is not installed, or none of them is.
         TypeError
             When ``like`` is no such frame.
+
+        Examples
+        --------
+        >>> import diffrec, polars
+        >>> orders = polars.DataFrame({"user": ["Ann", "Bob", "Bob"], "item": ["tea", "tea", "milk"]})
+        >>> diffrec.fit(orders, variant="popularity").recommend(["Ann"], k=1).to_frame(like=orders).row(0)
+        ('Ann', 'milk', 1, 1.0)
         """
-        return make_frame(self.columns(), backend, like)
+        return make_frame(self.columns(**of_columns), backend, like)
 
 
 def make_frame(columns: Mapping[str, Any], backend: str | None = None, like: Any = None) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import needed, one_of, whole
-from diffrec.data._csr import assemble
+from diffrec.data._csr import assemble, users_per_item
 from diffrec.data._encode import IdArray, id_array
 from diffrec.data._entries import require_finite, require_values
 from diffrec.data.files import PARTS
@@ -275,4 +275,4 @@ def owners_of_items(train: Interactions) -> NDArray[np.int64]:
     """Count the users of each item, int64 (items,): also where training read files, which leave no histories."""
     if train.shape[0] == 0 and OWNERS in train.item_info:
         return train.item_info[OWNERS].astype(np.int64)
-    return np.bincount(train.matrix.indices, minlength=train.shape[1])
+    return users_per_item(train.matrix)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.data import Csr, csr_arrays, owners_of
+from diffrec.data import Csr, csr_arrays, owners_of, users_per_item
 
 
 def self_information(histories: Csr) -> NDArray[np.float64]:
@@ -24,8 +24,7 @@ def self_information(histories: Csr) -> NDArray[np.float64]:
     >>> self_information(sparse.csr_array(np.array([[1, 0], [1, 0]])))
     array([0.4150375, 2.       ])
     """
-    users, items = histories.shape
-    return surprise(np.bincount(histories.indices, minlength=items), users)
+    return surprise(users_per_item(histories), histories.shape[0])
 
 
 def surprise(owners: NDArray[np.integer], users: int) -> NDArray[np.float64]:
@@ -116,7 +115,7 @@ def diversity_by_owners(ranked: NDArray[np.integer], histories: Csr, cuts: Seque
     (array([0.1835]), array([0.4251]))
     """
     indptr, indices, _ = csr_arrays(histories)
-    unit = (1 / np.sqrt(np.bincount(indices, minlength=histories.shape[1]).clip(1))).astype(np.float32)[indices]
+    unit = (1 / np.sqrt(users_per_item(histories).clip(1))).astype(np.float32)[indices]
     lists = np.ascontiguousarray(ranked, dtype=np.int32)
     alike = _core.pair_sums((indptr, indices, unit), unit, histories.shape[1], lists)
     found = []

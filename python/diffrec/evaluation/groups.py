@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from diffrec._shown import as_html, as_text
 from diffrec.checks import nearest, whole
-from diffrec.data import Csr, Ids, Interactions, owners_of
+from diffrec.data import Csr, Ids, Interactions, owners_of, users_per_item
 from diffrec.data.frames import Framed
 from diffrec.evaluation.beyond_accuracy import hits_of
 
@@ -350,7 +350,7 @@ def _named(train: Interactions, name: str) -> tuple[Literal["users", "items"], N
     if name == "activity":
         return "users", np.diff(train.matrix.indptr)
     if name == "popularity":
-        return "items", np.bincount(train.matrix.indices, minlength=train.shape[1])
+        return "items", users_per_item(train.matrix)
     if name not in train.item_info:
         names = ("activity", "popularity", *train.item_info)
         raise ValueError(

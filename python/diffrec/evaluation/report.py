@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from diffrec import _core
 from diffrec._shown import as_html
-from diffrec.data import Csr, csr_arrays
+from diffrec.data import Csr, csr_arrays, users_per_item
 from diffrec.evaluation.beyond_accuracy import (
     average_precision,
     diversity_by_owners,
@@ -147,7 +147,7 @@ class Catalogue:
     @property
     def owners(self) -> NDArray[np.int64]:
         """Count the users of each item, int64 (items,)."""
-        return np.bincount(self.histories.indices, minlength=self.histories.shape[1])
+        return users_per_item(self.histories)
 
 
 def measure(

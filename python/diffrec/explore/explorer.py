@@ -14,7 +14,7 @@ from diffrec.data._summary import DATES
 from diffrec.explore.facts import ItemFacts
 from diffrec.explore.overview import Overview
 from diffrec.recommenders import DiffRec, Explanation, Recommender
-from diffrec.recommenders.typed import Past, histories_of
+from diffrec.recommenders.pasts import Past, histories_of
 
 # Hits of a search, and past items named as reasons.
 _HITS = 20

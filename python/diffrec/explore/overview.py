@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import one_of
-from diffrec.data import Interactions, owners_of
+from diffrec.data import Interactions, owners_of, users_per_item
 from diffrec.evaluation import Report
 
 #: Orders of the users; the last two where something is there to be measured by.
@@ -68,7 +68,7 @@ class Overview:
 
     def popular(self) -> list[tuple[int, int]]:
         """The items that most have, by row, and how many do."""
-        owners = np.bincount(self._people.matrix.indices, minlength=self._people.shape[1])
+        owners = users_per_item(self._people.matrix)
         return [(int(row), int(owners[row])) for row in np.argsort(-owners, kind="stable")[:_POPULAR]]
 
     def users(self, order: Any) -> list[dict[str, Any]]:

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from diffrec._shown import SHOWN, as_html, as_text
 from diffrec.data import Ids
-from diffrec.data.frames import Frame, Framed, make_frame
+from diffrec.data.frames import Framed
 from diffrec.ranking import NO_ITEM
 
 if TYPE_CHECKING:
-    import pandas
-    import polars
-    import pyarrow
+    pass
 
 
 class Listed(NamedTuple):
@@ -169,56 +167,6 @@ class Top(Framed):
             return ids
         titles = self.titles[self.item_rows[filled]]
         return np.where(titles == "", ids, titles)
-
-    @overload
-    def to_frame(
-        self, backend: Literal["pandas"], *, like: None = None, titles: bool = False
-    ) -> "pandas.DataFrame": ...
-    @overload
-    def to_frame(
-        self, backend: Literal["polars"], *, like: None = None, titles: bool = False
-    ) -> "polars.DataFrame": ...
-    @overload
-    def to_frame(self, backend: Literal["pyarrow"], *, like: None = None, titles: bool = False) -> "pyarrow.Table": ...
-    @overload
-    def to_frame(self, backend: None = None, *, like: Frame, titles: bool = False) -> Frame: ...
-    @overload
-    def to_frame(self, backend: None = None, *, like: None = None, titles: bool = False) -> Any: ...
-    def to_frame(
-        self,
-        backend: Literal["pandas", "polars", "pyarrow"] | None = None,
-        *,
-        like: Any = None,
-        titles: bool = False,
-    ) -> Any:
-        """Return ``columns`` as a data frame of an installed library.
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars", "pyarrow"}, optional
-            Which library's frame; by default the first of these that is installed. ``print`` shows the table without
-            any, and ``columns`` gives it as arrays.
-        like : data frame, optional
-            Make a frame of the same kind instead: pandas, Polars (lazy where it is lazy), pyarrow or DuckDB (on the
-            same connection).
-        titles : bool
-            Name the items also as people do: by their titles in the data's ``item_info``.
-
-        Raises
-        ------
-        ImportError
-            When that library is not installed, or none of them is.
-        TypeError
-            When ``like`` is no such frame.
-
-        Examples
-        --------
-        >>> import diffrec, polars
-        >>> orders = polars.DataFrame({"user": ["Ann", "Bob", "Bob"], "item": ["tea", "tea", "milk"]})
-        >>> diffrec.fit(orders, variant="popularity").recommend(["Ann"], k=1).to_frame(like=orders).row(0)
-        ('Ann', 'milk', 1, 1.0)
-        """
-        return make_frame(self.columns(titles=titles), backend, like)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

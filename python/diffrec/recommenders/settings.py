@@ -19,6 +19,8 @@ from diffrec.data.tensor_file import checksum
 from diffrec.training import Callback
 
 T = TypeVar("T")
+#: Two questions: what users discover, or what they take next, old or new.
+REPEATS = ("exclude", "include")
 
 
 def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool = True) -> T:
@@ -44,6 +46,12 @@ def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool
     )
 
 
+def changed(settings: "type[Settings]", name: str, default: Any) -> Any:
+    """Declare a setting that other settings have, too, with another default."""
+    same = settings.__dataclass_fields__[name]
+    return field(default=default, compare=same.compare, metadata=same.metadata)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Settings every recommender has."""
@@ -57,7 +65,7 @@ class Settings:
     progress: bool = setting(True, flag, "show a progress bar on a terminal", saved=False)
     repeats: str = setting(
         "exclude",
-        one_of(("exclude", "include")),
+        one_of(REPEATS),
         "whether what a user had before counts where the fit is validated, and is forecast: 'exclude' asks what users "
         "discover, 'include' what they take next, old or new",
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from diffrec.checks import shown
 from diffrec.data import Ids
 from diffrec.recommenders import Recommender, Top
-from diffrec.recommenders.typed import Past, histories_of
+from diffrec.recommenders.pasts import Past, histories_of
 from diffrec.serving.questions import Explain, Id, Person, Recommend, Similar
 
 Question = TypeVar("Question")

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from diffrec.checks import nearest
-from diffrec.data import Interactions, with_values
+from diffrec.data import Interactions, users_per_item, with_values
 from diffrec.latent.kmeans import kmeans
 from diffrec.recommenders.updating import Start
 
@@ -61,7 +61,7 @@ def svd_embeddings(data: Interactions, width: int = WIDTH, seed: int = 0) -> NDA
     if width < 1:
         return np.ones((items, 1), dtype=np.float32)
     per_user = np.diff(matrix.indptr)
-    per_item = np.bincount(matrix.indices, minlength=items)
+    per_item = users_per_item(matrix)
     values = 1.0 / np.sqrt(np.repeat(per_user, per_user) * per_item[matrix.indices])
     normalised = with_values(matrix, values)
     start = np.random.default_rng(seed).standard_normal(min(users, items))

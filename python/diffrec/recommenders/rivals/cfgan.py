@@ -16,7 +16,7 @@ from diffrec.ranking import Scores
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
-from diffrec.recommenders.settings import setting
+from diffrec.recommenders.settings import changed, setting
 from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import SparseBatches, Stateful, product_dtype, run_batches
 
@@ -46,7 +46,7 @@ class CFGANSettings(NetworkSettings):
         1, whole(1), "number of the discriminator's passes over the users in an epoch, made before the generator's"
     )
     generator_epochs: int = setting(1, whole(1), "number of the generator's passes over the users in an epoch")
-    batch_size: int = setting(256, whole(1), "number of users in a training batch")
+    batch_size: int = changed(NetworkSettings, "batch_size", 256)
 
 
 class CFGAN(TrainedRecommender):

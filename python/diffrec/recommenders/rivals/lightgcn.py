@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from diffrec import _core
 from diffrec.checks import layers, real, whole, width
-from diffrec.data import Csr, Interactions, csr_arrays, owners_of, with_values
+from diffrec.data import Csr, Interactions, csr_arrays, owners_of, users_per_item, with_values
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.data.stored import Stored
 from diffrec.diffusion import Part, Whole, summed
 from diffrec.ranking import LinearScores, Scores
-from diffrec.recommenders.settings import setting
+from diffrec.recommenders.settings import changed, setting
 from diffrec.recommenders.trained import Trainable, TrainedRecommender, TrainedSettings
 from diffrec.recommenders.updating import Start
 from diffrec.recommenders.warm import carried
@@ -40,7 +40,7 @@ class LightGCNSettings(TrainedSettings):
         "weight, in a batch's loss, of the squared length of its embeddings; higher values shrink the embeddings",
         symbol="lambda",
     )
-    lr: float = setting(5e-3, real(0, open_low=True), "learning rate of the optimizer at the start of training")
+    lr: float = changed(TrainedSettings, "lr", 5e-3)
     batch_size: int = setting(
         2048,
         whole(1),
@@ -114,7 +114,7 @@ class LightGCN(TrainedRecommender):
         items = carried(held[-known:], np.arange(known), np.arange(self._n_items), start)
         # Whoever is new begins where one propagation step would lead.
         matrix = self.train_.matrix
-        weights = edge_weights(matrix, degrees_of_items(matrix))
+        weights = edge_weights(matrix, users_per_item(matrix))
         own = np.asarray(with_values(matrix, weights) @ items)
         users = np.where(start.users[:, None] >= 0, held[:-known][start.users], own)
         self._network.start.copy_(torch.from_numpy(np.concatenate([users, items])))
@@ -136,7 +136,7 @@ class LightGCN(TrainedRecommender):
             idle = torch.from_numpy(np.diff(matrix.indptr) == 0).to(users.device)
             average = users[~idle].mean(dim=0)
             users[idle] = average
-            self._vectors = Vectors(users, items, without_last[len(users) :], average, degrees_of_items(matrix))
+            self._vectors = Vectors(users, items, without_last[len(users) :], average, users_per_item(matrix))
         return self._vectors
 
     def _scores_of(self, histories: Interactions, rows: NDArray[np.int64]) -> Scores:
@@ -291,14 +291,9 @@ def edge_weights(matrix: Csr, item_degrees: NDArray[np.int64]) -> NDArray[np.flo
     return np.asarray(1.0 / np.sqrt(squares), dtype=np.float32)
 
 
-def degrees_of_items(matrix: Csr) -> NDArray[np.int64]:
-    """Count the users of each item, int64 (items,)."""
-    return np.bincount(matrix.indices, minlength=matrix.shape[1])
-
-
 def bipartite(matrix: Csr, device: torch.device) -> SparseRows:
     """The graph of a user x item matrix as its symmetric normalised adjacency: users' rows, then items'."""
-    weights = edge_weights(matrix, degrees_of_items(matrix))
+    weights = edge_weights(matrix, users_per_item(matrix))
     half = with_values(matrix, weights)
     whole_graph = cast(Csr, sparse.csr_array(sparse.block_array([[None, half], [half.T, None]], format="csr")))
     return SparseRows.from_csr(

@@ -17,7 +17,7 @@ from diffrec.ranking import LinearScores, Scores
 from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.rivals.item_layers import ItemsIn, ItemsOut, rows_of_layers, tanh_layers
-from diffrec.recommenders.settings import setting
+from diffrec.recommenders.settings import changed, setting
 from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import Attributes, SparseBatches, product_dtype, rows_from, run_batches
 
@@ -33,7 +33,7 @@ class MultiDAESettings(NetworkSettings):
     )
     latent: int = setting(200, width, "width of the latent vector that stands for a user", symbol="K")
     dropout: float = setting(0.5, real(0, 1, open_high=True), "share of a history's entries dropped in training")
-    batch_size: int = setting(500, whole(1), "number of users in a training batch")
+    batch_size: int = changed(NetworkSettings, "batch_size", 500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class MultiDAE(TrainedRecommender):
     settings: MultiDAESettings
     _network: "HistoryAutoencoder"
     # Batches that training has seen.
-    _seen: int
+    _batches_seen: int
 
     def _new_network(self) -> "HistoryAutoencoder":
         s, items = self.settings, self._n_items
@@ -97,16 +97,16 @@ class MultiDAE(TrainedRecommender):
         rows = rows_from(learn, lambda some: (binary(some.matrix), None))
         own = rows.of_items(part.items, part.first, part.size) if part.spread else rows
         batches = SparseBatches(own, s.batch_size, device, np.random.default_rng(s.seed), part)
-        self._seen = 0
+        self._batches_seen = 0
 
         def loss(rows: SparseRows) -> Tensor:
-            self._seen += 1
-            return self._network.loss(rows, self._kl_weight(self._seen))
+            self._batches_seen += 1
+            return self._network.loss(rows, self._kl_weight(self._batches_seen))
 
         def run_epoch(_epoch: int) -> float:
             return run_batches(loss, batches, optimizer, dtype, self._pace)
 
-        annealing = Attributes(self, "_seen")
+        annealing = Attributes(self, "_batches_seen")
         return Trainable(self._network, run_epoch, {"optimizer": optimizer, "batches": batches, "annealing": annealing})
 
     def _rows_by_item(self) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from diffrec.recommenders.explanation import Reasons, past_items
 from diffrec.recommenders.gradient_reasons import gradient_reasons
 from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.sequences import scores_by, sequences_of, standing, standing_means
-from diffrec.recommenders.settings import setting
+from diffrec.recommenders.settings import changed, setting
 from diffrec.recommenders.trained import NetworkSettings, Trainable, TrainedRecommender
 from diffrec.training import WindowBatch, WindowBatches, product_dtype, run_batches
 
@@ -56,16 +56,10 @@ class SASRecSettings(NetworkSettings):
         0.75, real(0, 1), "how far 'gbce' corrects for sampling its items: 0 for not at all, 1 for in full", symbol="t"
     )
     batch_size: int = setting(2048, whole(1), "number of events in a training batch")
-    lr: float = setting(2e-3, real(0, open_low=True), "learning rate of the optimizer at the start of training")
-    weight_decay: float = setting(
-        0.01, real(0), "weight decay of the AdamW optimizer; higher values keep the network's weights smaller"
-    )
-    lr_schedule: str = setting(
-        "cosine",
-        one_of(("constant", "cosine")),
-        "course of the learning rate: 'constant', or 'cosine', which falls to 0 over all `epochs`",
-    )
-    epochs: int = setting(20, whole(1), "largest number of passes over the training data")
+    lr: float = changed(NetworkSettings, "lr", 2e-3)
+    weight_decay: float = changed(NetworkSettings, "weight_decay", 0.01)
+    lr_schedule: str = changed(NetworkSettings, "lr_schedule", "cosine")
+    epochs: int = changed(NetworkSettings, "epochs", 20)
     holdout: float = setting(
         0.0, real(0, 0.5), "share of each history, its newest part, held out to stop on; 0 trains for exactly `epochs`"
     )

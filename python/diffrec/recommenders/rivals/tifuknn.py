@@ -71,9 +71,9 @@ class TIFUKNN(Recommender):
     _without_history: NDArray[np.bool_]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
-        self._prepare(train)
+        self._index(train)
 
-    def _prepare(self, train: Interactions) -> None:
+    def _index(self, train: Interactions) -> None:
         self._vectors = self._read(train)
         self._by_item = sparse.csr_array(self._vectors.T)
         lengths = np.asarray(self._vectors.multiply(self._vectors).sum(axis=1), dtype=np.float32)
@@ -134,4 +134,4 @@ class TIFUKNN(Recommender):
         return {}  # all that is learnt is in the training data, which a file has
 
     def _restore(self, state: Stored) -> None:  # noqa: ARG002 - there is none
-        self._prepare(self.train_)
+        self._index(self.train_)

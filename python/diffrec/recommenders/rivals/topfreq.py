@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec.checks import age, optional, real
-from diffrec.data import Csr, Interactions, Takings, with_values
+from diffrec.data import Csr, Interactions, Takings, users_per_item, with_values
 from diffrec.data.stored import Stored
 from diffrec.data.time_weights import require_clock
 from diffrec.ranking import Scores, SharedScores
@@ -60,8 +60,7 @@ class TopFreq(Recommender):
     _shares: NDArray[np.float32]
 
     def _fit(self, train: Interactions, valid: Interactions | None) -> None:  # noqa: ARG002 - nothing to stop
-        owners = np.bincount(train.matrix.indices, minlength=train.shape[1])
-        self._shares = (owners / train.shape[0]).astype(np.float32)
+        self._shares = (users_per_item(train.matrix) / train.shape[0]).astype(np.float32)
 
     def _reading(self) -> Reading:
         half_life = self.settings.half_life
