@@ -17,6 +17,7 @@ from diffrec.data.tables import table_file, table_format
 from diffrec.training.checkpoint import EPOCH
 
 
+@options.reads_columns
 def compare(
     files: Annotated[
         list[Path],
@@ -58,13 +59,7 @@ def compare(
     checkpoint: options.Checkpoint = None,
     every: options.Every = EPOCH,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,28 +82,15 @@ def compare(
     if checkpoint is not None:
         require_place(checkpoint, *files)
     where: dict[str, Any] = {} if device is None else {"device": device}
-    sets = {
-        name: Source(
-            file,
-            user,
-            item,
-            timestamp,
-            value,
-            negatives=negatives,
-            on_bad_row=on_bad_row,
-            dayfirst=dayfirst,
-            quiet=quiet,
-        ).read()
-        for name, file in named_files(files, "FILE").items()
-    }
+    sets = {name: Source(file, columns, quiet=quiet).read() for name, file in named_files(files, "FILE").items()}
     where |= {"exclude_seen": not include_seen, "checkpoint": checkpoint, "every": every}
     data = sets if len(sets) > 1 else next(iter(sets.values()))
     table = diffrec.compare(data, chosen, seeds=seeds, metric=metric, k=cuts, by=by, progress=not quiet, **where)
-    columns = table.columns()
+    found = table.columns()
     if out is not None:
         with table_file(out) as append:
-            append({name: np.asarray(column) for name, column in columns.items()})
-    values: dict[str, Any] = {"verdict": table.verdict, "metric": metric, "rows": _rows(columns)}
+            append({name: np.asarray(column) for name, column in found.items()})
+    values: dict[str, Any] = {"verdict": table.verdict, "metric": metric, "rows": _rows(found)}
     if isinstance(table, diffrec.Comparisons):
         values["sets"] = {name: _of_one(one) for name, one in table.items()}
     else:

@@ -25,6 +25,7 @@ from diffrec.data.tables import table_file, table_format
 from diffrec.recommenders.histories import learnt_from
 
 
+@options.reads_columns
 def evaluate(
     model: options.Model,
     test: Annotated[
@@ -75,13 +76,7 @@ def evaluate(
         ),
     ] = None,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     part: options.Part = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -102,10 +97,7 @@ def evaluate(
     cuts = whole_numbers(k, "--k")
     if seen is not None and include_seen:
         raise typer.BadParameter("names what is not to be ranked: --include-seen ranks all", param_hint="--seen")
-    source = Source(
-        test, user, item, timestamp, value, part,
-        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
-    )  # fmt: skip
+    source = Source(test, columns, part, quiet=quiet)
     prepared = is_prepared(test)
     if prepared:
         told = {"--seen": seen, "--by": by, "--user-facts": user_facts}
@@ -125,7 +117,7 @@ def evaluate(
         else:
             masked, unknown = known_part(masked, fitted.train_, seen or test)
             say_left_out(unknown, seen or test, quiet=quiet)
-        facts = _facts(by, user_facts, fitted.train_, user, quiet=quiet)
+        facts = _facts(by, user_facts, fitted.train_, columns.user, quiet=quiet)
         report = fitted.evaluate(relevant, seen=masked, exclude_seen=not include_seen, k=cuts, by=facts)
         report = replace(report, interactions_left_out=left_out)
     if per_user is not None:

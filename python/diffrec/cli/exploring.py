@@ -14,6 +14,7 @@ from diffrec.explore import Explorer, Server
 from diffrec.recommenders.histories import learnt_from
 
 
+@options.reads_columns
 def explore(
     model: options.Model,
     data: Annotated[
@@ -65,13 +66,7 @@ def explore(
     ] = 8642,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     quiet: options.Quiet = False,
 ) -> None:
     """Explore a model on a page: histories beside recommendations, their reasons, the steps of the reverse chain.
@@ -85,8 +80,7 @@ def explore(
     diffrec explore model.diffrec newcomers.csv --port 0
     diffrec explore model.diffrec --against guided.diffrec --test test.csv
     """
-    if data is None and test is None and any(name is not None for name in (user, item, timestamp, value)):
-        raise typer.BadParameter("only DATA has columns, and --test", param_hint="--user and others")
+    columns.require_file(data is not None or test is not None, "only DATA has columns, and --test")
     if data is not None and test is not None:
         raise typer.BadParameter("measures those the model learnt from, and DATA has others", param_hint="--test")
     if seen is not None and test is None:
@@ -95,10 +89,7 @@ def explore(
     others = {name: load_model(file, device) for name, file in named_files(against or (), "--against").items()}
 
     def source(file: Path) -> Source:
-        return Source(
-            file, user, item, timestamp, value,
-            negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
-        )  # fmt: skip
+        return Source(file, columns, quiet=quiet)
 
     def known(file: Path, part: str) -> Interactions:
         """Read what the model's users did, of a split this part."""

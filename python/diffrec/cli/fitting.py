@@ -25,6 +25,7 @@ _LEARNING = "What learns"
 _TOGETHER = "Under torchrun"
 
 
+@options.reads_columns
 def fit(
     file: options.Data,
     out: Annotated[
@@ -100,13 +101,7 @@ def fit(
     ] = 60.0,
     seed: options.Seed = None,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     items: options.ItemFacts = None,
     part: options.Part = None,
     as_json: options.Json = False,
@@ -137,11 +132,7 @@ def fit(
         # Processes keep theirs together, in a folder.
         require_place(checkpoint, file, valid, items, folder=started_with_others())
         arguments |= {"checkpoint": checkpoint, "every": every}
-    source = Source(
-        file, user, item, timestamp, value, part,
-        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, items=items, quiet=quiet,
-    )  # fmt: skip
-    train, held_out = _data(source, valid, quiet=quiet)
+    train, held_out = _data(Source(file, columns, part, items, quiet), valid, quiet=quiet)
 
     started = time.perf_counter()
     callbacks = [] if quiet else [print_epoch]

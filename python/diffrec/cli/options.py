@@ -1,8 +1,11 @@
 """Arguments and options that several commands share."""
 
+import functools
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -128,6 +131,50 @@ Part = Annotated[
         show_default=False,
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a file is which, and what becomes of what cannot be used: options of every command that reads."""
+
+    user: User = None
+    item: Item = None
+    timestamp: Timestamp = None
+    value: Value = None
+    negatives: Negatives = "error"
+    on_bad_row: OnBadRow = "error"
+    dayfirst: DayFirst = None
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """The names of the columns that are said, None where one is left to be guessed."""
+        return {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}
+
+    def require_file(self, reads: bool, said: str) -> None:
+        """Refuse names of columns where no file is read that could have them."""
+        if not reads and any(name is not None for name in self.named.values()):
+            raise typer.BadParameter(said, param_hint="--user and others")
+
+
+#: Columns of which nothing is said.
+GUESSED = Columns()
+
+
+def reads_columns(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that ``Columns`` has, in the place of its parameter ``columns``, which takes them."""
+    signature, shared = inspect.signature(command), inspect.signature(Columns).parameters
+    parameters = [
+        one for own in signature.parameters.values() for one in (shared.values() if own.name == "columns" else [own])
+    ]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        columns = Columns(**{name: given.pop(name) for name in shared})
+        command(**given, columns=columns)
+
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
 
 Seed = Annotated[
     int | None, typer.Option(metavar="N", help="Seed of every random draw; by default 0.", show_default=False)

@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from diffrec import Ids, Interactions, Recommender, Split, load
-from diffrec.cli.options import ALL
+from diffrec.cli.options import ALL, GUESSED, Columns
 from diffrec.cli.output import note, warnings_as_notes
 from diffrec.data._encode import IdArray
 from diffrec.data.files import holds_split
@@ -25,14 +25,8 @@ class Source:
     """A file of interactions, and which column is which: names, or places counted from 0 in text without a header."""
 
     file: Path
-    user: str | None = None
-    item: str | None = None
-    timestamp: str | None = None
-    value: str | None = None
+    columns: Columns = GUESSED
     part: str | None = None
-    negatives: str = "error"
-    on_bad_row: str = "error"
-    dayfirst: bool | None = None
     items: Path | None = None
     quiet: bool = False
 
@@ -42,21 +36,19 @@ class Source:
 
     def told(self) -> dict[str, Any]:
         """What is said of how to read it, by option; nothing, or the default, where it is left unsaid."""
+        columns = self.columns
         return {
-            "--user": self.user,
-            "--item": self.item,
-            "--timestamp": self.timestamp,
-            "--value": self.value,
-            "--negatives": self.negatives != "error",
-            "--on-bad-row": self.on_bad_row != "error",
-            "--dayfirst": self.dayfirst is not None,
+            **{f"--{part}": name for part, name in columns.named.items()},
+            "--negatives": columns.negatives != "error",
+            "--on-bad-row": columns.on_bad_row != "error",
+            "--dayfirst": columns.dayfirst is not None,
             "--items": self.items,
             "--part": self.part,
         }
 
     def read(self) -> Interactions | Split:
         """Read the file; a split is read as one unless a part of it is asked for."""
-        if self.part is None and holds_split(self.file) and not any(self._columns().values()):
+        if self.part is None and holds_split(self.file) and not any(self.columns.named.values()):
             if self.items is not None:
                 raise ValueError(f"{self.file} is a split: items={self.items} goes with a file of interactions")
             return Split.read(self.file)
@@ -84,19 +76,15 @@ class Source:
             data = Interactions.read(
                 self.file,
                 part=None if part == ALL else part,
-                negatives=self.negatives,
-                on_bad_row=self.on_bad_row,
-                dayfirst=self.dayfirst,
+                negatives=self.columns.negatives,
+                on_bad_row=self.columns.on_bad_row,
+                dayfirst=self.columns.dayfirst,
                 items=None if self.items is None else str(self.items),
-                **self._columns(),
+                **{part: self._place(name) for part, name in self.columns.named.items()},
             )
         for line in data.report_.lines if data.report_ else ():
             note(line, quiet=self.quiet)
         return data
-
-    def _columns(self) -> dict[str, str | int | None]:
-        names = {"user": self.user, "item": self.item, "timestamp": self.timestamp, "value": self.value}
-        return {part: self._place(name) for part, name in names.items()}
 
     def _place(self, name: str | None) -> str | int | None:
         # Only text can lack a header.

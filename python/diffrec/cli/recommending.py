@@ -42,6 +42,7 @@ _ROWS_AT_ONCE = 1 << 19
 _OF_EVENTS = ("--negatives", "--on-bad-row", "--dayfirst")
 
 
+@options.reads_columns
 def recommend(
     model: options.Model,
     k: Annotated[int, typer.Option("--k", "-k", min=1, metavar="K", help="How many items for each user.")] = 20,
@@ -134,13 +135,7 @@ def recommend(
         int, typer.Option(min=1, metavar="N", help="How many actors of Ray rank at a time, each with the model.")
     ] = 1,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object: with --out of what was written, else for each row.")
     ] = False,
@@ -162,19 +157,13 @@ def recommend(
     one_of_two(users, histories, "--users / --histories")
     one_of_two(candidates, histories, "--candidates / --histories")
     source = histories or candidates
-    if source is None and any(name is not None for name in (user, item, timestamp, value)):
-        raise typer.BadParameter(
-            "only --histories and --candidates have columns; --users names the people", param_hint="--user and others"
-        )
-    lists = None if histories is None else list_columns(histories, user, item, timestamp, value)
+    columns.require_file(source is not None, "only --histories and --candidates have columns; --users names the people")
+    lists = None if histories is None else list_columns(histories, columns)
     if engine is not None and (lists is None or out is None):
         raise typer.BadParameter("needs --histories with lists in Parquet, and --out", param_hint="--engine")
     if out is not None:
         _require_out(out, engine, model, source, items, cold_items)
-    given = Source(
-        source or Path(), user, item, timestamp, value,
-        negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst, quiet=quiet,
-    )  # fmt: skip
+    given = Source(source or Path(), columns, quiet=quiet)
     if lists is not None:
         told = {"--titles": titles, "--items": items, "--cold-items": cold_items, "--unknown": unknown != "error"}
         refuse("a file of lists", told | {name: given.told()[name] for name in _OF_EVENTS})
@@ -205,7 +194,7 @@ def recommend(
             return
         _say(out, *recommend_lists(fitted, histories, lists, k, out, as_json=as_json, **choice), k, as_json=as_json)
         return
-    named = _titles(items, catalogue, item, quiet=quiet)
+    named = _titles(items, catalogue, columns.item, quiet=quiet)
     people: Interactions | IdArray | None
     pairs: Interactions | None = None
     if histories is not None:
@@ -227,9 +216,9 @@ def _written(tops: Iterator[Top], out: Path | None, *, titles: bool, as_json: bo
     n = rows = 0
     with _opened(out, as_json=as_json) as append:
         for top in tops:
-            columns = top.columns(titles=titles)
-            append(columns)
-            n, rows = n + len(top), rows + len(columns["user"])
+            block = top.columns(titles=titles)
+            append(block)
+            n, rows = n + len(top), rows + len(block["user"])
     return n, rows
 
 

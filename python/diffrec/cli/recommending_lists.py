@@ -11,6 +11,7 @@ import numpy as np
 
 from diffrec import Recommender
 from diffrec.checks import needed
+from diffrec.cli.options import Columns
 from diffrec.cli.output import json_lines, standard_output
 from diffrec.data._columns import guess, item_names, user_names
 from diffrec.data._replace import replacing
@@ -35,9 +36,7 @@ class ListColumns(NamedTuple):
     values: str | None
 
 
-def list_columns(
-    file: Path, user: str | None, item: str | None, timestamp: str | None, value: str | None
-) -> ListColumns | None:
+def list_columns(file: Path, asked: Columns) -> ListColumns | None:
     """Find the columns of a Parquet file, or of a folder of them, whose items are in lists; None where they are not.
 
     Raises
@@ -53,19 +52,19 @@ def list_columns(
         schema = held.schema
     kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     lists = [field.name for field in schema if any(kind(field.type) for kind in kinds)]
-    if not lists or (item is not None and item not in lists):
+    if not lists or (asked.item is not None and asked.item not in lists):
         return None
-    for option, name in (("--user", user), ("--timestamp", timestamp), ("--value", value)):
+    for part, name in asked.named.items():
         if name is not None and name not in schema.names:
-            raise ValueError(f"{option} {name} is no column of {file}, which has {', '.join(schema.names)}")
-    who = user or guess(schema.names, user_names())
-    what = item or guess(lists, ("items", "history", *item_names())) or (lists[0] if len(lists) == 1 else None)
+            raise ValueError(f"--{part} {name} is no column of {file}, which has {', '.join(schema.names)}")
+    who = asked.user or guess(schema.names, user_names())
+    what = asked.item or guess(lists, ("items", "history", *item_names())) or (lists[0] if len(lists) == 1 else None)
     for option, found in (("--user", who), ("--item", what)):
         if found is None:
             raise ValueError(f"no column of {file} looks like {option}: name it; it has {', '.join(schema.names)}")
     assert who is not None
     assert what is not None
-    return ListColumns(who, what, timestamp or guess(lists, _TIMES), value)
+    return ListColumns(who, what, asked.timestamp or guess(lists, _TIMES), asked.value)
 
 
 def recommend_lists(

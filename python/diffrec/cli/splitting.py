@@ -14,6 +14,7 @@ from diffrec.data.tables import table_format
 from diffrec.data.text import suffix_of
 
 
+@options.reads_columns
 def split(
     file: options.Data,
     out: Annotated[
@@ -37,13 +38,7 @@ def split(
             show_default=False,
         ),
     ] = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     as_json: options.Json = False,
 ) -> None:
     """Part each user's history into train, valid and test, for `diffrec fit` and `diffrec evaluate`.
@@ -62,9 +57,7 @@ def split(
     for one in files.values():
         table_format(one)
         require_place(one, file)
-    data = Source(
-        file, user, item, timestamp, value, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst
-    ).read()
+    data = Source(file, columns).read()
     if isinstance(data, Split):
         raise ValueError(f"{file} is a split already; fit and evaluate take it as it is")
     found = data.split(by, valid, test, seed or 0)

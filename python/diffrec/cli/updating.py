@@ -15,6 +15,7 @@ from diffrec.training.checkpoint import EPOCH
 from diffrec.training.report import print_epoch
 
 
+@options.reads_columns
 def update(
     model: options.Model,
     file: options.Data,
@@ -36,13 +37,7 @@ def update(
     checkpoint: options.Checkpoint = None,
     every: options.Every = EPOCH,
     device: options.Device = None,
-    user: options.User = None,
-    item: options.Item = None,
-    timestamp: options.Timestamp = None,
-    value: options.Value = None,
-    negatives: options.Negatives = "error",
-    on_bad_row: options.OnBadRow = "error",
-    dayfirst: options.DayFirst = None,
+    columns: options.Columns = options.GUESSED,
     items: options.ItemFacts = None,
     part: options.Part = None,
     as_json: options.Json = False,
@@ -60,10 +55,7 @@ def update(
     require_place(out, file, items, checkpoint)
     if checkpoint is not None:
         require_place(checkpoint, file, items, model)
-    source = Source(
-        file, user, item, timestamp, value, part, negatives=negatives, on_bad_row=on_bad_row, dayfirst=dayfirst,
-        items=items, quiet=quiet,
-    )  # fmt: skip
+    source = Source(file, columns, part, items, quiet)
     new, updated = source.interactions(), load_model(model, device)
     before = updated.train_.shape
     updated.set_params(progress=not quiet, callbacks=[] if quiet else [print_epoch])
