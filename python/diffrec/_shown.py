@@ -128,7 +128,7 @@ def size(count: int) -> str:
 
 
 def _caption(text: str) -> str:
-    """What stands above a table, in lines that are as long as they are, however narrow the table is."""
+    """Return the lines above a table, as long as they are, however narrow the table is."""
     return f'<caption style="text-align: left; white-space: nowrap">{_lines(text)}</caption>'
 
 

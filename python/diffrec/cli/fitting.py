@@ -154,7 +154,7 @@ def fit(
 def _data(
     source: Source, valid: Path | None, *, quiet: bool
 ) -> tuple[Path, Path | None] | tuple[Interactions, Interactions | None]:
-    """What to learn from and what to stop on."""
+    """Return interactions, or a folder of them, to learn from, and others to stop on."""
     if is_prepared(source.file):
         # The fit itself reads it, block by block.
         refuse("a folder that was prepared", source.told())

@@ -35,7 +35,7 @@ class Source:
         return replace(self, file=file, part=None, items=None)
 
     def told(self) -> dict[str, Any]:
-        """What is said of how to read it, by option; nothing, or the default, where it is left unsaid."""
+        """Return what is said of how to read it, by option; nothing, or the default, where it is left unsaid."""
         columns = self.columns
         return {
             **{f"--{part}": name for part, name in columns.named.items()},

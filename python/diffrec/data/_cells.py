@@ -124,7 +124,7 @@ def readers() -> list[Callable[[Path, Layout, Sequence[int], list[Ragged]], Iter
 
 def plain_chunks(
     file: Path, layout: Layout, places: Sequence[int], ragged: list[Ragged]
-) -> Iterator[list["PlainCells"]]:
+) -> Iterator[list["_PlainCells"]]:
     """Read by the csv module."""
     width, done = len(layout.first), -int(layout.header)
     with opened(file) as stream:
@@ -141,14 +141,14 @@ def plain_chunks(
                 if rows:
                     held = list(zip(*rows, strict=True))
                     "".join(text for place in places for text in held[place]).encode()
-                    yield [PlainCells(held[place]) for place in places]
+                    yield [_PlainCells(held[place]) for place in places]
         except csv.Error as error:
             raise ValueError(f"{file}, line {rows_of.line_num}: {error}") from None
         except UnicodeEncodeError:
             raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from None
 
 
-class PlainCells:
+class _PlainCells:
     """Texts as Python has them."""
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -159,21 +159,17 @@ class PlainCells:
         return self._texts
 
     def coded(self) -> tuple[list[str], NDArray[np.int64]]:
-        """See ``Cells``."""
         place = {text: code for code, text in enumerate(dict.fromkeys(self._texts))}
         codes = np.fromiter(map(place.__getitem__, self._texts), dtype=np.int64, count=len(self._texts))
         return list(place), codes
 
     def parted(self, place: int) -> tuple[Cells, Cells]:
-        """See ``Cells``."""
-        return PlainCells([text[:place] for text in self._texts]), PlainCells([text[place:] for text in self._texts])
+        return _PlainCells([text[:place] for text in self._texts]), _PlainCells([text[place:] for text in self._texts])
 
     def numbers(self) -> NDArray[np.float64]:
-        """See ``Cells``."""
         return numbers_of_text(self._texts)
 
     def take(self, rows: NDArray[np.int64]) -> list[str]:
-        """See ``Cells``."""
         return [self._texts[row] for row in rows.tolist()]
 
 
@@ -212,31 +208,28 @@ def arrow_chunks(file: Path, layout: Layout, places: Sequence[int], ragged: list
                 if rows.num_rows:
                     if any(compute.max(compute.binary_length(column)).as_py() > _LONGEST for column in rows.columns):
                         raise Unlike
-                    yield [ArrowCells(column) for column in rows.columns]
+                    yield [_ArrowCells(column) for column in rows.columns]
         except pa.ArrowInvalid as error:
             raise Unlike from error
 
 
-class ArrowCells:
+class _ArrowCells:
     """Texts as Arrow has them."""
 
     def __init__(self, texts: Any) -> None:
         self._texts = texts
 
     def coded(self) -> tuple[list[str], NDArray[np.int64]]:
-        """See ``Cells``."""
         coded = self._texts.dictionary_encode()
         return coded.dictionary.to_pylist(), _held(coded.indices, np.int32).astype(np.int64)
 
     def parted(self, place: int) -> tuple[Cells, Cells]:
-        """See ``Cells``."""
         from pyarrow import compute
 
         before = compute.utf8_slice_codeunits(self._texts, 0, place)
-        return ArrowCells(before), ArrowCells(compute.utf8_slice_codeunits(self._texts, place, None))
+        return _ArrowCells(before), _ArrowCells(compute.utf8_slice_codeunits(self._texts, place, None))
 
     def numbers(self) -> NDArray[np.float64]:
-        """See ``Cells``."""
         from pyarrow import ArrowInvalid
 
         try:
@@ -246,7 +239,6 @@ class ArrowCells:
             return numbers_of_text(self._texts.to_pylist())
 
     def take(self, rows: NDArray[np.int64]) -> list[str]:
-        """See ``Cells``."""
         texts: list[str] = self._texts.take(rows).to_pylist()
         return texts
 
@@ -285,7 +277,7 @@ def polars_chunks(
                 columns: list[Any] = [table[name].fill_null("") for name in wanted]
                 if any(column.str.len_bytes().max() > _LONGEST for column in columns):
                     raise Unlike
-                yield [PolarsCells(column) for column in columns]
+                yield [_PolarsCells(column) for column in columns]
 
 
 def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
@@ -337,14 +329,13 @@ def _unquoted(signs: NDArray[np.uint8], delimiter: str) -> bytes:
     return plain
 
 
-class PolarsCells:
+class _PolarsCells:
     """Texts as Polars has them."""
 
     def __init__(self, texts: Any) -> None:
         self._texts = texts
 
     def coded(self) -> tuple[list[str], NDArray[np.int64]]:
-        """See ``Cells``."""
         import polars as pl
 
         # In the order of the rows: whether times are numbers is told by the first.
@@ -353,11 +344,9 @@ class PolarsCells:
         return distinct.to_list(), codes.to_numpy().astype(np.int64)
 
     def parted(self, place: int) -> tuple[Cells, Cells]:
-        """See ``Cells``."""
-        return PolarsCells(self._texts.str.slice(0, place)), PolarsCells(self._texts.str.slice(place))
+        return _PolarsCells(self._texts.str.slice(0, place)), _PolarsCells(self._texts.str.slice(place))
 
     def numbers(self) -> NDArray[np.float64]:
-        """See ``Cells``."""
         import polars as pl
 
         numbers = self._texts.cast(pl.Float64, strict=False)
@@ -368,7 +357,6 @@ class PolarsCells:
         return read
 
     def take(self, rows: NDArray[np.int64]) -> list[str]:
-        """See ``Cells``."""
         texts: list[str] = self._texts.gather(rows).to_list()
         return texts
 

@@ -51,7 +51,7 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Groups(Sequence[Group], Framed):
-    """What a report says of each group by one fact: of users, or of items.
+    """Figures of each group by one fact, of users or of items, as a report has them.
 
     Attributes
     ----------

@@ -222,7 +222,7 @@ class Explorer:
         }
 
     def _other(self, name: Any, whose: Any, k: int, choice: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """What another model recommends to the same person, within the same limits and without guidance."""
+        """Return what another model recommends to the same person, within the same limits and without guidance."""
         if name is None:
             return None
         if not isinstance(name, str) or name not in self.against:

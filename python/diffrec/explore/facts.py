@@ -44,7 +44,7 @@ class ItemFacts:
         self._tags = {name: [_tags(text) for text in self._said[name]] for name in kept if name not in self._numbers}
 
     def said(self, row: int) -> dict[str, str]:
-        """What is known of an item, by name."""
+        """Return the facts about an item, by name."""
         return {name: values[row] for name, values in self._said.items() if values[row]}
 
     def picture(self, row: int) -> str | None:
@@ -61,7 +61,7 @@ class ItemFacts:
         return self._images is not None and any(str(one).startswith("http") for one in self._images.tolist())
 
     def filters(self) -> list[dict[str, Any]]:
-        """What lists may be narrowed by: numbers by their ends, texts by their choices, the most frequent first."""
+        """Return what narrows lists: numbers by their ends, texts by their choices, the most frequent first."""
         found: list[dict[str, Any]] = []
         for name, values in self._numbers.items():
             known = values[np.isfinite(values)]

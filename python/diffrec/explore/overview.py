@@ -1,4 +1,4 @@
-"""What there is to see at first: figures of the models, how long histories are, whom to look at."""
+"""The page's first view: figures of the models, how long histories are, whom to look at."""
 
 import itertools
 from collections.abc import Mapping

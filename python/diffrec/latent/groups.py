@@ -71,7 +71,7 @@ class ItemGroups:
 
     @property
     def shares(self) -> tuple[int, ...]:
-        """What each group's share of a width is in proportion to."""
+        """Numbers to which the groups' shares of a width are in proportion."""
         return self.sizes if self.shared_by is None else self.shared_by
 
 

@@ -1,4 +1,4 @@
-"""Whom a model serves: metrics by the activity of users, the popularity of items, and other facts."""
+"""Pictures of whom a model serves: metrics by the activity of users, the popularity of items, and other facts."""
 
 from collections.abc import Mapping
 from typing import Any

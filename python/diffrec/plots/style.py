@@ -59,7 +59,7 @@ def heading(figure: Figure, text: str) -> None:
 
 
 def legend(axes: Axes, **where: Any) -> None:
-    """Say what is what, without a box."""
+    """Draw the legend without a box."""
     axes.legend(**{"fontsize": _SMALL, "frameon": False, **where})
 
 

@@ -35,7 +35,7 @@ class Factors(NamedTuple):
 
     @classmethod
     def beside(cls, parts: "Sequence[Factors | None]") -> "Factors | None":
-        """Those of the sum of several scores: their vectors one behind the other; None where one of them has none.
+        """Return vectors of the sum of several scores: one behind the other; None where one of them has none.
 
         Examples
         --------
@@ -51,7 +51,7 @@ class Factors(NamedTuple):
 
     @classmethod
     def of(cls, users: Array, items: Array, bias: "Array | None" = None) -> "Factors":
-        """Those of ``users @ items.T + bias``: a bias takes a column, of ones in the users' vectors."""
+        """Return vectors of ``users @ items.T + bias``: a bias takes a column, of ones in the users' vectors."""
         users, items = (on_host(vectors).astype(np.float32, copy=False) for vectors in (users, items))
         if bias is None:
             return cls(users, items)
@@ -250,5 +250,5 @@ class SumScores:
         return block
 
     def factors(self) -> Factors | None:
-        """Those of the parts, one behind the other."""
+        """Return the parts' vectors, one behind the other."""
         return Factors.beside([part.factors() for part in self.parts])

@@ -211,7 +211,7 @@ class WeightedScores:
         return block
 
     def factors(self) -> Factors | None:
-        """Those of the parts, one behind the other, the users' times their weights."""
+        """Return the parts' vectors one behind the other, the users' times their weights."""
         weighted: list[Factors | None] = []
         for part, weight in zip(self.parts, self.weights.cpu().numpy(), strict=True):
             own = part.factors()

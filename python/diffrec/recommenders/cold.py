@@ -125,7 +125,7 @@ class FactMap:
         return cls(features, weighted, best[1], occurring, best[0])
 
     def shares(self, info: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.float64]:
-        """What ``n`` new ones take of each feature's sum over the known ones, float64 (n, some)."""
+        """Return the parts of each feature's sum over the known ones that ``n`` new ones take, float64 (n, some)."""
         phi = self.features.matrix(info, n)
         made: NDArray[np.float64] = np.asarray(sparse.csr_array(phi[:, self.occurring]) @ self.inverse)
         return made

@@ -13,7 +13,7 @@ from diffrec.data._times import in_seconds
 
 
 class Past(NamedTuple):
-    """What one person took.
+    """The history of one person.
 
     Attributes
     ----------

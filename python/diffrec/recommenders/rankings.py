@@ -85,12 +85,12 @@ def popular_items(
 
 
 def hidden_from(histories: Interactions, repeats: str) -> Csr:
-    """What is not to be found for each user, (users, items): dislikes, and with repeats="exclude" what they had."""
+    """Return what is not to be found for each user, (users, items): dislikes, and what they had if it is excluded."""
     return histories.dislikes if repeats == "include" else union(histories.matrix, histories.dislikes)
 
 
 def to_find(histories: Interactions, later: Interactions, repeats: str) -> Csr:
-    """What each user took later and is to be found, (users, items)."""
+    """Return what each user took later and is to be found, (users, items)."""
     return without(later.matrix, hidden_from(histories, repeats))
 
 

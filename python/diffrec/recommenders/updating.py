@@ -1,4 +1,4 @@
-"""What a fitted model hands on: new interactions joined with those it knows, and where everything stands in it."""
+"""Beginnings at a fitted model: new interactions joined with those it knows, and where everything stands in it."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -85,7 +85,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Growth:
-    """What an update has to learn.
+    """Interactions that an update has to learn, and the model that it begins with.
 
     Attributes
     ----------

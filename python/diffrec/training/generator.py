@@ -1,4 +1,4 @@
-"""What a process has once in torch, random generator and choice of algorithms: whoever trains has them to himself."""
+"""The random generator and the choice of algorithms, of which torch has one in a process: a training has them alone."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ _WORKSPACES = (":4096:8", ":16:8")
 
 @contextmanager
 def seeded(seed: int, device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
-    """Seed torch's generators for a block, after which they are what they were.
+    """Seed torch's generators for a block, and leave them behind it as they were.
 
     Layers draw from the generator of the process, so another thread that drew meanwhile would change what both get:
     fits in threads take turns.

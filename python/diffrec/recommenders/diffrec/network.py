@@ -54,7 +54,7 @@ class Views:
         return len(self.keys)
 
     def on(self, device: torch.device) -> tuple[SparseRows, Sequences | None]:
-        """What the network reads, ``x`` and ``last``, as tensors on a device."""
+        """Return as tensors on a device what the network reads, ``x`` and ``last``."""
         return SparseRows.from_matrix(
             self.x if self.own is None else self.own, device
         ), None if self.last is None else self.last.to(device)

@@ -83,7 +83,7 @@ class MultiDAE(TrainedRecommender):
         )
 
     def _refuse_streams(self) -> None:
-        """It reads a batch of histories at a time, wherever they are."""
+        """Refuse nothing: a batch of histories is read at a time, wherever they are."""
 
     def _kl_weight(self, batch: int) -> float:  # noqa: ARG002 - there is no such term
         """Weight of the KL term in a batch, counted from 1 over all epochs."""
