@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diffrec._core import __version__
 from diffrec._shown import facts_as_html
 from diffrec.callbacks import PruneTrial
 from diffrec.checks import duration, flag, needed, one_of, unfit, whole
@@ -164,7 +163,6 @@ def tune(
     steps = Steps(None)
     if checkpoint is not None:
         told = {
-            "diffrec": __version__,
             "variant": variant,
             "metric": metric,
             **{name: told_value(value) for name, value in fixed.items() if name != "progress"},
@@ -189,12 +187,7 @@ def tune(
     model = make(variant, **{**fixed, **final, "progress": progress})
     # More trials may find other settings.
     last = f"{_LAST}, of trial {study.best_trial.number}"
-    kept = steps.done(last)
-    if kept is None:
-        model.fit(train, None if valid is None else held, **steps.within(last))
-        steps.note(last, learning.kept(model))
-    else:
-        model = learning.taken_back(model, kept, train)
+    model = _fitted(model, train, None if valid is None else held, steps, last)
     steps.tidy()
     return Tuned(model, final, study.best_value, metric, study)
 
@@ -218,6 +211,18 @@ def _study(given: "optuna.Study | None", seed: int, checkpoint: str | os.PathLik
             "optuna.create_study(direction='maximize') makes such a study"
         )
     return given
+
+
+def _fitted(
+    model: Recommender, train: Interactions, valid: Interactions | None, steps: Steps, step: str
+) -> Recommender:
+    """Fit a recommender, or take back the fit that a checkpoint has of this step."""
+    kept = steps.done(step)
+    if kept is not None:
+        return learning.taken_back(model, kept, train)
+    model.fit(train, valid, **steps.within(step))
+    steps.note(step, learning.kept(model))
+    return model
 
 
 @dataclass(frozen=True)

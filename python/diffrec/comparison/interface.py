@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any, overload
 
 from diffrec import checks, training
-from diffrec._core import __version__
 from diffrec.checks import flag, nearest, one_of, whole
 from diffrec.comparison.average_ranks import Comparisons
 from diffrec.comparison.fits import Fits
@@ -218,7 +217,6 @@ def _steps(fits: Fits, split: Split, file: str | os.PathLike[str] | None, every:
     if file is None:
         return Steps(None)
     told = {
-        "diffrec": __version__,
         "variants": {
             name: {setting: told_value(value) for setting, value in one.items()} for name, one in fits.settings.items()
         },

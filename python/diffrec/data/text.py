@@ -130,21 +130,10 @@ def _first_lines(file: Path, delimiter: str, quoted: bool) -> tuple[list[str], l
 
 def _places(file: Path, header: list[str], asked: AskedColumns) -> tuple[Places, bool]:
     """Find where in a line each part stands, and whether the first line is a header."""
-    given = [one for one in asked if one is not None]
-    if any(isinstance(one, int) for one in given):
-        if not all(isinstance(one, int) and not isinstance(one, bool) for one in given) or None in asked[:2]:
-            raise TypeError(f"{file}: give user, item and the others all by position (no header) or all by name")
-        for place in given:
-            if not 0 <= int(place) < len(header):
-                raise ValueError(f"{file}: there is no column {place}, the first line has {len(header)}")
-        if len(set(given)) < len(given):
-            raise ValueError(f"{file}: one column cannot be two things: {given}")
-        user, item = (int(place) for place in asked[:2] if place is not None)
-        if names_its_column("user", header[user]) and names_its_column("item", header[item]):
-            raise ValueError(f"{file}: the first line {header} is a header; give columns by name instead of position")
-        return asked, False  # type: ignore[return-value]
+    if any(isinstance(one, int) for one in asked):
+        return _positions(file, header, asked), False
     columns = [cell.strip() for cell in header]
-    if not given and not looks_like_header(columns):
+    if asked == (None,) * 4 and not looks_like_header(columns):
         raise ValueError(
             f"{file}: the first line {header} holds no known column name. Name the columns (user='...', "
             "item='...') or, if the file has no header, give their positions (user=0, item=1)"
@@ -152,6 +141,22 @@ def _places(file: Path, header: list[str], asked: AskedColumns) -> tuple[Places,
     found = choose(columns, asked, str(file))
     timestamp, value = (None if name is None else columns.index(name) for name in found[2:])
     return (columns.index(found.user), columns.index(found.item), timestamp, value), True
+
+
+def _positions(file: Path, header: list[str], asked: AskedColumns) -> Places:
+    """Check places that are given for the parts of a line, of a file that must have no header then."""
+    given = [one for one in asked if one is not None]
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in given) or None in asked[:2]:
+        raise TypeError(f"{file}: give user, item and the others all by position (no header) or all by name")
+    for place in given:
+        if not 0 <= int(place) < len(header):
+            raise ValueError(f"{file}: there is no column {place}, the first line has {len(header)}")
+    if len(set(given)) < len(given):
+        raise ValueError(f"{file}: one column cannot be two things: {given}")
+    user, item = (int(place) for place in asked[:2] if place is not None)
+    if names_its_column("user", header[user]) and names_its_column("item", header[item]):
+        raise ValueError(f"{file}: the first line {header} is a header; give columns by name instead of position")
+    return asked  # type: ignore[return-value]
 
 
 def _read(

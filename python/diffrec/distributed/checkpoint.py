@@ -22,7 +22,7 @@ from torch import Tensor
 from diffrec.diffusion import Layout
 from diffrec.distributed.world import LostProcessError, World
 from diffrec.training import Checkpoint, CheckpointError
-from diffrec.training.checkpoint import TRAINING, Place, packed, seconds_between, unpacked
+from diffrec.training.checkpoint import TRAINING, Place, packed, seconds_between, stamped, unpacked
 
 _TREE, _STATE, _HALF = "tree", "state-", ".writing"
 # Stands for an array where only its name is asked for.
@@ -56,7 +56,7 @@ class SpreadCheckpoint(Checkpoint):
         self.path = Path(path)
         self.every = every
         self._seconds = seconds_between(every)
-        self._told = json.loads(json.dumps(told))
+        self._told = stamped(told)
         if self.path.is_file():
             raise CheckpointError(f"checkpoint must be a folder where several processes train, got {str(self.path)!r}")
         if self._world.leads:

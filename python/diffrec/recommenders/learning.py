@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from diffrec._core import __version__
 from diffrec._tensors import on_host
 from diffrec.checks import whole
 from diffrec.data import Interactions
@@ -176,7 +175,6 @@ def _taken(model: "Recommender", data: Any, valid: Any) -> tuple[Any, Any, Inter
 def _told(model: "Recommender", train: Any, valid: Any) -> dict[str, Any]:
     """Say what a fit must agree in with that of a checkpoint."""
     return {
-        "diffrec": __version__,
         "variant": model.variant,
         **model.settings.told(),
         "data": _in_short(train),

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from diffrec._core import __version__
 from diffrec._tensors import is_tensor, on_host, tensor_of
 from diffrec.checks import duration
 from diffrec.data._replace import replacing
@@ -111,7 +112,7 @@ class Checkpoint:
         self.path = Path(path)
         self.every = every
         self._seconds = seconds_between(every)
-        self._told: dict[str, Any] = json.loads(json.dumps(told))
+        self._told = stamped(told)
         self._stage, self._state = self._read()
         if not self.path.exists():
             self.keep(_BEGUN, dict, now=True)
@@ -173,6 +174,11 @@ class Checkpoint:
                     f"{str(self.path)!r} is the checkpoint of {name}={before!r}, and this is {name}={now!r}: "
                     "use another path, or delete it to begin anew"
                 )
+
+
+def stamped(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, as JSON gives it back, what work is to be the same by: the version, and what it was told."""
+    return json.loads(json.dumps({"diffrec": __version__, **told}))  # type: ignore[no-any-return]
 
 
 def seconds_between(every: Any) -> float:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diffrec._core import __version__
 from diffrec.data import Interactions
 from diffrec.data.arrays import in_short
 from diffrec.recommenders import learning
@@ -49,7 +48,6 @@ class Done:
         if path is None:
             return cls()
         told = {
-            "diffrec": __version__,
             "variant": "auto",
             "budget": None if budget == math.inf else budget,
             **Settings.of(named).told(),
