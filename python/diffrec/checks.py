@@ -268,6 +268,27 @@ def cuts(name: str, value: Any) -> list[int]:
     return [whole(1)(name, cut) for cut in values]
 
 
+def each(check: Check, what: str, *, least: int = 1) -> Check:
+    """Accept a sequence whose entries ``check`` accepts, at least so many of ``what``; kept as a tuple.
+
+    Examples
+    --------
+    >>> each(age, "time constants")("time_scales", [1, 5])
+    (1.0, 5.0)
+    """
+
+    def check_all(name: str, value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise TypeError(f"{name} must be a sequence of {what}, got {shown(value)}")
+        checked = tuple(check(name, one) for one in value)
+        if len(checked) < least:
+            raise ValueError(f"{name} must be a sequence of at least {least} of {what}, got {shown(value)}")
+        # A tuple is kept as it is: scikit-learn's clone() wants to see the object it passed.
+        return value if isinstance(value, tuple) and value == checked else checked
+
+    return check_all
+
+
 def functions(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
     """Accept a sequence of functions; kept as a tuple."""
     if not isinstance(value, Iterable) or not all(map(callable, value)):

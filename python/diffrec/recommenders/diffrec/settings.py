@@ -1,12 +1,11 @@
 """Settings of the diffusion recommenders."""
 
 import datetime
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from diffrec.anchors.ridge import EXACT
-from diffrec.checks import age, flag, layers, one_of, optional, real, span, whole, width, widths
+from diffrec.checks import age, each, flag, layers, one_of, optional, real, span, whole, width, widths
 from diffrec.data import REPEAT_VIEWS, Decay, RepeatView, TimeScale
 from diffrec.diffusion import LIKELIHOODS, NOISE_SCHEDULES, STEP_SAMPLINGS, noise_betas
 from diffrec.recommenders.diffrec.groups import embeddings
@@ -20,25 +19,9 @@ OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "usual",
 DENOISERS = ("mlp", "sequence")
 
 
-def time_scales(name: str, value: Any) -> tuple[TimeScale, ...]:
-    """Accept at least one time constant: a positive number, a positive timedelta, or None."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of numbers, timedeltas and None, got {value!r}")
-    scales = tuple(optional(age)(name, scale) for scale in value)
-    if not scales:
-        raise ValueError(f"{name} must name at least one time constant, got {value!r}")
-    return value if isinstance(value, tuple) and value == scales else scales
-
-
-def own_views(name: str, value: Any) -> tuple[TimeScale | RepeatView, ...]:
-    """Accept any number of time constants and of the views of how an item was taken before."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(
-            f"{name} must be a sequence of {', '.join(REPEAT_VIEWS)}, numbers and timedeltas, got {value!r}"
-        )
-    view, scale = one_of(REPEAT_VIEWS), optional(age)
-    views = tuple(view(name, one) if isinstance(one, str) else scale(name, one) for one in value)
-    return value if isinstance(value, tuple) and value == views else views
+def _own_view(name: str, value: Any) -> TimeScale | RepeatView:
+    """Accept a time constant, or a view of how an item was taken before."""
+    return (one_of(REPEAT_VIEWS) if isinstance(value, str) else optional(age))(name, value)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +111,13 @@ class DiffRecSettings(NetworkSettings):
     # Forecasting
     time_scales: tuple[TimeScale, ...] = setting(
         (1.0, 5.0, None),
-        time_scales,
+        each(optional(age), "numbers, timedeltas and None"),
         "views of a history that a forecast sees, one for each time constant of its weights: numbers of baskets, "
         "timedeltas, or None for even weights",
     )
     own_views: tuple[TimeScale | RepeatView, ...] | None = setting(
         None,
-        optional(own_views),
+        optional(each(_own_view, f"{', '.join(REPEAT_VIEWS)}, numbers and timedeltas", least=0)),
         "how a user took an item before, each with a learnt weight in that item's score: 'had', 'often', 'ago', 'due', "
         "'usual', or time scales; None for all that help next baskets where repeats='include', and for none elsewhere",
     )
