@@ -155,7 +155,11 @@ def test_the_next_basket_is_forecast_without_an_anchor_unless_it_is_asked_for() 
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"time_scales": ()}, ValueError, "time_scales must be a sequence of at least 1 of numbers, timedeltas and None"),
+        (
+            {"time_scales": ()},
+            ValueError,
+            "time_scales must be a sequence of at least 1 of numbers, timedeltas and None",
+        ),
         ({"time_scales": 5.0}, TypeError, "time_scales must be a sequence"),
         ({"time_scales": (0.0,)}, ValueError, "time_scales must be above 0"),
         ({"horizon": 0}, ValueError, "horizon must be at least 1"),
