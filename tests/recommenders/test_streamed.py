@@ -1,5 +1,7 @@
 """Fits from files: the weights of a fit in memory that takes the same batches, and what cannot be fitted so."""
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 import diffrec
 from diffrec.data.prepare import prepare
 from diffrec.data.streamed import ParquetInteractions
+from diffrec.serving import Server
 from diffrec.training import InMemoryRows, StreamedRows, rows
 from diffrec.training.rows import HeldRows
 
@@ -123,6 +127,13 @@ def test_what_is_fitted_from_files_recommends_to_histories_and_is_saved(
         np.testing.assert_array_equal(popular, in_memory.recommend([12345], k=5, unknown="popular").items)
         with pytest.raises(ValueError, match="keeps no histories of the users it learnt from"):
             one.recommend([1], k=5)
+    with Server(tmp_path / "model.diffrec", port=0) as server:
+        asked = json.dumps({"history": [3, 7], "k": 5}).encode()
+        request = urllib.request.Request(server.url + "recommend", asked, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as answer:
+            listed = json.load(answer)["items"]
+    strangers = sparse.csr_array((np.ones(2), ([0, 0], [3, 7])), shape=(1, 60))
+    assert listed == in_memory.recommend(strangers, k=5).items[0].tolist()
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])

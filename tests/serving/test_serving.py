@@ -1,6 +1,7 @@
 """The server: its answers are the model's, whoever else asks; what it refuses, counts and survives."""
 
 import asyncio
+import contextlib
 import http.client
 import importlib
 import json
@@ -24,7 +25,9 @@ import diffrec
 from diffrec.recommenders.pasts import Past, histories_of
 from diffrec.serving import Server
 from diffrec.serving.answers import recommendations
+from diffrec.serving.app import application
 from diffrec.serving.batching import Batcher, BusyError
+from diffrec.serving.metrics import resident_bytes
 from diffrec.serving.questions import Recommend
 from support.commands import fail
 
@@ -227,13 +230,16 @@ def test_impossible_questions_are_refused(server: Server, path: str, body: Any, 
 def test_only_who_means_this_server_is_answered(server: Server) -> None:
     for headers, status, said in (
         ({"Host": "evil.example:80"}, 403, "got 'evil.example'"),
+        ({"Origin": "http://evil.example"}, 403, "got 'http://evil.example'"),
+        ({"Origin": "null"}, 403, "got 'null'"),
         ({"Content-Type": "text/plain"}, 415, "content-type must be application/json, got 'text/plain'"),
     ):
         found, answer = ask(server, "/recommend", {"user": USERS[0]}, **headers)
         assert found == status
         assert said in answer["error"]
     assert ask(server, "/health", Host="localhost:1")[0] == 200
-    assert ask(server, "/health", Host="[::1]")[0] == 200
+    assert ask(server, "/health", Host="[::1]", Origin="http://localhost:9000")[0] == 200
+    assert ask(server, "/health", Origin="https://evil.example")[0] == 403
     found, answer = ask(server, "/recommend", {"history": ["x" * 50_000]})
     assert (found, answer["error"].split(",")[0]) == (413, "a request must have at most 20000 bytes")
 
@@ -257,6 +263,126 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: Server, monkeypatch
     answer = connection.getresponse()
     assert (answer.status, json.load(answer)["error"]) == (408, "a request must arrive within 0.2 s")
     connection.close()
+
+
+def hung_up(connection: socket.socket) -> tuple[bytes, float]:
+    """What a server says before it hangs up, and after how many seconds it does."""
+    started, said = time.monotonic(), b""
+    connection.settimeout(10)
+    while piece := connection.recv(1 << 16):
+        said += piece
+    return said, time.monotonic() - started
+
+
+@pytest.fixture
+def small_server(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr("diffrec.serving.gate.PATIENCE", 0.4)
+    with Server(file, port=0, connections=3) as serving:
+        yield serving
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "second"])
+@pytest.mark.parametrize("begun", [b"GET /", b"GET /health HTTP/1.1\r\nHost: loc", b"\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(small_server: Server, before: bytes, begun: bytes) -> None:
+    """However its bytes drip: the time is that of all of it."""
+    with socket.create_connection(("127.0.0.1", port_of(small_server)), timeout=10) as connection:
+        if before:
+            connection.sendall(before)
+            assert b"200 OK" in connection.recv(1 << 16)
+        connection.sendall(begun)
+        dripping = threading.Event()
+
+        def drip() -> None:
+            while not dripping.wait(0.05):
+                try:
+                    connection.send(b"\r\n" if begun == b"\r\n" else b"x")
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            said, seconds = hung_up(connection)
+        except ConnectionResetError:  # what dripped came after the end
+            said, seconds = b"408 Request Timeout", 0.0
+        dripping.set()
+        thread.join()
+    assert b"408 Request Timeout" in said
+    assert seconds < 5
+
+
+def test_who_says_nothing_is_dropped_and_who_is_one_too_many_is_told(small_server: Server) -> None:
+    held = [socket.create_connection(("127.0.0.1", port_of(small_server)), timeout=10) for _ in range(3)]
+    with socket.create_connection(("127.0.0.1", port_of(small_server)), timeout=10) as another:
+        said, seconds = hung_up(another)
+    assert b"503 Service Unavailable" in said
+    assert seconds < 0.3
+    for connection in held:
+        assert b"408 Request Timeout" in hung_up(connection)[0]
+        connection.close()
+    assert ask(small_server, "/health")[0] == 200
+
+
+def test_who_takes_no_answer_is_dropped(small_server: Server) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(10)
+        connection.connect(("127.0.0.1", port_of(small_server)))
+        question = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            try:
+                connection.sendall(question * 100)
+            except ConnectionError:
+                return
+    raise AssertionError("ten seconds of answers that nobody took were waited for")
+
+
+@pytest.mark.parametrize(
+    "head", [b"/" + b"x" * 2**20, b"/health HTTP/1.1\r\nHost: " + b"x" * 2**20, b"/ HTTP/1.1\r\n" + b"a: b\r\n" * 2**17]
+)
+def test_a_large_head_is_not_kept(server: Server, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port_of(server)), timeout=10) as connection:
+        connection.settimeout(10)
+        try:
+            connection.sendall(b"GET " + head)
+            said = hung_up(connection)[0]
+        except (ConnectionResetError, BrokenPipeError):  # what was left came after the end
+            return
+    assert b"431 Request Header Fields Too Large" in said
+
+
+def test_large_heads_take_no_memory(server: Server) -> None:
+    """Of many clients at once, each of which goes on until it is refused."""
+    large, before = b"GET / HTTP/1.1\r\nHost: " + b"x" * 2**26, resident_bytes() or 0
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            address = ("127.0.0.1", port_of(server))
+            connection = stack.enter_context(socket.create_connection(address, timeout=10))
+            with contextlib.suppress(OSError):
+                connection.sendall(large)
+        assert (resident_bytes() or 0) - before < 2**25
+
+
+def test_reload_is_for_this_machine_alone(server: Server) -> None:
+    answers: list[Any] = []
+
+    async def answered(client: str) -> int:
+        scope = {"type": "http", "method": "POST", "path": "/reload", "query_string": b"", "client": (client, 5)}
+        scope |= {"headers": [(b"host", b"localhost"), (b"content-type", b"application/json")], "http_version": "1.1"}
+        messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else await asyncio.sleep(60)
+
+        async def send(message: Any) -> None:
+            answers.append(message)
+
+        await application(server.held)(scope, receive, send)
+        return int(next(one["status"] for one in answers[-2:] if one["type"] == "http.response.start"))
+
+    assert asyncio.run(answered("10.0.0.9")) == 403
+    assert asyncio.run(answered("127.0.0.1")) == 200
 
 
 def test_names_that_clients_may_call_it_by(file: Path) -> None:
@@ -410,6 +536,7 @@ def test_the_command_serves_reloads_at_a_signal_and_ends(tmp_path: Path) -> None
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
         connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=60)
 
         def variant() -> str:

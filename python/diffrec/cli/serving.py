@@ -29,6 +29,7 @@ def serve(
         ),
     ] = None,
     max_body: Annotated[int, typer.Option(metavar="BYTES", min=1, help="The largest request.")] = 1 << 20,
+    max_connections: Annotated[int, typer.Option(metavar="N", min=1, help="Connections held at once.")] = 1000,
     device: options.Device = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -45,7 +46,8 @@ def serve(
     from diffrec.serving import Server
 
     where = {} if device is None else {"device": device}
-    server = Server(model, host=host, port=port, hosts=allow_host or (), largest=max_body, **where)
+    limits = {"largest": max_body, "connections": max_connections}
+    server = Server(model, host=host, port=port, hosts=allow_host or (), **limits, **where)
     print(server.url, flush=True)
     note("Ctrl-C ends it", quiet=quiet)
     # Ending it is no interruption: it is how it ends.

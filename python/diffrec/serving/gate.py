@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+from diffrec.checks import shown
 from diffrec.serving.metrics import LATENCIES, Counter, Histogram
 
 Message = MutableMapping[str, Any]
@@ -24,9 +25,9 @@ PATIENCE = 20.0
 class Gate:
     """Lets requests through to an ASGI application that are for this server, and no larger than they may be.
 
-    The name in ``Host`` must be one of the server's: a name that only resolves to this machine is a foreign page's way
-    in. A body is read whole before anything else sees it, and it must be JSON: other sites' pages cannot send that
-    without asking first, and are not answered.
+    The name in ``Host`` must be one of the server's, and so must that in ``Origin``, where there is one: a name that
+    only resolves to this machine is a foreign page's way in. A body is read whole before anything else sees it, and it
+    must be JSON: other sites' pages cannot send that without asking first, and are not answered.
 
     Parameters
     ----------
@@ -71,7 +72,8 @@ class Gate:
             if refused is None:
                 await self._inner(scope, _once(body or b"", receive), noted)
             else:
-                await _refuse(noted, *refused)
+                # Of a body that is too large the rest is still on its way.
+                await _refuse(noted, *refused, close=body is None)
         finally:
             path = next(
                 (one for one in self._paths if scope["path"] == one or scope["path"].startswith(f"{one}/")), "other"
@@ -84,13 +86,16 @@ class Gate:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = _name_of(headers.get("host", ""))
         if host not in self._hosts:
-            return 403, f"host must be one of {', '.join(sorted(self._hosts))}, got {host!r}"
+            return 403, f"host must be one of {', '.join(sorted(self._hosts))}, got {shown(host)}"
+        origin = headers.get("origin")
+        if origin is not None and _name_of(origin.partition("://")[2]) not in self._hosts:
+            return 403, f"origin must be of {', '.join(sorted(self._hosts))}, got {shown(origin)}"
         if body is None:
             size = headers.get("content-length", "more")
             return 413, f"a request must have at most {self._largest} bytes, got {size}"
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["method"] not in ("GET", "HEAD") and kind != "application/json":
-            return 415, f"content-type must be application/json, got {kind!r}"
+            return 415, f"content-type must be application/json, got {shown(kind)}"
         return None
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from pathlib import Path
 
+from diffrec.data import empty_matrix
 from diffrec.recommenders import Recommender, load
 from diffrec.serving.metrics import Counter
 
@@ -68,6 +69,8 @@ class ReloadedModel:
 
     def _read(self) -> Recommender:
         model = load(self.path, device=self._device)
-        # What is prepared from the weights when it is first needed is prepared now, so that nobody waits for it.
-        model.recommend(model.train_.users.ids[:1], k=1)
+        # What is prepared from the weights when it is first needed is prepared now, so that nobody waits for it. Where
+        # the model keeps no histories of its users, fitted from files, somebody who has none asks.
+        users = model.train_.users.ids[:1]
+        model.recommend(users if len(users) else empty_matrix(1, model.train_.shape[1]), k=1)
         return model

@@ -13,7 +13,11 @@ import uvicorn
 
 from diffrec.checks import whole
 from diffrec.serving.app import LARGEST, LOCAL, application
+from diffrec.serving.bounded_protocol import BoundedProtocol
 from diffrec.serving.reloaded_model import ReloadedModel
+
+#: Connections that are held at once.
+CONNECTIONS = 1000
 
 
 class Server:
@@ -33,7 +37,9 @@ class Server:
     hosts : sequence of str
         Names by which clients may call the server, besides those of this machine and ``host`` itself.
     largest : int
-        Bytes of a request, at most.
+        Bytes of a request's body, at most.
+    connections : int
+        How many are held at once; who comes besides is refused.
     device : str
         Where the model is to run.
 
@@ -70,9 +76,11 @@ class Server:
         port: int = 8000,
         hosts: Sequence[str] = (),
         largest: int = LARGEST,
+        connections: int = CONNECTIONS,
         device: str = "auto",
     ) -> None:
         port, largest = whole(0, 65535)("port", port), whole(1)("largest", largest)
+        connections = whole(1)("connections", connections)
         self.held = ReloadedModel(path, device)
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -89,7 +97,10 @@ class Server:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                http=BoundedProtocol,
                 ws="none",
+                # The first number of connections that are too many.
+                limit_concurrency=connections + 1,
                 # What has begun is answered before the server ends.
                 timeout_graceful_shutdown=30,
             )
