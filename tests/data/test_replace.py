@@ -1,5 +1,6 @@
 """Files that are written over are the old or the new one, whatever happens meanwhile."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 import diffrec
 from diffrec import Interactions
-from diffrec.data._replace import replacing, replacing_with_companions
+from diffrec.data._replace import companions, named_by_content, replacing, replacing_with_companions
 from diffrec.data.tables import table_file
 
 Write = Callable[[Path, int], None]
@@ -43,19 +44,25 @@ def read_interactions(path: Path) -> int:
 
 
 def export(path: Path, version: int) -> None:
-    """An export writes several files into a folder of its own, in pieces."""
+    """An export writes several files into a folder of its own, in pieces, and one names the other."""
     with replacing_with_companions(path) as temporary:
-        for file in (temporary, temporary.with_suffix(".data")):
-            with file.open("wb") as stream:
-                for _ in range(64):
-                    stream.write(bytes([version]) * 512)
+        weights = temporary.with_suffix(".weights")
+        with weights.open("wb") as stream:
+            for _ in range(64):
+                stream.write(bytes([version]) * 512)
+        temporary.write_text(f"{version} {named_by_content(weights, temporary).name}")
 
 
 def read_export(path: Path) -> int:
-    whole = path.read_bytes()
+    # Who reads while somebody writes may find the second file gone, and the first another.
+    for _ in range(1000):
+        version, _, name = path.read_text().partition(" ")
+        with contextlib.suppress(FileNotFoundError):
+            whole = path.resolve().with_name(name).read_bytes()
+            break
     assert len(whole) == 64 * 512
-    assert len(set(whole)) == 1
-    return whole[0]
+    assert set(whole) == {int(version)}
+    return int(version)
 
 
 def report(path: Path, version: int) -> None:
@@ -104,12 +111,13 @@ def survive(folder: Path, kills: int) -> None:
         for _ in range(kills // len(KINDS)):
             kill(write, path, float(rng.uniform(0.005, 0.05)))
             assert read(path) in (0, 1)
-            left += len(set(folder.iterdir()) - {path, path.with_suffix(".data")})
+            left += len(set(folder.iterdir()) - {path})
         write(path, 1)
         assert read(path) == 1
-        beside = {path, path.with_suffix(".data")} if name == "graph.pt2" else {path}
-        assert set(folder.iterdir()) == beside, f"{left} were left by those killed"
-        for file in beside:
+        assert len(companions(path)) == (name == "graph.pt2")
+        whole = {path, *companions(path)}
+        assert set(folder.iterdir()) == whole, f"{left} were left by those killed"
+        for file in whole:
             file.unlink()
 
 
@@ -177,6 +185,20 @@ def test_permissions_stay_and_new_files_have_ordinary_ones(tmp_path: Path) -> No
             assert path.stat().st_mode & 0o777 == 0o604, name
     finally:
         os.umask(before)
+
+
+def test_a_private_file_is_private_while_it_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for mode in (0o600, 0o640, 0o400):
+        path.touch()
+        path.chmod(mode)
+        with replacing(path) as temporary:
+            assert temporary.stat().st_mode & 0o077 == mode & 0o077
+            temporary.write_text("content")
+        assert path.stat().st_mode & 0o777 == mode
+        with replacing_with_companions(path) as temporary:
+            assert temporary.parent.stat().st_mode & 0o077 == 0
+            temporary.write_text("content")
 
 
 def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
@@ -264,8 +286,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(name: str, disk: Path) -> N
     with pytest.raises(OSError, match="No space left|space"):
         write(disk / name, 1)
     assert read(disk / name) == 0
-    companions = {"graph.data"} if name == "graph.pt2" else set()
-    assert {file.name for file in disk.iterdir()} == {name, "rest"} | companions
+    assert set(disk.iterdir()) == {disk / name, disk / "rest", *companions(disk / name)}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -1,6 +1,7 @@
 """Exported files rank as ``recommend`` does, in onnxruntime and in torch.export, and are complete or absent."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 import diffrec
 from diffrec import Recommender
+from diffrec.data import _replace
 from diffrec.export import agreement
 from diffrec.export.inputs import inputs
 from support.exports import DATA, EMPTY_USER, FORMS, ITEMS, USERS, assert_same_lists, fitted, strangers
@@ -96,9 +98,36 @@ def test_ties_seen_items_and_lists_that_end_early(backend: str, tmp_path: Path) 
 def test_large_weights_go_into_a_second_file(tmp_path: Path) -> None:
     model, path = fitted("ease"), tmp_path / "model.onnx"
     diffrec.export.onnx(model, path, K, external_data=True)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
+    (weights,) = set(tmp_path.iterdir()) - {path}
+    assert re.fullmatch(r"model\.onnx\.[0-9a-f]{16}\.data", weights.name)
     assert_same_lists(*OnnxFile(path)(*inputs(model)), model.recommend(k=K))
     np.testing.assert_array_equal(diffrec.export.item_ids(path), DATA.items.ids)
+
+
+def test_a_graph_never_finds_anothers_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the two files, an export leaves the old one whole; the next sweeps up what it left."""
+    one, other, path = fitted("ease"), fitted("itemknn"), tmp_path / "model.onnx"
+    diffrec.export.onnx(one, path, K, external_data=True)
+    before = set(tmp_path.iterdir())
+
+    put = _replace._put
+
+    def killed(written: Path, place: Path) -> None:
+        if place == path:
+            raise InterruptedError
+        put(written, place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_replace, "_put", killed)
+        with pytest.raises(InterruptedError):
+            diffrec.export.onnx(other, path, K, external_data=True)
+    assert len(set(tmp_path.iterdir()) - before) == 1
+    assert_same_lists(*OnnxFile(path)(*inputs(one)), one.recommend(k=K))
+    diffrec.export.onnx(other, path, K, external_data=True)
+    assert_same_lists(*OnnxFile(path)(*inputs(other)), other.recommend(k=K))
+    assert len(list(tmp_path.iterdir())) == 2
+    diffrec.export.onnx(other, path, K)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -28,7 +28,7 @@ def test_a_flat_index_of_faiss_finds_what_the_model_ranks_first(form: str, tmp_p
     model, people = fitted(form), strangers()
     diffrec.export.vectors(model, tmp_path / "items.faiss")
     index = faiss.read_index(str(tmp_path / "items.faiss"))
-    ids = np.array(json.loads((tmp_path / "items.faiss.ids.json").read_text())["ids"])
+    ids = diffrec.export.item_ids(tmp_path / "items.faiss")
     # As many more as the longest history: what is in it is taken out afterwards.
     _, rows = index.search(model.user_vectors(people), 30)
     top = model.recommend(people, k=3)
@@ -38,6 +38,17 @@ def test_a_flat_index_of_faiss_finds_what_the_model_ranks_first(form: str, tmp_p
         scores = model.score(people)[place]
         np.testing.assert_allclose(scores[found], scores[DATA.items.rows(items)], rtol=1e-4, atol=1e-5)
     assert ids.tolist() == DATA.items.ids.tolist()
+
+
+def test_ids_of_another_index_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    for name, form in (("one", "ials"), ("other", "multivae")):
+        diffrec.export.vectors(fitted(form), tmp_path / f"{name}.faiss")
+    (tmp_path / "other.faiss.ids.json").replace(tmp_path / "one.faiss.ids.json")
+    with pytest.raises(ValueError, match=r"one\.faiss\.ids\.json does not hold the ids of one\.faiss, but of another"):
+        diffrec.export.item_ids(tmp_path / "one.faiss")
+    with pytest.raises(FileNotFoundError, match=r"other\.faiss\.ids\.json does not exist"):
+        diffrec.export.item_ids(tmp_path / "other.faiss")
 
 
 def test_graphs_of_neighbours_find_most_of_it(tmp_path: Path) -> None:

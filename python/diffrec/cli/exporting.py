@@ -11,6 +11,7 @@ from diffrec.checks import one_of
 from diffrec.cli import options
 from diffrec.cli.output import show, warnings_as_notes
 from diffrec.cli.reading import load_model, refuse, require_place
+from diffrec.data._replace import companions
 
 _WRITERS = {".onnx": exports.onnx, ".pt2": exports.pt2}
 _VECTORS = (".parquet", ".faiss", ".hnsw")
@@ -77,15 +78,11 @@ def export(
         show(f"{out}: vectors of {n:,} {of} ({size(out.stat().st_size)})", values, as_json=as_json)
         return
     write = _WRITERS[out.suffix]
-    # Where large weights go; what an earlier export left there is none of this one's.
-    beside = Path(f"{out}.data")
-    earlier = beside.stat().st_ino if beside.is_file() else None
     with warnings_as_notes():
         write(fitted, out, k, exclude_seen=not include_seen, check=check)
     items = fitted.train_.shape[1]
-    count = out.stat().st_size
-    if beside.is_file() and beside.stat().st_ino != earlier:
-        count += beside.stat().st_size
+    # Large weights lie beside it.
+    count = sum(file.stat().st_size for file in (out, *companions(out)))
     show(
         f"{out}: the best {k} of {items:,} items ({size(count)})",
         {"file": str(out), "bytes": count, "k": k, "items": items, "exclude_seen": not include_seen},

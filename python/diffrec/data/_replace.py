@@ -1,6 +1,7 @@
 """Files that are complete or what they were before."""
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -38,15 +39,64 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_with_companions(path: Path) -> Iterator[Path]:
     """Replace a file that may come with others, which name one another: it is made under its own name elsewhere.
 
-    What else the block leaves in the folder of the new file is put beside ``path`` before it.
+    What else the block leaves in the folder of the new file is put beside ``path`` before it. A companion that is named
+    by what it holds, as :func:`named_by_content` does, is that of one file alone: whoever is left with the old file is
+    left with the old companion, which goes once the new file has taken its place.
     """
     path = _target(path)
     with _fresh(path, folder=True) as folder:
         temporary = folder / path.name
         yield temporary
-        # The file itself comes last: whoever finds it finds the others.
-        for written in sorted(folder.iterdir(), key=lambda file: file == temporary):
-            _put(written, path.with_name(written.name))
+        with _alone_in(path.parent):
+            # The file itself comes last: whoever finds it finds the others.
+            made = sorted(folder.iterdir(), key=lambda file: file == temporary)
+            for written in made:
+                _put(written, path.with_name(written.name))
+            for left in set(companions(path)) - {path.with_name(written.name) for written in made}:
+                _remove(left)
+
+
+def named_by_content(file: Path, path: Path) -> Path:
+    """Rename the companion of a file, such as its weights, so that no other file's companion has its name.
+
+    Parameters
+    ----------
+    file : Path
+        The companion, beside ``path``.
+    path : Path
+        The file that will name it.
+
+    Returns
+    -------
+    Path
+        What it is called now: as ``path``, with a checksum of its content behind.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return file.rename(path.with_name(f"{path.name}.{digest.hexdigest()}.data"))
+
+
+def companions(path: Path) -> list[Path]:
+    """Files beside ``path`` that :func:`named_by_content` named for it."""
+    ours = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
+    return [file for file in path.parent.iterdir() if ours.fullmatch(file.name)]
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Be the only one who puts several files that belong together into a folder, which takes moments."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _target(path: Path) -> Path:
@@ -84,7 +134,8 @@ def _locked(path: Path, *, folder: bool) -> tuple[int | None, Path]:
             except FileNotFoundError:  # swept before it was opened
                 continue
         else:
-            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            # Who may not read the old file may not read the new one while it is written.
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, (_mode_of(path) or 0o666) | 0o600)
         with contextlib.suppress(OSError):  # a file system without locks: what is killed is then left
             fcntl.flock(handle, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):  # swept before it was locked
@@ -113,17 +164,25 @@ def _prefix(path: Path) -> str:
 
 def _put(written: Path, path: Path) -> None:
     """Put a written file in its place: flushed, and with the permissions of what was there."""
-    with contextlib.suppress(FileNotFoundError):
-        before = path.stat()
-        if stat.S_ISREG(before.st_mode):
-            with contextlib.suppress(PermissionError):  # files of others can be replaced, but not be given to them
-                if fcntl is not None:
-                    os.chown(written, before.st_uid, before.st_gid)
-            written.chmod(stat.S_IMODE(before.st_mode))
+    mode = _mode_of(path)
+    if mode is not None:
+        with contextlib.suppress(OSError):  # files of others can be replaced, but not be given to them
+            if fcntl is not None:
+                before = path.stat()
+                os.chown(written, before.st_uid, before.st_gid)
+        written.chmod(mode)
     _flush(written)
     written.replace(path)
     if fcntl is not None:  # Windows opens no folders
         _flush(path.parent)
+
+
+def _mode_of(path: Path) -> int | None:
+    """Who may do what with a file; None where there is none."""
+    with contextlib.suppress(OSError):
+        mode = path.stat().st_mode
+        return stat.S_IMODE(mode) if stat.S_ISREG(mode) else None
+    return None
 
 
 def _flush(path: Path) -> None:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from diffrec import _core
 from diffrec.checks import needed
-from diffrec.data._replace import replacing_with_companions
+from diffrec.data._replace import named_by_content, replacing_with_companions
 from diffrec.export.agreement import require_agreement
 from diffrec.export.graph import INPUTS, OUTPUTS, program, served, tracing
+from diffrec.export.vector_files import INDICES, ids_beside
 from diffrec.recommenders import Recommender
 from diffrec.recommenders.settings import plain_setting
 
@@ -61,8 +62,8 @@ def onnx(
         and the same items. Nothing is written where they differ; without onnxruntime a warning says that no lists are
         compared.
     external_data : bool, optional
-        Put the weights into a second file beside it, named as it is with ``.data`` behind; by default where there are
-        more of them than one ONNX file holds.
+        Put the weights into a second file beside it, which the graph names: as itself, with a checksum and ``.data``
+        behind, so that no graph finds another's weights. By default where there are more than one ONNX file holds.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def onnx(
     graph.model.metadata_props.update({DESCRIPTION: _description(model, k, exclude_seen), ITEM_IDS: _ids(model)})
     with replacing_with_companions(path) as temporary:
         graph.save(temporary, external_data=external_data)
+        _name_weights(temporary)
         if check:
             _check_onnx(model, temporary, k, exclude_seen=exclude_seen)
 
@@ -143,28 +145,31 @@ def pt2(model: Recommender, path: str | Path, k: int = 20, *, exclude_seen: bool
 
 
 def item_ids(path: str | Path) -> NDArray[Any]:
-    """Read the ids of an exported model's item rows.
+    """Read the ids of an exported model's item rows, or of the rows of an index of vectors.
 
     Parameters
     ----------
     path : str or Path
-        A file that ``onnx`` or ``pt2`` wrote.
+        A file that ``onnx`` or ``pt2`` wrote, or an index that ``vectors`` did.
 
     Returns
     -------
     ndarray
         (items,), integers or strings: ``item_ids(path)[items]`` names what is recommended, where ``items`` is not -1.
+        Of an index, those whose vectors it holds, in order.
 
     Raises
     ------
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file holds no item ids.
+        When the file holds no item ids, or those beside an index are of another.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
+    if path.suffix in INDICES:
+        return ids_beside(path)
     if path.suffix == ".pt2":
         texts = {_ITEM_IDS_FILE: ""}
         torch.export.load(path, extra_files=texts)
@@ -213,6 +218,23 @@ def _description(model: Recommender, k: int, exclude_seen: bool) -> str:
             },
         }
     )
+
+
+def _name_weights(path: Path) -> None:
+    """Name the file of a graph's weights, where there is one, by what it holds, and have the graph say so."""
+    beside = path.with_name(f"{path.name}.data")
+    if not beside.exists():
+        return
+    import onnx
+
+    graph = onnx.load(path, load_external_data=False)
+    named = named_by_content(beside, path).name
+    places = [
+        place for weights in graph.graph.initializer for place in weights.external_data if place.key == "location"
+    ]
+    for place in places:
+        place.value = named
+    path.write_bytes(graph.SerializeToString())
 
 
 def _check_onnx(model: Recommender, path: Path, k: int, *, exclude_seen: bool) -> None:

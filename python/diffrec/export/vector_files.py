@@ -1,5 +1,6 @@
 """Vectors of users and items as files: tables, and indices of nearest neighbours."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ def vectors(model: Recommender, path: str | Path, of: str = "items", users: Any 
     path : str or Path
         ``.parquet``: a table of ids and vectors. ``.faiss``: an index of faiss for inner products. ``.hnsw``: one of
         hnswlib, in the space "ip". An index numbers what it holds by row; the ids of the rows are in a second file
-        beside it, whose name has ``.ids.json`` behind. The files are complete or what they were before.
+        beside it, whose name has ``.ids.json`` behind, with a checksum of the index, which ``item_ids`` checks. Each
+        file is complete or what it was before.
     of : {"items", "users"}
         Whose vectors.
     users : as for ``model.user_vectors``, optional
@@ -116,7 +118,34 @@ def _hnswlib() -> _Write:
 
 
 def _write_ids(path: Path, name: str, ids: NDArray[Any], **more: Any) -> None:
-    path.with_name(f"{path.name}.ids.json").write_text(json.dumps({"of": name, **more, "ids": ids.tolist()}))
+    said = {"of": name, **more, "index": _digest(path), "ids": ids.tolist()}
+    path.with_name(f"{path.name}.ids.json").write_text(json.dumps(said))
 
 
+def ids_beside(path: Path) -> NDArray[Any]:
+    """Read the ids of an index's rows, from the file beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When it is that of another index: of two files one was written over, or copied, without the other.
+    """
+    beside = path.with_name(f"{path.name}.ids.json")
+    if not beside.is_file():
+        raise FileNotFoundError(f"{beside} does not exist")
+    said = json.loads(beside.read_text())
+    if not isinstance(said, dict) or said.get("index") != _digest(path):
+        raise ValueError(f"{beside} does not hold the ids of {path.name}, but of another index")
+    return np.array(said["ids"])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+#: Suffixes of what has a file of ids beside it.
+INDICES = (".faiss", ".hnsw")
 _WRITERS: dict[str, Callable[[], _Write]] = {".parquet": _parquet, ".faiss": _faiss, ".hnsw": _hnswlib}
