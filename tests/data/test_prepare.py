@@ -1,5 +1,7 @@
 """Raw interactions to a folder of blocks: the same rows, k-core and parts as in memory."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import diffrec
+from diffrec.data import prepare as prepare_module
 from diffrec.data.prepare import prepare
 from diffrec.data.streamed import ParquetInteractions
 
@@ -176,6 +179,19 @@ def test_folders_that_are_none(tmp_path: Path, data: diffrec.Interactions) -> No
     with pytest.raises(ValueError, match="has an item that is none of the"):
         ParquetInteractions(tmp_path / "out").block(0)
     assert "checksum" in files.in_short()
+
+
+def test_what_a_killed_process_left_is_swept_up(tmp_path: Path, data: diffrec.Interactions) -> None:
+    data.write(tmp_path / "raw.csv")
+    child = os.fork()
+    if child == 0:  # killed where all of the work lies on the disk
+        prepare_module._part = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        prepare(tmp_path / "raw.csv", tmp_path / "out")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    prepare(tmp_path / "raw.csv", tmp_path / "out")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out", "raw.csv"]
 
 
 def test_files_of_other_content_have_another_checksum(tmp_path: Path, data: diffrec.Interactions) -> None:

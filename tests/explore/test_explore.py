@@ -150,6 +150,14 @@ def test_only_this_machine_and_only_this_page_are_answered(server: Server) -> No
     assert server.server_address[0] == "127.0.0.1"
     own = server.url.removesuffix("/")
     assert ask(server, "api/recommend", {"user": 1}, Origin=own)["top"]
+    for site in ("same-origin", "none"):
+        assert ask(server, "api/about", **{"Sec-Fetch-Site": site})["items"]
+    for site in ("cross-site", "same-site", "?"):  # as a foreign page's picture of that address
+        for path in ("api/overview", "api/about", "page.js"):
+            with pytest.raises(urllib.error.HTTPError) as foreign:
+                ask(server, path, **{"Sec-Fetch-Site": site})
+            assert foreign.value.code == 403
+            foreign.value.close()
     for headers, code in (
         ({"Host": "evil.example:80"}, 403),
         ({"Host": "127.0.0.1.evil.example"}, 403),

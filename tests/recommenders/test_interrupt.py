@@ -96,6 +96,28 @@ def test_before_the_first_epoch_there_is_nothing_to_offer(data: Interactions, mo
     assert caught.value.partial is None
 
 
+@pytest.mark.parametrize(
+    ("named", "interrupted"),
+    [
+        ({"variant": "diffrec"}, "learning.as_interactions"),
+        ({"variant": "diffrec"}, "learning.in_short"),
+        ({}, "auto.choose.as_interactions"),
+        ({}, "auto.done.in_short"),
+        ({}, "auto.choose.hold_out"),
+    ],
+)
+def test_nor_is_there_before_the_fit_begins(
+    named: dict[str, Any], interrupted: str, data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"diffrec.recommenders.{interrupted}", stop)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        diffrec.fit(data, checkpoint=tmp_path / "c", **named)
+    assert caught.value.partial is None
+
+
 def test_a_part_is_not_offered_for_the_whole(data: Interactions) -> None:
     settings = {"dims": (4,), "epochs": 5, "holdout": 0}
     stack = Stack(parts=["popularity", ("diffrec", settings)], progress=False, callbacks=[interrupting_at(2)])

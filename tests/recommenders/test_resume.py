@@ -11,6 +11,8 @@ import pytest
 import diffrec
 from diffrec import CheckpointError, Interactions, Recommender
 from diffrec.training import EpochRecord
+from diffrec.training.checkpoint import Checkpoint
+from diffrec.training.steps import Steps
 from support.resuming import FORMS, WORKS, same, unfitted, world
 from support.scripts import run
 
@@ -140,6 +142,89 @@ def finished(tmp_path_factory: pytest.TempPathFactory, data: Interactions) -> by
     with pytest.raises(Stopped):
         unfitted("diffrec", callbacks=[stopping_at(3)]).fit(data, checkpoint=path)
     return path.read_bytes()
+
+
+def test_checkpoints_of_other_versions_are_refused(
+    data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Stopped):
+        unfitted("diffrec", callbacks=[stopping_at(3)]).fit(data, checkpoint=tmp_path / "c")
+    with monkeypatch.context() as patched:
+        patched.setattr("diffrec.recommenders.learning.__version__", "9.9")
+        with pytest.raises(CheckpointError, match=r"c' is the checkpoint of diffrec='.*', and this is diffrec='9\.9'"):
+            unfitted("diffrec").fit(data, checkpoint=tmp_path / "c")
+        patched.setattr("diffrec.training.checkpoint._FORMAT", 2)
+        with pytest.raises(CheckpointError, match="it has format 1, and this version goes on from format 2"):
+            unfitted("diffrec").fit(data, checkpoint=tmp_path / "c")
+    same(unfitted("diffrec").fit(data, checkpoint=tmp_path / "c"), unfitted("diffrec").fit(data))
+
+
+def counted_to(last: int) -> tuple[Callable[[EpochRecord], None], list[int]]:
+    """A callback that ends a fit at its so-manieth call, and the epochs that it was called with."""
+    seen: list[int] = []
+
+    def callback(record: EpochRecord) -> None:
+        seen.append(record.epoch)
+        if len(seen) == last:
+            raise Stopped
+
+    return callback, seen
+
+
+def test_a_stack_goes_on_with_the_part_it_was_at(
+    data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, one), (_, other) = FORMS["diffrec"], FORMS["multivae"]
+    parts = [("ease", {"l2": 5.0}), ("diffrec", one | {"epochs": 3}), ("multivae", other | {"epochs": 3})]
+
+    def stack(callbacks: Any = ()) -> Recommender:
+        return diffrec.Stack(parts=parts, progress=False, callbacks=callbacks)
+
+    callback, seen = counted_to(0)
+    whole, path = stack([callback]).fit(data), tmp_path / "c"
+    for last in range(1, len(seen) + 1):
+        with pytest.raises(Stopped):
+            stack([counted_to(last)[0]]).fit(data, checkpoint=path)
+        if last == 4:  # in the last part: the others are not asked for again
+            for done in (diffrec.EASE, diffrec.DiffRec):
+                monkeypatch.setattr(done, "_fit", lambda *_: pytest.fail("it is fitted anew"))
+    callback, again = counted_to(0)
+    same(stack([callback]).fit(data, checkpoint=path), whole)
+    assert again == seen
+    assert [file.name for file in tmp_path.iterdir()] == ["c"]
+
+
+def test_an_update_of_a_stack_goes_on(data: Interactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn, later, _ = data.split(by="time", valid=0.2, test=0)
+    (_, one), (_, other) = FORMS["diffrec"], FORMS["multivae"]
+    models = [diffrec.Stack(parts=[("diffrec", one), ("multivae", other)], progress=False).fit(learn) for _ in range(2)]
+    models[0].update(later)
+    with monkeypatch.context() as patched:
+        patched.setattr(diffrec.MultiVAE, "_update", fail_with(Stopped))
+        with pytest.raises(Stopped):
+            models[1].update(later, checkpoint=tmp_path / "c")
+    monkeypatch.setattr(diffrec.DiffRec, "_update", lambda *_: pytest.fail("it is updated anew"))
+    models[1].update(later, checkpoint=tmp_path / "c")
+    same(*models)
+    assert [file.name for file in tmp_path.iterdir()] == ["c"]
+
+
+def fail_with(error: type[Exception]) -> Callable[..., None]:
+    def failing(*_: Any) -> None:
+        raise error
+
+    return failing
+
+
+def test_only_files_of_steps_are_cleared_away(tmp_path: Path) -> None:
+    others = [tmp_path / f"c.step-{name}" for name in ("by-step", "0123456789ab.txt", "0123456789ag", "0123456789abc")]
+    for other in others:
+        other.touch()
+    (tmp_path / "c.step-0123456789ab").mkdir()
+    (tmp_path / "c.step-abcdef012345").touch()
+    steps = Steps(Checkpoint(tmp_path / "c", "epoch", {}))
+    steps.tidy()
+    assert set(tmp_path.iterdir()) == {*others, tmp_path / "c.step-0123456789ab", tmp_path / "c"}
 
 
 def test_a_model_is_no_checkpoint(data: Interactions, tmp_path: Path) -> None:

@@ -100,11 +100,18 @@ def _fit(form: str, checkpoint: Path | None) -> list[Any]:
     return [epochs, model.training_.best_epoch, *state, model.score()]
 
 
+def _stack(checkpoint: Path | None) -> list[Any]:
+    parts = ["itemknn", FORMS["diffrec"], FORMS["multivae"]]
+    model = diffrec.Stack(parts=parts, progress=False, seed=3, device="cpu").fit(world(), checkpoint=checkpoint)
+    return [on_host(one) for one in model._state().values()]
+
+
 #: By name: what takes a checkpoint, and gives what may not depend on whether it was killed.
 WORKS: dict[str, Callable[[Path | None], list[Any]]] = {form: partial(_fit, form) for form in FORMS} | {
     "the choice": _choice,
     "tune": _search,
     "compare": _comparison,
+    "stack": _stack,
 }
 
 

@@ -56,6 +56,13 @@ def replacing_with_companions(path: Path) -> Iterator[Path]:
                 _remove(left)
 
 
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` to work in, which is gone when the block ends, as is what others left that died."""
+    with _fresh(_target(path), folder=True) as folder:
+        yield folder
+
+
 def named_by_content(file: Path, path: Path) -> Path:
     """Rename the companion of a file, such as its weights, so that no other file's companion has its name.
 

@@ -2,8 +2,6 @@
 
 import glob
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from diffrec.checks import needed, one_of, whole
 from diffrec.data._columns import Names, choose
+from diffrec.data._replace import folder_beside
 from diffrec.data._times import in_seconds
 from diffrec.data.files import PARTS
 from diffrec.data.split import shares
@@ -124,6 +123,7 @@ def prepare(
     Examples
     --------
     >>> from diffrec.data import Interactions
+    >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sold = Interactions.from_arrays(["a", "a", "a", "b", "b"], [1, 2, 3, 1, 2], timestamp=[1, 2, 3, 4, 5])
     ...     sold.write(f"{folder}/sold.csv")
@@ -141,9 +141,7 @@ def prepare(
         raise ValueError(f"{source}: unknown suffix {source.suffix!r}, not one of {', '.join(_SUFFIXES)} or a folder")
     if folder.exists():
         raise FileExistsError(f"{folder} is there already; name a folder to be made")
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-    try:
+    with folder_beside(folder.absolute()) as work:
         made = work / "made"
         made.mkdir()
         with _Database(source, work, memory) as base:
@@ -161,8 +159,6 @@ def prepare(
         (made / PREPARED).write_text(json.dumps(said | {"seed": seed}, indent=2) + "\n")
         report = Prepared(rows, left_out, sum(counts), users, items, *counts)
         made.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return report
 
 

@@ -121,8 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _is_foreign(self) -> bool:
         """Refuse what another site's page asks, whatever it asks."""
         host, origin = self.headers.get("Host") or "", self.headers.get("Origin")
+        # Of pictures and the like that another site's page asks for browsers name no origin, but say whose page it is.
+        site = self.headers.get("Sec-Fetch-Site")
         # A name that only resolves to this machine is a foreign page's way in.
-        if host.partition(":")[0] in (HOST, "localhost") and origin in (None, f"http://{host}"):
+        known = host.partition(":")[0] in (HOST, "localhost") and origin in (None, f"http://{host}")
+        if known and site in (None, "same-origin", "none"):
             return False
         self.close_connection = True
         self._send(HTTPStatus.FORBIDDEN, "text/plain", b"ask for 127.0.0.1")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from diffrec.checks import duration, one_of
 from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
+from diffrec.recommenders.learning import offering
 from diffrec.recommenders.registry import VARIANTS, make
 from diffrec.recommenders.spreading import share_for
 from diffrec.training import Callback
@@ -143,7 +144,8 @@ def fit(
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit
 
-        return choose_and_fit(data, valid, seconds, named, checkpoint, every, started=started)
+        with offering():
+            return choose_and_fit(data, valid, seconds, named, checkpoint, every, started=started)
     if seconds != duration("budget", _BUDGET):
         raise ValueError(
             f"budget is the time for choosing a variant, got {budget!r} where a variant, preset or setting is named; "

@@ -4,7 +4,8 @@ import copy
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,6 +35,18 @@ _log = logging.getLogger(__name__)
 _FINISHED = "finished"
 
 
+@contextmanager
+def offering() -> Iterator[None]:
+    """Have a ``KeyboardInterrupt`` offer nothing, as its ``partial``, where it comes before there is anything."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        if not hasattr(interruption, "partial"):
+            interruption.partial = None  # type: ignore[attr-defined]
+        raise
+
+
+@offering()
 def learn(
     model: "Recommender",
     data: Any,
@@ -61,6 +74,7 @@ def learn(
     _become(model, fresh, lambda: fresh._fit(train, aligned), told, checkpoint, every)
 
 
+@offering()
 def learn_more(
     model: "Recommender",
     new_interactions: Any,

@@ -20,11 +20,12 @@ from diffrec.recommenders.explanation import Reasons
 from diffrec.recommenders.guidance import Guidance
 from diffrec.recommenders.guide import Guide
 from diffrec.recommenders.histories import Reading
-from diffrec.recommenders.learning import updated
+from diffrec.recommenders.learning import kept, taken_back, updated
 from diffrec.recommenders.registry import make
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, passes_of
 from diffrec.training import TrainingReport
+from diffrec.training.steps import Steps
 
 # Scores of a block that are written out once rather than computed twice, for their spread and for the ranking.
 _WRITTEN_OUT = 1 << 24
@@ -126,11 +127,27 @@ class Stack(Recommender):
             begun = cast(Stack, self._start.model).parts_
         if len(begun) != len(self.settings.parts):
             raise ValueError(f"init must be a stack of {len(self.settings.parts)} parts, got {len(begun)}")
-        fresh = self._unfitted()
-        self.parts_ = [part.fit(train, valid, init=init) for part, init in zip(fresh, begun, strict=True)]
+        steps, self.parts_ = Steps(self._checkpoint), []
+        for place, (part, init) in enumerate(zip(self._unfitted(), begun, strict=True)):
+            held = steps.done(str(place))
+            if held is None:
+                part.fit(train, valid, init=init, **steps.within(str(place)))
+                steps.note(str(place), kept(part))
+            else:
+                part = taken_back(part, held, train)
+                part.training_.tell(self.settings.callbacks)
+            self.parts_.append(part)
+        steps.tidy()
 
     def _update(self, growth: Growth) -> None:
-        self.parts_ = [updated(part, growth.of_part(part)) for part in cast(Stack, growth.start.model).parts_]
+        steps, self.parts_ = Steps(self._checkpoint), []
+        for place, part in enumerate(cast(Stack, growth.start.model).parts_):
+            held, own = steps.done(str(place)), growth.of_part(part)
+            fresh = updated(part, own) if held is None else taken_back(part, held, own.train)
+            if held is None:
+                steps.note(str(place), kept(fresh))
+            self.parts_.append(fresh)
+        steps.tidy()
 
     @classmethod
     def of(cls, parts: list[Recommender], settings: StackSettings) -> "Stack":

@@ -1,6 +1,7 @@
 """The steps of a long piece of work, of which what is done stays done."""
 
 import hashlib
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from diffrec.training.checkpoint import Checkpoint
 # The stage of a checkpoint whose state is what the steps have come to so far.
 STEPS = "steps"
 _OF_A_STEP = ".step-"
+# Of the checksum of a step's name that its file is called by.
+_BYTES = 6
 
 
 class Steps:
@@ -84,11 +87,13 @@ class Steps:
     def _clear(self) -> None:
         assert self._checkpoint is not None
         path = self._checkpoint.path
+        ours = re.compile(re.escape(path.name + _OF_A_STEP) + f"[0-9a-f]{{{2 * _BYTES}}}")
         for left in path.parent.iterdir():
-            if left.name.startswith(path.name + _OF_A_STEP):
+            # Whatever else has such a name is somebody's.
+            if ours.fullmatch(left.name) and left.is_file():
                 left.unlink(missing_ok=True)
 
     def _of(self, step: str) -> Path:
         assert self._checkpoint is not None
         path = self._checkpoint.path
-        return path.with_name(path.name + _OF_A_STEP + hashlib.blake2b(step.encode(), digest_size=6).hexdigest())
+        return path.with_name(path.name + _OF_A_STEP + hashlib.blake2b(step.encode(), digest_size=_BYTES).hexdigest())
