@@ -15,6 +15,7 @@ from pyarrow import parquet
 import diffrec
 from support.commands import leftovers
 from support.peak import OWN_PEAK
+from support.resuming import same
 
 DIFFREC = Path(sys.executable).parent / "diffrec"
 
@@ -71,6 +72,33 @@ def test_exit_codes_of_errors(tmp_path: Path, arguments: list[str], code: int, s
     _, stderr = process.communicate()
     assert process.returncode == code
     assert said in stderr
+
+
+@pytest.mark.long
+def test_the_same_command_goes_on_where_it_was_killed(folder: Path) -> None:
+    """Several times, wherever it was: it ends with the model of a command that was never killed."""
+    command = ["fit", "ratings.csv", "--variant", "diffrec", "--set=dims=8", "--set=epochs=40", "--set=patience=40"]
+    whole = start(folder, *command, "--out", "whole")
+    whole.communicate()
+    assert whole.returncode == 0
+    written, killed = 0, 0
+    while True:
+        process = start(folder, *command, "--out", "again", "--checkpoint", "c")
+        while killed < 3 and process.poll() is None:
+            found = (folder / "c").stat().st_mtime_ns if (folder / "c").exists() else 0
+            if found > written and (folder / "c").stat().st_size > 10_000:  # an epoch, of one or of the next process
+                written = found
+                process.kill()
+            time.sleep(0.002)
+        process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        assert not (folder / "again").exists()
+        killed += 1
+    assert killed == 3
+    same(diffrec.load(folder / "whole", device="cpu"), diffrec.load(folder / "again", device="cpu"))
+    assert leftovers(folder) == []
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz"])

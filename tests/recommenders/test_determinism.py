@@ -1,5 +1,6 @@
 """The same seed gives the same model, and who is asked about together changes no answer."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,27 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import diffrec
-from diffrec import Interactions, Recommender
 from support.model_fuzz import FORMS, data
 from support.resuming import FORMS as TRAINED
 from support.resuming import unfitted, world
+from support.saved_forms import fitted
+from support.scripts import run
 
 WORLD = diffrec.datasets.synthetic(users=150, items=120, seed=1)
 
 
-def fitted(form: str, train: Interactions) -> Recommender:
-    variant, settings = FORMS[form]
-    return diffrec.fit(train, variant=variant, **settings)
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of every form by another process, in which sets and the like are in another order."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    run("saved_forms", folder, PYTHONHASHSEED="12345", OMP_NUM_THREADS=str(torch.get_num_threads()))
+    return folder
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_same_seed_gives_the_same_file(form: str, tmp_path: Path) -> None:
-    for name in ("one", "other"):
-        fitted(form, data(repeats=False)).save(tmp_path / name, measured=False)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+def test_the_same_seed_gives_the_same_file(form: str, elsewhere: Path, tmp_path: Path) -> None:
+    fitted(form, data(repeats=False)).save(tmp_path / "one", measured=False)
+    assert (tmp_path / "one").read_bytes() == (elsewhere / form).read_bytes()
     loaded = diffrec.load(tmp_path / "one", device="cpu")
     loaded.save(tmp_path / "again", measured=False)
     assert (tmp_path / "again").read_bytes() == (tmp_path / "one").read_bytes()
@@ -99,7 +103,14 @@ def test_who_else_is_asked_about_changes_no_list(form: str, monkeypatch: pytest.
 
 
 @pytest.mark.long
-def test_a_choice_without_a_budget_is_the_same_again(tmp_path: Path) -> None:
-    for name in ("one", "other"):
+def test_a_choice_without_a_budget_is_the_same_on_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is slower, and has other memory and processors; torch's threads are as many, and round alike."""
+    clock = time.perf_counter
+    for name, slower, memory in (("one", 1, None), ("other", 50, 10**9)):
+        monkeypatch.setattr(time, "perf_counter", lambda slower=slower: slower * clock())
+        monkeypatch.setattr("diffrec._memory.available_memory", lambda memory=memory: memory)
+        monkeypatch.setattr("os.cpu_count", lambda slower=slower: 64 // slower)
         diffrec.fit(WORLD, budget=None, progress=False).save(tmp_path / name, measured=False)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

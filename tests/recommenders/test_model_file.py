@@ -70,12 +70,25 @@ def test_the_format_that_is_written_is_among_the_released() -> None:
     assert {int(name.removeprefix("format")[0]) for name in EXPECTED} == set(range(1, FORMAT_VERSION + 1))
 
 
-def test_older_files_are_checked_but_for_their_checksums(tmp_path: Path) -> None:
-    header, arrays = parts(RELEASED / "format1-itemknn.diffrec")
-    arrays["state.indices"][3] ^= 1 << 30
+@pytest.mark.parametrize(
+    ("name", "array", "place", "value", "said"),
+    [
+        ("format1-itemknn", "state.indices", 3, 2**30, r"'state': `indices\[3\]` is 1073741824, expected"),
+        ("format1-itemknn", "state.indptr", 1, -1, "'state': `indptr"),
+        ("format1-t-diffrec", "train.timestamps", 2, np.nan, r"'train.timestamps'\[2\] is nan, expected a finite"),
+        ("format1-lt-diffrec", "state.autoencoder.group_of_item", 0, 9, r"group_of_item'\[0\] is 9, expected at most"),
+        ("format2-ease", "train.events.items", 0, 99, "'train.events': `indices"),
+        ("format2-anchor", "train.data", 1, -1.0, r"'train.data'\[1\] is -1.0, expected at least"),
+    ],
+)
+def test_older_files_are_checked_but_for_their_checksums(
+    name: str, array: str, place: int, value: float, said: str, tmp_path: Path
+) -> None:
+    header, arrays = parts(RELEASED / f"{name}.diffrec")
+    arrays[array].flat[place] = value
     path = tmp_path / "old"
     save_file({name: torch.from_numpy(a) for name, a in arrays.items()}, path, {"diffrec": json.dumps(header)})
-    with pytest.raises(ModelFileError, match=r"'state': `indices\[3\]` is 1073741\d+, expected"):
+    with pytest.raises(ModelFileError, match=said):
         diffrec.load(path)
 
 
@@ -376,6 +389,9 @@ def test_2000_damaged_files_crash_nothing() -> None:
     assert report["structure loaded and used"] > 50
     assert report["bytes refused"] > 500
     assert report["structure refused"] > 500
+    for damage in ("bytes", "structure"):
+        assert report[f"older {damage} loaded and used"] > 0
+        assert report[f"older {damage} refused"] > 50
 
 
 @pytest.mark.long

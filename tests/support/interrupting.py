@@ -6,6 +6,7 @@ Prints for each operation and moment what it took to end, in seconds of the proc
 import json
 import os
 import random
+import select
 import signal
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from diffrec.latent.kmeans import kmeans
 from diffrec.recommenders import make
 from diffrec.recommenders.rivals.ease import zero_diagonal_ridge
 
+#: Seconds of the clock that an answer may take on the busiest machine.
+PATIENCE = 60.0
 _TRAINED: dict[str, Any] = {"epochs": 10_000, "patience": 10_000, "progress": False, "device": "cpu"}
 Operation = Callable[[], object]
 
@@ -160,12 +163,13 @@ def child(prepare: Callable[[], Operation], ready: int, answer: int) -> None:
     try:
         work()
     except KeyboardInterrupt as interruption:
-        cpu = time.process_time()
+        cpu, clock = time.process_time(), time.monotonic()
         partial_ = getattr(interruption, "partial", None)
         time.sleep(0.2)
         busy = time.process_time() - cpu
         found = {
             "cpu": cpu,
+            "clock": clock,
             "after": busy,
             # The bar has a thread that sleeps, and ends with the process.
             "threads": [one.name for one in threading.enumerate()[1:] if not isinstance(one, TMonitor)],
@@ -199,15 +203,20 @@ def interrupted(prepare: Callable[[], Operation], wait: float) -> dict[str, Any]
                 require_done(status)
                 return None
             time.sleep(0.002)
-        sent = used(process)
+        sent, moment = used(process), time.monotonic()
         os.kill(process, signal.SIGINT)
+        if not select.select([answer], [], [], PATIENCE)[0]:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise RuntimeError(f"an interruption was not answered within {PATIENCE:g} s")
         said = os.read(answer, 4096)
         _, status = os.waitpid(process, 0)
         if not said:
             require_done(status)
             return None
         found: dict[str, Any] = json.loads(said)
-        return found | {"seconds": found["cpu"] - sent}
+        # The clock is that of the machine, which all processes have in common.
+        return found | {"seconds": found["cpu"] - sent, "waited": found["clock"] - moment}
     finally:
         os.close(ready)
         os.close(answer)

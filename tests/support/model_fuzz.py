@@ -26,10 +26,13 @@ import diffrec
 from diffrec import Interactions, ModelFileError, Recommender
 from diffrec.data.tensor_file import _checksum_of, checksum, read_tensors
 from diffrec.export.graph import served
+from diffrec.export.inputs import inputs
 from diffrec.export.scorers import scorer_of
 from diffrec.recommenders import make
 
 USERS, ITEMS = 14, 9
+#: Files that earlier versions wrote.
+RELEASED = Path(__file__).parents[1] / "data" / "models"
 #: Seconds that loading and using a file of a few thousand bytes may take on a busy machine.
 LIMIT = 20.0
 _QUICK: dict[str, Any] = {"epochs": 1, "progress": False, "holdout": 0, "batch_size": 16}
@@ -108,7 +111,10 @@ def use(model: Recommender) -> list[NDArray[Any]]:
         answers += [similar.items, similar.scores]
     if scorer_of.dispatch(type(model)) is not scorer_of.dispatch(object):
         try:
-            served(model, 3, exclude_seen=True, ordered_topk=True)
+            graph = served(model, 3, exclude_seen=True, ordered_topk=True)
+            with torch.no_grad():
+                told = inputs(model, model.train_.users.ids[:2])
+                answers += [one.numpy() for one in graph(*map(torch.from_numpy, told))]
         except TypeError as error:
             # Settings may ask for noise at inference, of which there is no graph.
             if "cannot be exported" not in str(error):
@@ -244,8 +250,8 @@ def _other_variant(rng: Generator, header: Header, _arrays: Arrays) -> None:
         header["settings"] = make(header["variant"], **settings).settings.values(saved_only=True)
 
 
-def _older(_rng: Generator, header: Header, _arrays: Arrays) -> None:
-    header["format"] = 1
+def _other_format(rng: Generator, header: Header, _arrays: Arrays) -> None:
+    header["format"] = int(rng.choice([1, 2, 3]))
 
 
 def _add_setting(rng: Generator, header: Header, _arrays: Arrays) -> None:
@@ -257,7 +263,7 @@ _ARRAY_CHANGES: tuple[Callable[[Generator, Header, Arrays], None], ...] = (
     _set_entry, _set_entry, _flip_entry, _flip_entry, _shuffle, _retype, _reshape, _drop, _rename, _swap,
 )  # fmt: skip
 _HEADER_CHANGES: tuple[Callable[[Generator, Header, Arrays], None], ...] = (
-    _set_setting, _set_setting, _set_setting, _set_field, _set_shape, _set_report, _other_variant, _older, _add_setting,
+    _set_setting, _set_setting, _set_setting, _set_field, _set_shape, _set_report, _other_variant, _other_format, _add_setting,
 )  # fmt: skip
 
 
@@ -276,14 +282,21 @@ class Fuzzer:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "mutated.diffrec"
         self.files: list[bytes] = []
+        self.summed: list[bool] = []
         self.answers: list[list[NDArray[Any]]] = []
         self.counts: Counter[str] = Counter()
         self.slowest = 0.0
         for number, (variant, settings) in enumerate(FORMS.values()):
             model = diffrec.fit(data(repeats=number % 3 == 0), variant=variant, **settings)
             model.save(self.path)
-            self.files.append(self.path.read_bytes())
-            self.answers.append(use(diffrec.load(self.path)))
+            self._add(self.path, summed=True)
+        for path in sorted(RELEASED.glob("format[12]*.diffrec")):
+            self._add(path, summed=False)
+
+    def _add(self, path: Path, *, summed: bool) -> None:
+        self.files.append(path.read_bytes())
+        self.summed.append(summed)
+        self.answers.append(use(diffrec.load(path)))
 
     def once(self, rng: Generator) -> None:
         """Damage a file, load it, and use it if it loads."""
@@ -297,26 +310,29 @@ class Fuzzer:
             header = json.loads(metadata["diffrec"])
             damaged_structure(rng, header, arrays)
             write_summed(self.path, header, {name: array.copy(order="C") for name, array in arrays.items()})
+        kind = f"{'' if self.summed[number] else 'older '}{'bytes' if raw else 'structure'}"
+        # Without checksums damaged bytes are as good as others.
+        found_out = raw and self.summed[number]
         started = time.perf_counter()
         try:
             model = diffrec.load(self.path)
         except ModelFileError as error:
             if str(self.path) not in str(error):
                 raise
-            self.counts["bytes refused" if raw else "structure refused"] += 1
+            self.counts[f"{kind} refused"] += 1
         else:
             try:
                 answers = use(model)
             except ValueError as error:
                 # A value may be any finite number: what overflows is said to.
-                if raw or "is NaN" not in str(error):
+                if found_out or "is NaN" not in str(error):
                     raise
-                self.counts["structure that overflows"] += 1
+                self.counts[f"{kind} that overflows"] += 1
                 return
-            if raw:
+            if found_out:
                 same = all(np.array_equal(a, b) for a, b in zip(answers, self.answers[number], strict=True))
                 assert same, "a damaged file loads, and answers otherwise"
-            self.counts["bytes without effect" if raw else "structure loaded and used"] += 1
+            self.counts[f"{kind} without effect" if found_out else f"{kind} loaded and used"] += 1
         self.slowest = max(self.slowest, time.perf_counter() - started)
         assert self.slowest < LIMIT, f"loading and using a small file took {self.slowest:.0f} s"
 
