@@ -327,6 +327,18 @@ def test_users_that_a_file_only_claims_take_no_memory(
             read()
 
 
+def test_rows_that_a_few_bytes_of_parquet_stand_for_take_no_memory(tmp_path: Path, little_memory: None) -> None:
+    path, alike = tmp_path / "alike.parquet", pa.table({"user": pa.nulls(10**6, pa.int8()), "item": pa.nulls(10**6)})
+    with parquet.ParquetWriter(path, alike.schema) as writer:
+        for _ in range(40):
+            writer.write_table(alike)
+    assert path.stat().st_size < 2 * 10**5
+    with pytest.raises(
+        MemoryError, match=r"alike\.parquet of 40,000,000 rows needs about 1\.3 GB of memory, and 1\.0 GB"
+    ):
+        Interactions.read(path)
+
+
 def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     file = tmp_path / "p.npz"
     np.savez(file, user=np.array(["a", 1], dtype=object), item=[1, 2])

@@ -3,6 +3,7 @@
 A process of its own, with a limit on its memory. Prints a line of JSON; on a failure first which case it was.
 """
 
+import copy
 import gzip
 import io
 import json
@@ -28,6 +29,8 @@ from diffrec import Interactions
 
 #: Seconds that a case may take on a busy machine, and the length of the longest fields.
 LIMIT, LONG = 20.0, 10_000_000
+#: Users and items of the models that are asked.
+SHAPE = (5, 4)
 _FIELDS = (
     "1", "2", "3", "0", "-1", "07", "1.5", "nan", "inf", "-inf", "1e400", "-0", "", " ", "x", "é", "\u202e", "\x00",
     "\ufeff", "9" * 400, str(2**63), str(2**64), "2024-01-31", "31/01/2024", "1e3", "true", "None",
@@ -94,12 +97,27 @@ def archive(rng: Generator) -> bytes:
         ("train", "valid", "test"),
     ]
     arrays = {name: _array(rng) for name in names[int(rng.integers(len(names)))] if rng.random() < 0.9}
+    if rng.random() < 0.15:
+        return claims(rng)
     if rng.random() < 0.3:
         matrix = sparse.random_array((6, 5), density=0.4, format="csr", random_state=rng)
         arrays = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": np.array([6, 5])}
         arrays["format"] = np.array(b"csr")
     (np.savez if rng.random() < 0.5 else np.savez_compressed)(out, **arrays)
     return damaged(rng, out.getvalue()) if rng.random() < 0.5 else out.getvalue()
+
+
+def claims(rng: Generator) -> bytes:
+    """A split, or a matrix by coordinates, of whatever shape it says."""
+    out = io.BytesIO()
+    shape = rng.choice([0, 1, 3, 5, 10**6, 2**31 - 1, 2**31, 10**11, 2**62, -1], 2)
+    pairs = rng.integers(0, 3, (int(rng.integers(0, 4)), 2))
+    if rng.random() < 0.5:
+        np.savez(out, shape=shape, train=pairs, valid=pairs[:1], test=pairs[1:])
+    else:
+        data = np.ones(len(pairs))
+        np.savez(out, row=pairs[:, 0], col=pairs[:, 1], data=data, shape=shape, format=np.array(b"coo"))
+    return out.getvalue()
 
 
 def _array(rng: Generator) -> Any:
@@ -144,7 +162,7 @@ def frame(rng: Generator) -> pd.DataFrame:
 
 def matrix(rng: Generator) -> Any:
     """A matrix whose arrays nobody has looked at: of any types, strides and byte orders, some only to be read."""
-    users, items = int(rng.integers(0, 6)), int(rng.integers(0, 6))
+    users, items = SHAPE if rng.random() < 0.4 else rng.integers(0, 6, 2).tolist()
     if rng.random() < 0.3:
         dense = rng.choice(_VALUES, (users, 2 * items))[:, ::2]
         with np.errstate(all="ignore"):
@@ -168,8 +186,33 @@ def matrix(rng: Generator) -> Any:
     return made
 
 
+def columns(rng: Generator) -> dict[str, Any]:
+    """Arguments of ``from_arrays`` of whatever types and lengths, most of them one-dimensional and of one length."""
+    length = int(rng.integers(0, 5))
+
+    def column() -> Any:
+        if rng.random() < 0.1:
+            return _array(rng)
+        if rng.random() < 0.3:
+            return [str(one) for one in rng.choice(_FIELDS, length)]
+        if rng.random() < 0.5:
+            return rng.integers(0, 3, length).astype(str(rng.choice(["i4", ">i8", "u1", "U3"])))
+        with np.errstate(all="ignore"):
+            return rng.choice(_VALUES, length).astype(str(rng.choice(["f4", ">f8", "f2", "O", "longdouble"])))
+
+    names = ["user", "item", *(name for name in ("timestamp", "value") if rng.random() < 0.4)]
+    given: dict[str, Any] = {name: column() for name in names}
+    if rng.random() < 0.3:
+        given["item_info"] = {"fact": column()}
+    return given
+
+
 def copied(given: Any) -> Any:
     """What a matrix or frame holds, to be compared later."""
+    if isinstance(given, dict):
+        return [np.array(repr(one)) for one in given.values()]
+    if isinstance(given, np.ndarray) and given.dtype == object:
+        return [np.array(repr(given))]
     if isinstance(given, np.ndarray):
         return [given.copy()]
     if isinstance(given, pd.DataFrame):
@@ -204,13 +247,15 @@ class Fuzzer:
         self.counts: Counter[str] = Counter()
         self.slowest = 0.0
         rng = np.random.default_rng(0)
-        self.model = diffrec.fit((rng.random((6, 5)) < 0.5).astype(np.float32), variant="itemknn")
+        taken = (rng.random(SHAPE) < 0.5).astype(np.float32)
+        self.model = diffrec.fit(taken, variant="itemknn")
+        self.factors = diffrec.fit(taken, variant="ials", factors=2, progress=False)
 
     def once(self, rng: Generator) -> None:
         """One case: a file, a frame or a matrix."""
         started = time.perf_counter()
-        kind = str(rng.choice(["text", "text", "npz", "parquet", "frame", "matrix", "matrix"]))
-        if kind in ("frame", "matrix"):
+        kind = str(rng.choice(["text", "text", "npz", "parquet", "frame", "matrix", "matrix", "arrays", "ids"]))
+        if kind in ("frame", "matrix", "arrays", "ids"):
             self._entry(rng, kind)
         else:
             self._file(rng, kind)
@@ -220,8 +265,10 @@ class Fuzzer:
     def _file(self, rng: Generator, kind: str) -> None:
         suffix = str(rng.choice([".csv", ".tsv", ".inter", ".csv.gz"])) if kind == "text" else f".{kind}"
         path = self.folder / f"file{suffix}"
+        long = kind == "text" and rng.random() < 0.02
+        self.counts["lines of 10 MB"] += long
         content = {
-            "text": lambda: text(rng, rng.random() < 0.002),
+            "text": lambda: text(rng, long),
             "npz": lambda: archive(rng),
             "parquet": lambda: parquet(rng),
         }
@@ -233,38 +280,79 @@ class Fuzzer:
         self._told(kind, lambda: sound(Interactions.read(path)), path.name)
 
     def _entry(self, rng: Generator, kind: str) -> None:
-        given = frame(rng) if kind == "frame" else matrix(rng)
+        make = {"frame": frame, "matrix": matrix, "arrays": columns, "ids": _array}[kind]
+        given: Any = make(rng)
         before = copied(given)
-        entries: dict[str, Callable[[], object]] = {
-            "fit": lambda: diffrec.fit(given, variant="popularity").recommend(k=2),
-            "itemknn": lambda: sound(diffrec.fit(given, variant="itemknn").train_),
-        }
-        if kind == "frame":
-            entries["from_frame"] = lambda: sound(Interactions.from_frame(given, user="user", item="item"))
-        else:
-            entries |= {
-                "from_csr": lambda: sound(Interactions.from_csr(given)),
-                "recommend": lambda: self.model.recommend(given, k=2),
-                "score": lambda: self.model.score(given),
-                "evaluate": lambda: self.model.evaluate(given),
-                "update": lambda: diffrec.fit(self.model.train_, valid=given, variant="popularity"),
-            }
+        entries = ENTRIES[kind]
         name = str(rng.choice(list(entries)))
-        self._told(f"{kind}, {name}", entries[name], "")
+        call, *named = entries[name]
+        self._told(f"{kind}, {name}", lambda: call(self, given), *named)
         unchanged(given, before)
 
-    def _told(self, kind: str, call: Callable[[], object], named: str) -> None:
+    def _told(self, kind: str, call: Callable[[], object], *named: str) -> None:
+        """Have it answered, or refused by an error with one of these names."""
         said = None
         try:
             call()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, MemoryError) as error:
             said = str(error)
         if said is None:
             self.counts[f"{kind}: taken"] += 1
-        elif said and named in said:
+        elif any(name in said for name in named):
             self.counts[f"{kind}: refused"] += 1
         else:
-            raise AssertionError(f"the file is not named: {said}")
+            raise AssertionError(f"{kind} names none of {named}: {said}")
+
+
+#: What is wrong with all of the data is no argument's.
+_NOTHING = "there are no interactions"
+_MATRIX = ("matrix", "timestamps", _NOTHING)
+_FRAME = ("user", "item", "timestamp", "rating", "value", "column", _NOTHING)
+#: What is given to what, and the names of which an error has one.
+ENTRIES: dict[str, dict[str, tuple[Any, ...]]] = {
+    "frame": {
+        "fit": (lambda _, given: diffrec.fit(given, variant="popularity").recommend(k=2), "data"),
+        "fit, itemknn": (lambda _, given: sound(diffrec.fit(given, variant="itemknn").train_), "data"),
+        "from_frame": (lambda _, given: sound(Interactions.from_frame(given, user="user", item="item")), *_FRAME),
+        "recommend": (lambda fuzzer, given: fuzzer.model.recommend(given, k=2), "users"),
+        "update": (lambda fuzzer, given: copy.copy(fuzzer.model).update(given), "new_interactions"),
+        "evaluate": (lambda fuzzer, given: fuzzer.model.evaluate(given), "test"),
+    },
+    "matrix": {
+        "fit": (lambda _, given: diffrec.fit(given, variant="popularity").recommend(k=2), "data"),
+        "fit, itemknn": (lambda _, given: sound(diffrec.fit(given, variant="itemknn").train_), "data"),
+        "from_csr": (lambda _, given: sound(Interactions.from_csr(given)), *_MATRIX),
+        "from_csr, times": (lambda _, given: sound(Interactions.from_csr(given, given)), *_MATRIX),
+        "split": (lambda _, given: list(Interactions.from_csr(given).split(by="random")), "valid", "test", *_MATRIX),
+        "recommend": (lambda fuzzer, given: fuzzer.model.recommend(given, k=2), "users"),
+        "score": (lambda fuzzer, given: fuzzer.model.score(given), "users"),
+        "explain": (lambda fuzzer, given: fuzzer.model.explain(given, 1, 2), "user"),
+        "user_vectors": (lambda fuzzer, given: fuzzer.factors.user_vectors(given), "users"),
+        "evaluate": (lambda fuzzer, given: fuzzer.model.evaluate(given), "test"),
+        "update": (lambda fuzzer, given: copy.copy(fuzzer.model).update(given), "new_interactions"),
+        "valid": (
+            lambda fuzzer, given: diffrec.fit(fuzzer.model.train_, valid=given, variant="popularity"),
+            "valid",
+        ),
+    },
+    "arrays": {
+        "from_arrays": (
+            lambda _, given: sound(Interactions.from_arrays(**given)),
+            "user", "item", "timestamp", "value", "item_info", _NOTHING,
+        ),
+    },
+    "ids": {
+        "recommend": (lambda fuzzer, given: fuzzer.model.recommend(given, k=2), "user"),
+        "recommend, allow": (lambda fuzzer, given: fuzzer.model.recommend([1], k=2, allow=given), "allow", "item"),
+        "recommend, deny": (lambda fuzzer, given: fuzzer.model.recommend([1], k=2, deny=given), "deny", "item"),
+        "recommend, k": (lambda fuzzer, given: fuzzer.model.recommend([1], k=given), "k"),
+        "recommend, now": (lambda fuzzer, given: fuzzer.model.recommend([1], k=2, now=given), "now", "timestamps"),
+        "score": (lambda fuzzer, given: fuzzer.model.score([1], given), "item"),
+        "explain": (lambda fuzzer, given: fuzzer.model.explain(given, given), "user", "item"),
+        "similar_items": (lambda fuzzer, given: fuzzer.model.similar_items(given, 2), "item"),
+        "user_vectors": (lambda fuzzer, given: fuzzer.factors.user_vectors(given), "user"),
+    },
+}  # fmt: skip
 
 
 def main(cases: int, seed: int) -> None:

@@ -263,7 +263,8 @@ _ARRAY_CHANGES: tuple[Callable[[Generator, Header, Arrays], None], ...] = (
     _set_entry, _set_entry, _flip_entry, _flip_entry, _shuffle, _retype, _reshape, _drop, _rename, _swap,
 )  # fmt: skip
 _HEADER_CHANGES: tuple[Callable[[Generator, Header, Arrays], None], ...] = (
-    _set_setting, _set_setting, _set_setting, _set_field, _set_shape, _set_report, _other_variant, _other_format, _add_setting,
+    _set_setting, _set_setting, _set_setting, _set_field, _set_shape, _set_report, _other_variant, _other_format,
+    _add_setting,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from diffrec._memory import require_memory
 from diffrec.checks import nearest, needed, one_of
 from diffrec.data._cells import PACKED
 from diffrec.data._columns import Columns, choose
@@ -27,6 +28,8 @@ from diffrec.data.text import AskedColumns, read_text, suffix_of
 PARTS = ("train", "valid", "test")
 
 _SUFFIXES = (*TEXT, ".parquet", ".npz")
+# Bytes that an entry of a table takes while it is read, at least, and rows that are too few to ask for memory.
+_BYTES, _MANY = 16, 10**6
 #: Arrays of a .npz file with an entry for each interaction.
 _NPZ = ("user", "item", "timestamp", "value")
 
@@ -113,7 +116,7 @@ def _read_parquet(file: Path, asked: AskedColumns, dayfirst: bool | None) -> Fou
     with opened_parquet(file) as held:
         names = choose(held.schema.names, asked, str(file))
         unused = names.unused(held.schema.names)
-        table = held.to_table(columns=list(names.used.values()))
+        table = _whole(file, held, list(names.used.values()))
         looks = table_of(held.head(LOOKED_AT, columns=list(unused))).looks_like_times
     found = read_table(table, names, str(file), lambda rows: _rows_of_files(file, held, rows), dayfirst)
     return found._replace(
@@ -124,7 +127,16 @@ def _read_parquet(file: Path, asked: AskedColumns, dayfirst: bool | None) -> Fou
 def parquet_table(file: Path) -> Any:
     """Read all of a Parquet file, or of a folder of such files, as a pyarrow table."""
     with opened_parquet(file) as held:
-        return held.to_table()
+        return _whole(file, held, held.schema.names)
+
+
+def _whole(file: Path, held: Any, columns: list[str]) -> Any:
+    """Read all rows of these columns, unless there are more than there is memory for: many alike take a few bytes."""
+    rows = held.count_rows()
+    if rows > _MANY:
+        instead = "diffrec prepare makes parts of it that are read in turn"
+        require_memory(_BYTES * rows * max(len(columns), 1), f"{file} of {rows:,} rows", instead)
+    return held.to_table(columns=columns)
 
 
 @contextmanager

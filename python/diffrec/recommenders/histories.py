@@ -167,20 +167,30 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
             raise ValueError(f"{name} holds no interactions")
         return data
     if sparse.issparse(data) or isinstance(data, np.ndarray):
-        return Interactions.from_csr(data, allow_empty=allow_empty)
+        return _of_matrix(data, name, allow_empty)
     if is_table(data):
         try:
             return Interactions.from_frame(data)
-        except ValueError as error:
-            raise ValueError(
-                f"{name}: {error}; columns are named in Interactions.from_frame(frame, user=, item=)"
-            ) from None
+        except (ValueError, TypeError) as error:
+            named = "columns are named in Interactions.from_frame(frame, user=, item=)"
+            raise _kind(error)(f"{name}: {error}; {named}") from None
     if hasattr(data, "__dlpack__"):
-        return Interactions.from_csr(_matrix(data), allow_empty=allow_empty)
+        return _of_matrix(_matrix(data), name, allow_empty)
     raise TypeError(
         f"{name} must be Interactions, a user x item matrix, a data frame, a Hugging Face data set or a mapping of "
         f"columns, got {type(data).__name__}"
     )
+
+
+def _of_matrix(matrix: Any, name: str, allow_empty: bool) -> Interactions:
+    try:
+        return Interactions.from_csr(matrix, allow_empty=allow_empty)
+    except (ValueError, TypeError) as error:
+        raise _kind(error)(f"{name}: {error}") from None
+
+
+def _kind(error: Exception) -> type[Exception]:
+    return TypeError if isinstance(error, TypeError) else ValueError
 
 
 def _matrix(tensor: Any) -> Any:
