@@ -46,8 +46,15 @@ def serve(
     from diffrec.serving import Server
 
     where = {} if device is None else {"device": device}
-    limits = {"largest": max_body, "connections": max_connections}
-    server = Server(model, host=host, port=port, hosts=allow_host or (), **limits, **where)
+    server = Server(
+        model,
+        host=host,
+        port=port,
+        hosts=allow_host or (),
+        largest=max_body,
+        connections=max_connections,
+        **where,
+    )
     print(server.url, flush=True)
     note("Ctrl-C ends it", quiet=quiet)
     # Ending it is no interruption: it is how it ends.

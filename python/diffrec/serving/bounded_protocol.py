@@ -37,7 +37,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
-        self._reading, self._writing = _ended(self._reading), _ended(self._writing)
+        self._stop_reading()
+        self._stop_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -69,7 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Have a request answered whose head is whole."""
-        self._reading = _ended(self._reading)
+        self._stop_reading()
         self._in_head, self._came = False, 0
         super().on_headers_complete()
 
@@ -94,7 +95,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Go on with a client that took some of its answer."""
         super().resume_writing()
-        self._writing = _ended(self._writing)
+        self._stop_writing()
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
     def _count(self, size: int) -> None:
         self._parsed += size
@@ -116,8 +127,3 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
-
-
-def _ended(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
