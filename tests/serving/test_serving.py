@@ -318,7 +318,7 @@ def test_who_says_nothing_is_dropped_and_who_is_one_too_many_is_told(small_serve
     assert b"503 Service Unavailable" in said
     assert seconds < 0.3
     for connection in held:
-        assert b"408 Request Timeout" in hung_up(connection)[0]
+        assert hung_up(connection)[0] == b""
         connection.close()
     assert ask(small_server, "/health")[0] == 200
 

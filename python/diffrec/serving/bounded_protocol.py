@@ -117,7 +117,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text)
 
     def _head_is_late(self) -> None:
-        self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"a request must arrive within {gate.PATIENCE:g} s")
+        if self._came:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"a request must arrive within {gate.PATIENCE:g} s")
+        else:  # who has asked nothing would take an answer for that to the next question
+            self.transport.close()
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         body = json.dumps({"error": text}).encode()
