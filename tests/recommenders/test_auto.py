@@ -554,19 +554,15 @@ def test_the_usual_budget_may_be_said_in_any_way(budget: Any) -> None:
     assert diffrec.fit(walks(), variant="popularity", budget=budget).variant == "popularity"
 
 
-class Stopped(Exception):
-    """Raised in the middle of a choice."""
-
-
 def stopping_after(writings: int, patch: pytest.MonkeyPatch) -> None:
-    """Let a process end once a checkpoint was written so often."""
+    """Interrupt a process once a checkpoint was written so often."""
     keep, left = Checkpoint.keep, [writings]
 
     def keep_and_stop(self: Checkpoint, *arguments: Any, **named: Any) -> None:
         keep(self, *arguments, **named)
         left[0] -= 1
         if left[0] == 0:
-            raise Stopped
+            raise KeyboardInterrupt
 
     patch.setattr(Checkpoint, "keep", keep_and_stop)
 
@@ -584,9 +580,12 @@ def test_a_choice_that_stops_goes_on_and_hands_out_the_same(tmp_path: Path) -> N
             try:
                 model = diffrec.fit(data, progress=False, budget=None, checkpoint=path)
                 break
-            except Stopped:
+            except KeyboardInterrupt as interruption:
                 stops += 1
+                partial = interruption.partial  # type: ignore[attr-defined]
     assert stops > 5
+    # The last run took all candidates back, and offers the best of those that an earlier one trained.
+    assert partial.recommend(k=3).items.shape == (80, 3)
     assert len(tried) == len(set(tried))
     np.testing.assert_array_equal(model.score(), whole.score())
     assert repr(model) == repr(whole)
@@ -595,9 +594,11 @@ def test_a_choice_that_stops_goes_on_and_hands_out_the_same(tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["choice"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choose, "table", lambda *_: pytest.fail("it is chosen anew"))
+        (tmp_path / "choice.step-0123456789ab").touch()  # left by one that was killed when all was done
         again = diffrec.fit(data, progress=False, budget=None, checkpoint=path)
     np.testing.assert_array_equal(again.score(), whole.score())
     assert again.training_.facts == model.training_.facts
+    assert [file.name for file in tmp_path.iterdir()] == ["choice"]
     with pytest.raises(diffrec.CheckpointError, match="of repeats='exclude', and this is repeats='include'"):
         diffrec.fit(data, progress=False, budget=None, checkpoint=path, repeats="include")
 
@@ -622,7 +623,7 @@ def test_a_budget_is_that_of_all_runs_together(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Search, "try_out", waiting)
     with pytest.MonkeyPatch.context() as patch:
         stopping_after(8, patch)
-        with pytest.raises(Stopped):
+        with pytest.raises(KeyboardInterrupt):
             diffrec.fit(data, progress=False, budget="30s", checkpoint=path)
     spent = now
     now = begun = 1000.0

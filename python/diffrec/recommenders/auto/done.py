@@ -64,7 +64,11 @@ class Done:
     def chosen(self, train: Interactions, named: Mapping[str, Any]) -> Recommender | None:
         """Return the model that was handed out, if it was."""
         kept = None if self._checkpoint is None else self._checkpoint.resume(_CHOSEN)
-        return None if kept is None else _again(kept, train, named)
+        if kept is None:
+            return None
+        # Who kept it may have been killed before what the steps had beside it was gone.
+        self._steps.tidy()
+        return _again(kept, train, named)
 
     def handed_out(self, model: Recommender) -> Recommender:
         """Keep nothing but the model that is handed out; return it."""
@@ -94,6 +98,8 @@ class Done:
         search.trials += new
         search.skipped |= kept["skipped"]
         for trial in new:
+            if trial.model is not None and (search.leader is None or trial.value > search.leader[0].value):
+                search.leader = trial, trial.model
             if trial.candidate.variant == Anchor.variant:
                 # Its map, which may be as large as everything else, is solved for again where a denoiser asks for it.
                 search.note_anchor(trial)
