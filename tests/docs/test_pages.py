@@ -87,6 +87,14 @@ def test_every_example_is_shown() -> None:
     assert sorted(shown) == sorted(path.name for path in (ROOT / "examples").glob("*.py"))
 
 
+def test_every_test_that_a_promise_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text()))
+    files = (ROOT / "tests").rglob("test_*.py")
+    there = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}
+    assert len(named) > 50
+    assert sorted(named - there) == []
+
+
 def test_blocks_are_of_known_languages() -> None:
     # What runs is `python` or `sh`; anything else is to be read, and may not look as if it ran.
     allowed = {*executed.LANGUAGES, "text", "console", "{settings}", "{variants}", "{presets}", "{toctree}"}
