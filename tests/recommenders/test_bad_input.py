@@ -154,8 +154,8 @@ def test_a_loss_that_explodes_is_said() -> None:
         diffrec.fit(GOOD, **(SMALL | {"lr": 1e30, "epochs": 3}))
 
 
-@pytest.mark.parametrize("lr", [1e16, 1e30, 3e38])
-@pytest.mark.parametrize("form", ["diffrec", "l-diffrec", "multivae", "lightgcn"])
+@pytest.mark.parametrize("lr", [1e16, 1e30])
+@pytest.mark.parametrize("form", ["diffrec", "l-diffrec", "multivae"])
 def test_weights_that_explode_in_the_last_epoch_are_said(form: str, lr: float) -> None:
     settings = {"epochs": 1, "holdout": 0, "progress": False, "lr": lr}
     with pytest.raises(FloatingPointError, match="smaller lr"):
