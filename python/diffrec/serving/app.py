@@ -132,7 +132,7 @@ def application(held: ReloadedModel, *, hosts: Sequence[str] = LOCAL, largest: i
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        path = request.url.path
+        path = request.url.path[:200]
         said = {
             404: f"there is nothing at {path}; there are {', '.join(_PATHS)}",
             405: f"{request.method} is not answered at {path}",
