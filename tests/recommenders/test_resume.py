@@ -150,7 +150,7 @@ def test_checkpoints_of_other_versions_are_refused(
     with pytest.raises(Stopped):
         unfitted("diffrec", callbacks=[stopping_at(3)]).fit(data, checkpoint=tmp_path / "c")
     with monkeypatch.context() as patched:
-        patched.setattr("diffrec.recommenders.learning.__version__", "9.9")
+        patched.setattr("diffrec.training.checkpoint.__version__", "9.9")
         with pytest.raises(CheckpointError, match=r"c' is the checkpoint of diffrec='.*', and this is diffrec='9\.9'"):
             unfitted("diffrec").fit(data, checkpoint=tmp_path / "c")
         patched.setattr("diffrec.training.checkpoint._FORMAT", 2)
