@@ -29,7 +29,7 @@ import numpy as np
 import diffrec
 from diffrec.checks import duration
 from diffrec.data import has_order
-from diffrec.recommenders.auto import blend, candidates, choose, search
+from diffrec.recommenders.auto import blend, candidates, choose, judged
 from diffrec.recommenders.auto.candidates import Candidate
 from diffrec.recommenders.registry import make
 
@@ -37,9 +37,9 @@ METRIC = "ndcg@20"
 # Ideas of the choice, and what is set where it is to do without.
 IDEAS: dict[str, tuple[Any, str, Any]] = {
     "stack": (blend, "MOST_PARTS", 1),
-    "newest": (search, "_NEWEST", 1.0),
+    "newest": (judged, "_NEWEST", 1.0),
     "spans": (candidates, "_SPANS", ()),
-    "fifth": (choose, "HOLDOUT", 0.1),
+    "fifth": (judged, "HOLDOUT", 0.1),
     "families": (blend, "_spread", lambda order, _: order[: blend._CANDIDATES]),
 }
 

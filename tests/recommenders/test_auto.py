@@ -258,7 +258,7 @@ class Clock:
 
 def test_what_passes_before_the_search_is_spent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, deadlines = Clock(monkeypatch), []
-    monkeypatch.setattr(choose, "hold_out", clock.slowed(7.0, hold_out))
+    monkeypatch.setattr(choose, "parted", clock.slowed(7.0, choose.parted))
     monkeypatch.setattr(choose, "table", lambda search, _: (deadlines.append(search.deadline), refusing())[1])
     with pytest.raises(MemoryError):
         diffrec.fit(walks(), budget="30s", progress=False)
@@ -283,11 +283,11 @@ def test_an_anchor_that_takes_long_is_counted_before_a_denoiser_is_fitted_on_eve
     assert anchor.seconds == 20.0
     assert search.seconds_of_anchor(denoiser.candidate) == 20.0
     # Time is kept for both of them.
-    assert search.reserve == pytest.approx(1.3 * 20)
+    assert search.reserve == pytest.approx(search.refit * 20)
     search.trials[-1] = denoiser = dataclasses.replace(denoiser, seconds=40.0)
     clock.now = 40.0
     (model,) = choose._fitted(search, [denoiser], [1.0], walks(), Done())
-    # 54 seconds are left to plan with, and 26 + 40 are needed: not even the anchor is solved for.
+    # 54 seconds are left to plan with, and some 25 + 40 are needed: not even the anchor is solved for.
     assert clock.now == 40.0
     np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
     search.whole.clear()
@@ -323,7 +323,7 @@ def test_an_anchor_that_an_earlier_run_judged_is_not_solved_in_the_time_of_the_d
     seconds = []
     monkeypatch.setattr(search, "train", lambda _, given: seconds.append((clock.now, given)))
     choose._train_in_time(search, BESIDE, 1.0)
-    assert seconds == [(100.0, (0.9 * 900 - 130) / 2)]
+    assert seconds == [(100.0, pytest.approx((0.9 * 900 - search.refit * 100) / 2))]
     # Where there is no time for it, it is left out and said.
     search.release_anchors()
     clock.now = 800.0
@@ -357,7 +357,7 @@ def test_candidates_are_judged_by_who_asked_last() -> None:
     data = shoppers()
     search = Search(*hold_out(data, 0.2), NAMED)
     # A third of all, the newest.
-    np.testing.assert_array_equal(search._rows, np.arange(2_400, 3_600))
+    np.testing.assert_array_equal(search._judged.rows, np.arange(2_400, 3_600))
     # Where each user counts moments anew, nobody is newer than another.
     places = Interactions.from_arrays(
         *np.divmod(np.arange(7_200), 2), timestamp=np.arange(7_200) % 2, items=np.arange(2)
@@ -365,8 +365,43 @@ def test_candidates_are_judged_by_who_asked_last() -> None:
     assert search.judged == 1_200
     # A part drawn from all of the time asks about every moment of it.
     learn, valid, _ = data.split(by="random", valid=0.5, test=0.0)
-    assert len(Search(learn, valid, NAMED)._rows) > 1_200
+    assert len(Search(learn, valid, NAMED)._judged.rows) > 1_200
     assert Search(*hold_out(places, 0.2), {**NAMED, "repeats": "include"}).judged == 3_600
+
+
+def test_what_nobody_is_judged_by_is_learnt_from() -> None:
+    data = shoppers()
+    search = Search(*hold_out(data, 0.2), NAMED)
+    # First visits of all and second ones of all but the newest third: what came at the same time was not known then.
+    np.testing.assert_array_equal(np.diff(search.learn.matrix.indptr), [2] * 2_400 + [1] * 1_200)
+    assert search.refit == pytest.approx(1.05 * 7_200 / 6_000)
+    # Without a clock it is put back wherever nobody is judged by it, also of more users than are judged.
+    user, step = np.divmod(np.arange(5_000 * 2), 2)
+    blind = Search(*hold_out(Interactions.from_arrays(user, (user + step) % 40), 0.5), NAMED)
+    rows = blind._judged.rows
+    assert len(rows) == 4_000
+    assert len(blind.learn) == 6_000
+    assert (np.diff(blind.learn.matrix.indptr)[rows] == 1).all()
+    # What a validation part holds is for judging, where all of train is learnt from.
+    learn, valid = hold_out(data, 0.2)
+    assert Search(learn, valid, NAMED, final=True).learn is learn
+
+
+def test_the_few_who_came_twice_do_not_speak_for_the_others() -> None:
+    def held(again: int) -> tuple[Interactions, Interactions]:
+        rng = np.random.default_rng(0)
+        user, place = np.divmod(np.arange(1_000 * 4), 4)
+        user, moment = np.append(user, np.arange(again)), np.append(user, np.full(again, 5_000))
+        item = np.append((rng.integers(40, size=1_000)[user[:4_000]] + place) % 40, np.full(again, 40))
+        return choose.parted(Interactions.from_arrays(user, item, timestamp=moment), 0)
+
+    learn, valid = held(again=12)
+    assert learn.timestamps is None
+    assert np.diff(valid.matrix.indptr).all()
+    assert not any("half_life" in one.settings for one in quick(learn, repeats=False))
+    learn, valid = held(again=60)
+    assert learn.timestamps is not None
+    assert len(valid) == 60
 
 
 def test_popularity_by_the_clock_needs_one() -> None:
@@ -418,7 +453,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
     fitted = search.leader[1]  # type: ignore[index]
     search.leader = None
-    assert search.reserve == pytest.approx(1.3 * 900 + 10 * search.ranking)
+    assert search.reserve == pytest.approx(search.refit * 900 + 10 * search.ranking)
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     search.deadline = 0.0
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
@@ -448,7 +483,7 @@ def test_parts_that_would_be_late_together_are_no_stack() -> None:
         dataclasses.replace(trial, seconds=60.0) if trial.candidate in parts else trial for trial in search.trials
     ]
     chosen, _ = search.blend()
-    assert 1.3 * sum(trial.seconds for trial in chosen) <= 100
+    assert search.refit * sum(trial.seconds for trial in chosen) <= 100
     # There is time for the best of all, and for what costs next to nothing: that would be together, and worse.
     search.trials = [
         dataclasses.replace(trial, seconds=0.1 if trial.candidate.variant == "popularity" else 60.0)

@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from diffrec.checks import unfit
-from diffrec.data import Interactions, hold_out
+from diffrec.data import Interactions
 from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
-from diffrec.recommenders.auto.search import METRIC, NO_TIME, REFIT, Search, Trial
+from diffrec.recommenders.auto.judged import parted
+from diffrec.recommenders.auto.search import METRIC, NO_TIME, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
@@ -27,9 +28,6 @@ from diffrec.training.checkpoint import EPOCH
 
 _LOG = logging.getLogger("diffrec")
 
-# Share of each history that is held out while searching: enough that what pays only for the very next interaction does
-# not win.
-HOLDOUT = 0.2
 # A search on fewer held-out interactions would choose by luck. What is handed out instead goes by what is alike where
 # somebody had two things, and by what is popular where nobody did; a network would learn such data by heart.
 _FEWEST = 30
@@ -122,7 +120,7 @@ def begun(train: Interactions, valid: Interactions | None, deadline: float, name
         if search.judged >= _FEWEST:
             return search
         few = f"{search.judged} interactions to find in it are too few to choose by; newest ones of train were held out"
-    search = Search(*hold_out(train, HOLDOUT, named["seed"]), named, deadline)
+    search = Search(*parted(train, named["seed"]), named, deadline)
     if few is not None:
         search.skipped["valid"] = few
     return search
@@ -260,7 +258,7 @@ def _on_everything(
 def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor]) -> bool:
     """Whether a denoiser has as much time as in the search, after its anchor is solved for: it would be a worse one."""
     solved = repr(trial.candidate.anchor) in anchors
-    before = 0.0 if solved else REFIT * search.seconds_of_anchor(trial.candidate)
+    before = 0.0 if solved else search.refit * search.seconds_of_anchor(trial.candidate)
     return _SLACK * search.left - before >= trial.seconds
 
 

@@ -9,34 +9,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diffrec.anchors.ridge import EXACT
 from diffrec.checks import unfit
-from diffrec.data import Interactions, has_clock
+from diffrec.data import Interactions
 from diffrec.evaluation.beyond_accuracy import hits_of
 from diffrec.recommenders.auto.blend import CUT, Blend, Lists, best_blend, ndcg
 from diffrec.recommenders.auto.candidates import VIEWS, Candidate
+from diffrec.recommenders.auto.judged import Judged
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
 from diffrec.recommenders.diffrec.model import DiffRec
-from diffrec.recommenders.rankings import hidden_from, to_find
 from diffrec.recommenders.registry import make
 from diffrec.training import CheckpointError, memory_errors
 
 _LOG = logging.getLogger("diffrec")
 
-# The metric that candidates are judged by, and how many users at most it is taken over.
+# The metric that candidates are judged by.
 METRIC = f"ndcg@{CUT}"
-_JUDGED = 4_000
-# What is recommended now is taken soon: where users share a clock, candidates are judged by those whose held-out
-# interactions are the newest, this share of them, and at least so many.
-_NEWEST, _ENOUGH = 1 / 3, 1_000
-# Share of the rows that go on after what is held out, above which that was drawn from all of the time. (Of two events
-# drawn, half.)
-_GO_ON = 0.25
-# A fit on everything takes longer than one without what is held out, and its time is not known exactly.
-REFIT = 1.3
+# A fit on everything takes longer than one without what is held out, by how much more it is, and its time is not known
+# exactly.
+_UNSURE = 1.05
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
 # As many rankings for the users who are judged as finding a stack takes as long as (10 to 23 were measured where items
@@ -91,7 +84,7 @@ class Search:
     Parameters
     ----------
     learn, valid : Interactions
-        What candidates are fitted to, and what they are to find.
+        What candidates may be fitted to, and what they are to find; what nobody is judged by is learnt from, too.
     named : mapping
         Settings of all: ``seed``, ``device``, ``progress``, ``callbacks`` and ``repeats``.
     deadline : float
@@ -109,7 +102,7 @@ class Search:
         *,
         final: bool = False,
     ) -> None:
-        self.learn, self.valid, self.deadline, self.final = learn, valid, deadline, final
+        self.deadline, self.final = deadline, final
         self.named = {**named, "progress": False, "callbacks": ()}
         self.trials: list[Trial] = []
         self.skipped: dict[str, str] = {}
@@ -124,19 +117,16 @@ class Search:
         self.whole: dict[Trial, Recommender] = {}
         self._lost: set[Trial] = set()
         self._watched = bool(named["progress"]) and sys.stderr.isatty()
-        self._hidden = hidden_from(learn, named["repeats"])
-        relevant = to_find(learn, valid, named["repeats"])
-        rows = np.flatnonzero(np.diff(relevant.indptr))
-        begins = _begins(learn, valid, rows)
-        if begins is not None:
-            rows = _newest(rows, begins)
-        self._rows = _some(rows, int(named["seed"]))
-        self._relevant = relevant[self._rows]
+        self._judged = Judged.of(learn, valid, named["repeats"], int(named["seed"]), final=final)
+        self.learn = self._judged.learn
+        # How many times as long as in the search a fit on everything takes.
+        whole = len(learn) if final else len(learn) + len(valid)
+        self.refit = _UNSURE * whole / max(len(self.learn), 1)
 
     @property
     def judged(self) -> int:
         """The number of held-out interactions that candidates are judged on."""
-        return int(self._relevant.nnz)
+        return int(self._judged.relevant.nnz)
 
     @property
     def left(self) -> float:
@@ -162,12 +152,12 @@ class Search:
         denoisers = [*(trial.candidate for trial in near), *([] if candidate is None else [candidate])]
         again = {slowest, *map(self._trial_of_anchor, denoisers)}
         own = sum(trial.seconds for trial in near) + _BLENDING * self.ranking
-        return own + REFIT * sum(trial.seconds for trial in again if trial is not None)
+        return own + self.refit * sum(trial.seconds for trial in again if trial is not None)
 
     def try_out(self, candidate: Candidate) -> None:
         """Fit and judge a candidate, in all its strengths, where there is time for it and it can be fitted."""
         # However short the time, there is something to hand out.
-        if self.trials and self.left < self._guess(candidate) * (1 + REFIT) + self.reserve:
+        if self.trials and self.left < self._guess(candidate) * (1 + self.refit) + self.reserve:
             self.skipped[str(candidate)] = NO_TIME
             return
         try:
@@ -198,7 +188,7 @@ class Search:
             anchor = self._anchor_of(candidate)
             if anchor is not None and isinstance(model, DiffRec):
                 model.anchored_by(anchor)
-            model.fit(self.learn, self._valid_judged(), **(checkpoint or {}))
+            model.fit(self.learn, self._judged.valid, **(checkpoint or {}))
             with memory_errors():
                 return self._judge_trained(candidate, model, started)
         except CheckpointError:
@@ -264,10 +254,12 @@ class Search:
         alone: tuple[list[Trial], Blend] | None = None
         while True:
             there = [one for one in self.trials if one not in self._lost]
-            able = [one for one in there if REFIT * one.seconds <= most or self.as_it_is(one) is not None]
+            able = [one for one in there if self.refit * one.seconds <= most or self.as_it_is(one) is not None]
             # Where time ran out nevertheless, the quickest of all.
             able = able or [min(there, key=lambda trial: trial.seconds)]
-            found = best_blend([one.lists for one in able], self._relevant, [one.candidate.family for one in able])
+            found = best_blend(
+                [one.lists for one in able], self._judged.relevant, [one.candidate.family for one in able]
+            )
             chosen = [able[place] for place in found.places]
             # However little time there is for all together, for the best one alone there is enough.
             alone = alone or ([chosen[0]], Blend([0], [1.0], chosen[0].value))
@@ -275,7 +267,7 @@ class Search:
                 return (chosen, found) if found.value >= alone[1].value else alone
             # Each alone could be fitted in time, but not all of them.
             most /= 2
-            if self.left < REFIT * (alone[0][0].seconds + time.perf_counter() - begun):
+            if self.left < self.refit * (alone[0][0].seconds + time.perf_counter() - begun):
                 return alone
 
     def as_it_is(self, trial: Trial) -> Recommender | None:
@@ -285,7 +277,7 @@ class Search:
         """
         if trial in self.whole:
             return self.whole[trial]
-        spared = self.final or REFIT * trial.seconds > self.left
+        spared = self.final or self.refit * trial.seconds > self.left
         return self._model_of(trial) if spared else trial.model
 
     def without_refit(self, trial: Trial, error: Exception) -> Recommender | None:
@@ -309,7 +301,7 @@ class Search:
 
     def _refit(self, trial: Trial) -> float:
         """Seconds that the fit of a trial on everything takes at least."""
-        return REFIT * trial.seconds if self.as_it_is(trial) is None else 0.0
+        return self.refit * trial.seconds if self.as_it_is(trial) is None else 0.0
 
     def _anchors(self, candidate: Candidate) -> None:
         """Judge anchors that differ in their strength only: up to the first that is worse than the one before."""
@@ -338,12 +330,11 @@ class Search:
                 self._solved[repr(trial.candidate.anchor)] = model
 
     def _judge(self, candidate: Candidate, model: Recommender, started: float, *, keep: bool = False) -> Trial:
-        hidden = self._hidden[self._rows]
-        begun = time.perf_counter()
-        lists = Lists.of(model, self.learn, self._rows, hidden)
+        judged, begun = self._judged, time.perf_counter()
+        lists = Lists.of(model, self.learn, judged.rows, judged.hidden)
         self.ranking = max(self.ranking, time.perf_counter() - begun)
-        counts = np.diff(self._relevant.indptr).astype(np.int64)
-        value = float(ndcg(hits_of(lists.items[:, :CUT], self._relevant), counts).mean())
+        counts = np.diff(judged.relevant.indptr).astype(np.int64)
+        value = float(ndcg(hits_of(lists.items[:, :CUT], judged.relevant), counts).mean())
         trial = Trial(candidate, value, time.perf_counter() - started, lists, model if keep else None)
         self.trials.append(trial)
         if trial is self.best:
@@ -384,41 +375,7 @@ class Search:
         lengths = np.diff(self.learn.matrix.indptr).astype(np.float64)
         return float(np.square(lengths).sum()) / _PAIRS_A_SECOND
 
-    def _valid_judged(self) -> Interactions:
-        """The held-out interactions of the users that are judged."""
-        chosen = np.zeros(self.valid.shape[0], dtype=np.bool_)
-        chosen[self._rows] = True
-        return self.valid.where(np.repeat(chosen, np.diff(self.valid.matrix.indptr)))
-
 
 def objective_of(candidate: Candidate) -> str:
     """Say what an anchor or denoiser learns: "forecast" or "reconstruct"."""
     return "forecast" if candidate.variant == "t-diffrec" else str(candidate.settings.get("objective", "reconstruct"))
-
-
-def _begins(learn: Interactions, valid: Interactions, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    """When what is held out begins in each row, by a clock of all users.
-
-    None without a clock, and where many rows go on after it: a validation part that was drawn from all of the time says
-    what it is like to be asked at any moment, not of late.
-    """
-    past, times = learn.events, valid.events.times
-    if past.times is None or times is None or not has_clock(learn.merge(valid)):
-        return None
-    begins = times[valid.events.indptr[rows]]
-    told = rows[np.diff(past.indptr)[rows] > 0]
-    goes_on = past.times[past.indptr[told + 1] - 1] > times[valid.events.indptr[told]]
-    return None if goes_on.sum() > _GO_ON * len(told) else begins
-
-
-def _newest(rows: NDArray[np.int64], begins: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The rows whose held-out interactions begin last."""
-    latest = np.argsort(-begins, kind="stable")[: max(math.ceil(_NEWEST * len(rows)), _ENOUGH)]
-    return np.sort(rows[latest])
-
-
-def _some(rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """At most so many rows as are judged, drawn where there are more."""
-    if len(rows) <= _JUDGED:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, _JUDGED, replace=False))
