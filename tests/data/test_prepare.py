@@ -147,6 +147,7 @@ def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
         ({"raw": "none.csv"}, FileNotFoundError, "none.csv does not exist"),
         ({"out": "."}, FileExistsError, "is there already"),
         ({"raw": "raw.txt"}, ValueError, "unknown suffix '.txt'"),
+        ({"memory": 4_000_000_000}, TypeError, "memory must be a size such as '1GB', got 4000000000"),
     ],
 )
 def test_bad_requests_are_refused(
@@ -251,8 +252,40 @@ def test_text_is_read_as_it_stands(tmp_path: Path) -> None:
 
 def test_rows_of_no_use_are_refused_or_counted(tmp_path: Path) -> None:
     raw = tmp_path / "raw.csv"
-    raw.write_text("user,item\n1,1\n2,2,3\n3,3\n")
-    with pytest.raises(ValueError, match=r"raw.csv cannot be read"):
+    raw.write_text('user,item\n1,1\n2,2,3\n4\n3,"3"\n')
+    with pytest.raises(ValueError, match=r"2 lines of .*raw.csv are no rows of its columns, such as line 3, '2,2,3'"):
         prepare(raw, tmp_path / "out")
+    report = prepare(raw, tmp_path / "out", on_bad_row="drop", valid=0, test=0)
+    assert (report.rows, report.left_out, report.events) == (4, 2, 2)
+    same(ParquetInteractions(tmp_path / "out").read(), diffrec.Interactions.read(raw, on_bad_row="drop"))
     raw.write_text("user,item,value\n1,a,0\n2,b,1\n")
-    assert prepare(raw, tmp_path / "out", value="value").left_out == 1
+    assert prepare(raw, tmp_path / "again", value="value").left_out == 1
+
+
+def test_a_folder_is_the_files_that_reading_takes(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    for place, name in enumerate(("country=FR/a", "country=DE/b", "_temporary/a", ".hidden/a", "_delta_log/c", "_x")):
+        file = raw / f"{name}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"user": [1, place], "item": [place, 7]}), file)
+    wanted = diffrec.Interactions.read(raw)
+    assert len(wanted) == 4
+    for place, columns in enumerate(({}, {"item": "country"})):
+        prepare(raw, tmp_path / str(place), valid=0, test=0, **columns)
+        same(ParquetInteractions(tmp_path / str(place)).read(), diffrec.Interactions.read(raw, **columns))
+    # What folders outside say (item=9) is no column of it.
+    apart = (raw / "country=FR").rename(tmp_path / "item=9")
+    prepare(apart, tmp_path / "apart", valid=0, test=0)
+    same(ParquetInteractions(tmp_path / "apart").read(), diffrec.Interactions.read(apart))
+    (apart / "a.parquet").rename(apart / "_a.parquet")
+    with pytest.raises(FileNotFoundError, match="item=9 is a folder without Parquet files that are to be read"):
+        prepare(apart, tmp_path / "none")
+
+
+def test_ids_with_a_fraction_are_none_and_others_are_integers(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.parquet"
+    pq.write_table(pa.table({"user": [1.0, 2.0, None, 2.5, float("nan"), 1e17], "item": [1, 2, 3, 4, 5, 6]}), raw)
+    report = prepare(raw, tmp_path / "out", on_bad_row="drop", valid=0, test=0)
+    assert (report.left_out, report.events) == (4, 2)
+    assert pq.read_table(tmp_path / "out/users.parquet")["user"].to_pylist() == [1, 2]
+    same(ParquetInteractions(tmp_path / "out").read(), diffrec.Interactions.read(raw, on_bad_row="drop"))

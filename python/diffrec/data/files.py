@@ -152,6 +152,21 @@ def opened_parquet(file: Path) -> Iterator[Any]:
         raise ValueError(f"{file} is not {what}: {error}") from None
 
 
+def parquet_files(file: Path) -> list[Path]:
+    """Return the files that are read of a folder, in the order in which they are, or the file itself.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder has none.
+    """
+    with opened_parquet(_existing(file)) as held:
+        files = [Path(one).absolute() for one in held.files]
+    if not files:
+        raise FileNotFoundError(f"{file} is a folder without Parquet files that are to be read: name a file in it")
+    return files
+
+
 def _rows_of_files(folder: Path, held: Any, rows: NDArray[np.int64]) -> list[str]:
     """Name rows of the files of a folder by their places in it, counted from 0 in each."""
     files = list(held.get_fragments())

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import needed, one_of, whole
+from diffrec.checks import needed, one_of, shown, whole
 from diffrec.data._columns import Names, choose
 from diffrec.data._replace import folder_beside
 from diffrec.data._times import in_seconds
-from diffrec.data.files import PARTS
+from diffrec.data.files import PARTS, parquet_files
 from diffrec.data.split import shares
 from diffrec.data.streamed import FORMAT, OWNERS, PREPARED, interactions_of, items_of
 
@@ -36,7 +36,8 @@ class Prepared:
     rows : int
         Read.
     left_out : int
-        Of these without user, item, time or value, or with one that is none, or of value 0.
+        Of these without user, item, time or value, or with one that is none, or of value 0; lines of text with more or
+        fewer columns than the first.
     events, users, items : int
         What is left of them after the k-core.
     train, valid, test : int
@@ -100,7 +101,7 @@ def prepare(
     block : int
         Events in a row group, about: a user is in one alone.
     memory : str
-        What DuckDB may use while it sorts, such as ``"4GB"``; it spills to the disk beyond that.
+        How much DuckDB may use while it sorts, such as ``"4GB"``; it spills to the disk beyond that.
 
     Returns
     -------
@@ -117,6 +118,8 @@ def prepare(
         If ``memory`` is too little for DuckDB.
     OSError
         If there is no room on the disk.
+    TypeError
+        If ``memory`` is no text.
     ValueError
         If a column cannot be found, a row cannot be used, or nothing is left.
 
@@ -134,6 +137,8 @@ def prepare(
     core, seed, block = whole(1)("core", core), whole(0)("seed", seed), whole(1)("block", block)
     one_of((None, *WAYS))("by", by)
     one_of(("error", "drop"))("on_bad_row", on_bad_row)
+    if not isinstance(memory, str):
+        raise TypeError(f"memory must be a size such as '1GB', got {memory!r}")
     valid, test = shares(valid, test)
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist")
@@ -198,7 +203,7 @@ class _Database:
         if isinstance(error, errors.IOException):
             raise OSError(f"{self._source} cannot be read: {_first_line(error)}") from None
         if isinstance(error, errors.InvalidInputException | errors.ConversionException):
-            raise ValueError(f"{self._source} cannot be read: {_first_line(error)}") from None
+            raise ValueError(f"{self._source} cannot be read: {error}") from None
 
     def _one(self, query: str) -> tuple[Any, ...]:
         row = self._base.execute(query).fetchone()
@@ -210,12 +215,17 @@ class _Database:
         source = self._source
         self._is_text = not source.is_dir() and source.suffix.lower() != ".parquet"
         if not self._is_text:
-            table = f"read_parquet({_text(glob.escape(str(source)) + ('/**/*.parquet' if source.is_dir() else ''))})"
+            # The files that reading takes, too: others are what an engine has not finished, or its notes.
+            files = parquet_files(source)
+            # What folders inside say (country=FR) is a column; what those outside say is nothing of these rows.
+            inside = any("=" in str(file.parent.relative_to(source.absolute())) for file in files if source.is_dir())
+            listed = ", ".join(_text(glob.escape(str(file))) for file in files)
+            table = f"read_parquet([{listed}], hive_partitioning={str(inside).lower()})"
         else:
             # Text stays text until all of it is known: 007 is no number.
             mark = "','" if source.suffix.lower() == ".csv" else "'\\t'"
             # Nothing is guessed: a quote or a # that DuckDB takes for a mark would change ids or leave out rows.
-            marks = f"delim={mark}, quote='\"', escape='\"', comment='', skip=0"
+            marks = f"delim={mark}, quote='\"', escape='\"', comment='', skip=0, store_rejects=true"
             table = f"read_csv({_text(glob.escape(str(source)))}, header=true, all_varchar=true, {marks})"
         columns = [row[0] for row in self._base.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()]
         names = choose(columns, asked, str(source))
@@ -226,6 +236,7 @@ class _Database:
 
     def clean(self, on_bad_row: str) -> tuple[int, int]:
         """Make ids integers or text, times seconds and values numbers; how many rows there were, and how many bad."""
+        ragged = self._ragged(on_bad_row)
         types = {row[0]: row[1] for row in self._base.execute("DESCRIBE raw").fetchall()}
         columns = {}
         for part in ("user", "item"):
@@ -237,6 +248,11 @@ class _Database:
                 (numbers,) = self._one(f"SELECT bool_and({_WHOLE.format(text)}) FROM raw WHERE {text} <> ''")
                 numbers = numbers and self._is_text
                 columns[part] = f"TRY_CAST({text} AS BIGINT)" if numbers else f"nullif({text}, '')"
+            elif types[part].startswith(_FRACTIONS):
+                # Such as pandas makes of integers where some are missing.
+                number = _name(part)
+                are_whole = f"{number} = trunc({number}) AND abs({number}) < {1 << 53}"
+                columns[part] = f"CASE WHEN {are_whole} THEN CAST({number} AS BIGINT) END"
             else:
                 raise ValueError(f"{part} ids of {self._source} must be integers or text, not {types[part]}")
         if "timestamp" in types:
@@ -278,7 +294,20 @@ class _Database:
                 made = float(in_seconds(np.array([middle]))[0][0])
                 if made != middle:
                     self._base.execute(f"UPDATE events SET timestamp = timestamp / {round(middle / made)}")
-        return rows, wrong
+        return rows + ragged, wrong + ragged
+
+    def _ragged(self, on_bad_row: str) -> int:
+        """How many lines of text have no cell for each column, or more of them; DuckDB leaves them out."""
+        if not self._is_text:
+            return 0
+        (ragged,) = self._one("SELECT count(DISTINCT line) FROM reject_errors")
+        if ragged and on_bad_row == "error":
+            line, text, why = self._one("SELECT line, csv_line, error_message FROM reject_errors ORDER BY line LIMIT 1")
+            raise ValueError(
+                f"{ragged:,} lines of {self._source} are no rows of its columns, such as line {line}, {shown(text)} ({why}); "
+                "on_bad_row='drop' leaves them out"
+            )
+        return int(ragged)
 
     def cut(self, core: int) -> None:
         """Leave out users and items with fewer than ``core`` of the other, until there are none."""
@@ -378,6 +407,7 @@ def _blocks(file: Path, size: int) -> Iterator[dict[str, NDArray[Any]]]:
 
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
 
 
 def _text(value: str) -> str:
