@@ -54,7 +54,7 @@ def test_times_and_values_are_read(data: diffrec.Interactions, variant: str) -> 
 def test_a_model_that_needs_times_says_so(data: diffrec.Interactions) -> None:
     model = diffrec.fit(data, variant="diffrec", **TIMED)
     with pytest.raises(ValueError, match="needs timestamps"):
-        lists(model, histories_of(data))
+        BatchRecommender(model)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffre
         ({"items": [1]}, {}, ValueError, "must hold a list for each user, not int64"),
         ({"items": [[1.5]]}, {}, TypeError, "must hold lists of integers or text, not of double"),
         ({"items": [["1"]]}, {}, TypeError, "holds text, and the model's items are integers, such as 0"),
-        ({"items": [[1, None]]}, {}, ValueError, "row 0 of a batch has null in its list in column 'items'"),
+        ({"items": [[1, None]]}, {}, ValueError, "entry 1 of row 0 of a batch in column 'items' is null"),
         (
             {"items": [[1]]},
             {"items": "had"},
@@ -144,9 +144,14 @@ def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffre
             ValueError,
             "has 1 entries in column 'items' and 2 in 'at'",
         ),
-        ({"items": [[1]], "of": [[-1.0]]}, {"values": "of"}, ValueError, "value\\[0\\] is -1"),
+        (
+            {"items": [[1]], "of": [[-1.0]]},
+            {"values": "of"},
+            ValueError,
+            "in column 'of' is -1.0: values must be finite float32 numbers, not negative$",
+        ),
         ({"items": [[1, 99]]}, {"strict": True}, ValueError, "has the item 99, which the model does not know"),
-        ({"items": [[1]]}, {"deny": [99], "strict": True}, ValueError, "unknown item id 99"),
+        ({"items": [[1]]}, {"deny": [99], "strict": True}, ValueError, "deny: 1 of 1 items are ones that the model does not"),
         ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must be item ids, the same for all users"),
         ({"items": [[1]]}, {"k": 0}, ValueError, "k must be at least 1"),
     ],
@@ -160,8 +165,13 @@ def test_bad_batches_are_refused(
 
 def test_rows_that_are_refused_are_named(model: diffrec.Recommender) -> None:
     batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [None]]})
-    with pytest.raises(ValueError, match="row 2 of a batch"):
+    with pytest.raises(ValueError, match="entry 0 of row 2 of a batch"):
         BatchRecommender(model)(batch)
+    nan = float("nan")
+    batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [3, 4]], "at": [[1.0, 2.0], [], [3.0, nan]]})
+    for name, said in (("times", "nan, no finite number"), ("values", "nan: values must be finite")):
+        with pytest.raises(ValueError, match=f"^entry 1 of row 2 of a batch in column 'at' is {said}"):
+            BatchRecommender(model, **{name: "at"})(batch)  # type: ignore[arg-type]
 
 
 def test_a_choice_that_workers_share_is_read_more_than_once() -> None:
@@ -169,7 +179,34 @@ def test_a_choice_that_workers_share_is_read_more_than_once() -> None:
     assert choice == {"deny": [3, 4], "strict": True, "allow": {"ann": [1]}}
 
 
-@pytest.mark.parametrize("name", ["exclude_seen", "strict"])
-def test_choices_are_checked_before_any_batch(model: diffrec.Recommender, name: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=name):
-        BatchRecommender(model, 2, **{name: "no"})  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"exclude_seen": "no"}, "exclude_seen"),
+        ({"strict": "no"}, "strict"),
+        ({"novelty": 0.5}, "EASE cannot be guided"),
+        ({"diversity": -1}, "diversity must be at least 0"),
+        ({"steer": {"nope": 1}}, "steer names 'nope'"),
+        ({"now": 5}, "now is for models that count ages by the clock"),
+        ({"deny": 1.5}, "deny must hold item ids, got 1.5"),
+        ({"allow": ["tea"]}, "allow names no item that the model knows"),
+    ],
+)
+def test_choices_are_checked_before_any_batch(model: diffrec.Recommender, choice: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        BatchRecommender(model, 2, **choice)
+
+
+def test_one_item_may_be_named_alone() -> None:
+    bought = diffrec.Interactions.from_arrays([0, 0, 1, 1, 2], ["tea", "salt", "tea", "milk", "milk"])
+    model = diffrec.fit(bought, variant="popularity")
+    batch = pa.record_batch({"user": [9], "items": [["salt"]]})
+    assert BatchRecommender(model, 3, deny="tea")(batch)["item"].to_pylist() == ["milk"]
+    assert BatchRecommender(model, 3, allow="tea")(batch)["item"].to_pylist() == ["tea"]
+
+
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([[], None])])
+def test_a_batch_in_which_nobody_has_a_history_is_ranked(model: diffrec.Recommender, nothing: pa.Array) -> None:
+    batch = pa.record_batch({"user": ["Ann", "Bob"], "items": nothing, "times": nothing})
+    found = BatchRecommender(model, 2, times="times", values="times")(batch)
+    assert found["user"].to_pylist() == ["Ann"] * 2 + ["Bob"] * 2

@@ -16,15 +16,17 @@ from diffrec.data._times import in_seconds, times_of_text, unit_notes
 _LARGEST = np.finfo(np.float32).max
 
 
-def times_of(timestamp: ArrayLike) -> NDArray[np.float64]:
+def times_of(timestamp: ArrayLike, where: Callable[[int], str] | None = None) -> NDArray[np.float64]:
     """Return datetimes, text and numbers as seconds since the epoch (UTC unless they say), as :func:`read_times` does.
+
+    ``where(position)`` names one that is none.
 
     Raises
     ------
     ValueError
         If one is no time or not finite.
     """
-    return require_times(np.asarray(timestamp)).seconds
+    return require_times(np.asarray(timestamp), where).seconds
 
 
 class TimesRead(NamedTuple):
@@ -82,7 +84,7 @@ def moment_of(name: str, moment: float | date | str) -> float:
         ) from None
 
 
-def require_times(times: NDArray[Any]) -> TimesRead:
+def require_times(times: NDArray[Any], where: Callable[[int], str] | None = None) -> TimesRead:
     """Read a vector of times as ``read_times`` does, or raise naming the first entry that is none."""
     if times.ndim != 1:
         raise ValueError(f"timestamp must be one-dimensional, not of shape {times.shape}")
@@ -90,25 +92,28 @@ def require_times(times: NDArray[Any]) -> TimesRead:
     bad = ~np.isfinite(read.seconds)
     if bad.any():
         row = int(np.argmax(bad))
-        raise ValueError(f"timestamp[{row}] is {times[row]!s}, no {read.wanted}: times must be finite")
+        name = f"timestamp[{row}]" if where is None else where(row)
+        raise ValueError(f"{name} is {times[row]!s}, no {read.wanted}: times must be finite")
     return read
 
 
 def values_of(
-    value: ArrayLike, where: Callable[[int], str] | None = None, *, signed: bool = False
+    value: ArrayLike, where: Callable[[int], str] | None = None, *, signed: bool = False, netted: bool = True
 ) -> NDArray[np.float32]:
     """Return values as float32; none may be not finite or, unless ``signed``, negative.
 
-    ``where(position)`` names one that is.
+    ``where(position)`` names one that is; ``netted`` says whether whoever calls could set ``negatives``.
     """
     given = np.asarray(value)
     if given.ndim != 1 or (given.dtype.kind not in "biuf" and len(given)):
         raise ValueError(f"value must be a vector of numbers, not {given.dtype} of shape {given.shape}")
-    return require_values(given, where or (lambda row: f"value[{row}]"), signed=signed)
+    return require_values(given, where or (lambda row: f"value[{row}]"), signed=signed, netted=netted)
 
 
-def require_values(values: NDArray[Any], where: Callable[[int], str], *, signed: bool = False) -> NDArray[np.float32]:
-    """Return values as float32, or raise naming ``where(position)`` of the first that is none."""
+def require_values(
+    values: NDArray[Any], where: Callable[[int], str], *, signed: bool = False, netted: bool = True
+) -> NDArray[np.float32]:
+    """Return values as float32, or raise naming ``where(position)`` of the first that is none; as ``values_of``."""
     with np.errstate(over="ignore", invalid="ignore"):
         made = np.asarray(values).astype(np.float32)
         bad = ~((made >= (-_LARGEST if signed else 0)) & (made < np.inf))
@@ -116,7 +121,9 @@ def require_values(values: NDArray[Any], where: Callable[[int], str], *, signed:
         first = int(np.argmax(bad))
         wanted = "values must be finite float32 numbers" + ("" if signed else ", not negative")
         hint = "; negatives='net' takes returns off what was bought, 'drop' leaves them out, 'dislike' keeps them apart"
-        raise ValueError(f"{where(first)} is {values[first]}: {wanted}{hint if made[first] < 0 and not signed else ''}")
+        raise ValueError(
+            f"{where(first)} is {values[first]}: {wanted}{hint if made[first] < 0 and netted and not signed else ''}"
+        )
     return made
 
 

@@ -221,7 +221,7 @@ def interactions_of(
         require_finite(times, "timestamp")
     values = np.ones(len(rows), dtype=np.float32)
     if "value" in columns:
-        values = require_values(columns["value"], lambda row: f"value[{row}] of {file}")
+        values = require_values(columns["value"], lambda row: f"value[{row}] of {file}", netted=False)
     parts = assemble(rows, places, values, times, (stop - start, len(items)))
     return Interactions.of_parts(parts, Ids.trusted(np.arange(start, stop), "user"), items)
 

@@ -14,7 +14,7 @@ from diffrec.data._csr import assemble
 from diffrec.data._entries import times_of, values_of
 from diffrec.ranking import NO_ITEM
 from diffrec.recommenders import Recommender
-from diffrec.recommenders.limits import require_for_all
+from diffrec.recommenders.limits import listed, require_for_all
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,9 +48,10 @@ class BatchRecommender:
     ImportError
         When pyarrow is not installed.
     TypeError
-        When ``allow`` or ``deny`` names items by user.
+        When ``allow`` or ``deny`` names items by user, or the model cannot be guided, or has no use for ``now``.
     ValueError
-        When one of them names an item that the model does not know, and ``strict``.
+        When something is out of range; ``allow`` or ``deny`` names an item that the model does not know, and
+        ``strict``; or the model needs times, and no column of them is named.
 
     Examples
     --------
@@ -86,15 +87,14 @@ class BatchRecommender:
         self._k = whole(1)("k", k)
         self._columns = {"user": user, "items": items, "times": times, "values": values}
         self._strict = flag("strict", strict)
-        exclude_seen = flag("exclude_seen", exclude_seen)
-        # More than one batch reads them.
-        limits = {name: None if given is None else list(given) for name, given in (("allow", allow), ("deny", deny))}
-        if strict:
-            for given in limits.values():
-                model.train_.items.rows(given or [])
         self._choice: dict[str, Any] = {
-            "exclude_seen": exclude_seen,
-            **limits,
+            "exclude_seen": flag("exclude_seen", exclude_seen),
+            # More than one batch reads them.
+            **{
+                name: None if given is None else listed(name, given)
+                for name, given in (("allow", allow), ("deny", deny))
+            },
+            "strict": self._strict,
             "now": now,
             "steer": steer,
             "tags": tags,
@@ -102,6 +102,12 @@ class BatchRecommender:
             "diversity": diversity,
         }
         self._ids = pa.array(model.train_.items.ids)
+        # What is wrong with the choice, or missing, is said before any batch: of someone with an item, and of nobody.
+        held = {"items": self._ids[:1], "times": pa.array([0.0]), "values": pa.array([1.0])}
+        given = {self._columns[name]: pa.array([one.to_pylist()]) for name, one in held.items() if self._columns[name]}
+        someone = pa.record_batch(given)
+        model._read(self._histories(someone))
+        model.recommend(self._histories(someone[:0]), self._k, **self._choice)
 
     def __call__(self, batch: "pa.RecordBatch") -> "pa.RecordBatch":
         """Recommend to the people of a batch.
@@ -174,8 +180,11 @@ class BatchRecommender:
                     )
                 beside[name] = _numbers(entries)
         rows = np.repeat(np.arange(len(lengths)), lengths)
-        times = times_of(beside["times"]) if "times" in beside else None
-        weights = values_of(beside["values"]) if "values" in beside else np.ones(len(rows), dtype=np.float32)
+        times, weights = None, np.ones(len(rows), dtype=np.float32)
+        if "times" in beside:
+            times = times_of(beside["times"], lambda place: self._place("times", lengths, place))
+        if "values" in beside:
+            weights = values_of(beside["values"], lambda place: self._place("values", lengths, place), netted=False)
         parts = assemble(
             rows[known],
             columns[known],
@@ -192,15 +201,23 @@ class BatchRecommender:
         import pyarrow.compute as pc
 
         column = self._column(batch, name)
+        if pa.types.is_null(column.type):
+            # Nobody in the batch has a history, so that nothing said of what it is a list.
+            return np.zeros(len(column), dtype=np.int64), pa.array([], pa.null())
         kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
         if not any(kind(column.type) for kind in kinds):
             raise ValueError(f"column {self._columns[name]!r} must hold a list for each user, not {column.type}")
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
         entries = pc.list_flatten(column)
         if entries.null_count:
-            row = int(np.searchsorted(np.cumsum(lengths), pc.index(entries.is_null(), True).as_py(), side="right"))
-            raise ValueError(f"row {row} of a batch has null in its list in column {self._columns[name]!r}")
+            raise ValueError(f"{self._place(name, lengths, pc.index(entries.is_null(), True).as_py())} is null")
         return lengths, entries
+
+    def _place(self, name: str, lengths: NDArray[np.int64], place: int) -> str:
+        """Name one of the entries of all rows' lists, which stand one after the other."""
+        ends = np.cumsum(lengths)
+        row = int(np.searchsorted(ends, place, side="right"))
+        return f"entry {place - (ends[row] - lengths[row])} of row {row} of a batch in column {self._columns[name]!r}"
 
     def _column(self, batch: "pa.RecordBatch", name: str) -> Any:
         wanted = self._columns[name]
@@ -262,6 +279,8 @@ def _found(distinct: Any, ids: Ids, column: str | None) -> NDArray[np.int64]:
     """Columns of distinct items, -1 where the model does not know one."""
     import pyarrow as pa
 
+    if pa.types.is_null(distinct.type):
+        return np.empty(0, dtype=np.int64)
     text = pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type)
     if not text and not pa.types.is_integer(distinct.type):
         raise TypeError(f"column {column!r} must hold lists of integers or text, not of {distinct.type}")
@@ -278,6 +297,8 @@ def _numbers(entries: Any) -> NDArray[Any]:
     """Entries as NumPy has them; times without their zone, which is UTC in Arrow."""
     import pyarrow as pa
 
+    if pa.types.is_null(entries.type):
+        return np.empty(0)
     if pa.types.is_timestamp(entries.type):
         entries = entries.cast(pa.timestamp(entries.type.unit))
     array: NDArray[Any] = entries.to_numpy(zero_copy_only=False)

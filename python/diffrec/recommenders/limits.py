@@ -142,7 +142,7 @@ def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any,
     _require_ids(argument, given, users)
     rows, ids = [], []
     for place, user in enumerate(users.tolist()):
-        listed = _listed(argument, given.get(user, ()))
+        listed = listed(argument, given.get(user, ()))
         rows += [place] * len(listed)
         ids += listed.tolist()
     found = items.find(ids) if ids else np.empty(0, dtype=np.int64)
@@ -165,7 +165,7 @@ def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArr
 
 def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
     """Rows of the items that the model knows."""
-    ids = _listed(argument, given)
+    ids = listed(argument, given)
     if len(ids) == 0:
         return np.empty(0, dtype=np.int64)
     found = items.find(ids)
@@ -178,7 +178,7 @@ def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDA
     return found[found >= 0]
 
 
-def _listed(argument: str, ids: Any) -> NDArray[Any]:
+def listed(argument: str, ids: Any) -> NDArray[Any]:
     """One id, or a column or sequence of them, as an array."""
     if isinstance(ids, str | int) or hasattr(ids, "__array__"):
         return np.atleast_1d(np.asarray(ids))
