@@ -151,7 +151,12 @@ def test_the_choice_of_recommend_holds(data: diffrec.Interactions, model: diffre
             "in column 'of' is -1.0: values must be finite float32 numbers, not negative$",
         ),
         ({"items": [[1, 99]]}, {"strict": True}, ValueError, "has the item 99, which the model does not know"),
-        ({"items": [[1]]}, {"deny": [99], "strict": True}, ValueError, "deny: 1 of 1 items are ones that the model does not"),
+        (
+            {"items": [[1]]},
+            {"deny": [99], "strict": True},
+            ValueError,
+            "deny: 1 of 1 items are ones that the model does not",
+        ),
         ({"items": [[1]]}, {"allow": {0: [1]}}, TypeError, "allow must be item ids, the same for all users"),
         ({"items": [[1]]}, {"k": 0}, ValueError, "k must be at least 1"),
     ],

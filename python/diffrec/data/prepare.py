@@ -304,8 +304,8 @@ class _Database:
         if ragged and on_bad_row == "error":
             line, text, why = self._one("SELECT line, csv_line, error_message FROM reject_errors ORDER BY line LIMIT 1")
             raise ValueError(
-                f"{ragged:,} lines of {self._source} are no rows of its columns, such as line {line}, {shown(text)} ({why}); "
-                "on_bad_row='drop' leaves them out"
+                f"{ragged:,} lines of {self._source} are no rows of its columns, such as line {line}, {shown(text)} "
+                f"({why}); on_bad_row='drop' leaves them out"
             )
         return int(ragged)
 

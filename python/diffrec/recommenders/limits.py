@@ -142,9 +142,9 @@ def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any,
     _require_ids(argument, given, users)
     rows, ids = [], []
     for place, user in enumerate(users.tolist()):
-        listed = listed(argument, given.get(user, ()))
-        rows += [place] * len(listed)
-        ids += listed.tolist()
+        own = listed(argument, given.get(user, ()))
+        rows += [place] * len(own)
+        ids += own.tolist()
     found = items.find(ids) if ids else np.empty(0, dtype=np.int64)
     known = found >= 0
     if not known.all():
