@@ -44,8 +44,25 @@ def test_the_file_is_the_one_that_one_process_writes(four: Processes, file: Path
 
 
 def test_what_needs_all_of_a_model_says_so(four: Processes, file: Path) -> None:
-    for message in four.run(work.refusals, str(file), size=2):
-        assert message == ["spread over 2 processes"] * 4
+    alone = " is for one process, and 2 are to fit together: start one, without torchrun"
+    for messages in four.run(work.refusals, str(file), size=2):
+        for message, what in zip(messages[:4], ("score", "explain", "guidance", "update"), strict=True):
+            assert message.startswith("this model is spread over 2 processes, and " + what)
+            assert message.endswith("needs it whole: save it, and load the file in one process")
+        for message, what in zip(
+            messages[4:],
+            [
+                "variant='ease'",
+                "the choice of a variant (variant='auto')",
+                "forward_steps=2",
+                "init",
+                "the choice of a variant (variant='auto')",
+                None,
+                "variant='itemknn'",
+            ],
+            strict=True,
+        ):
+            assert message.startswith(what + alone) if what else message == ""
 
 
 def test_a_training_goes_on_with_any_number_of_processes(four: Processes, tmp_path: Path) -> None:

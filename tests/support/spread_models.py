@@ -14,6 +14,7 @@ from diffrec.data import ParquetInteractions
 from diffrec.diffusion import layout_of
 from diffrec.distributed import Spread, World
 from diffrec.distributed.share import _Gathered
+from diffrec.recommenders.fit import require_settings
 from support.spread_training import data, whole
 
 SETTINGS: dict[str, Any] = {"dims": (8,), "batch_size": 16, "seed": 2, "device": "cpu", "precision": "float32"}
@@ -76,16 +77,25 @@ def load_and_save(world: World, path: str, out: str) -> float:
 def refusals(world: World, path: str) -> list[str]:
     model: Any = diffrec.load(path, device="cpu", distributed=world)
     said = []
+    unread: Any = None
     for ask in (
         lambda: model.score([0]),
         lambda: model.explain(0, 1),
         lambda: model.recommend([0], novelty=1.0),
-        lambda: diffrec.fit(data(), variant="ease", distributed=world),
+        lambda: model.update(data()),
+        lambda: diffrec.fit(unread, variant="ease", distributed=world),
+        lambda: diffrec.fit(unread, distributed=world),
+        lambda: diffrec.fit(unread, variant="diffrec", forward_steps=2, distributed=world),
+        lambda: diffrec.fit(unread, init=model, distributed=world),
+        lambda: require_settings(distributed=world, seed=1),
+        lambda: require_settings(distributed=world, variant="ials", factors=4),
+        lambda: require_settings(distributed=world, variant="itemknn"),
     ):
         try:
             ask()
+            said.append("")
         except TypeError as error:
-            said.append("spread over 2 processes" if "spread over 2 processes" in str(error) else str(error))
+            said.append(str(error))
     return said
 
 

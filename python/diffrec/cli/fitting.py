@@ -17,7 +17,7 @@ from diffrec.cli.output import note, pairs, show
 from diffrec.cli.reading import Source, known_part, refuse, require_place, say_left_out
 from diffrec.data.streamed import is_prepared
 from diffrec.recommenders import PRESETS
-from diffrec.recommenders.fit import AUTO
+from diffrec.recommenders.fit import AUTO, require_settings
 from diffrec.training.checkpoint import EPOCH
 from diffrec.training.report import print_epoch
 
@@ -125,6 +125,8 @@ def fit(
         from diffrec.distributed import World
 
         arguments["distributed"] = World.join(replicas=replicas, timeout=timeout)
+        # Before the data is read, which may take long.
+        require_settings(**arguments)
     elif replicas != 1:
         raise ValueError(f"replicas={replicas} needs processes that torchrun started together, and this is one alone")
     require_place(out, file, valid, items, checkpoint)

@@ -169,6 +169,13 @@ class Spread(Share):
             "file in one process"
         )
 
+    def require_alone(self, what: str) -> None:
+        """Raise: several processes are to fit together."""
+        raise TypeError(
+            f"{what} is for one process, and {self._world.size} are to fit together: start one, without torchrun (or "
+            "distributed='never' in each), or fit what can be spread over several, such as variant='diffrec'"
+        )
+
     def _own(self, items: int) -> range:
         group = self._world.items
         return blocks(items, group.size)[group.rank]

@@ -760,7 +760,7 @@ class Recommender(metaclass=ABCMeta):
     def _require_spreadable(self) -> None:
         """Raise ``TypeError`` where the model is to be spread over processes, and it or its settings cannot be."""
         if not self._spreads:
-            self._share.require_whole(f"{self.variant!r}")
+            self._share.require_alone(f"variant={self.variant!r}")
 
     # -- shared steps --------------------------------------------------------------------------------------------------
 

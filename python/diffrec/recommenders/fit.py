@@ -14,7 +14,7 @@ from diffrec.data.streamed import streamed
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.learning import offering
 from diffrec.recommenders.registry import VARIANTS, make
-from diffrec.recommenders.spreading import share_for
+from diffrec.recommenders.spreading import NEVER, share_for
 from diffrec.training import Callback
 from diffrec.training.checkpoint import EPOCH
 from diffrec.training.share import ALONE
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 _BUDGET = "10min"
+_CHOICE = "the choice of a variant (variant='auto')"
 
 
 def fit(
@@ -134,12 +135,12 @@ def fit(
         raise TypeError(f"init must be a fitted recommender, got {type(init).__name__}")
     share = share_for(distributed, seed)
     if variant == AUTO and preset is None and not settings and init is None:
+        share.require_alone(_CHOICE)
         if streamed(data) is not None:
             raise ValueError(
                 "variant='auto' needs all interactions in memory, and the data is in files: name what to train, "
                 "such as variant='diffrec'"
             )
-        share.require_whole("the choice of a variant")
         started = time.perf_counter()
         # The search tries networks, too, and so waits for torch; what is named need not.
         from diffrec.recommenders.auto import choose_and_fit
@@ -164,15 +165,23 @@ def fit(
 _PARAMETERS = inspect.signature(fit).parameters
 
 
-def require_settings(variant: str = AUTO, preset: str | None = None, **arguments: Any) -> None:
-    """Refuse settings among the arguments of ``fit`` that it would refuse whatever the data.
+def require_settings(
+    variant: str = AUTO, preset: str | None = None, distributed: "str | World" = NEVER, **arguments: Any
+) -> None:
+    """Refuse what of the arguments of ``fit`` it would refuse whatever the data: settings, and what cannot be spread.
 
     Raises
     ------
     TypeError, ValueError
         When one is unknown or impossible.
     """
+    share = share_for(distributed)
+    if variant == AUTO and preset is None and arguments.keys() <= _PARAMETERS.keys():
+        share.require_alone(_CHOICE)
     # Named settings are settings of "diffrec" where it is not said of what.
     variant = "diffrec" if variant == AUTO else variant
     own = {field.name for field in dataclasses.fields(VARIANTS[variant].kind.settings_type)}
-    make(variant, preset, **{name: one for name, one in arguments.items() if name in own or name not in _PARAMETERS})
+    settings = {name: one for name, one in arguments.items() if name in own or name not in _PARAMETERS}
+    made = make(variant, preset, **settings)
+    if share is not ALONE:
+        made.spread_over(share)

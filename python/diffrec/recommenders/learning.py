@@ -58,6 +58,8 @@ def learn(
     """Fit a recommender; see ``Recommender.fit``."""
     if init is not None and type(init) is not type(model):
         raise TypeError(f"init must be a fitted {type(model).__name__}, got {type(init).__name__}")
+    if init is not None:
+        model._share.require_alone("init")
     # A fit that fails or is interrupted leaves the model as it was.
     fresh = copy.copy(model)
     fresh.settings, fresh.training_ = model._wanted, TrainingReport()
@@ -65,7 +67,6 @@ def learn(
     seconds_between(every)
     told: dict[str, Any] = {} if checkpoint is None else _told(fresh, train, aligned)
     if init is not None:
-        model._share.require_whole("init")
         if train is not fresh.train_:
             raise TypeError("init needs all interactions in memory, and the data is in files")
         fresh._start = Start.of(init._fitted(), train)

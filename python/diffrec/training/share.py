@@ -104,5 +104,8 @@ class Share:
     def require_whole(self, what: str) -> None:
         """Raise ``TypeError`` where the model is spread, and ``what`` needs all of it."""
 
+    def require_alone(self, what: str) -> None:
+        """Raise ``TypeError`` where several processes are to fit together, and ``what`` is for one alone."""
+
 
 ALONE = Share()

@@ -172,7 +172,7 @@ class DiffRec(TrainedRecommender):
         s = self.settings
         for name, only in {"encoder_length": 0, "forward_steps": 0, "sampling_noise": False}.items():
             if getattr(s, name) != only:
-                self._share.require_whole(f"{name}={getattr(s, name)!r}")
+                self._share.require_alone(f"{name}={getattr(s, name)!r}")
 
     def _holdout_by(self) -> str:
         return self._objective.held_out_by
