@@ -1,5 +1,6 @@
 """Extreme numbers and smallest data: every score is finite, or the fit is refused with a reason."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_scores_are_finite_or_refused(case: str) -> None:
+def test_scores_are_finite_or_refused(case: str, tmp_path: Path) -> None:
     variant, settings = CASES[case]
     chosen = list(WORLDS)[::4] if settings.get("steps", 0) > 100 else list(WORLDS)
     for name, data in ((name, WORLDS[name]) for name in chosen):
@@ -76,3 +77,6 @@ def test_scores_are_finite_or_refused(case: str) -> None:
         assert np.isfinite(model.score()).all(), name
         assert np.isfinite(top.scores[top.items >= 0]).all(), name
         assert (top.scores[top.items < 0] == -np.inf).all(), name
+        if name.startswith("values"):  # and a file holds what was learnt of them
+            model.save(tmp_path / "model")
+            np.testing.assert_array_equal(diffrec.load(tmp_path / "model", device="cpu").score(), model.score())
