@@ -342,24 +342,47 @@ fn takings(items: &[i32], baskets: &[i32], times: &[f64]) -> Vec<(i32, Takings)>
     out
 }
 
-/// One cut for each of `rows`: so many of its events come before it. Drawn uniformly among the places between two
-/// baskets; a history of one basket or none is not cut. `baskets` numbers each user's baskets from 0.
+/// One cut for each of `rows`: so many of its events come before it. `baskets` numbers each user's baskets from 0.
 ///
-/// Draw i depends on `seed`, `step` and i alone.
+/// A history has min(`most`, m) cuts where it has m places between two baskets, and `places` says which of these each
+/// row asks for: they lie as far apart as places allow, from a beginning that is drawn for the user (systematic sampling,
+/// Madow & Madow, Annals of Mathematical Statistics 1944). So no two of them are the same, all m are there where `most`
+/// is enough, and every place is as likely as another. A history of one basket or none is not cut.
+///
+/// Cuts depend on `seed`, `step`, user and place alone.
 ///
 /// # Errors
-/// [`Error::Length`] if `indptr` is empty, [`Error::Index`] or [`Error::IndptrRow`] for a row that does not exist or has
-/// no range, or a basket out of its turn.
-pub fn draw_cuts(indptr: &[i64], baskets: &[i32], rows: &[i64], seed: u64, step: u64) -> Result<Vec<i64>> {
+/// [`Error::Length`] if `indptr` is empty or not every row has a place, [`Error::Index`] or [`Error::IndptrRow`] for a row
+/// that does not exist or has no range, for a place that the row does not have, or a basket out of its turn.
+pub fn draw_cuts(
+    indptr: &[i64],
+    baskets: &[i32],
+    rows: &[i64],
+    places: &[i64],
+    most: usize,
+    seed: u64,
+    step: u64,
+) -> Result<Vec<i64>> {
     let indptr = Indptr::new("indptr", indptr, baskets.len())?;
+    expect_length("places", places.len(), rows.len())?;
     let draws = Random::new(Random::new(seed).skip(step).next());
     let draw = |position: usize| -> Result<i64> {
-        let own = numbered(baskets, indptr.range(indptr.row(rows, position)?)?)?;
+        let row = indptr.row(rows, position)?;
+        let own = numbered(baskets, indptr.range(row)?)?;
         let inner = own.last().map_or(0, |&last| last as usize);
-        if inner == 0 {
+        let (value, cuts) = (places[position], inner.min(most));
+        let place = usize::try_from(value).ok().filter(|&place| place < cuts.max(1)).ok_or(Error::Index {
+            argument: "places",
+            position,
+            value,
+            low: 0,
+            high: cuts.max(1) as i64,
+        })?;
+        if cuts == 0 {
             return Ok(own.len() as i64);
         }
-        let next = 1 + draws.skip(position as u64).below(inner);
+        // Below 2^62: baskets are numbered by 31 bits.
+        let next = 1 + (place * inner + draws.skip(row as u64).below(inner)) / cuts;
         Ok(own.partition_point(|&basket| (basket as usize) < next) as i64)
     };
     (0..rows.len()).map(draw).collect()

@@ -122,12 +122,20 @@ def time_weights(
     """
 
 def draw_cuts(
-    indptr: NDArray[np.int64], baskets: NDArray[np.int32], rows: NDArray[np.int64], seed: int, step: int
+    indptr: NDArray[np.int64],
+    baskets: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    most: int,
+    seed: int,
+    step: int,
 ) -> NDArray[np.int64]:
-    """Draw for each of ``rows`` how many of its events come before a cut: uniformly among the places between baskets.
+    """Draw for each of ``rows`` how many of its events come before a cut.
 
-    ``baskets`` numbers each user's baskets (events at one time) from 0, in the order of time. A history of one basket
-    or none is not cut: everything comes before. The draw at a position depends on ``seed``, ``step`` and the position
+    ``baskets`` numbers each user's baskets (events at one time) from 0, in the order of time. A history with m places
+    between baskets has ``min(most, m)`` cuts, of which ``places`` names one for each row: evenly spaced from a
+    beginning that is drawn for the user, so that no two are the same and all places are as likely. A history of one
+    basket or none is not cut: everything comes before, at place 0. A cut depends on ``seed``, ``step``, user and place
     alone.
     """
 

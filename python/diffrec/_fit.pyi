@@ -80,6 +80,7 @@ class _DiffRecSettings(_NetworkSettings, total=False):
     own_views: Sequence[float | datetime.timedelta | Literal["had", "often", "ago", "due", "usual"] | None] | None
     horizon: int
     cuts: int
+    forecast_half_life: datetime.timedelta | None
     likelihood: str
     hidden_dropout: float
     denoiser: str
@@ -137,6 +138,7 @@ class _ItemKNNSettings(_OfEveryFit, total=False):
     weighting: str
     bm25_k1: float
     bm25_b: float
+    binarize: bool
 
 class _RP3betaSettings(_OfEveryFit, total=False):
     alpha: float
@@ -154,6 +156,7 @@ class _IALSSettings(_OfEveryFit, total=False):
     factors: int
     l2: float
     alpha: float
+    binarize: bool
     iterations: int
     solver: str
     cg_steps: int

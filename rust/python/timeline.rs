@@ -44,13 +44,17 @@ pub fn draw_cuts<'py>(
     indptr: Any<'_, '_>,
     baskets: Any<'_, '_>,
     rows: Any<'_, '_>,
+    places: Any<'_, '_>,
+    most: Any<'_, '_>,
     seed: Any<'_, '_>,
     step: Any<'_, '_>,
 ) -> PyResult<Vector<'py, i64>> {
     let (indptr, baskets) = (vector(indptr, "indptr")?, vector(baskets, "baskets")?);
-    let (rows, seed, step) = (vector(rows, "rows")?, whole(seed, "seed")?, whole(step, "step")?);
-    let (indptr, baskets, rows) = (indptr.as_slice()?, baskets.as_slice()?, rows.as_slice()?);
-    let cuts = in_place(py, || crate::timeline::draw_cuts(indptr, baskets, rows, seed, step))?;
+    let (rows, places) = (vector(rows, "rows")?, vector(places, "places")?);
+    let (most, seed, step) = (whole(most, "most")?, whole(seed, "seed")?, whole(step, "step")?);
+    let (indptr, baskets) = (indptr.as_slice()?, baskets.as_slice()?);
+    let (rows, places) = (rows.as_slice()?, places.as_slice()?);
+    let cuts = in_place(py, || crate::timeline::draw_cuts(indptr, baskets, rows, places, most, seed, step))?;
     Ok(PyArray1::from_vec(py, cuts))
 }
 

@@ -97,23 +97,38 @@ fn compares_with_what_is_usual_for_an_item() -> Result<()> {
     Ok(())
 }
 
+/// The cuts of one user's `baskets`, all of those there are.
+fn all_cuts(baskets: &[i32], most: usize, seed: u64, step: u64) -> Result<Vec<i64>> {
+    let cuts = baskets.last().map_or(0, |&last| most.min(last as usize));
+    let places: Vec<i64> = (0..cuts as i64).collect();
+    draw_cuts(&[0, baskets.len() as i64], baskets, &vec![0; cuts], &places, most, seed, step)
+}
+
 #[test]
 fn a_single_basket_is_not_cut() -> Result<()> {
-    let cuts = draw_cuts(&INDPTR, &BASKETS, &[0, 1, 2, 0], 7, 1)?;
+    let cuts = draw_cuts(&INDPTR, &BASKETS, &[0, 1, 2, 0], &[0; 4], 1, 7, 1)?;
     assert_eq!((cuts[1], cuts[2]), (0, 1));
     assert!([1, 3].contains(&cuts[0]));
-    assert_eq!(draw_cuts(&[0, 3], &[0, 0, 0], &[0], 7, 1), Ok(vec![3]));
+    assert_eq!(cuts[0], cuts[3]);
+    assert_eq!(draw_cuts(&[0, 3], &[0, 0, 0], &[0], &[0], 5, 7, 1), Ok(vec![3]));
+    assert_eq!(draw_cuts(&INDPTR, &BASKETS, &[0], &[0], 0, 7, 1), Ok(vec![4]));
     Ok(())
 }
 
 #[test]
-fn every_cut_is_drawn_alike() -> Result<()> {
-    let cuts = draw_cuts(&INDPTR, &BASKETS, &vec![0; 2000], 0, 0)?;
-    for cut in [1, 3] {
-        let drawn = cuts.iter().filter(|&&drawn| drawn == cut).count();
-        assert!((900..1100).contains(&drawn), "{cut} was drawn {drawn} times");
+fn few_places_are_all_cut_and_of_many_each_is_as_likely() -> Result<()> {
+    assert_eq!(all_cuts(&BASKETS[..4], 2, 0, 0)?, [1, 3]);
+    assert_eq!(all_cuts(&BASKETS[..4], 20, 5, 0)?, [1, 3]);
+    let many: Vec<i32> = (0..12).collect();
+    let mut drawn = [0; 12];
+    for step in 0..4_400 {
+        for cut in all_cuts(&many, 4, 9, step)? {
+            drawn[cut as usize] += 1;
+        }
     }
-    assert_ne!(cuts, draw_cuts(&INDPTR, &BASKETS, &vec![0; 2000], 0, 1)?);
+    assert_eq!(drawn[0], 0);
+    assert!(drawn[1..].iter().all(|times| (1_450..1_750).contains(times)), "{drawn:?}");
+    assert_ne!(all_cuts(&many, 4, 9, 0)?, all_cuts(&many, 4, 9, 5)?);
     Ok(())
 }
 
@@ -158,8 +173,13 @@ fn refuses_what_does_not_exist() -> Result<()> {
         assert!(Scale::new(kind, tau).is_err());
     }
     for baskets in [[0, 1, 0, 2, 0], [0, 2, 2, 3, 0], [1, 1, 1, 2, 0], [-1, 0, 0, 1, 0]] {
-        assert!(draw_cuts(&INDPTR, &baskets, &[0], 0, 0).is_err(), "{baskets:?}");
+        assert!(draw_cuts(&INDPTR, &baskets, &[0], &[0], 1, 0, 0).is_err(), "{baskets:?}");
     }
+    let place = |row, place, most| draw_cuts(&INDPTR, &BASKETS, &[row], &[place], most, 0, 0);
+    assert_eq!(place(0, 2, 3), Err(index("places", 0, 2, 2)));
+    assert_eq!(place(0, 1, 1), Err(index("places", 0, 1, 1)));
+    assert_eq!(place(2, -1, 1), Err(index("places", 0, -1, 1)));
+    assert_eq!(draw_cuts(&INDPTR, &BASKETS, &[0], &[], 1, 0, 0), Err(length("places", 0, 1)));
     Ok(())
 }
 
@@ -175,10 +195,23 @@ proptest! {
         let times: Vec<f64> = baskets.iter().copied().map(f64::from).collect();
         let indptr = [0, items.len() as i64];
         let timeline = Timeline::new(&indptr, &items, &baskets)?;
-        let cuts = draw_cuts(&indptr, &baskets, &[0], seed, 0)?;
+        let cuts = draw_cuts(&indptr, &baskets, &[0], &[0], 3, seed, 0)?;
         let mut whole = timeline.before(clock(&times), 50, &[0], &cuts, &[Scale::Even])?.indices;
         whole.reverse();
         whole.extend(timeline.after(50, &[0], &cuts, usize::MAX, false)?.indices);
         prop_assert_eq!(whole, items);
+    }
+
+    #[test]
+    fn cuts_of_a_history_are_different_and_evenly_spaced(places in 1..200_i32, most in 1..30_usize, seed: u64) {
+        let baskets: Vec<i32> = (0..=places).collect();
+        let cuts = all_cuts(&baskets, most, seed, 0)?;
+        let n = most.min(places as usize) as i64;
+        prop_assert_eq!(cuts.len() as i64, n);
+        prop_assert!(cuts[0] >= 1 && cuts[cuts.len() - 1] <= i64::from(places));
+        let least = i64::from(places) / n;
+        for pair in cuts.windows(2) {
+            prop_assert!((least..=least + 1).contains(&(pair[1] - pair[0])), "{:?}", cuts);
+        }
     }
 }

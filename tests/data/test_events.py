@@ -60,7 +60,7 @@ def test_the_order_of_rows_changes_no_bit(rows: list[Row], random: Any, seed: in
     looks = []
     for timeline in (Timeline(one), Timeline(other)):
         rows_ = np.arange(len(timeline.lengths))
-        cuts = timeline.draw_cuts(rows_, seed, 0)
+        cuts = timeline.draw_cuts(rows_, 0 * rows_, 1, seed, 0)
         before = timeline.before(rows_, cuts, [1.0, timedelta(seconds=3), None])
         after = [timeline.after(rows_, cuts, 2, repeats=repeats) for repeats in (True, False)]
         arrays = [cuts, *timeline.sequences(rows_, cuts, 4), *timeline.following(rows_, cuts, 2, 0.5)]

@@ -29,6 +29,7 @@ def events(*names: str) -> dict[str, np.ndarray]:
         "items": np.array([0, 1, 1, 2], np.int32),
         "baskets": np.array([0, 1, 0, 1], np.int32),
         "rows": np.array([0, 1]),
+        "places": np.array([0, 0]),
         "cuts": np.array([1, 2]),
     }
     return {name: arrays[name] for name in names}
@@ -69,7 +70,12 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
         "half_life": 1.0,
         "clock": True,
     },
-    "draw_cuts": lambda: {**events("indptr", "baskets", "rows"), "seed": 0, "step": 1},
+    "draw_cuts": lambda: {
+        **events("indptr", "baskets", "rows", "places"),
+        "most": 2,
+        "seed": 0,
+        "step": 1,
+    },
     "prefix_rows": lambda: {
         **events("indptr", "items", "baskets", "rows", "cuts"),
         "times": np.arange(4.0),
@@ -419,7 +425,7 @@ _core.noised_rows(matrix, np.arange(users), signal, spread, half, **noising)
 digest.update(half)
 baskets = np.concatenate([np.arange(n) // 2 for n in np.diff(indptr)]).astype(np.int32)
 rows = rng.integers(0, users, 9999)
-digest.update(cuts := _core.draw_cuts(indptr, baskets, rows, 3, 4))
+digest.update(cuts := _core.draw_cuts(indptr, baskets, rows, 0 * rows, 5, 3, 4))
 scales = [("interactions", 2.0), ("seconds", 3.0), ("even", 0.0), ("often", 0.0), ("due", 0.0)]
 past = _core.prefix_rows(indptr, indices, baskets, baskets * 1.5, items, rows, cuts, scales)
 for array in (*past, *_core.next_items(indptr, indices, baskets, items, rows, cuts, 3)):

@@ -77,21 +77,23 @@ def test_what_follows(case: Histories, length: int, fresh: bool) -> None:
         assert found[starts[i] : starts[i + 1]].tolist() == expected
 
 
-@given(cut_histories(), st.integers(0, 9))
-def test_cuts_lie_between_baskets(case: Histories, seed: int) -> None:
-    cuts = _core.draw_cuts(case.indptr, case.baskets, case.rows, seed, 0)
-    for row, cut in zip(case.rows, cuts, strict=True):
-        own = case.times[case.indptr[row] : case.indptr[row + 1]]
-        assert cut == len(own) if len(set(own)) < 2 else own[cut - 1] < own[cut]
+@given(cut_histories(), st.integers(1, 6), st.integers(0, 9))
+def test_cuts_are_those_of_the_twin(case: Histories, most: int, seed: int) -> None:
+    moments = [case.times[case.indptr[row] : case.indptr[row + 1]] for row in case.rows]
+    counts = [max(1, min(len(set(own)) - 1, most)) for own in moments]
+    rows, places = np.repeat(case.rows, counts), np.concatenate([np.arange(n) for n in [*counts, 0]])
+    cuts = _core.draw_cuts(case.indptr, case.baskets, rows, places, most, seed, 0)
+    ends = np.cumsum(counts)[:-1] if counts else []
+    for own, found in zip(moments, np.split(cuts, ends), strict=True) if counts else ():
+        assert found.tolist() in twins.cuts(own, most)
 
 
 def test_cuts_leave_something_on_both_sides() -> None:
     indptr, baskets = np.array([0, 3, 3, 4, 6]), np.array([0, 1, 2, 0, 0, 0], dtype=np.int32)
-    rows = np.repeat(np.array([0, 1, 2, 3]), 50)
-    cuts = _core.draw_cuts(indptr, baskets, rows, 3, 0)
-    assert [set(cuts[start : start + 50]) for start in range(0, 200, 50)] == [{1, 2}, {0}, {1}, {2}]
-    assert cuts.tolist() == _core.draw_cuts(indptr, baskets, rows, 3, 0).tolist()
-    assert cuts.tolist() != _core.draw_cuts(indptr, baskets, rows, 3, 1).tolist()
+    rows, one = np.array([0, 1, 2, 3]), np.zeros(4, dtype=np.int64)
+    drawn = [_core.draw_cuts(indptr, baskets, rows, one, 1, 3, step).tolist() for step in range(50)]
+    assert [set(cuts) for cuts in zip(*drawn, strict=True)] == [{1, 2}, {0}, {1}, {2}]
+    assert drawn[0] == _core.draw_cuts(indptr, baskets, rows, one, 1, 3, 0).tolist()
 
 
 @pytest.mark.parametrize(

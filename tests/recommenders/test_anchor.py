@@ -63,8 +63,8 @@ def test_what_followed_of_late_counts_more() -> None:
     model = diffrec.Anchor(**settings, anchor_half_life=half_life, anchor_l2=2.0).fit(data)
 
     timeline = Timeline(data)
-    rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, 20))
-    cuts = timeline.draw_cuts(rows, 0, 1 << 32)
+    rows, places = timeline.cuts_of_all(20)
+    cuts = timeline.draw_cuts(rows, places, 20, 0, 1 << 32)
     a = timeline.before(rows, cuts, (5.0,)).toarray().astype(np.float64)
     y = timeline.after(rows, cuts, 3).toarray().astype(np.float64)
     events = data.events

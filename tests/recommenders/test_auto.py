@@ -18,7 +18,7 @@ from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.data import hold_out
 from diffrec.recommenders import learning
 from diffrec.recommenders.auto import choose
-from diffrec.recommenders.auto.candidates import Candidate, _as_written, closed_form, quick
+from diffrec.recommenders.auto.candidates import Candidate, _as_written, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import Search
 from diffrec.training import Checkpoint
@@ -424,6 +424,27 @@ def test_times_in_any_unit_have_their_parts(unit: float, different: int) -> None
     assert names[1] == f"popularity(half_life={_as_written(datetime.timedelta(seconds=span / 4))})"
 
 
+def test_a_transformer_is_tried_wherever_there_is_an_order() -> None:
+    forecast = {"objective": "forecast", "horizon": 7}
+    named = [str(one) for one in denoisers(walks(), {"forecast": forecast}, repeats=False)]
+    assert named[0].startswith("t-diffrec(anchor=True, objective='forecast', horizon=7, denoiser='sequence'")
+    # Also where no map of the order ranks well, or does what was had before rank first.
+    alone = "t-diffrec(anchor=False, denoiser='sequence', epochs=20)"
+    assert [str(one) for one in denoisers(walks(), {}, repeats=False)] == [alone]
+    again = [one.settings for one in denoisers(walks(), {}, repeats=True)]
+    assert [one.get("denoiser") for one in again] == [None, "sequence"]
+    assert again[0]["anchor"] is False
+    blind = diffrec.datasets.synthetic(users=60, items=30, seed=0)
+    blind = Interactions(blind.matrix, None, blind.users, blind.items)
+    assert [one.variant for one in denoisers(blind, {"reconstruct": {}}, repeats=False)] == ["diffrec"]
+
+
+def test_a_choice_without_a_budget_multiplies_alike_on_every_processor(model: Recommender) -> None:
+    trained = [name for name in candidates(model) if name.startswith("t-diffrec")]
+    assert trained
+    assert all("precision='float32'" in name for name in trained)
+
+
 def test_what_has_the_most_to_say_is_fitted_on_everything_first(monkeypatch: pytest.MonkeyPatch) -> None:
     data = walks()
     search = Search(*hold_out(data, 0.2, 0), NAMED, deadline=time.perf_counter() + 1000)
@@ -471,7 +492,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
 
 
 def test_parts_that_would_be_late_together_are_no_stack() -> None:
-    search = Search(*hold_out(diffrec.datasets.synthetic(users=400, items=60, seed=0), 0.2, 0), NAMED)
+    search = Search(*hold_out(diffrec.datasets.synthetic(users=400, items=60, seed=4), 0.2, 0), NAMED)
     for candidate in quick(search.learn, repeats=False):
         search.try_out(candidate)
     chosen, _ = search.blend()

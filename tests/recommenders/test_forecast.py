@@ -21,7 +21,7 @@ from diffrec.recommenders.registry import make
 from diffrec.training import CutBatches
 from support.walks import ITEMS, share_of_next, walks
 
-DATA = walks()
+DATA, CPU = walks(), torch.device("cpu")
 SMALL: dict[str, Any] = {
     "dims": (16,),
     "epochs": 60,
@@ -127,6 +127,36 @@ def test_batches_hold_no_more_cuts_than_a_history_has() -> None:
     torch.testing.assert_close(batch.after.to_dense(3).sum(dim=1), torch.ones(3))
 
 
+def test_no_cut_is_made_twice_in_an_epoch() -> None:
+    users, items = np.repeat(np.arange(30), 7), np.tile(np.arange(7), 30)
+    timeline = Timeline(Interactions.from_arrays(users, items, timestamp=items))
+    settings: dict[str, Any] = {"horizon": 9, "batch_size": 11, "device": "cpu", "seed": 0}
+    whole = CutBatches(timeline, [None], cuts=9, **settings)
+    for _ in range(2):
+        followed = np.concatenate([batch.after.to_dense(7).numpy() > 0 for batch in whole]).sum(axis=1)
+        assert np.bincount(followed).tolist() == [0, *[30] * 6]
+    some = CutBatches(timeline, [None], cuts=3, **settings)
+    epochs = [sum((batch.after.to_dense(7) > 0).sum(dim=0) for batch in some).tolist() for _ in range(5)]
+    # The last item follows every one of the 90 cuts; of how many cuts the others do changes.
+    assert {epoch[6] for epoch in epochs} == {90}
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+@pytest.mark.parametrize("denoiser", ["mlp", "sequence"])
+def test_what_is_forecast_counts_by_how_long_ago_it_was(denoiser: str) -> None:
+    user, item = np.divmod(np.arange(40), 4)
+    moment = user + 10 * item
+    data = Interactions.from_arrays(user, item, timestamp=moment)
+    settings = DiffRecSettings(
+        objective="forecast", denoiser=denoiser, horizon=1, forecast_half_life=timedelta(seconds=10)
+    )
+    objective = objective_of(settings)
+    sums = torch.cat([batch.after.to_dense(4).sum(1) for batch in objective.batches(objective.inputs(data), CPU)])
+    # Of every user items 1, 2 and 3 are forecast once.
+    expected = 2.0 ** ((moment[item > 0] - moment.max()) / 10)
+    np.testing.assert_allclose(np.sort(sums), np.sort(expected), rtol=1e-6)
+
+
 @pytest.mark.parametrize("repeats", ["exclude", "include"])
 def test_what_is_to_be_discovered_was_not_in_the_visible_history(repeats: str) -> None:
     rng = np.random.default_rng(0)
@@ -134,7 +164,7 @@ def test_what_is_to_be_discovered_was_not_in_the_visible_history(repeats: str) -
     data = Interactions.from_arrays(users, items, timestamp=rng.integers(0, 40, 600))
     objective = objective_of(DiffRecSettings(objective="forecast", repeats=repeats, cuts=4, horizon=6))
     known, targets = 0, 0
-    for batch in objective.batches(objective.inputs(data), torch.device("cpu")):
+    for batch in objective.batches(objective.inputs(data), CPU):
         before = batch.before[:, : data.shape[1]].toarray() > 0
         after = batch.after.to_dense(data.shape[1]).numpy()
         known, targets = known + int((before & (after > 0)).sum()), targets + int((after > 0).sum())
@@ -164,6 +194,11 @@ def test_the_next_basket_is_forecast_without_an_anchor_unless_it_is_asked_for() 
         ({"time_scales": (0.0,)}, ValueError, "time_scales must be above 0"),
         ({"horizon": 0}, ValueError, "horizon must be at least 1"),
         ({"likelihood": "poisson"}, ValueError, "likelihood must be one of 'softmax', 'squared'"),
+        (
+            {"forecast_half_life": timedelta(days=1), "likelihood": "squared"},
+            ValueError,
+            "likelihood must be 'softmax' with forecast_half_life, got 'squared'",
+        ),
         ({"objective": "guess"}, ValueError, "objective must be one of 'reconstruct', 'forecast'"),
         ({"anchor_l2": 0.0}, ValueError, "anchor_l2 must be above 0"),
         (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from diffrec import IALS, Split
+from diffrec import IALS, Interactions, Split
 from diffrec.recommenders.rivals.ials import IALSSettings, alternate
 from support.rivals import assert_same_scores, counts, implicit_library, recommended_scores
 
@@ -32,6 +32,30 @@ def test_is_alternating_least_squares(factors: int, alpha: float) -> None:
     for _ in range(4):
         y = solve(c.T, solve(c, y, 2.0), 2.0)
     np.testing.assert_allclose(model.score(), solve(c, y, 2.0) @ y.T, atol=1e-4)
+
+
+def test_values_are_let_go_of_where_that_is_asked() -> None:
+    ones = MATRIX.copy()
+    ones.data[:] = 1
+    settings = {"factors": 8, "iterations": 3}
+    plain, binary = IALS(**settings).fit(ones), IALS(**settings, binarize=True).fit(MATRIX)
+    np.testing.assert_array_equal(binary.score(), plain.score())
+    np.testing.assert_array_equal(binary.score(MATRIX[:9]), plain.score(ones[:9]))
+    assert not np.allclose(IALS(**settings).fit(MATRIX).score(), plain.score())
+    item = int(binary.recommend([0], k=1, exclude_seen=False).item_rows[0, 0])
+    told, expected = (model.explain(0, item) for model in (binary, plain))
+    np.testing.assert_allclose(told.contributions, expected.contributions)
+
+
+def test_a_dislike_keeps_its_sign_without_its_size() -> None:
+    user, item = np.divmod(np.arange(60), 4)
+    value = np.where(item == 3, -5.0, 2.0)
+
+    def fitted(value: np.ndarray, *, binarize: bool) -> np.ndarray:
+        data = Interactions.from_arrays(user, (user + item) % 9, value=value, negatives="dislike")
+        return IALS(factors=4, binarize=binarize).fit(data).score()
+
+    np.testing.assert_array_equal(fitted(value, binarize=True), fitted(np.sign(value), binarize=False))
 
 
 @pytest.mark.parametrize(("factors", "l2", "alpha"), [(16, 10.0, 10.0), (64, 0.01, 1.0), (30, 3.0, 0.5)])

@@ -35,6 +35,15 @@ def test_is_its_formula(weighting: str, neighbors: int) -> None:
     np.testing.assert_allclose(model.score(), dense @ expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("weighting", ["cosine", "bm25"])
+def test_values_are_let_go_of_where_that_is_asked(weighting: str) -> None:
+    ones = MATRIX.copy()
+    ones.data[:] = 1
+    plain, binary = ItemKNN(weighting=weighting).fit(ones), ItemKNN(weighting=weighting, binarize=True).fit(MATRIX)
+    np.testing.assert_array_equal(binary.score(), plain.score())
+    np.testing.assert_array_equal(binary.score(MATRIX[:9]), plain.score(ones[:9]))
+
+
 @pytest.mark.parametrize("neighbors", [2, 10, 20, ITEMS])
 def test_scores_as_the_implicit_library_does(neighbors: int) -> None:
     with implicit_library() as implicit:

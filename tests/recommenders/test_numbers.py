@@ -45,8 +45,10 @@ CHAINS: dict[str, dict[str, Any]] = {
 }
 CASES = dict(FORMS)
 for name, (variant, settings) in FORMS.items():
-    if "binarize" in VARIANTS[variant].kind.settings_type.__dataclass_fields__:
-        CASES[f"{name}, values"] = (variant, settings | {"binarize": False})
+    kind = VARIANTS[variant].kind.settings_type
+    if "binarize" in kind.__dataclass_fields__:
+        other = not kind().binarize  # type: ignore[attr-defined]
+        CASES[f"{name}, {'no ' * other}values"] = (variant, settings | {"binarize": other})
 CASES |= {f"diffrec, {name}": ("diffrec", FORMS["diffrec"][1] | chain) for name, chain in CHAINS.items()}
 CASES |= {
     f"l-diffrec, {name}": ("l-diffrec", FORMS["l-diffrec"][1] | CHAINS[name]) for name in ("one step", "noise alone")

@@ -90,6 +90,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
         {"parts": [("t-diffrec", _DENOISER | {"time_scales": (1.0, None)}), ("ease", {"half_life": 4.0})]},
     ),
     "ials": ("ials", {"factors": 8, "alpha": 0.4, "l2": 1.0, "progress": False}),
+    "ials, no values": ("ials", {"factors": 8, "alpha": 0.4, "l2": 1.0, "binarize": True, "progress": False}),
     "multivae": ("multivae", _QUICK | {"dims": (8,), "latent": 4}),
     "multidae": ("multidae", _QUICK | {"dims": (8,), "latent": 4}),
     "sasrec": ("sasrec", _QUICK | {"width": 8, "length": 6, "clock": True}),

@@ -123,6 +123,16 @@ def repeated(kind, history, moments, item, now, intervals) -> float:
     return float(due / (1 + due))
 
 
+def cuts(times, most) -> list[list[int]]:
+    """What a history may be cut into: evenly from every beginning there is."""
+    between = [place for place in range(1, len(times)) if times[place - 1] < times[place]]
+    if not between:
+        return [[len(times)]]
+    n = min(most, len(between))
+    beginnings = range(len(between))
+    return [[between[(place * len(between) + begin) // n] for place in range(n)] for begin in beginnings]
+
+
 def next_items(indptr, items, times, row, cut, horizon, fresh) -> list[int]:
     """Distinct items of whole baskets after the cut, until there are ``horizon`` of them."""
     own, moments = items[indptr[row] : indptr[row + 1]].tolist(), times[indptr[row] : indptr[row + 1]].tolist()

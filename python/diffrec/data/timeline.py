@@ -81,13 +81,29 @@ class Timeline:
         self._baskets = np.repeat(numbers.astype(np.int32), baskets.sizes)
         self._basket_ends = np.repeat(baskets.starts[1:], baskets.sizes)
 
-    def draw_cuts(self, rows: NDArray[np.int64], seed: int, step: int) -> NDArray[np.int64]:
-        """Draw a cut for each of ``rows``, uniformly from those that leave something on both sides.
+    def cuts_of_all(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the users of all cuts, ``most`` of each or as many as there are, and their places, for ``draw_cuts``.
 
-        The draw at a position depends on ``seed``, ``step`` and the position alone. A user with one basket, or none,
-        is not cut: everything comes before.
+        Examples
+        --------
+        >>> from diffrec.data import Interactions
+        >>> Timeline(Interactions.from_arrays([0, 0, 0, 1, 2, 2], range(6), timestamp=range(6))).cuts_of_all(5)
+        (array([0, 0, 2]), array([0, 1, 0]))
         """
-        return _core.draw_cuts(self._indptr, self._baskets, rows, seed, step)
+        counts = (self.baskets - 1).clip(0, most)
+        rows = np.repeat(np.arange(len(counts)), counts)
+        return rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+    def draw_cuts(
+        self, rows: NDArray[np.int64], places: NDArray[np.int64], most: int, seed: int, step: int
+    ) -> NDArray[np.int64]:
+        """Draw the cut at each of ``places`` of ``rows``, see ``cuts_of_all``: something is left on both sides.
+
+        A user's cuts are all different and lie evenly among those there are, from a beginning that ``seed``, ``step``
+        and the user decide; each is as likely as another. A user with one basket, or none, is not cut: everything comes
+        before, at place 0.
+        """
+        return _core.draw_cuts(self._indptr, self._baskets, rows, places, most, seed, step)
 
     def before(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], scales: Sequence[TimeScale | RepeatView]) -> Csr:
         """Return what came before the cuts, seen on several time scales side by side.
@@ -179,18 +195,25 @@ class Timeline:
         found: NDArray[np.float32] = own.data[np.searchsorted(cells, wanted)]
         return found
 
-    def ages_after(self, rows: NDArray[np.int64], cuts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the time from the first event after each cut to the newest event of all, (n,).
+    def trend(
+        self, rows: NDArray[np.int64], cuts: NDArray[np.int64], half_life: timedelta | None
+    ) -> NDArray[np.float32] | None:
+        """Weigh what comes after cuts by its age: float32 (n,), ``2^(-age / half_life)``; None without a half-life.
+
+        The age is the time from the first event after the cut to the newest event of all.
 
         Raises
         ------
         ValueError
             If nothing comes after a cut.
         """
+        if half_life is None:
+            return None
         if np.any(cuts >= self.lengths[rows]):
             raise ValueError("cuts must leave an event after them")
-        ages: NDArray[np.float64] = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
-        return ages
+        ages = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
+        weights: NDArray[np.float32] = np.exp2(-ages / half_life.total_seconds()).astype(np.float32)
+        return weights
 
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last items before the cuts, newest last, -1 before the first: int64 (n, length).

@@ -81,8 +81,8 @@ def fit(
         Called with every epoch's record.
     budget : str, number or timedelta, optional
         Time that ``"auto"`` may take, the last fit included, as ``"90s"``, ``"5min"``, ``"1h"`` or in seconds. None
-        tries a list of candidates that does not depend on the machine. Where there is nothing to search for it is
-        refused.
+        tries a list of candidates that does not depend on how fast the machine is. Where there is nothing to search
+        for it is refused.
     repeats : {"exclude", "include"}
         What the model is chosen, stopped and trained for: items that a user discovers, or what is taken next, whether
         the user had it before or not. Recommend with ``exclude_seen=False`` in the second case.

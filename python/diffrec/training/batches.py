@@ -26,7 +26,7 @@ class Shuffled:
     """Batches in an order that is drawn anew in every epoch; a fit goes on in the one that it was stopped in."""
 
     _shuffle: np.random.Generator
-    # How many there have been, where what is drawn of a batch depends on it.
+    # How many epochs there have been, where what is drawn in one depends on it.
     _number: int | None = None
 
     def state_dict(self) -> dict[str, Any]:

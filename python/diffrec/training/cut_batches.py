@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -23,8 +24,8 @@ class CutBatch:
     x : SparseRows
         The same on the device; of the part's items.
     after : SparseRows
-        n rows over the items that followed, on the device; each row sums to 1, or is empty
-        where nothing counts of what followed.
+        n rows over the items that followed, on the device; each row sums to 1, or to what it counts by its age, or is
+        empty where nothing counts of what followed.
     """
 
     before: Csr
@@ -36,7 +37,7 @@ class CutBatch:
 
 
 class CutBatches(Shuffled):
-    """An epoch's cuts, drawn anew each time; no more than a batch of them exists at once.
+    """An epoch's cuts, drawn anew each time; of what they show no more than a batch exists at once.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ class CutBatches(Shuffled):
     repeats : bool
         Whether what came before a cut may be to follow it, too; otherwise a row whose followers all came before has
         none.
+    half_life : timedelta, optional
+        Age of what followed at which it counts half; see ``Timeline.trend``.
     part : Part, optional
         Where the work of a batch is spread: whose items the columns are, and which rows of each batch are yielded.
 
@@ -83,6 +86,7 @@ class CutBatches(Shuffled):
         seed: int,
         by_value: bool = False,
         repeats: bool = True,
+        half_life: timedelta | None = None,
         part: Part | None = None,
     ) -> None:
         self._timeline = timeline
@@ -93,10 +97,12 @@ class CutBatches(Shuffled):
         self._seed = seed
         self._by_value = by_value
         self._repeats = repeats
+        self._half_life = half_life
         self._items = timeline.n_items
         self._part: Part = part or Whole(self._items)
         self._shuffle = np.random.default_rng(seed)
-        self._rows = np.repeat(np.arange(len(timeline.baskets)), (timeline.baskets - 1).clip(0, cuts))
+        self._cuts = cuts
+        self._rows, self._places = timeline.cuts_of_all(cuts)
         self._number: int = 0
 
     def __len__(self) -> int:
@@ -104,19 +110,20 @@ class CutBatches(Shuffled):
 
     def __iter__(self) -> Iterator[CutBatch]:
         """Yield an epoch's batches."""
-        order = self._shuffle.permutation(self._rows)
+        order = self._shuffle.permutation(len(self._rows))
+        self._number += 1
         for start in range(0, len(order), self._batch_size):
-            self._number += 1
-            rows = order[start : start + self._batch_size]
-            # Cuts are drawn by their place in the batch: for all of it, also where some rows are another part's.
-            cuts = self._timeline.draw_cuts(rows, self._seed, self._number)
-            own = self._part.begin(len(rows))
-            rows, cuts = rows[own], cuts[own]
+            chosen = order[start : start + self._batch_size]
+            chosen = chosen[self._part.begin(len(chosen))]
+            rows = self._rows[chosen]
+            cuts = self._timeline.draw_cuts(rows, self._places[chosen], self._cuts, self._seed, self._number)
             before = self._timeline.before(rows, cuts, self._scales)
             after = self._timeline.after(rows, cuts, self._horizon, repeats=self._repeats)
             weights = self._timeline.values(rows, after) if self._by_value else after.data
             owners = owners_of(after)
             shares = (weights / np.bincount(owners, weights)[owners]).astype(np.float32)
+            trend = self._timeline.trend(rows, cuts, self._half_life)
+            shares = shares if trend is None else shares * trend[owners]
             after = with_values(after, shares)
             here = before
             if self._part.spread:

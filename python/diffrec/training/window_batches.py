@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class WindowBatch:
     basket : Tensor
         int64 (events,), which of the m, rising.
     after : SparseRows
-        m rows over the items that followed, each summing to 1 over all items.
+        m rows over the items that followed, each summing to 1 over all items, or to what it counts by its age.
     total : int
         How many baskets the whole batch has, where these are some of them.
     """
@@ -70,6 +71,8 @@ class WindowBatches(Shuffled):
         Of their order.
     repeats : bool
         Whether what came before may be to follow; otherwise a basket is forecast from only where something new follows.
+    half_life : timedelta, optional
+        Age of what followed at which it counts half; see ``Timeline.trend``.
     part : Part, optional
         Where the work of a batch is spread: over whose items the rows of what followed are, and which stretches of each
         batch are yielded.
@@ -102,6 +105,7 @@ class WindowBatches(Shuffled):
         device: torch.device | str,
         seed: int,
         repeats: bool = True,
+        half_life: timedelta | None = None,
         part: Part | None = None,
     ) -> None:
         self._part: Part = part or Whole(timeline.n_items)
@@ -112,7 +116,7 @@ class WindowBatches(Shuffled):
             )
         self._timeline = timeline
         self._horizon, self._decay = horizon, decay
-        self._clock, self._by_value, self._repeats = clock, by_value, repeats
+        self._clock, self._by_value, self._repeats, self._half_life = clock, by_value, repeats, half_life
         self._device = device
         self._shuffle = np.random.default_rng(seed)
         self._rows, self._ends, self._lengths = _windows(timeline, length)
@@ -144,7 +148,10 @@ class WindowBatches(Shuffled):
         indptr, after, weights = self._timeline.following(
             rows, cuts, self._horizon, self._decay, by_value=self._by_value, repeats=self._repeats
         )
-        followed = np.diff(indptr) > 0
+        counts = np.diff(indptr)
+        followed = counts > 0
+        trend = self._timeline.trend(rows[followed], cuts[followed], self._half_life)
+        weights = weights if trend is None else weights * np.repeat(trend, counts[followed])
         of_event, indptr = np.cumsum(begins) - 1, np.append(indptr[:-1][followed], indptr[-1])
         basket, kept = (np.cumsum(followed) - 1)[of_event], followed[of_event]
         # Of the baskets those of this part's stretches: they follow each other.

@@ -1,8 +1,9 @@
 """The candidates of the automatic choice: which variants and settings are worth their time on data of a given shape."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -98,17 +99,21 @@ def quick(train: Interactions, *, repeats: bool) -> Iterator[Candidate]:
         yield Candidate("popularity", {"half_life": span})
     if repeats and ordered:
         yield Candidate("topfreq", {})
+        yield Candidate("topfreq", {"half_life": 5.0})
         if train.shape[0] <= _MOST_NEIGHBORS:
             yield Candidate("tifuknn", {})
+            yield Candidate("tifuknn", {"alpha": 0.2})
     yield Candidate("itemknn", {"weighting": "bm25", "neighbors": 200})
     yield Candidate("itemknn", {"weighting": "cosine", "neighbors": 400})
     yield Candidate("rp3beta", {})
     yield Candidate("ials", {})
+    yield Candidate("ials", {"factors": 128, "alpha": 1.0})
     if train.shape[1] <= _FEW:
         yield Candidate("ease", {})
         if ordered:
-            for half_life in _HALF_LIVES:
-                yield Candidate("ease", {"half_life": half_life})
+            # What fades leaves less in the equations: the same strength holds more of it back.
+            for half_life, l2 in product(_HALF_LIVES, (500.0, 50.0)):
+                yield Candidate("ease", {"half_life": half_life, "l2": l2})
 
 
 def closed_form(train: Interactions) -> Iterator[Candidate]:
@@ -138,7 +143,9 @@ def closed_form(train: Interactions) -> Iterator[Candidate]:
         yield Candidate("anchor", {**_FORECAST, "horizon": 20, "anchor_half_life": half_life}, _FORECASTS[1:])
 
 
-def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, repeats: bool) -> Iterator[Candidate]:
+def denoisers(
+    train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, repeats: bool, anywhere: bool = False
+) -> Iterator[Candidate]:
     """Name the denoisers to train, the most promising first.
 
     Parameters
@@ -150,12 +157,23 @@ def denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, 
     repeats : bool
         Whether what a user had before is to be found again. A map of items to items says little of that; what a
         forecast knows of an item if a history has it, much.
+    anywhere : bool
+        Whether they are to be the same on any processor: products are of single precision then, not of the format that
+        it multiplies fastest.
     """
+    exactly = {"precision": "float32"} if anywhere else {}
+    for candidate in _denoisers(train, anchors, repeats=repeats):
+        yield replace(candidate, settings={**candidate.settings, **exactly})
+
+
+def _denoisers(train: Interactions, anchors: Mapping[str, Mapping[str, Any]], *, repeats: bool) -> Iterator[Candidate]:
     items = train.shape[1]
-    if "forecast" in anchors:
+    if has_order(train):
         if repeats:
             yield Candidate("t-diffrec", {"anchor": False, "dims": (200,), "epochs": _epochs(train)})
-        yield Candidate("t-diffrec", {"anchor": True, **anchors["forecast"], "denoiser": "sequence", "epochs": 20})
+        # What a linear map finds in the order says little of what a transformer will: it may do without the map.
+        beside = {"anchor": True, **anchors["forecast"]} if "forecast" in anchors else {"anchor": False}
+        yield Candidate("t-diffrec", {**beside, "denoiser": "sequence", "epochs": 20})
     layers = [
         Candidate("t-diffrec", {"anchor": True, **anchors[objective], "dims": _width(items), "epochs": _epochs(train)})
         if objective == "forecast"

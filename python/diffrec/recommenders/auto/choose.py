@@ -170,7 +170,8 @@ def table(search: Search, done: Done | None = None) -> None:
 
 def _train_denoisers(search: Search, done: Done) -> None:
     """Train denoisers beside the best anchors, each for its share of the time left."""
-    candidates = list(denoisers(search.learn, _worth_a_denoiser(search), repeats=search.named["repeats"] == "include"))
+    repeats, anywhere = search.named["repeats"] == "include", search.left == math.inf
+    candidates = list(denoisers(search.learn, _worth_a_denoiser(search), repeats=repeats, anywhere=anywhere))
     cut_short = False
     for place, candidate in enumerate(candidates):
         if search.left == math.inf:

@@ -165,6 +165,7 @@ class Forecasting:
             seed=s.seed,
             by_value=not s.binarize,
             repeats=s.repeats == "include",
+            half_life=s.forecast_half_life,
             part=part,
         )
 
@@ -175,23 +176,22 @@ class Forecasting:
     def equations(self, inputs: Timeline, part: Part | None = None) -> Ridge:
         """Map views of cut histories to the items that followed."""
         s = self._settings
-        rng = np.random.default_rng(s.seed)
-        rows = np.repeat(np.arange(len(inputs.baskets)), (inputs.baskets - 1).clip(0, s.anchor_cuts))
+        rows, places = inputs.cuts_of_all(s.anchor_cuts)
         if len(rows) > _MOST_ROWS:
-            rows = rng.choice(rows, _MOST_ROWS, replace=False)
+            chosen = np.random.default_rng(s.seed).choice(len(rows), _MOST_ROWS, replace=False)
+            rows, places = rows[chosen], places[chosen]
+        # A step of its own: training draws its cuts at the low ones.
+        all_cuts = inputs.draw_cuts(rows, places, s.anchor_cuts, s.seed, 1 << 32)
         pairs = []
-        for number, start in enumerate(range(0, len(rows), _ROWS_AT_ONCE)):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            # Steps of their own: training draws its cuts at the low ones.
-            cuts = inputs.draw_cuts(some, s.seed, (1 << 32) + number)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some, cuts = rows[start : start + _ROWS_AT_ONCE], all_cuts[start : start + _ROWS_AT_ONCE]
             # Repeats are targets here whatever is asked: a linear map learns from them which items go together, and has
             # a diagonal for what they say of themselves. Without them it finds less of what is new, too.
             after = inputs.after(some, cuts, s.horizon)
-            if s.anchor_half_life is not None:
-                # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
-                # keep their weight, for how items follow each other changes less than which of them there are.
-                ages = inputs.ages_after(some, cuts) / s.anchor_half_life.total_seconds()
-                after = rows_times(after, np.exp2(-ages).astype(np.float32))
+            # Trends: an item that was taken of late is predicted more often than one that used to be. The histories
+            # keep their weight, for how items follow each other changes less than which of them there are.
+            trend = inputs.trend(some, cuts, s.anchor_half_life)
+            after = after if trend is None else rows_times(after, trend)
             pairs.append((inputs.before(some, cuts, s.time_scales), after))
         return _ridge(s, pairs, part)
 
@@ -256,6 +256,7 @@ class SequentialForecasting(Forecasting):
             device=device,
             seed=s.seed,
             repeats=s.repeats == "include",
+            half_life=s.forecast_half_life,
             part=part,
         )
 

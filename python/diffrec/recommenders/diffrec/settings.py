@@ -123,6 +123,12 @@ class DiffRecSettings(NetworkSettings):
     )
     horizon: int = setting(5, whole(1), "number of items after the cut of a history that are forecast")
     cuts: int = setting(4, whole(1), "number of random cuts of each history in an epoch of a forecast")
+    forecast_half_life: datetime.timedelta | None = setting(
+        None,
+        optional(span),
+        "age of what is to be forecast, before the newest interaction of all, at which it counts half in the "
+        "denoiser's loss; None for even weights",
+    )
     likelihood: str = setting(
         "softmax",
         one_of(LIKELIHOODS),
@@ -313,8 +319,12 @@ class DiffRecSettings(NetworkSettings):
             self._require_only(
                 "objective='forecast'", time_weights=None, predict="x0", forward_steps=0, sampling_noise=False
             )
-        elif self.anchor_half_life is not None:
-            raise ValueError(f"anchor_half_life needs objective='forecast', got {self.anchor_half_life!r}")
+        else:
+            for name in ("anchor_half_life", "forecast_half_life"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs objective='forecast', got {getattr(self, name)!r}")
+        if self.forecast_half_life is not None:
+            self._require_only("forecast_half_life", likelihood="softmax")
         if self.own_views and not self.own_terms:
             raise ValueError(
                 "own_views is for objective='forecast' and denoiser='mlp' without groups, which alone has weights for "

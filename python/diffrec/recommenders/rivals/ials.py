@@ -11,13 +11,13 @@ from scipy import sparse
 
 from diffrec import _core
 from diffrec._progress import disabled, tqdm
-from diffrec.checks import one_of, real, whole, width
-from diffrec.data import Csr, Interactions, csr_arrays
+from diffrec.checks import flag, one_of, real, whole, width
+from diffrec.data import Csr, Interactions, csr_arrays, with_values
 from diffrec.data.stored import Stored
 from diffrec.ranking import FactorScores, Scores
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.explanation import Reasons
-from diffrec.recommenders.histories import VALUES, Reading
+from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.settings import Settings, setting
 from diffrec.recommenders.updating import Growth, Start, go_on
 from diffrec.training import EpochRecord, TrainingReport
@@ -41,6 +41,7 @@ class IALSSettings(Settings):
     )
     # Confidences are of single precision, where no number beyond 3e38 is.
     alpha: float = setting(10.0, real(1e-30, 1e30), "confidence in an interaction of value 1", symbol="alpha")
+    binarize: bool = setting(False, flag, "count every interaction as 1, whatever its value")
     iterations: int = setting(15, whole(1), "number of times that all users' and then all items' factors are solved")
     solver: str = setting(
         "cg",
@@ -98,7 +99,7 @@ class IALS(Recommender):
         quiet = disabled(s.progress and self._share.speaks)
         bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=quiet)
         try:
-            iterations = alternate(train.signed_matrix, self.item_factors_, s, done, self._share)
+            iterations = alternate(self._signed(train), self.item_factors_, s, done, self._share)
             for epoch, (items, loss) in enumerate(iterations, done + 1):
                 self.item_factors_ = items
                 report.epochs.append(EpochRecord(epoch, loss, time.perf_counter() - started))
@@ -142,15 +143,20 @@ class IALS(Recommender):
         return _core.als_solve(csr_arrays(histories), *self._whitened, self.settings.alpha)[0]
 
     def _reading(self) -> Reading:
-        return VALUES
+        return Reading.of(values=not self.settings.binarize)
+
+    def _signed(self, block: Interactions) -> Csr:
+        """Return the values of histories as they count, those of what is disliked below 0."""
+        values = block.signed_matrix
+        return with_values(values, np.sign(values.data)) if self.settings.binarize else values
 
     def _scores(self, block: Interactions) -> Scores:
-        return FactorScores(self.user_factors(block.signed_matrix), self._share.rows(self.item_factors_))
+        return FactorScores(self.user_factors(self._signed(block)), self._share.rows(self.item_factors_))
 
     def _reasons(self, one: Interactions, items: NDArray[np.int64], points: int) -> Reasons:  # noqa: ARG002 - exact
         # With A the matrix of the user's equations, x_u = A^-1 sum c_i y_i: each item's term is its part of the score
         # (Hu et al., section 5).
-        x, s = one.signed_matrix, self.settings
+        x, s = self._signed(one), self.settings
         y = self.item_factors_.astype(np.float64)
         own, confidence = y[x.indices], s.alpha * x.data.astype(np.float64)
         equations = y.T @ y + s.l2 * np.eye(y.shape[1]) + (own.T * (np.abs(confidence) - 1)) @ own

@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from diffrec.checks import one_of, real, whole
+from diffrec.checks import flag, one_of, real, whole
 from diffrec.data import Csr, owners_of, with_values
-from diffrec.recommenders.histories import VALUES, Reading
+from diffrec.recommenders.histories import Reading
 from diffrec.recommenders.rivals.item_sums import Sides, largest
 from diffrec.recommenders.rivals.item_to_item import ItemToItem, nearest_items, off_diagonal
 from diffrec.recommenders.settings import Settings, setting
@@ -34,6 +34,7 @@ class ItemKNNSettings(Settings):
     bm25_b: float = setting(
         0.75, real(0, 1), "how strongly 'bm25' holds back popular items: 0 for not at all, 1 for in full"
     )
+    binarize: bool = setting(False, flag, "count every interaction as 1, whatever its value")
 
 
 class ItemKNN(ItemToItem):
@@ -54,7 +55,7 @@ class ItemKNN(ItemToItem):
     settings: ItemKNNSettings
 
     def _reading(self) -> Reading:
-        return VALUES
+        return Reading.of(values=not self.settings.binarize)
 
     def _similarity(self, matrix: Csr) -> Csr:
         s = self.settings
