@@ -52,6 +52,9 @@ GRID = [
 # What a projection supposes of a GPU: products in bfloat16, noise and the optimizer by the memory's speed, and the
 # network between GPUs of a machine and of several machines. Not measured here.
 GPU = {"products": 400e12, "memory": 2.5e12, "within": 300e9, "between": 40e9, "latency": 3e-5}
+# Bytes that torch reads and writes for a cell of noise, one operation after the other: 52 in each of ten rounds of
+# Philox, whose words are int64, and the rest in the transform of Box and Muller. Counted, not measured.
+NOISE_BYTES = 700
 
 
 def main() -> None:
@@ -201,12 +204,12 @@ def predict(what: str, constants: list[float], case: Case) -> float:
 
 
 def projected(items: int, users: int, d: int, batch: int, gpus: int, memory: list[float]) -> dict[str, float]:
-    """Memory of a GPU, seconds of a step and of an epoch, and the network's share, by what a GPU is supposed to do.
+    """Memory of a GPU, seconds of a step and of an epoch, and shares of these, by what a GPU is supposed to do.
 
     Memory is by the constants fitted on processors, without what a process takes by itself. The work is counted: five
     products of batch x own items x d, the noised batch written and read, a weight, its gradient and two moments read or
     written seven times by the optimizer; the bytes handed in are those of the form without Gram matrices, which
-    bfloat16 takes, and a ring hands on twice as many.
+    bfloat16 takes, and a ring hands on twice as many. Noise is made by operations of torch, one after the other.
     """
     own = -(-items // gpus)
     weights = 2 * own * d
@@ -214,11 +217,14 @@ def projected(items: int, users: int, d: int, batch: int, gpus: int, memory: lis
     reach = GPU["within"] if gpus <= 8 else GPU["between"]
     network = 2 * handed_in / reach + 2 * GPU["latency"] * np.log2(gpus)
     computed = 5 * 2 * batch * own * d / GPU["products"] + (28 * weights + 6 * batch * own) / GPU["memory"]
+    noise = NOISE_BYTES * batch * own / GPU["memory"]
+    step = computed + network + noise
     return {
         "memory": memory[1] * own * d + memory[2] * batch * own,
-        "step": computed + network,
-        "network share": network / (computed + network),
-        "epoch": users / batch * (computed + network),
+        "step": step,
+        "network share": network / step,
+        "epoch": users / batch * step,
+        "step without noise": computed + network,
     }
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from diffrec.distributed import Spread
+from diffrec.distributed.world import _of_machine
 from diffrec.training.share import ALONE
-from support.spread_training import trained
+from support.spread_training import trained, trained_with_noise
 from support.worlds import Processes
 
 # Processes, and replicas among them: three blocks are uneven, and two replicas of two share out users as well.
@@ -91,15 +92,68 @@ def test_what_each_works_out_is_taken_of_the_first() -> None:
     assert ALONE.of_first(torch.tensor([0, 1])).tolist() == [0, 1]
 
 
-def test_where_processes_outnumber_gpus_none_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+def test_a_gpu_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr("diffrec.distributed.share.resolve_device", lambda _: torch.device("cuda"))
-    share = Spread(SimpleNamespace(), 0)  # type: ignore[arg-type]
-    assert share.device("auto") == torch.device("cpu")
-    with pytest.raises(ValueError, match="device='cuda' needs a GPU for every process of this machine"):
-        share.device("cuda")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert share.device("auto") == torch.device("cuda", 3)
+    monkeypatch.setattr(
+        "diffrec.distributed.share.resolve_device", lambda name: torch.device(name.replace("auto", "cuda"))
+    )
+    few: Any = SimpleNamespace(gpu=None, beside=4)
+    with pytest.warns(UserWarning, match="on the processors: .* and 4 processes of this machine see 1"):
+        assert Spread(few, 0).device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device='cuda' needs a GPU for every process"):
+        Spread(few, 0).device("cuda")
+    with pytest.raises(ValueError, match="device='cuda:0' is one GPU, and 4 processes of this machine"):
+        Spread(few, 0).device("cuda:0")
+    enough: Any = SimpleNamespace(gpu=3, beside=4)
+    assert Spread(enough, 0).device("auto") == torch.device("cuda", 3)
+    assert Spread(SimpleNamespace(gpu=0, beside=1), 0).device("cuda:5") == torch.device("cuda", 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "count", "seen", "found"),
+    [
+        # Two machines of two processes, which see all GPUs, or each its own.
+        ("aabb", 2, None, [(2, 0), (2, 1), (2, 0), (2, 1)]),
+        ("aabb", 1, "0101", [(2, 0), (2, 0), (2, 0), (2, 0)]),
+        # Two processes would share one; there is none.
+        ("aabb", 1, "0001", [(2, None)] * 4),
+        ("aaaa", 2, None, [(4, None)] * 4),
+        ("ab", 0, None, [(1, None)] * 2),
+    ],
+)
+def test_processes_find_out_which_gpu_is_whose(
+    monkeypatch: pytest.MonkeyPatch, hosts: str, count: int, seen: str | None, found: list[tuple[int, int | None]]
+) -> None:
+    at = 0
+
+    def unit(own: int) -> SimpleNamespace:
+        return SimpleNamespace(uuid=own if seen is None else seen[at])
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", unit)
+    monkeypatch.setattr("diffrec.distributed.world.socket.gethostname", lambda: hosts[at])
+    # All say the first thing before any of them says the second.
+    said: list[list[torch.Tensor]] = [[], []]
+    for round_ in (0, 1, 2):
+        answers = []
+        for at in range(len(hosts)):
+            mine: list[torch.Tensor] = []
+
+            def gathered(value: torch.Tensor, mine: list[torch.Tensor] = mine) -> torch.Tensor:
+                mine.append(value)
+                return torch.stack(said[len(mine) - 1] or [value] * len(hosts))
+
+            everyone: Any = SimpleNamespace(rank=at, size=len(hosts), all_gather=gathered)
+            answers.append((_of_machine(everyone), mine))
+        if round_ < 2:
+            said[round_] = [mine[round_] for _, mine in answers]
+    assert [answer for answer, _ in answers] == found
+
+
+def test_layers_that_all_hold_stay_the_same(four: Processes) -> None:
+    one, other = four.run(trained_with_noise, FORMS["sequence"], 6, size=2)
+    layers = [name for name in one if name.startswith("weight encoder.layers")]
+    assert layers
+    for name in layers:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)

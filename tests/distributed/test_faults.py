@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import torch.distributed as dist
 
 import diffrec
 from diffrec.distributed import World
 from diffrec.distributed.checkpoint import SpreadCheckpoint
-from diffrec.distributed.world import LostProcessError, met
+from diffrec.distributed.world import Group, LostProcessError, Traffic, met
 from support.spread_training import data
 
 TIMEOUT = 20
@@ -140,6 +141,12 @@ def test_a_second_attempt_meets_apart_from_the_first() -> None:
     assert names[0] != names[1]
     with pytest.raises(LostProcessError, match="process 0 of 2 on .* did not come within 0.2 s"):
         met(dist.HashStore(), 0, 2, 0.2)
+
+
+def test_other_errors_are_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="size of tensor a") as raised, Group(None, 1, Traffic()).listening():
+        torch.zeros(2) + torch.zeros(3)
+    assert not isinstance(raised.value, LostProcessError)
 
 
 def test_a_lost_process_is_no_damaged_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,11 +46,11 @@ def test_the_file_is_the_one_that_one_process_writes(four: Processes, file: Path
 def test_what_needs_all_of_a_model_says_so(four: Processes, file: Path) -> None:
     alone = " is for one process, and 2 are to fit together: start one, without torchrun"
     for messages in four.run(work.refusals, str(file), size=2):
-        for message, what in zip(messages[:4], ("score", "explain", "guidance", "update"), strict=True):
+        for message, what in zip(messages[:5], ("score", "explain", "guidance", "update", "an export"), strict=True):
             assert message.startswith("this model is spread over 2 processes, and " + what)
             assert message.endswith("needs it whole: save it, and load the file in one process")
         for message, what in zip(
-            messages[4:],
+            messages[5:],
             [
                 "variant='ease'",
                 "the choice of a variant (variant='auto')",
@@ -78,6 +78,20 @@ def test_a_training_goes_on_with_any_number_of_processes(four: Processes, tmp_pa
         other = four.run(work.fit_in_epochs, str(tmp_path / copy), None, size=size)[0]
         for name, values in whole["weights"].items():
             np.testing.assert_allclose(other["weights"][name], values, atol=2e-4, err_msg=f"{name} {size}")
+
+
+def test_a_fit_that_is_over_is_not_made_again(four: Processes, tmp_path: Path) -> None:
+    # Too short to be kept before its end.
+    whole, again = (four.run(work.fit_in_epochs, str(tmp_path / "fit"), None, "1h", size=2)[0] for _ in range(2))
+    assert again["seconds"] == whole["seconds"]
+    for name, values in whole["weights"].items():
+        np.testing.assert_array_equal(again["weights"][name], values, err_msg=name)
+
+
+def test_a_callback_that_fails_ends_all(four: Processes) -> None:
+    first, second = four.run(work.fits_that_end, size=2)
+    assert first == ["ArithmeticError: enough"] * 2
+    assert second == ["RuntimeError: a callback ended the first process: ArithmeticError: enough"] * 2
 
 
 @pytest.mark.long

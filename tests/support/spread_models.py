@@ -14,6 +14,7 @@ from diffrec.data import ParquetInteractions
 from diffrec.diffusion import layout_of
 from diffrec.distributed import Spread, World
 from diffrec.distributed.share import _Gathered
+from diffrec.export.graph import served
 from diffrec.recommenders.fit import require_settings
 from support.spread_training import data, whole
 
@@ -83,6 +84,7 @@ def refusals(world: World, path: str) -> list[str]:
         lambda: model.explain(0, 1),
         lambda: model.recommend([0], novelty=1.0),
         lambda: model.update(data()),
+        lambda: served(model, 3, exclude_seen=True, ordered_topk=True),
         lambda: diffrec.fit(unread, variant="ease", distributed=world),
         lambda: diffrec.fit(unread, distributed=world),
         lambda: diffrec.fit(unread, variant="diffrec", forward_steps=2, distributed=world),
@@ -138,16 +140,34 @@ def fit_by_the_clock(world: World) -> tuple[int, np.ndarray]:
     return len(model.training_.epochs), torch.cat([values.detach().flatten() for values in alike]).numpy()
 
 
-def fit_in_epochs(world: World, folder: str | None, after: int | None) -> dict[str, Any] | None:
+def fits_that_end(world: World) -> list[str]:
+    """Fit with a callback that fails in the second epoch; return what the process says each time."""
+
+    def callback(record: Any) -> None:
+        assert world.leads
+        if record.epoch == 2:
+            raise ArithmeticError("enough")
+
+    said = []
+    for named in ({"variant": "ials", "factors": 2}, {"variant": "diffrec", "epochs": 5} | SETTINGS):
+        try:
+            diffrec.fit(data(), distributed=world, progress=False, callbacks=[callback], **named)
+        except (ArithmeticError, RuntimeError) as error:
+            said.append(f"{type(error).__name__}: {error}")
+    return said
+
+
+def fit_in_epochs(world: World, folder: str | None, after: int | None, every: str = "epoch") -> dict[str, Any] | None:
     """Fit for five epochs, or stop after some; return the weights of all items."""
     model = DiffRec(**SETTINGS, epochs=5, validate_every=2, progress=False)
     share = _Stopping(world, 2, after)
     model.spread_over(share)
     try:
-        model.fit(data(), checkpoint=folder)
+        model.fit(data(), checkpoint=folder, every=every)
     except Interruption:
         return None
     network: Any = model._network
     weights = {name: whole(share, values, share._layouts.get(name)) for name, values in network.state_dict().items()}
     report = model.training_
-    return {"weights": weights, "epochs": len(report.epochs), "validation": report.best_validation}
+    seconds = [one.seconds for one in report.epochs]
+    return {"weights": weights, "epochs": len(seconds), "validation": report.best_validation, "seconds": seconds}

@@ -74,6 +74,21 @@ def trained(world: "World | None", settings: dict[str, Any], steps: int) -> dict
         torch.set_default_dtype(torch.float32)
 
 
+def trained_with_noise(world: World, settings: dict[str, Any], steps: int) -> dict[str, Any]:
+    """What ``trained`` gives where one process computes attention with other last bits, as a GPU may."""
+    exact = torch.nn.functional.scaled_dot_product_attention
+
+    def noisy(*inputs: Any, **options: Any) -> torch.Tensor:
+        found = exact(*inputs, **options)
+        return found + 1e-6 * found.detach().cos() if world.items.rank == 1 else found
+
+    torch.nn.functional.scaled_dot_product_attention = noisy
+    try:
+        return trained(world, settings, steps)
+    finally:
+        torch.nn.functional.scaled_dot_product_attention = exact
+
+
 def whole(share: Spread, values: torch.Tensor, layout: Any) -> np.ndarray:
     if layout is None:
         return values.numpy()

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from diffrec import _memory as memory
 from diffrec.training import available_memory, require_memory
+from diffrec.training.plan import Plan
 
 
 @pytest.fixture
@@ -69,3 +71,11 @@ def test_refusal_says_how_much_and_what_else() -> None:
     require_memory(1000 * 2**20, "It", "use less")
     with pytest.raises(MemoryError, match=r"It needs about 2\.0 GB of memory, and 1\.0 GB are available; use less"):
         require_memory(2 * 10**9, "It", "use less")
+
+
+@pytest.mark.usefixtures("system")
+def test_processes_of_a_machine_share_its_memory() -> None:
+    plan = Plan(parameters=10**6, memory=600 * 2**20)
+    plan.require(torch.device("cpu"), "use less")
+    with pytest.raises(MemoryError, match=r"needs about 0\.6 GB of memory, and 0\.5 GB are available; use less"):
+        plan.require(torch.device("cpu"), "use less", 2)

@@ -67,11 +67,11 @@ def uniform_at(seed: int, step: int, row: Tensor, column: Tensor) -> Tensor:
 
 
 def normal_block(
-    seed: int, step: int, rows: NDArray[np.int64], first: int, width: int, device: torch.device | str
+    seed: int, step: int, rows: NDArray[np.int64] | Tensor, first: int, width: int, device: torch.device | str
 ) -> Tensor:
     """Standard normal noise of ``rows`` at columns ``first : first + width``, float32 (n, width), made on a device.
 
-    That of ``_core.normal_rows``, but for rounding.
+    That of ``_core.normal_rows``, but for rounding. Who asks for many blocks has the rows on the device already.
 
     Examples
     --------
@@ -86,7 +86,13 @@ def normal_block(
 
 
 def kept_block(
-    seed: int, step: int, rows: NDArray[np.int64], first: int, width: int, dropout: float, device: torch.device | str
+    seed: int,
+    step: int,
+    rows: NDArray[np.int64] | Tensor,
+    first: int,
+    width: int,
+    dropout: float,
+    device: torch.device | str,
 ) -> Tensor:
     """Say of the cells of ``rows`` at columns ``first : first + width`` which dropout leaves, bool (n, width).
 
@@ -98,13 +104,19 @@ def kept_block(
 
 
 def _words(
-    purpose: int, seed: int, step: int, rows: NDArray[np.int64], first: int, width: int, device: torch.device | str
+    purpose: int,
+    seed: int,
+    step: int,
+    rows: NDArray[np.int64] | Tensor,
+    first: int,
+    width: int,
+    device: torch.device | str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The four words of each block of the chunks that hold some columns, int64 (n, blocks)."""
     chunks = torch.arange(first // _CHUNK, -(-(first + width) // _CHUNK), device=device)
     lane = torch.arange(_LANES, device=device)
     block = ((chunks[:, None] * _LANES + lane).reshape(-1) & _WORD).expand(len(rows), -1)
-    row = torch.from_numpy(rows).to(device)[:, None]
+    row = torch.as_tensor(rows).to(device)[:, None]
     upper = ((row >> 32) & _WORD) ^ (purpose << 24)
     b, c, d = ((part & _WORD).expand_as(block) for part in (row, torch.full_like(row, step), upper))
     return philox((block, b, c, d), seed)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ class SpreadCheckpoint(Checkpoint):
         Where something stands in the state, as keys from outside in -> which rows of it are here; None where it is
         alike in all processes.
     """
+
+    # The end of a training is kept as the last of its states, whose best weights it is.
+    keeps_fits: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -82,10 +85,7 @@ class SpreadCheckpoint(Checkpoint):
         return unpacked(stored, lambda name, _: arrays.pop(name).numpy())
 
     def keep(self, stage: str, state: Callable[[], Any], *, now: bool = False) -> bool:
-        """Write the state of a stage if it is time to, or ``now``, and say whether; all processes do so together.
-
-        What a fit has come to is kept as the state of its training, whose best weights it is.
-        """
+        """Write the state of a training if it is time to, or ``now``, and say whether; all processes do so together."""
         if stage != TRAINING:
             return False
         due = time.monotonic() - self._written >= self._seconds
@@ -106,13 +106,13 @@ class SpreadCheckpoint(Checkpoint):
         self._number += 1
         half = self._folder().with_name(self._folder().name + _HALF)
         with self._together():
-            save(pieces, checkpoint_id=half, process_group=self._world.everyone.group)
+            save(pieces, checkpoint_id=half, process_group=self._world.patient.group)
         if self._world.leads:
             half.rename(self._folder())
             for other in self.path.iterdir():
                 if other.name.startswith(_STATE) and other != self._folder():
                     shutil.rmtree(other)
-        self._world.everyone.barrier()
+        self._world.patient.barrier()
         self._written = time.monotonic()
         return True
 
@@ -132,7 +132,7 @@ class SpreadCheckpoint(Checkpoint):
         from torch.distributed.checkpoint.api import CheckpointException
 
         try:
-            with self._world.everyone.listening():
+            with self._world.patient.listening():
                 yield
         except CheckpointException as error:
             first = next(iter(error.failures.values()))[0]
@@ -166,7 +166,7 @@ class SpreadCheckpoint(Checkpoint):
         sizes = self._sizes()
         found = {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
         with self._together():
-            load(found, checkpoint_id=self._folder(), process_group=self._world.everyone.group)
+            load(found, checkpoint_id=self._folder(), process_group=self._world.patient.group)
         return found
 
     def _stored(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Part of the items, and of the rows of every batch, that a process of several holds."""
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.nn import functional
 from diffrec import _core
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import Layout, uniform_at
+from diffrec.diffusion.counter_noise import normal_block
+from diffrec.diffusion.item_products import BLOCK_CELLS
 from diffrec.distributed.world import World
 
 
@@ -182,6 +185,15 @@ class SpreadPart:
     def normals_over_items(self, n: int, views: int, like: Tensor) -> Tensor:
         """Draw standard normal numbers (n, views * size), each by its row and its item."""
         step, numbers = self._draws.next(), np.arange(n, dtype=np.int64)
+        if like.device.type != "cpu":
+            # Made where they are wanted, a block of columns at a time.
+            rows = torch.from_numpy(numbers).to(like.device)
+            made, wide = like.new_empty(n, views * self.size), max(64, BLOCK_CELLS // max(n, 1))
+            for view, start in itertools.product(range(views), range(0, self.size, wide)):
+                place, width = view * self.items + self.first + start, min(wide, self.size - start)
+                noise = normal_block(self._draws.seed, step, rows, place, width, like.device)
+                made[:, view * self.size + start :][:, :width] = noise
+            return made
         out = np.empty((n, views * self.size), dtype=np.float32)
         for view in range(views):
             block = np.empty((n, self.size), dtype=np.float32)

@@ -3,7 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,15 @@ from diffrec.data.tensor_file import InPieces
 from diffrec.diffusion import Layout, ends_of, layout_of, layouts_of
 from diffrec.distributed.checkpoint import SpreadCheckpoint
 from diffrec.distributed.part import Draws, SpreadPart, blocks, shares
-from diffrec.distributed.world import Group, World, gpu_for_each, local_rank
+from diffrec.distributed.world import Group, World
 from diffrec.ranking import NO_ITEM
-from diffrec.training import Checkpoint, Stateful, resolve_device
+from diffrec.training import Callback, Checkpoint, EpochRecord, Stateful, resolve_device
 from diffrec.training.share import Held, Lists, Rows, Share
 
 # Of what a process holds of a parameter this much is handed around at once when a file is written.
 _SHARE_AT_ONCE, _LEAST_AT_ONCE = 0.05, 1 << 16
+# Bytes of what the first process says of a callback that failed.
+_SAID = 200
 
 
 class Spread(Share):
@@ -56,19 +60,56 @@ class Spread(Share):
     def device(self, name: str) -> torch.device:
         """Return the device of that name; of several GPUs each process of a machine has its own.
 
+        Where there are GPUs, but not one for each process, ``"auto"`` warns and means the processors.
+
         Raises
         ------
         ValueError
-            When a GPU is asked for, and there are fewer than processes.
+            When a GPU is asked for, and there are fewer than processes; or one by its number, by all of a machine.
         """
-        device = resolve_device(name)
-        if device.type != "cuda" or device.index is not None:
+        device, world = resolve_device(name), self._world
+        if device.type != "cuda":
             return device
-        if gpu_for_each():
-            return torch.device("cuda", local_rank())
+        if device.index is not None:
+            if world.beside > 1:
+                raise ValueError(
+                    f"device={name!r} is one GPU, and {world.beside} processes of this machine train together: "
+                    "device='cuda' gives each its own"
+                )
+            return device
+        if world.gpu is not None:
+            return torch.device("cuda", world.gpu)
+        few = f"a GPU for every process, and {world.beside} processes of this machine see {torch.cuda.device_count()}"
         if name != "auto":
-            raise ValueError(f"device={name!r} needs a GPU for every process of this machine, and it has fewer")
+            raise ValueError(f"device={name!r} needs {few}")
+        warnings.warn(f"training is on the processors: GPUs would need {few}", stacklevel=2)
         return torch.device("cpu")
+
+    @property
+    def beside(self) -> int:
+        """How many processes this machine has."""
+        return self._world.beside
+
+    def callbacks(self, given: Sequence[Callback]) -> Sequence[Callback]:
+        """Return what calls them in the first process, while the others wait: all end where one of them fails."""
+        return (partial(self._call_back, given),)
+
+    def _call_back(self, given: Sequence[Callback], record: EpochRecord) -> None:
+        said, failed = torch.zeros(_SAID, dtype=torch.uint8), None
+        if self.speaks:
+            try:
+                for callback in given:
+                    callback(record)
+            except BaseException as error:
+                failed = error
+                text = f"{type(error).__name__}: {error}".encode()[:_SAID]
+                said[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        self._world.patient.broadcast(said, 0)
+        if failed is not None:
+            raise failed
+        if said.any():
+            text = bytes(said.numpy()).rstrip(b"\0")
+            raise RuntimeError(f"a callback ended the first process: {text.decode(errors='replace')}")
 
     def columns(self, matrix: Csr, items: int) -> Csr:
         """Return the columns of this process's items."""
@@ -131,8 +172,7 @@ class Spread(Share):
         ordered = [one for group in optimizer.param_groups for one in group["params"]]
         held = ((place, layout_of(one)) for place, one in enumerate(ordered))
         self._of_optimizer = {place: layout for place, layout in held if layout is not None}
-        if self._world.users.size > 1:
-            optimizer.register_step_pre_hook(lambda *_: self._add_gradients(ordered))
+        optimizer.register_step_pre_hook(lambda *_: self._agree_on_gradients(ordered))
         return {**changing, "draws": self._draws}
 
     def total(self, value: float) -> float:
@@ -159,8 +199,8 @@ class Spread(Share):
         return (_Columns if layout.axis else _Gathered)(own, layout, self._world)
 
     def meet(self) -> None:
-        """Wait until all processes have come here."""
-        self._world.everyone.barrier()
+        """Wait until all processes have come here, however long one of them takes."""
+        self._world.patient.barrier()
 
     def require_whole(self, what: str) -> None:
         """Raise: the model is spread."""
@@ -191,11 +231,15 @@ class Spread(Share):
         gathered: NDArray[Any] = group.all_gather(torch.from_numpy(np.ascontiguousarray(values))).numpy()
         return gathered
 
-    def _add_gradients(self, parameters: list[nn.Parameter]) -> None:
+    def _agree_on_gradients(self, parameters: list[nn.Parameter]) -> None:
         # One by one: what is sent at once is a parameter, which is as large as anything here.
         for parameter in parameters:
             if parameter.grad is not None:
                 self._world.users.add(parameter.grad)
+        # What all processes of a row hold alike has the same gradient in each, but for what a GPU, or another kind of
+        # processor, makes of the order of a sum: they would drift apart.
+        alike = (one.grad for one in parameters if layout_of(one) is None)
+        self._world.items.of_first(*(gradient for gradient in alike if gradient is not None))
 
     def _layout_at(self, path: tuple[Any, ...]) -> Layout | None:
         """Tell what of a training's state has its rows in several processes, by its place in the state."""

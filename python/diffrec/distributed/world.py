@@ -5,6 +5,7 @@ one column hold the same items and have different users of every batch. All that
 (all-reduce), pieces put side by side (all-gather) and pieces handed to all (broadcast), which every backend has.
 """
 
+import hashlib
 import os
 import socket
 import time
@@ -25,8 +26,12 @@ from diffrec.checks import real, whole
 
 #: Seconds that a process waits for the others.
 TIMEOUT = 60.0
+# Seconds that the others wait for what one of them does alone, such as writing a file: torch's own half hour.
+_PATIENCE = 1800.0
 # Seconds after which a process asks the first one anew whether both are of one attempt.
 _ANSWER = 0.5
+# What gloo says, in a bare RuntimeError, where a connection broke or nobody answered.
+_LOST = ("connection closed", "connection reset", "broken pipe", "timed out", "timeout caused")
 
 
 class LostProcessError(ConnectionError):
@@ -96,6 +101,11 @@ class Group:
             dist.broadcast(values, group=self.group, src=dist.get_global_rank(self._known(), source))
         self._traffic.note("broadcast", values.nbytes)
 
+    def of_first(self, *values: Tensor) -> None:
+        """Overwrite each by that of the first process: one message for all that are of one type."""
+        if self.size > 1:
+            _as_one(values, lambda flat: self.broadcast(flat, 0))
+
     def agreed(self, decide: Callable[[], bool]) -> bool:
         """Return what the first process decides, which may depend on its clock."""
         decision = torch.tensor([self.rank == 0 and decide()], dtype=torch.uint8)
@@ -107,18 +117,13 @@ class Group:
         self.add(torch.zeros(1))
 
     def _reduce(self, sums: Sequence[Tensor], operation: "dist.ReduceOp.RedOpType", name: str) -> None:
-        if self.size == 1:
-            return
-        for dtype in dict.fromkeys(one.dtype for one in sums):
-            own = [one for one in sums if one.dtype == dtype]
-            alone = len(own) == 1 and own[0].is_contiguous()
-            flat = own[0] if alone else torch.cat([one.reshape(-1) for one in own])
+        def send(flat: Tensor) -> None:
             with self.listening():
                 dist.all_reduce(flat, operation, group=self.group)
             self._traffic.note(name, flat.nbytes)
-            if not alone:
-                for one, total in zip(own, flat.split([one.numel() for one in own]), strict=True):
-                    one.copy_(total.view(one.shape))
+
+        if self.size > 1:
+            _as_one(sums, send)
 
     def _known(self) -> "dist.ProcessGroup":
         assert self.group is not None
@@ -126,15 +131,30 @@ class Group:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Say what it means where a collective operation fails."""
+        """Say what it means where a collective operation fails because another process is gone."""
         try:
             yield
         except RuntimeError as error:
+            said = str(error).lower()
+            if not (isinstance(error, dist.DistError) or any(words in said for words in _LOST)):
+                raise
             raise LostProcessError(
                 f"process {dist.get_rank()} of {dist.get_world_size()} on {socket.gethostname()} stops: another "
                 f"process of this training ended, or did not answer within {self._timeout:g} s. What that one has said "
                 f"tells why; torchrun --max-restarts goes on from the last checkpoint. ({str(error).splitlines()[0]})"
             ) from error
+
+
+def _as_one(values: Sequence[Tensor], send: Callable[[Tensor], None]) -> None:
+    """Send all values of a type as one, in place."""
+    for dtype in dict.fromkeys(one.dtype for one in values):
+        own = [one for one in values if one.dtype == dtype]
+        alone = len(own) == 1 and own[0].is_contiguous()
+        flat = own[0] if alone else torch.cat([one.reshape(-1) for one in own])
+        send(flat)
+        if not alone:
+            for one, sent in zip(own, flat.split([one.numel() for one in own]), strict=True):
+                one.copy_(sent.view(one.shape))
 
 
 class World:
@@ -144,8 +164,14 @@ class World:
     ----------
     everyone, items, users : Group
         All processes; those that share this one's users; those that hold this one's items.
+    patient : Group
+        All processes, where one of them does something alone for which the others wait: as long as torch waits.
     traffic : Traffic
         Bytes handed in by this process so far.
+    beside : int
+        How many of them this machine has.
+    gpu : int or None
+        The number of this process's GPU; None where some would have to share one.
     """
 
     def __init__(
@@ -154,11 +180,15 @@ class World:
         items: "dist.ProcessGroup | None",
         users: "dist.ProcessGroup | None",
         timeout: float = TIMEOUT,
+        *,
+        patient: "dist.ProcessGroup | None" = None,
     ) -> None:
         self.traffic = Traffic()
         self.everyone, self.items, self.users = (
             Group(group, timeout, self.traffic) for group in (everyone, items, users)
         )
+        self.patient = Group(patient or everyone, timeout if patient is None else _PATIENCE, self.traffic)
+        self.beside, self.gpu = _of_machine(self.everyone)
 
     @classmethod
     def join(cls, *, replicas: int = 1, timeout: float = TIMEOUT) -> "World":
@@ -192,11 +222,10 @@ class World:
             if replicas > 1:
                 raise ValueError(f"replicas must be 1 where torchrun started one process, got {replicas}")
             return cls(None, None, None, timeout)
-        device = "cuda" if gpu_for_each() else "cpu"
+        # Whatever backend a script has set up itself: what is said here is of both kinds of memory.
+        device = "cuda" if torch.cuda.is_available() and dist.is_nccl_available() else "cpu"
+        backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
         if not dist.is_initialized():
-            if device == "cuda":
-                torch.cuda.set_device(local_rank())
-            backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
             wait = timedelta(seconds=timeout)
             try:
                 store, rank, size = next(rendezvous("env://", timeout=wait))
@@ -216,14 +245,21 @@ class World:
 
         def group(ranks: list[int]) -> Any:
             # One that a mesh makes itself would wait for half an hour.
-            return dist.new_group(ranks, timeout=timedelta(seconds=timeout))
+            return dist.new_group(ranks, timeout=timedelta(seconds=timeout), backend=backend)
 
         rows, columns = ([group(ranks) for ranks in part.tolist()] for part in (grid, grid.T))
         row, column = divmod(dist.get_rank(), size // replicas)
         # A grid known to torch.distributed, as DTensor and others have it.
         mesh = DeviceMesh.from_group([columns[column], rows[row]], device, mesh=grid, mesh_dim_names=("users", "items"))
-        _worlds[made] = cls(group(list(range(size))), mesh.get_group("items"), mesh.get_group("users"), timeout)
-        return _worlds[made]
+        everyone = list(range(size))
+        patient = dist.new_group(everyone, timeout=timedelta(seconds=_PATIENCE), backend=backend)
+        of_mesh = (mesh.get_group(name) for name in ("items", "users"))
+        world = _worlds[made] = cls(group(everyone), *of_mesh, timeout, patient=patient)
+        if world.gpu is not None:
+            torch.cuda.set_device(world.gpu)
+        # Each would begin a thread for every processor with its first kernel, unless it is told how many.
+        os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, processors() // world.beside)))
+        return world
 
     @property
     def size(self) -> int:
@@ -291,12 +327,26 @@ def _not_come(rank: object, size: object, timeout: float, error: Exception) -> L
     )
 
 
-def gpu_for_each() -> bool:
-    """Whether there is a GPU for every process of this machine; where there are fewer, none is used."""
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return torch.cuda.is_available() and beside <= torch.cuda.device_count()
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def local_rank() -> int:
-    """Return the number of this process among those of this machine."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+def _of_machine(everyone: Group) -> tuple[int, int | None]:
+    """Say how many processes are on this machine, and which GPU is this one's, where each of all has one for itself.
+
+    Not every launcher tells a process its number on its machine, and some show each process its own GPU alone; so the
+    processes tell each other where they are, and what they would take.
+    """
+    host = socket.gethostname()
+    hosts = everyone.all_gather(torch.tensor(_digest(host))).tolist()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    own = 0 if count == 1 else hosts[: everyone.rank].count(hosts[everyone.rank])
+    named = f"{host} {torch.cuda.get_device_properties(own).uuid}" if own < count else ""
+    wanted = everyone.all_gather(torch.tensor(_digest(named))).tolist()
+    distinct = len(set(wanted)) == everyone.size and _digest("") not in wanted
+    return hosts.count(hosts[everyone.rank]), own if distinct and own < count else None
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest())

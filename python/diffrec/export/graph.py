@@ -107,6 +107,7 @@ def served(model: Recommender, k: int, *, exclude_seen: bool, ordered_topk: bool
     flag("exclude_seen", exclude_seen)
     if not isinstance(model, Recommender):
         raise TypeError(f"model must be a fitted recommender, got {type(model).__name__}")
+    model._share.require_whole("an export")
     own = copy.copy(model._fitted())
     own.settings = model.settings.replaced({"device": "cpu"})
     own._restore(Stored.of_state(model._state()))

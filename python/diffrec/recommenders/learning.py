@@ -147,6 +147,8 @@ def _become(
             fresh.training_.tell(fresh.settings.callbacks)
             model.__dict__ = fresh.__dict__
             return
+    # Some may have taken longer to read the data.
+    fresh._share.meet()
     started = time.perf_counter()
     try:
         with memory_errors():
@@ -191,7 +193,7 @@ def _told(model: "Recommender", train: Any, valid: Any) -> dict[str, Any]:
     """Say what a fit must agree in with that of a checkpoint."""
     return {
         "variant": model.variant,
-        **model.settings.told(),
+        **model.settings.told(model._share.device(model.settings.device)),
         "data": _in_short(train),
         "valid": None if valid is None else _in_short(valid),
     }

@@ -98,10 +98,13 @@ class Settings:
             f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["saved"] or not saved_only
         }
 
-    def told(self) -> dict[str, Any]:
-        """Return by name, as JSON can hold it, what two fits must agree in to end with the same bits."""
+    def told(self, device: Any = None) -> dict[str, Any]:
+        """Return by name, as JSON can hold it, what two fits must agree in to end with the same bits.
+
+        ``device`` is the torch device that is used, by default that of the setting.
+        """
         values = {name: value for name, value in self.values().items() if name not in ("progress", "callbacks")}
-        values["device"] = training.resolve_device(self.device).type
+        values["device"] = (device or training.resolve_device(self.device)).type
         return {name: told_value(value) for name, value in values.items()}
 
     @classmethod

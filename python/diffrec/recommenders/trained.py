@@ -192,7 +192,7 @@ class TrainedRecommender(Recommender):
                         patience=s.patience,
                         progress=s.progress and share.speaks,
                         description=self.variant,
-                        callbacks=s.callbacks if share.speaks else (),
+                        callbacks=share.callbacks(s.callbacks),
                         parts=changing,
                         checkpoint=self._checkpoint,
                     )

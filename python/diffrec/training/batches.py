@@ -257,7 +257,9 @@ class NoisedBatch:
     ) -> Tensor:
         """``noised`` as the kernel has it, made by torch where the rows are, a block of columns at a time."""
         batches, device, columns = self._batches, self.x0.values.device, self._batches.columns
-        place, first = (batches.seed, self._number, self._keys), self.part.first
+        # Handed to the device once, not for every block of columns.
+        keys, first = torch.from_numpy(self._keys).to(device), self.part.first
+        place = batches.seed, self._number, keys
         scaled, step = self.x0.scaled(signal), max(64, BLOCK_CELLS // max(len(self), 1))
         blocks = [slice(start, min(start + step, columns)) for start in range(0, columns, step)]
 

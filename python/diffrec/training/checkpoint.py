@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,9 @@ class Checkpoint:
     Traceback (most recent call last):
     CheckpointError: '.../fit.checkpoint' is the checkpoint of lr=0.1, and this is lr=0.2: ...
     """
+
+    #: Whether what a fit has come to is kept, too, not its training alone.
+    keeps_fits: ClassVar[bool] = True
 
     def __init__(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> None:
         self.path = Path(path)

@@ -129,7 +129,8 @@ class _Course:
             part.load_state_dict(kept["parts"][name])
         torch.set_rng_state(kept["random"])
         device = self._gpu()
-        if device is not None:
+        # A training may go on elsewhere than on the processors where it began.
+        if device is not None and kept["random on the device"] is not None:
             torch.cuda.set_rng_state(kept["random on the device"], device)
         self.pace.spend(kept["spent"])
         self.report = TrainingReport.from_dict(kept["report"])
@@ -264,7 +265,8 @@ def train(
                 _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
                 course.over = True
             if checkpoint is not None:
-                checkpoint.keep(TRAINING, course.state)
+                over = course.over or epoch == epochs
+                checkpoint.keep(TRAINING, course.state, now=over and not checkpoint.keeps_fits)
     return report
 
 

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 import torch
 from torch import Tensor
 
-from diffrec._memory import require_memory
+from diffrec._memory import available_memory, require_memory
 from diffrec.training.loop import run_batches
 
 Batch = TypeVar("Batch")
@@ -53,15 +53,16 @@ class Plan:
         """Return the same plan with the time of an epoch."""
         return replace(self, seconds_per_epoch=seconds)
 
-    def require(self, device: torch.device, instead: str) -> None:
-        """Refuse a fit that cannot fit.
+    def require(self, device: torch.device, instead: str, beside: int = 1) -> None:
+        """Refuse a fit that cannot fit; of a machine's own memory each of ``beside`` processes may take a part.
 
         Raises
         ------
         MemoryError
             When more memory is needed than there is; nothing has been allocated then.
         """
-        available = None
+        left = available_memory()
+        available = None if left is None else left // beside
         if device.type == "cuda":
             # What torch holds and does not use is free for it.
             idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

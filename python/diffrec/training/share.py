@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from diffrec._tensors import Array
 from diffrec.data import Csr
 from diffrec.data.tensor_file import InPieces
 from diffrec.training.checkpoint import Checkpoint, Stateful
+from diffrec.training.report import Callback
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +33,7 @@ class Share:
 
     @property
     def speaks(self) -> bool:
-        """Whether it is this process that shows progress and calls back."""
+        """Whether it is this process that shows progress and writes files."""
         return True
 
     def part(self, items: int) -> "Part":
@@ -46,6 +47,15 @@ class Share:
         from diffrec.training import resolve_device
 
         return resolve_device(name)
+
+    @property
+    def beside(self) -> int:
+        """How many processes share this machine, this one included."""
+        return 1
+
+    def callbacks(self, given: Sequence[Callback]) -> Sequence[Callback]:
+        """Return what is to be called with every epoch's record, by all processes."""
+        return given
 
     def columns(self, matrix: Csr, items: int) -> Csr:  # noqa: ARG002 - all of them
         """Return the columns of this process's items, of a matrix of one or more views of all of them."""

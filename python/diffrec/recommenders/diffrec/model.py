@@ -165,7 +165,7 @@ class DiffRec(TrainedRecommender):
         plan = memory_plan(
             self.settings, learn.shape, held, device, validated, own, events=learn.n_events, solved=solved
         )
-        plan.require(device, _INSTEAD)
+        plan.require(device, _INSTEAD, self._share.beside)
         return plan
 
     def _require_spreadable(self) -> None:

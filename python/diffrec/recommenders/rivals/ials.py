@@ -89,7 +89,7 @@ class IALS(Recommender):
         s = self.settings
         drawn = np.float32(0.01) * np.random.default_rng(s.seed).random((train.shape[1], s.factors), dtype=np.float32)
         self.item_factors_, report = drawn if self._start is None else self._carried(self._start), TrainingReport()
-        callbacks = s.callbacks if self._share.speaks else ()
+        callbacks = self._share.callbacks(s.callbacks)
         kept = None if self._checkpoint is None else self._checkpoint.resume(TRAINING)
         if kept is not None:
             self.item_factors_, report = kept["items"], TrainingReport.from_dict(kept["report"])
