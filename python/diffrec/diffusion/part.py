@@ -64,6 +64,8 @@ class Part(Protocol):
         Of all parts together.
     first, size : int
         Where these begin among all (of several stretches the first), and how many they are.
+    most : int
+        How many the largest part has; the same in all.
     spread : bool
         Whether there are other parts with other items.
     by_place : bool
@@ -76,6 +78,8 @@ class Part(Protocol):
     def first(self) -> int: ...  # noqa: D102
     @property
     def size(self) -> int: ...  # noqa: D102
+    @property
+    def most(self) -> int: ...  # noqa: D102
     @property
     def spread(self) -> bool: ...  # noqa: D102
     @property
@@ -158,6 +162,11 @@ class Whole:
     @property
     def size(self) -> int:
         """Number of the items here: all of them."""
+        return self.items
+
+    @property
+    def most(self) -> int:
+        """All there are."""
         return self.items
 
     @property

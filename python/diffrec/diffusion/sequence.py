@@ -282,14 +282,15 @@ def softmax_loss_in_blocks(
     """
     n, part = len(h), part or Whole(len(items_out))
     # Of one size in all parts: what is said in between has to be of the same rows.
-    step = max(1, BLOCK_CELLS // part.items)
+    step = max(1, BLOCK_CELLS // max(part.most, 1))
+    ends = targets.offsets.tolist()
     losses: list[Tensor] = []
     # The gradients of the layer are as large as it is: all blocks have one of each. The last block begins, as it would
     # were they summed on the way back.
     sums: list[Tensor] = []
     for first in reversed(range(0, max(n, 1), step)):
         stop = min(first + step, n)
-        entries = slice(int(targets.offsets[first]), int(targets.offsets[stop]))
+        entries = slice(ends[first], ends[stop])
         block = SparseRows(
             targets.offsets[first : stop + 1] - targets.offsets[first],
             targets.indices[entries],

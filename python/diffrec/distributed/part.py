@@ -93,6 +93,11 @@ class SpreadPart:
         self._draws = draws
 
     @property
+    def most(self) -> int:
+        """Items of the largest block."""
+        return -(-self.items // self._world.items.size)
+
+    @property
     def spread(self) -> bool:
         """Whether other processes have other items."""
         return self._world.items.size > 1
