@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,15 +129,17 @@ class SpreadCheckpoint(Checkpoint):
 
     @contextmanager
     def _together(self) -> Iterator[None]:
-        """Say what it means where one of the processes could not read or write its part."""
+        """Say what it means where one of the processes could not write its part."""
         from torch.distributed.checkpoint.api import CheckpointException
 
         try:
             with self._world.patient.listening():
                 yield
         except CheckpointException as error:
-            first = next(iter(error.failures.values()))[0]
-            raise CheckpointError(f"{str(self.path)!r}: a process could not read or write its part: {first}") from None
+            raise self._unreadable(_reason(error)) from None
+
+    def _unreadable(self, reason: str) -> CheckpointError:
+        return CheckpointError(f"{str(self.path)!r}: a process could not read or write its part: {reason}")
 
     def _latest(self) -> int:
         """Number of the latest state that is complete, as the first process sees it; 0 where there is none."""
@@ -161,12 +164,23 @@ class SpreadCheckpoint(Checkpoint):
         return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
 
     def _load(self, names: list[str]) -> dict[str, Tensor]:
+        from torch.distributed.checkpoint.api import CheckpointException
         from torch.distributed.checkpoint.state_dict_loader import load
 
         sizes = self._sizes()
         found = {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
-        with self._together():
-            load(found, checkpoint_id=self._folder(), process_group=self._world.patient.group)
+        failed = ""
+        try:
+            with warnings.catch_warnings():
+                # Each reads what is its own, by itself: who reads together is to name the same pieces.
+                warnings.simplefilter("ignore", UserWarning)
+                load(found, checkpoint_id=self._folder(), no_dist=True)
+        except CheckpointException as error:
+            failed = _reason(error)
+        failures = torch.tensor(float(bool(failed)))
+        self._world.patient.add(failures)
+        if failures:
+            raise self._unreadable(failed or "another has said why")
         return found
 
     def _stored(self) -> dict[str, Any]:
@@ -213,6 +227,11 @@ class SpreadCheckpoint(Checkpoint):
         for one, shift, low, high in overlaps:
             rows[low + shift : high + shift] = found[one.name][low - one.first : high - one.first]
         return rows
+
+
+def _reason(error: Any) -> str:
+    """What the first of those that failed has to say, in a CheckpointException of torch's."""
+    return str(next(iter(error.failures.values()))[0])
 
 
 @dataclass(frozen=True)
