@@ -33,12 +33,12 @@ def blocks(items: int, parts: int) -> list[range]:
 _STEPS = 1 << 31
 
 
-def shares(rows: int, parts: int) -> list[slice]:
+def evenly(rows: int, parts: int) -> list[slice]:
     """Part rows as evenly as may be: none is without rows that need not be.
 
     Examples
     --------
-    >>> shares(5, 4)
+    >>> evenly(5, 4)
     [slice(0, 1, None), slice(1, 2, None), slice(2, 3, None), slice(3, 5, None)]
     """
     return [slice(rows * part // parts, rows * (part + 1) // parts) for part in range(parts)]
@@ -122,7 +122,7 @@ class SpreadPart:
     def begin(self, rows: int) -> slice:
         """Say that a batch of so many rows begins; return which of them belong to this part."""
         users = self._world.users
-        self._draws.total, self._draws.own = rows, shares(rows, users.size)[users.rank]
+        self._draws.total, self._draws.own = rows, evenly(rows, users.size)[users.rank]
         return self._draws.own
 
     def rows(self, n: int) -> tuple[int, slice]:

@@ -18,11 +18,11 @@ from diffrec.data import Csr, columns_of
 from diffrec.data.tensor_file import InPieces
 from diffrec.diffusion import Layout, ends_of, layout_of, layouts_of
 from diffrec.distributed.checkpoint import SpreadCheckpoint
-from diffrec.distributed.part import Draws, SpreadPart, blocks, shares
+from diffrec.distributed.part import Draws, SpreadPart, blocks, evenly
 from diffrec.distributed.world import Group, World
 from diffrec.ranking import NO_ITEM
 from diffrec.training import Callback, Checkpoint, EpochRecord, Stateful, resolve_device
-from diffrec.training.share import Held, Lists, Rows, Share
+from diffrec.training.share import Held, Lists, Number, Share
 
 # Of what a process holds of a parameter this much is handed around at once when a file is written.
 _SHARE_AT_ONCE, _LEAST_AT_ONCE = 0.05, 1 << 16
@@ -124,7 +124,7 @@ class Spread(Share):
     def users(self, n: int) -> slice:
         """Return this replica's part of n users; of a few every replica ranks all."""
         users = self._world.users
-        return shares(n, users.size)[users.rank] if n >= users.size else slice(0, n)
+        return evenly(n, users.size)[users.rank] if n >= users.size else slice(0, n)
 
     def merged(self, lists: Lists, n: int, items: int) -> Lists:
         """Merge the lists of all blocks of items, then put those of all users together."""
@@ -135,15 +135,15 @@ class Spread(Share):
         users = self._world.users
         if users.size == 1 or n < users.size:
             return found, values
-        lengths = [own.stop - own.start for own in shares(n, users.size)]
+        lengths = [own.stop - own.start for own in evenly(n, users.size)]
         return self._side_by_side(found, lengths, users), self._side_by_side(values, lengths, users)
 
     def divided(self, n: int) -> slice:
         """Return the rows of this process, of all in the grid."""
         everyone = self._world.everyone
-        return shares(n, everyone.size)[everyone.rank]
+        return evenly(n, everyone.size)[everyone.rank]
 
-    def joined(self, rows: NDArray[Rows]) -> NDArray[Rows]:
+    def joined(self, rows: NDArray[Number]) -> NDArray[Number]:
         """Put the rows of all processes in the grid together."""
         everyone = self._world.everyone
         lengths = everyone.all_gather(torch.tensor(len(rows))).tolist()
@@ -220,7 +220,7 @@ class Spread(Share):
         group = self._world.items
         return blocks(items, group.size)[group.rank]
 
-    def _side_by_side(self, rows: NDArray[Rows], lengths: list[int], group: Group) -> NDArray[Rows]:
+    def _side_by_side(self, rows: NDArray[Number], lengths: list[int], group: Group) -> NDArray[Number]:
         """Rows of all processes of a group one after the other, of which each has so many."""
         padding = [(0, max(lengths) - len(rows)), *[(0, 0)] * (rows.ndim - 1)]
         parts = zip(self._gathered(np.pad(rows, padding), group), lengths, strict=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from diffrec.diffusion import Part
 
-Rows = TypeVar("Rows", bound=np.generic)
+Number = TypeVar("Number", bound=np.generic)
 Held = TypeVar("Held", "NDArray[Any]", "torch.Tensor")
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -77,7 +77,7 @@ class Share:
         """Return which of n rows this process is to work out, where each is worked out by one of all."""
         return slice(0, n)
 
-    def joined(self, rows: NDArray[Rows]) -> NDArray[Rows]:
+    def joined(self, rows: NDArray[Number]) -> NDArray[Number]:
         """Put the rows that the processes have worked out together, in the order in which they were divided."""
         return rows
 
