@@ -243,18 +243,18 @@ class World:
 
         grid = torch.arange(size).view(replicas, -1)
 
-        def group(ranks: list[int]) -> Any:
+        def group(ranks: list[int], patience: float = timeout) -> Any:
             # One that a mesh makes itself would wait for half an hour.
-            return dist.new_group(ranks, timeout=timedelta(seconds=timeout), backend=backend)
+            return dist.new_group(ranks, timeout=timedelta(seconds=patience), backend=backend)
 
         rows, columns = ([group(ranks) for ranks in part.tolist()] for part in (grid, grid.T))
         row, column = divmod(dist.get_rank(), size // replicas)
         # A grid known to torch.distributed, as DTensor and others have it.
         mesh = DeviceMesh.from_group([columns[column], rows[row]], device, mesh=grid, mesh_dim_names=("users", "items"))
         everyone = list(range(size))
-        patient = dist.new_group(everyone, timeout=timedelta(seconds=_PATIENCE), backend=backend)
-        of_mesh = (mesh.get_group(name) for name in ("items", "users"))
-        world = _worlds[made] = cls(group(everyone), *of_mesh, timeout, patient=patient)
+        items, users = (mesh.get_group(name) for name in ("items", "users"))
+        world = cls(group(everyone), items, users, timeout, patient=group(everyone, _PATIENCE))
+        _worlds[made] = world
         if world.gpu is not None:
             torch.cuda.set_device(world.gpu)
         # Each would begin a thread for every processor with its first kernel, unless it is told how many.
