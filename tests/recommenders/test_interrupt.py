@@ -105,7 +105,7 @@ def test_before_the_first_epoch_there_is_nothing_to_offer(data: Interactions, mo
         ({"variant": "diffrec"}, "learning.in_short"),
         ({}, "auto.choose.as_interactions"),
         ({}, "auto.done.in_short"),
-        ({}, "auto.choose.hold_out"),
+        ({}, "auto.judged.hold_out"),
     ],
 )
 def test_nor_is_there_before_the_fit_begins(

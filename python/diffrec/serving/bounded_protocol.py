@@ -23,6 +23,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
     _in_head = True
+    # Whether a head or a body ended with what came last: how much of that is of the next head the parser does not say.
+    _ended = False
     # Bytes of a head: that came while it is not whole, which the parser keeps; and of its parts that are.
     _came = _parsed = 0
 
@@ -43,12 +45,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        was_in_head, self._ended = self._in_head, False
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._reading is None and (self.cycle is None or self.cycle.response_complete):
             self._reading = self.loop.call_later(gate.PATIENCE, self._head_is_late)
-        if self._in_head:
+        if was_in_head and self._in_head and not self._ended:
             self._came += len(data)
             if self._came > LARGEST_HEAD:
                 self._head_is_large()
@@ -71,13 +74,13 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Have a request answered whose head is whole."""
         self._stop_reading()
-        self._in_head, self._came = False, 0
+        self._in_head, self._came, self._ended = False, 0, True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Expect another head."""
         super().on_message_complete()
-        self._in_head = True
+        self._in_head = self._ended = True
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be parsed, or need not be."""

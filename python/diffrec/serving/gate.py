@@ -18,7 +18,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 _DRAINED = 16
 
 
-#: Seconds in which a request's body must arrive.
+#: Seconds in which a request's head must arrive, then its body, and in which some of an answer must be taken.
 PATIENCE = 20.0
 
 
