@@ -282,7 +282,7 @@ def each(check: Check, what: str, *, least: int = 1) -> Check:
             raise TypeError(f"{name} must be a sequence of {what}, got {shown(value)}")
         checked = tuple(check(name, one) for one in value)
         if len(checked) < least:
-            raise ValueError(f"{name} must be a sequence of at least {least} of {what}, got {shown(value)}")
+            raise ValueError(f"{name} must be a sequence of {what} with at least {least} of them, got {shown(value)}")
         # A tuple is kept as it is: scikit-learn's clone() wants to see the object it passed.
         return value if isinstance(value, tuple) and value == checked else checked
 

@@ -289,3 +289,17 @@ def test_ids_with_a_fraction_are_none_and_others_are_integers(tmp_path: Path) ->
     assert (report.left_out, report.events) == (4, 2)
     assert pq.read_table(tmp_path / "out/users.parquet")["user"].to_pylist() == [1, 2]
     same(ParquetInteractions(tmp_path / "out").read(), diffrec.Interactions.read(raw, on_bad_row="drop"))
+
+
+@pytest.mark.parametrize("on_bad_row", ["drop", "error"])
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [(b"j\xe9r\xf4me,2", "line 3: Invalid unicode"), (b"z" * 3_000_000 + b",1", "Maximum line size")],
+    ids=["latin-1", "long"],
+)
+def test_a_line_that_cannot_be_read_is_no_bad_row(line: bytes, said: str, on_bad_row: str, tmp_path: Path) -> None:
+    raw = tmp_path / "raw.csv"
+    raw.write_bytes(b"user,item\nanna,1\n" + line + b"\nbob,3\n")
+    with pytest.raises(ValueError, match=rf"raw\.csv cannot be read: .*{said}") as refused:
+        prepare(raw, tmp_path / "out", on_bad_row=on_bad_row, valid=0, test=0)
+    assert len(str(refused.value)) < 500

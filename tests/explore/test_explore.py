@@ -152,6 +152,13 @@ def test_only_this_machine_and_only_this_page_are_answered(server: Server) -> No
     assert ask(server, "api/recommend", {"user": 1}, Origin=own)["top"]
     for site in ("same-origin", "none"):
         assert ask(server, "api/about", **{"Sec-Fetch-Site": site})["items"]
+    with urllib.request.urlopen(
+        urllib.request.Request(
+            server.url,
+            headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+        )
+    ) as opened:  # as a click on the address in a notebook's page
+        assert opened.status == 200
     for site in ("cross-site", "same-site", "?"):  # as a foreign page's picture of that address
         for path in ("api/overview", "api/about", "page.js"):
             with pytest.raises(urllib.error.HTTPError) as foreign:

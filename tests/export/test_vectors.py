@@ -47,6 +47,9 @@ def test_ids_of_another_index_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.faiss.ids.json").replace(tmp_path / "one.faiss.ids.json")
     with pytest.raises(ValueError, match=r"one\.faiss\.ids\.json does not hold the ids of one\.faiss, but of another"):
         diffrec.export.item_ids(tmp_path / "one.faiss")
+    (tmp_path / "one.faiss.ids.json").write_text('{"ids": [1]}')
+    with pytest.raises(ValueError, match="does not say of which index"):
+        diffrec.export.item_ids(tmp_path / "one.faiss")
     with pytest.raises(FileNotFoundError, match=r"other\.faiss\.ids\.json does not exist"):
         diffrec.export.item_ids(tmp_path / "other.faiss")
 

@@ -332,6 +332,14 @@ def test_large_bodies_are_no_large_heads(small_server: Server, size: int) -> Non
         assert ask(small_server, "/recommend", body)[0] not in (413, 431)
 
 
+def ask_on(connection: socket.socket, question: bytes) -> None:
+    """Ask again and again for ten seconds, and take no answer."""
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        connection.sendall(question * 20)
+        time.sleep(0.01)  # the server's turn
+
+
 def test_who_takes_no_answer_is_dropped(small_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     refused: list[HTTPStatus] = []
     monkeypatch.setattr(BoundedProtocol, "_refuse", lambda self, status, text: refused.append(status))
@@ -340,11 +348,8 @@ def test_who_takes_no_answer_is_dropped(small_server: Server, monkeypatch: pytes
         connection.settimeout(10)
         connection.connect(("127.0.0.1", port_of(small_server)))
         question = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        ends = time.monotonic() + 10
         with pytest.raises(ConnectionError):
-            while time.monotonic() < ends:
-                connection.sendall(question * 20)
-                time.sleep(0.01)  # the server's turn
+            ask_on(connection, question)
     assert not refused
 
 
@@ -356,6 +361,12 @@ def test_a_large_head_is_refused(server: Server, head: bytes) -> None:
         # No more than is too much: what is left unread when a server hangs up takes its last words along.
         connection.sendall((b"GET " + head)[: LARGEST_HEAD + 1])
         assert b"431 Request Header Fields Too Large" in hung_up(connection)[0]
+
+
+def test_rows_of_no_item_are_refused() -> None:
+    for row in (-1, len(ITEMS)):
+        with pytest.raises(ValueError, match=f"rows must be below the {len(ITEMS)} items, got {row}"):
+            histories_of([Past(np.array([0, row]))], DATA.items)
 
 
 def test_large_heads_take_no_memory(server: Server) -> None:

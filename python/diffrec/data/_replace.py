@@ -86,7 +86,8 @@ def named_by_content(file: Path, path: Path) -> Path:
 
 
 def companions(path: Path) -> list[Path]:
-    """Files beside ``path`` that :func:`named_by_content` named for it."""
+    """Files that :func:`named_by_content` named for ``path``, or for the file that a link leads to."""
+    path = path.resolve() if path.is_symlink() else path
     ours = re.compile(re.escape(path.name) + r"\.[0-9a-f]{16}\.data")
     return [file for file in path.parent.iterdir() if ours.fullmatch(file.name)]
 
@@ -142,7 +143,8 @@ def _locked(path: Path, *, folder: bool) -> tuple[int | None, Path]:
                 continue
         else:
             # Who may not read the old file may not read the new one while it is written.
-            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, (_mode_of(path) or 0o666) | 0o600)
+            mode = _mode_of(path)
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, (0o666 if mode is None else mode) | 0o600)
         with contextlib.suppress(OSError):  # a file system without locks: what is killed is then left
             fcntl.flock(handle, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):  # swept before it was locked

@@ -187,7 +187,7 @@ def _column_from(name: str, stored: Stored, n: int, numbers: Any = None) -> NDAr
     try:
         longest = max((int(lengths.max(initial=0)) for _, _, lengths in _decoded(text, ends)), default=0)
         table = np.zeros(n, dtype=f"U{max(longest, 1)}")
-        cells = table.view(np.uint32).reshape(n, -1)
+        cells = table.view(np.uint32).reshape(n, table.itemsize // 4)
         for rows, codes, lengths in _decoded(text, ends):
             # A mask is filled row by row, which is the order of the text.
             cells[rows][np.arange(cells.shape[1]) < lengths[:, None]] = codes

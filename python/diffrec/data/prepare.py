@@ -203,7 +203,7 @@ class _Database:
         if isinstance(error, errors.IOException):
             raise OSError(f"{self._source} cannot be read: {_first_line(error)}") from None
         if isinstance(error, errors.InvalidInputException | errors.ConversionException):
-            raise ValueError(f"{self._source} cannot be read: {error}") from None
+            raise ValueError(f"{self._source} cannot be read: {_in_short(error)}") from None
 
     def _one(self, query: str) -> tuple[Any, ...]:
         row = self._base.execute(query).fetchone()
@@ -300,6 +300,11 @@ class _Database:
         """How many lines of text have no cell for each column, or more of them; DuckDB leaves them out."""
         if not self._is_text:
             return 0
+        others = self._base.execute(
+            f"SELECT line, error_message FROM reject_errors WHERE error_type NOT IN {_RAGGED} ORDER BY line LIMIT 1"
+        ).fetchone()
+        if others is not None:
+            raise ValueError(f"{self._source} cannot be read: line {others[0]}: {_first_line(others[1])}")
         (ragged,) = self._one("SELECT count(DISTINCT line) FROM reject_errors")
         if ragged and on_bad_row == "error":
             line, text, why = self._one("SELECT line, csv_line, error_message FROM reject_errors ORDER BY line LIMIT 1")
@@ -351,8 +356,14 @@ class _Database:
         )
 
 
-def _first_line(error: BaseException) -> str:
+def _first_line(error: BaseException | str) -> str:
     return str(error).splitlines()[0]
+
+
+def _in_short(error: BaseException) -> str:
+    """Its first two lines, but for the line of the file: what follows is advice about DuckDB's own settings."""
+    lines = [line for line in str(error).splitlines() if line and not line.startswith("Original Line")]
+    return " ".join(lines[:2])
 
 
 def _part(file: Path, folder: Path, by: str, asked: tuple[float, float], seed: int, block: int) -> tuple[int, int, int]:
@@ -408,6 +419,8 @@ def _blocks(file: Path, size: int) -> Iterator[dict[str, NDArray[Any]]]:
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
+# What DuckDB calls a line that is no row: any other that it leaves out is one that cannot be read.
+_RAGGED = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
 
 def _text(value: str) -> str:

@@ -125,7 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.headers.get("Sec-Fetch-Site")
         # A name that only resolves to this machine is a foreign page's way in.
         known = host.partition(":")[0] in (HOST, "localhost") and origin in (None, f"http://{host}")
-        if known and site in (None, "same-origin", "none"):
+        # The page itself may be come to from anywhere: it computes nothing until its own script asks.
+        opened = self.path == "/" and self.headers.get("Sec-Fetch-Mode") == "navigate"
+        opened = opened and self.headers.get("Sec-Fetch-Dest") == "document"
+        if known and (opened or site in (None, "same-origin", "none")):
             return False
         self.close_connection = True
         self._send(HTTPStatus.FORBIDDEN, "text/plain", b"ask for 127.0.0.1")

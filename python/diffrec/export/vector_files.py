@@ -136,7 +136,9 @@ def ids_beside(path: Path) -> NDArray[Any]:
     if not beside.is_file():
         raise FileNotFoundError(f"{beside} does not exist")
     said = json.loads(beside.read_text())
-    if not isinstance(said, dict) or said.get("index") != _digest(path):
+    if isinstance(said, dict) and "index" not in said:
+        raise ValueError(f"{beside} does not say of which index it holds the ids: export it again")
+    if not isinstance(said, dict) or said["index"] != _digest(path):
         raise ValueError(f"{beside} does not hold the ids of {path.name}, but of another index")
     return np.array(said["ids"])
 

@@ -63,5 +63,9 @@ def histories_of(pasts: Sequence[Past], items: Ids) -> Interactions:
     moments, weights = np.concatenate(times), np.concatenate(values)
     require_finite(moments, "times")
     weights = require_values(weights, lambda place: f"values[{place}]")
-    parts = assemble(people, np.concatenate([past.rows for past in pasts]), weights, moments, shape)
+    rows = np.concatenate([past.rows for past in pasts])
+    wrong = np.flatnonzero((rows < 0) | (rows >= len(items)))
+    if len(wrong):
+        raise ValueError(f"rows must be below the {len(items)} items, got {rows[wrong[0]]}")
+    parts = assemble(people, rows, weights, moments, shape)
     return Interactions.of_parts(parts, Ids.numbered(len(pasts), "user"), items)

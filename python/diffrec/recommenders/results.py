@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,6 @@ from diffrec._shown import SHOWN, as_html, as_text
 from diffrec.data import Ids
 from diffrec.data.frames import Framed
 from diffrec.ranking import NO_ITEM
-
-if TYPE_CHECKING:
-    pass
 
 
 class Listed(NamedTuple):

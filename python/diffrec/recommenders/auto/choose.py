@@ -59,7 +59,7 @@ def choose_and_fit(
 ) -> Recommender:
     """Choose a recommender for the data and fit it.
 
-    The newest baskets of every history are held out. Quick rivals, maps in closed form and denoisers are judged on
+    The newest baskets of the histories are held out. Quick rivals, maps in closed form and denoisers are judged on
     them, those of the users who came last where there is a clock, and what is handed out is the best of the table, or
     the stack of up to four of them that ranks better than it by more than luck.
 

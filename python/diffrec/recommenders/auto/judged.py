@@ -30,8 +30,8 @@ _RARE, _FEW = 0.05, 500
 def parted(train: Interactions, seed: int) -> tuple[Interactions, Interactions]:
     """Part histories into what is learnt from and what is to be found: the newest baskets, or some drawn at random.
 
-    Drawn where there is no order, or where hardly anybody came twice: both parts have no times then, so that no
-    candidate reads an order.
+    Drawn where there is no order, and where hardly anybody came twice: these have no times then, so that no candidate
+    reads an order of the few.
     """
     if has_order(train):
         baskets = train.events.baskets().counts

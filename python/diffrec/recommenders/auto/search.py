@@ -108,7 +108,7 @@ class Search:
         self.skipped: dict[str, str] = {}
         # Seconds that ranking for the users who are judged takes, at most.
         self.ranking = 0.0
-        # The best candidate that was fitted in this run, and its model.
+        # The best candidate whose model is at hand: fitted in this run, or kept by one before.
         self.leader: tuple[Trial, Recommender] | None = None
         # By objective, the best anchor: denoisers stand beside it. By their settings, those that this run has solved.
         self.anchors: dict[str, Trial] = {}
