@@ -34,35 +34,36 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
     The structure is checked before any SciPy method sees it: SciPy's own checks let some corrupt arrays
     through, and its C++ loops then read out of bounds. So is the size: rows without entries take memory, too.
     """
-    if isinstance(matrix, np.ndarray):
-        if matrix.ndim != 2:
-            raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
-        dense = np.asarray(matrix)
-        _require_numbers(dense.dtype, argument)
-        require_size(matrix.shape, argument)
-        rows, columns = np.nonzero(dense)
-        return (rows, columns, dense[rows, columns]), (dense.shape[0], dense.shape[1])
     is_sparse: bool = sparse.issparse(matrix)
-    if not is_sparse:
+    if not is_sparse and not isinstance(matrix, np.ndarray):
         raise TypeError(f"{argument} must be a SciPy sparse matrix or a NumPy array, not {type(matrix).__name__}")
     if matrix.ndim != 2:
         raise ValueError(f"{argument} must have two dimensions, not shape {matrix.shape}")
-    shape = (int(matrix.shape[0]), int(matrix.shape[1]))
     _require_numbers(matrix.dtype, argument)
+    shape = (int(matrix.shape[0]), int(matrix.shape[1]))
     require_size(shape, argument)
-    if matrix.format in ("csr", "csc", "bsr"):
-        major, minor = (shape[1], shape[0]) if matrix.format == "csc" else shape
-        if matrix.format == "bsr":
-            height, width = matrix.blocksize
-            major, minor = major // height, minor // width
-        indptr, indices = _check_structure(matrix, argument, (major, minor))
-        if matrix.format == "bsr":
-            matrix = matrix.tocoo()
-        else:
-            lines = np.repeat(np.arange(major, dtype=np.int64), np.diff(indptr))
-            crossings = indices.astype(np.int64, copy=False)
-            rows, columns = (crossings, lines) if matrix.format == "csc" else (lines, crossings)
-            return (rows, columns, np.asarray(matrix.data)), shape
+    if not is_sparse:
+        dense = np.asarray(matrix)
+        rows, columns = np.nonzero(dense)
+        return (rows, columns, dense[rows, columns]), shape
+    of_format = _compressed_entries if matrix.format in ("csr", "csc", "bsr") else _coordinate_entries
+    return of_format(matrix, argument, shape), shape
+
+
+def _compressed_entries(matrix: Any, argument: str, shape: tuple[int, int]) -> Entries:
+    by_column, in_blocks = matrix.format == "csc", matrix.format == "bsr"
+    height, width = matrix.blocksize if in_blocks else (1, 1)
+    major, minor = shape[::-1] if by_column else (shape[0] // height, shape[1] // width)
+    indptr, indices = _check_structure(matrix, argument, (major, minor))
+    if in_blocks:
+        return _coordinate_entries(matrix, argument, shape)
+    lines = np.repeat(np.arange(major, dtype=np.int64), np.diff(indptr))
+    crossings = indices.astype(np.int64, copy=False)
+    rows, columns = (crossings, lines) if by_column else (lines, crossings)
+    return rows, columns, np.asarray(matrix.data)
+
+
+def _coordinate_entries(matrix: Any, argument: str, shape: tuple[int, int]) -> Entries:
     coo = matrix.tocoo()
     coordinates = []
     for axis, (places, size) in enumerate(zip((coo.row, coo.col), shape, strict=True)):
@@ -72,7 +73,7 @@ def stored_entries(matrix: Any, argument: str) -> tuple[Entries, tuple[int, int]
             what = f"holds {places[np.argmax(outside)]}" if outside.any() else f"has {len(places)} entries"
             raise ValueError(f"{argument}: axis {axis} of size {size} {what}, with {len(coo.data)} values")
         coordinates.append(places)
-    return (coordinates[0], coordinates[1], np.asarray(coo.data)), shape
+    return coordinates[0], coordinates[1], np.asarray(coo.data)
 
 
 def require_size(shape: tuple[int, ...], argument: str) -> None:

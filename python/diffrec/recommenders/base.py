@@ -31,10 +31,9 @@ from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
 from diffrec.recommenders.rankings import best_items, measured, popular_items
 from diffrec.recommenders.results import Top
-from diffrec.recommenders.scoring import scores_of
+from diffrec.recommenders.scoring import item_vectors_of, scores_of, user_vectors_of
 from diffrec.recommenders.settings import Settings, scikit_learn_tags
 from diffrec.recommenders.updating import Growth, Start
-from diffrec.recommenders.vectors import item_vectors_of, user_vectors_of
 from diffrec.training import Checkpoint, TrainingReport
 from diffrec.training.checkpoint import EPOCH
 from diffrec.training.share import ALONE, Share

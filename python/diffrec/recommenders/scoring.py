@@ -1,11 +1,15 @@
-"""Scores of all or some items for many people, written out a block of users at a time."""
+"""Scores of many people, and vectors whose inner products they are, a block of users at a time."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diffrec._tensors import Array, on_host, rows_like, tensor_of, without_gradients
+from diffrec.data import Interactions, empty_matrix
+from diffrec.ranking import Factors
+from diffrec.recommenders.histories import fold_in
 from diffrec.recommenders.rankings import blocks_of
 
 if TYPE_CHECKING:
@@ -38,3 +42,37 @@ def scores_of(
     if len(rows) != len(distinct) or np.any(np.diff(place) < 0):
         out = out[place]
     return out  # type: ignore[no-any-return]
+
+
+def factors_of(model: "Recommender", histories: Interactions, rows: NDArray[np.int64]) -> Factors:
+    """Vectors of some rows of histories and of all items.
+
+    Raises
+    ------
+    TypeError
+        When the model's scores are no inner products, naming its variant.
+    """
+    factors = model._scores_of(histories, rows).factors()
+    if factors is None:
+        raise TypeError(
+            f"{model.variant} has no vectors of users and items: its scores are no inner products, here of {model!r}"
+        )
+    return factors
+
+
+def item_vectors_of(model: "Recommender") -> NDArray[np.float32]:
+    """The items' vectors, (items, width)."""
+    # They are the same whoever is scored, such as somebody without a history: a model from files keeps no others.
+    nobody = fold_in(empty_matrix(1, model._n_items), model.train_.items)
+    return factors_of(model, nobody, np.zeros(1, dtype=np.int64)).items
+
+
+def user_vectors_of(model: "Recommender", users: Any) -> NDArray[np.float32]:
+    """Vectors of n users, (n, width), scored a block of them at a time."""
+    histories, rows, _ = model._histories(users)
+    if not len(rows):
+        return np.empty((0, item_vectors_of(model).shape[1]), dtype=np.float32)
+    distinct, place = np.unique(rows, return_inverse=True)
+    parts = [factors_of(model, histories, block).users for _, block in blocks_of(distinct)]
+    found: NDArray[np.float32] = np.concatenate(parts)[place]
+    return found

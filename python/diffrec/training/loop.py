@@ -136,6 +136,41 @@ class _Course:
         self.report = TrainingReport.from_dict(kept["report"])
         self.best, self.over = kept["best"], kept["over"]
 
+    def resume(self, checkpoint: Checkpoint | None) -> None:
+        """Go on where a checkpoint's training was, if it holds one.
+
+        Raises
+        ------
+        CheckpointError
+            When what it holds is no state of these parts.
+        """
+        kept = None if checkpoint is None else checkpoint.resume(TRAINING)
+        if checkpoint is None or kept is None:
+            return
+        try:
+            self.load(kept)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise checkpoint.blame(error) from error
+        _log.info("goes on after epoch %d, from %s", len(self.report.epochs), checkpoint.path)
+
+    def add(self, record: EpochRecord) -> None:
+        """Add an epoch, and keep its weights where it is the best."""
+        report, value = self.report, record.validation
+        report.epochs.append(record)
+        if value is not None and value > (-math.inf if report.best_validation is None else report.best_validation):
+            self.best, report.best_epoch = copy.deepcopy(self.module.state_dict()), record.epoch
+
+    def judge(self, patience: int) -> None:
+        """Say whether the epoch that was added last is the last of all: by the time, or by validation."""
+        record = self.report.epochs[-1]
+        without = record.epoch - self.report.best_epoch
+        if self.pace.over:
+            _log.info("stopped in epoch %d of %d: the time is spent", record.epoch, self.pace.epochs)
+            self.over = True
+        elif record.validation is not None and without >= patience:
+            _log.info("stopped early: %s has not risen for %d epochs", record.metric, without)
+            self.over = True
+
     @contextmanager
     def settling(self) -> Iterator[None]:
         """End epochs of training with the best weights; epochs that are interrupted, too, and say so."""
@@ -218,13 +253,7 @@ def train(
         When what the checkpoint holds is no state of these parts.
     """
     course = _Course(module, parts or {}, pace, TrainingReport(metric=metric if validate else ""))
-    kept = None if checkpoint is None else checkpoint.resume(TRAINING)
-    if checkpoint is not None and kept is not None:
-        try:
-            course.load(kept)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise checkpoint.blame(error) from error
-        _log.info("goes on after epoch %d, from %s", len(course.report.epochs), checkpoint.path)
+    course.resume(checkpoint)
     report, epochs = course.report, pace.epochs
     report.tell(callbacks)
     shown: dict[str, str] = {}
@@ -249,21 +278,14 @@ def train(
             value = None
             if validate is not None and (epoch % validate_every == 0 or epoch == epochs or pace.over):
                 value = validate()
-            report.epochs.append(EpochRecord(epoch, loss, seconds, value, "" if value is None else metric))
+            course.add(EpochRecord(epoch, loss, seconds, value, "" if value is None else metric))
             if value is not None:
-                if value > (-math.inf if report.best_validation is None else report.best_validation):
-                    course.best, report.best_epoch = copy.deepcopy(module.state_dict()), epoch
                 shown = {metric: f"{value:.4f}", "best": f"{report.best_validation:.4f}"}
             bar.set_postfix({"loss": f"{loss:.4g}"} | shown, refresh=False)
             for callback in callbacks:
                 callback(report.epochs[-1])
             bar.update()
-            if pace.over:
-                _log.info("stopped in epoch %d of %d: the time is spent", epoch, epochs)
-                course.over = True
-            elif value is not None and epoch - report.best_epoch >= patience:
-                _log.info("stopped early: %s has not risen for %d epochs", metric, epoch - report.best_epoch)
-                course.over = True
+            course.judge(patience)
             if checkpoint is not None:
                 over = course.over or epoch == epochs
                 checkpoint.keep(TRAINING, course.state, now=over and not checkpoint.keeps_fits)

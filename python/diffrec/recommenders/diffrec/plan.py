@@ -1,7 +1,5 @@
 """The memory that fitting a DiffRec takes, from its settings and the size of the data alone."""
 
-from dataclasses import replace
-
 import torch
 
 from diffrec.anchors.ridge import memory_of
@@ -66,55 +64,53 @@ def memory_plan(
     """
     users, of_all = shape
     items = of_all if own is None else own
-    n = min(s.batch_size, users * (s.cuts if s.objective == "forecast" else 1))
-    views = s.n_seen
-    forecasting = s.objective == "forecast" and s.groups is None
     # An anchor is solved in the memory of the host, which its equations are held to before they are made.
     solving = s.anchor and not solved and device.type == "cpu"
-    anchor = _anchor_memory(s, users, views * of_all, items, events or interactions) if solving else 0
+    memory = _anchor_memory(s, users, s.n_seen * of_all, items, events or interactions) if solving else 0
     if s.denoiser == "sequence":
-        plan = _sequence_plan(s, items, interactions, device, validated)
-        return replace(plan, memory=plan.memory + anchor)
+        parameters, batch = _of_sequence(s, items)
+    else:
+        rows = min(s.batch_size, users * (s.cuts if s.objective == "forecast" else 1))
+        parameters, batch = _of_layers(s, items, rows, device)
+    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
+    return Plan(parameters, memory + batch + _WORKSPACE * (device.type == "cpu"))
+
+
+def _of_layers(s: DiffRecSettings, items: int, rows: int, device: torch.device) -> tuple[int, int]:
+    """Parameters of a denoiser and perhaps an autoencoder, and the bytes of a batch of so many rows."""
+    forecasting = s.objective == "forecast" and s.groups is None
     with torch.device("meta"):  # shapes without memory
         denoiser = Denoiser(
             items if s.groups is None else s.latent_dims[0],
             s.dims,
             s.time_embedding,
-            views=views if forecasting else 1,
+            views=s.n_seen if forecasting else 1,
         )
     parameters = sum(p.numel() for p in denoiser.parameters())
-    cells = n * items
+    cells = rows * items
+    if s.groups is not None:
+        parameters += sum(p.numel() for p in _autoencoder(s, s.groups, items, s.n_seen).parameters())
+        # The scores of the batch, their gradient, and what the likelihood makes of them.
+        return parameters, 3 * 4 * cells
     if forecasting:
         # The views are sparse; the scores of a batch become their own gradient.
-        memory = 3 * 4 * cells
-    elif s.groups is None:
-        # A GPU makes the batch in plain steps: the rows, their noise, their sum, what dropout leaves.
-        dtype = product_dtype(s.precision, device, on_processor=OverItems.narrow_on_processor)
-        batch = cells * (dtype.itemsize if device.type == "cpu" else 4 * 4 + dtype.itemsize)
-        memory = batch + _BLOCKS * 4 * min(BLOCK_CELLS, cells)
-    else:
-        autoencoder = _autoencoder(s, s.groups, items, views)
-        parameters += sum(p.numel() for p in autoencoder.parameters())
-        # The scores of the batch, their gradient, and what the likelihood makes of them.
-        memory = 3 * 4 * cells
-    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
-    if device.type == "cpu":
-        memory += _WORKSPACE
-    return Plan(parameters, memory + anchor)
+        return parameters, 3 * 4 * cells
+    # A GPU makes the batch in plain steps: the rows, their noise, their sum, what dropout leaves.
+    dtype = product_dtype(s.precision, device, on_processor=OverItems.narrow_on_processor)
+    batch = cells * (dtype.itemsize if device.type == "cpu" else 4 * 4 + dtype.itemsize)
+    return parameters, batch + _BLOCKS * 4 * min(BLOCK_CELLS, cells)
 
 
-def _sequence_plan(s: DiffRecSettings, items: int, interactions: int, device: torch.device, validated: bool) -> Plan:
-    """A transformer over the last events: attention of a batch, and a block of its scores."""
+def _of_sequence(s: DiffRecSettings, items: int) -> tuple[int, int]:
+    """Parameters of a transformer, and the bytes of a batch: attention over the last events, and a block of scores."""
     with torch.device("meta"):
         network = fresh_encoder(s, items)
-    parameters = sum(p.numel() for p in network.parameters())
     places = max(s.batch_size, s.sequence_length)
     # Per layer: logits, weights and their gradients for each pair of places; some states of each place.
     pairs = places * s.sequence_length * (s.sequence_heads * 4 * s.sequence_layers + 6)
     states = places * s.sequence_width * 16 * s.sequence_layers
-    memory = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
-    memory += parameters * (BYTES_PER_PARAMETER + 4 * validated) + interactions * _BYTES_PER_INTERACTION
-    return Plan(parameters, memory + _WORKSPACE * (device.type == "cpu"))
+    batch = 4 * (pairs + states) + _BLOCKS * 4 * min(BLOCK_CELLS, places * items)
+    return sum(p.numel() for p in network.parameters()), batch
 
 
 def _anchor_memory(s: DiffRecSettings, users: int, features: int, items: int, events: int) -> int:
