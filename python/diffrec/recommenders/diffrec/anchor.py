@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +70,7 @@ class Anchor(Recommender):
 
     def _equations(self, train: Interactions) -> Ridge:
         objective = self._objective
-        inputs: Any = objective.inputs(train)
-        return objective.equations(inputs, self._share.part(train.shape[1]))
+        return objective.equations(objective.inputs(train), self._share.part(train.shape[1]))
 
     def _reading(self) -> Reading:
         return self._objective.reading

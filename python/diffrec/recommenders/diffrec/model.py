@@ -132,7 +132,7 @@ class DiffRec(TrainedRecommender):
     def _rehearse(self, train: Interactions, device: torch.device) -> float:
         """Time the first batches of an epoch with fresh weights, and an anchor of the right size: its seconds."""
         s, objective = self.settings, self._objective
-        inputs: Any = objective.inputs(train)
+        inputs = objective.inputs(train)
         items = train.shape[1]
         if s.anchor:
             self._anchor = HeldAnchor.blank(s, items)
@@ -179,7 +179,7 @@ class DiffRec(TrainedRecommender):
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
-        inputs: Any = objective.inputs(learn)
+        inputs = objective.inputs(learn)
         self._intervals = objective.intervals(inputs)
         solved, self._solved, self._anchor = self._solved, None, None
         if s.anchor:

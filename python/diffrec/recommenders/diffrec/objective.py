@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -39,11 +39,53 @@ _MOST_ROWS = 500_000
 _ROWS_AT_ONCE = 50_000
 
 
-class Reconstruction:
-    """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them.
+class Objective(Protocol):
+    """An objective makes of histories the inputs of network and anchor: what they show, what they are to produce.
 
-    Like every objective it makes of histories the inputs of network and anchor, in training and in ranking.
+    In training ``batches``, ``equations`` and ``intervals`` take what ``inputs`` of the same objective returned.
     """
+
+    @property
+    def held_out_by(self) -> str:
+        """The way to hold a part out for validation, see ``Interactions.split``."""
+        ...
+
+    @property
+    def reading(self) -> Reading:
+        """What is read of each item of a history, in words."""
+        ...
+
+    def inputs(self, histories: Any) -> Any:
+        """Take histories to learn from, and refuse those that nothing can be learnt from."""
+        ...
+
+    def batches(self, inputs: Any, device: torch.device, part: Part | None = None) -> Any:
+        """Make the batches of every epoch, of a part of the items where they are spread."""
+        ...
+
+    def pair(self, batch: Any) -> tuple[SparseRows, SparseRows]:
+        """Return what a batch's histories show, (n, views * items), and what they are to produce, (n, items)."""
+        ...
+
+    def equations(self, inputs: Any, part: Part | None = None) -> Ridge:
+        """Prepare the anchor's equations, from what histories show to what they are to produce."""
+        ...
+
+    def intervals(self, inputs: Any) -> NDArray[np.float32] | None:
+        """Return the usual intervals of the items, (items,), if a view compares with them."""
+        ...
+
+    def views(self, block: Interactions) -> Views:
+        """Return what whole histories show, to be ranked."""
+        ...
+
+    def read(self, block: Interactions) -> Csr:
+        """Return the weights that are read of whole histories, (n, views * items)."""
+        ...
+
+
+class Reconstruction:
+    """A history is to produce itself: the vectors x_0, binary, weighted by age; values are the confidence in them."""
 
     def __init__(self, settings: DiffRecSettings) -> None:
         self._settings = settings
@@ -273,9 +315,6 @@ class SequentialForecasting(Forecasting):
         s = self._settings
         parts = standing(block, self.timeline(block), clock=s.sequence_clock)
         return sparse.csr_array(sparse.hstack([*([super().read(block)] if s.anchor else []), *parts], format="csr"))
-
-
-Objective: TypeAlias = Reconstruction | Forecasting
 
 
 def anchor_rows(settings: DiffRecSettings, users: int, events: int) -> int:
