@@ -170,7 +170,7 @@ def test_evaluation_ranks_by_held_out_items(model: Recommender) -> None:
     assert set(report.per_user) >= {"ndcg@2", "recall@12", "recall_truncated@2", "mrr@2", "hit_rate@2"}
     masked = np.zeros((USERS, ITEMS))
     masked[0, np.flatnonzero((relevant[0] > 0) & (DATA.matrix[[0]].toarray()[0] == 0))[0]] = 1
-    assert model.evaluate(relevant, seen=masked, k=2).repeats_left_out == 5
+    assert model.evaluate(relevant, seen=masked, k=np.int64(2)).repeats_left_out == 5
     for nothing in (DATA, relevant * (DATA.matrix.toarray() > 0)):
         with pytest.raises(ValueError, match="of test are with items that the user had before"):
             model.evaluate(nothing)

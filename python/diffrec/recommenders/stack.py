@@ -1,6 +1,6 @@
 """Several recommenders that rank together: a weighted sum of their scores, each on its own scale."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from diffrec._tensors import Array, on_host
-from diffrec.checks import real, shown
+from diffrec.checks import each, optional, real, shown
 from diffrec.data import Csr, Interactions
 from diffrec.data.stored import Stored
 from diffrec.ranking import AddedScores, DenseScores, LinearScores, Scores, WeightedScores, deviations
@@ -36,37 +36,25 @@ _PASSES = "passes"
 Part = tuple[str, tuple[tuple[str, Any], ...]]
 
 
-def _parts(name: str, value: Any) -> tuple[Part, ...]:
-    """Accept variants, each by its name or beside a mapping of its settings; kept as pairs of names and values."""
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of variants, got {shown(value)}")
-    found: list[Part] = []
-    for one in value:
-        try:
-            variant, settings = (one, {}) if isinstance(one, str) else one
-            pairs = tuple(dict(settings).items())
-        except (TypeError, ValueError):
-            raise TypeError(f"{name} must hold variants, or pairs of one and its settings, got {shown(one)}") from None
-        if variant == _NAME:
-            raise ValueError(f"{name} must not hold another stack, got {shown(one)}")
-        make(variant, **dict(pairs))
-        found.append((variant, pairs))
-    if not found:
-        raise ValueError(f"{name} must name at least one variant, got {shown(value)}")
-    parts = tuple(found)
-    return value if value == parts and isinstance(value, tuple) else parts
+def _part(name: str, value: Any) -> Part:
+    """Accept a variant by its name or beside a mapping of its settings; kept as a pair of name and values."""
+    try:
+        variant, settings = (value, {}) if isinstance(value, str) else value
+        pairs = tuple(dict(settings).items())
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must hold variants, or pairs of one and its settings, got {shown(value)}") from None
+    if variant == _NAME:
+        raise ValueError(f"{name} must not hold another stack, got {shown(value)}")
+    make(variant, **dict(pairs))
+    return variant, pairs
 
 
-def _weights(name: str, value: Any) -> tuple[float, ...] | None:
-    """Accept None, or numbers of at least 0 that are not all 0."""
-    if value is None:
-        return None
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of numbers, got {shown(value)}")
-    weights = tuple(real(0)(name, weight) for weight in value)
+def _weights(name: str, value: Any) -> tuple[float, ...]:
+    """Accept numbers of at least 0 that are not all 0."""
+    weights: tuple[float, ...] = each(real(0), "numbers")(name, value)
     if not any(weights):
         raise ValueError(f"{name} must hold a number above 0, got {shown(value)}")
-    return value if value == weights and isinstance(value, tuple) else weights
+    return weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +63,11 @@ class StackSettings(Settings):
 
     parts: tuple[Part, ...] = setting(
         (("itemknn", ()), ("popularity", ())),
-        _parts,
+        each(_part, "variants"),
         "variants that score together: names, or pairs of a name and a mapping of its settings",
     )
     weights: tuple[float, ...] | None = setting(
-        None, _weights, "weight of each part's standardised scores; None for equal ones"
+        None, optional(_weights), "weight of each part's standardised scores; None for equal ones"
     )
 
     def check_together(self) -> None:
