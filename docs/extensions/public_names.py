@@ -11,6 +11,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 import diffrec
+from diffrec.data.frames import Framed
 
 # Programs: what they do stands in their help.
 _PROGRAMS = ("cli", "demo")
@@ -120,6 +121,8 @@ def _entry(module: str, name: str, value: Any) -> str:
         return f".. autofunction:: {module}.{name}"
     if inspect.isclass(value):
         inherited = "\n   :inherited-members:" if value is diffrec.Recommender else ""
+        # Tables say how they become frames, and not what every sequence does.
+        inherited = "\n   :inherited-members: Sequence, Mapping" if issubclass(value, Framed) else inherited
         return f".. autoclass:: {module}.{name}\n   :members:\n   :show-inheritance:{inherited}"
     # A constant: what it holds.
     held = f": {', '.join(map(str, value))}" if isinstance(value, Mapping | tuple | list) else f" {value!r}"
