@@ -29,7 +29,7 @@ _WHOLE = "(regexp_full_match({0}, '0|-?[1-9][0-9]{{0,18}}') AND TRY_CAST({0} AS 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What became of raw interactions.
+    """Counts of what became of raw interactions.
 
     Attributes
     ----------

@@ -118,7 +118,7 @@ class SpreadCheckpoint(Checkpoint):
         return True
 
     def _pieces(self, name: str, values: Tensor, layout: Layout | None) -> dict[str, Tensor]:
-        """What this process is to write of an array: all of it, or its own rows of each view, or nothing."""
+        """Return what this process writes of an array: all of it, or its own rows of each view, or nothing."""
         if layout is None:
             return {name: values} if self._world.leads else {}
         if self._world.users.rank > 0:

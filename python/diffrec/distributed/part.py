@@ -46,7 +46,7 @@ def evenly(rows: int, parts: int) -> list[slice]:
 
 @dataclass
 class Draws:
-    """What the parts of a process have in common: the seed, how often it was drawn from, and the batch that goes on."""
+    """State that the parts of a process share: the seed, how often it was drawn from, and the batch that goes on."""
 
     seed: int
     number: int = 0

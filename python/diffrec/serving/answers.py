@@ -91,7 +91,7 @@ class _Asked:
 
     @property
     def alike(self) -> Hashable:
-        """What requests must share to be answered by one call."""
+        """Key that requests must share to be answered by one call."""
         one = self.question
         kind = None if self.past is not None else type(one.user)
         steer = None if one.steer is None else tuple(sorted(one.steer.items()))

@@ -1,4 +1,4 @@
-"""What stands before the answers: whose requests are taken, how large they may be, and what is counted."""
+"""The gate before the answers: whose requests are taken, how large they may be, and what is counted."""
 
 import asyncio
 import json
@@ -111,7 +111,7 @@ async def _body(receive: Receive, largest: int) -> bytes | None:
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
-    """What hands out a body that was read already, and then what comes after it."""
+    """Return a receiver that hands out a body that was read already, and then what comes after it."""
     handed = False
 
     async def given() -> Message:

@@ -1,4 +1,4 @@
-"""What may be asked: the bodies of requests, checked before any work."""
+"""Questions that may be asked: the bodies of requests, checked before any work."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

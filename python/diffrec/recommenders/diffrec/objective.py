@@ -52,7 +52,7 @@ class Objective(Protocol):
 
     @property
     def reading(self) -> Reading:
-        """What is read of each item of a history, in words."""
+        """Reading of a history: the weights of each item, in words."""
         ...
 
     def inputs(self, histories: Any) -> Any:
