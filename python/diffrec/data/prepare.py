@@ -153,7 +153,9 @@ def prepare(
             names = base.read((user, item, timestamp, value))
             way = by or ("time" if names.timestamp else "random")
             if way != "random" and names.timestamp is None:
-                raise ValueError(f"by={way!r} needs timestamps; these interactions have none (by='random' does not)")
+                raise ValueError(
+                    f"by={way!r} needs timestamps, and these interactions have none (by='random' does not)"
+                )
             rows, left_out = base.clean(on_bad_row)
             base.cut(core)
             users, items = base.number(made)

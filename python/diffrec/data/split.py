@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from diffrec._shown import facts_as_html
 from diffrec.checks import one_of, real
-from diffrec.data._csr import Parts, assemble, owners_of
+from diffrec.data._csr import Parts, assemble, owners_of, users_per_item
 from diffrec.data._reshape import keep
 from diffrec.data.events import Baskets
 from diffrec.data.files import part_times, read_split
@@ -432,7 +432,7 @@ def _cells(data: Interactions, n_items: int) -> NDArray[np.int64]:
 def _part_report(part: Interactions, known: Interactions, repeats: int, since: float | None) -> PartReport:
     events = part.events
     new_user = np.diff(known.matrix.indptr) == 0
-    new_item = np.bincount(known.matrix.indices, minlength=part.shape[1]) == 0
+    new_item = users_per_item(known.matrix) == 0
     of_new_user, of_new_item = new_user[events.owners], new_item[events.items]
     return PartReport(
         events=len(events),
