@@ -332,6 +332,33 @@ def test_an_anchor_that_an_earlier_run_judged_is_not_solved_in_the_time_of_the_d
     assert search.skipped == {str(BESIDE): "no time left"}
 
 
+def test_epochs_on_everything_go_by_those_that_were_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = tried(Candidate("popularity", {}))
+
+    def again(best: int, done: int, **settings: Any) -> int:
+        """Epochs of the fit on everything of a denoiser that was at its best then."""
+
+        def fit(self: DiffRec, *_: Any) -> DiffRec:
+            epochs = [diffrec.training.EpochRecord(epoch + 1, 1.0, 1.0) for epoch in range(done)]
+            self.settings, self.training_ = self._wanted, diffrec.training.TrainingReport(epochs, best)
+            return self
+
+        monkeypatch.setattr(DiffRec, "fit", fit)
+        monkeypatch.setattr("diffrec.recommenders.auto.search.Lists.of", lambda *_: search.trials[0].lists)
+        search.train(Candidate("t-diffrec", {"epochs": 20, "patience": 5, "dims": (8,), **settings}), None)
+        return int(search.trials[-1].candidate.settings["epochs"])
+
+    # At its best before the rate was 0: as much of it in all, falling to 0 by then.
+    assert again(12, 20) == again(12, 17) == 18
+    # Without patience it was the time that ended it, and the rate was 0 at the last.
+    assert again(6, 10) == 9
+    assert again(20, 20) == 20
+    assert again(12, 20, lr_schedule="constant") == 12
+    # What was cut short may go on, but for half as long again.
+    assert again(7, 7) == 11
+    assert again(15, 15) == 20
+
+
 def test_what_denoisers_leave_of_their_time_is_for_further_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline=100.0)
@@ -393,7 +420,9 @@ def test_the_few_who_came_twice_do_not_speak_for_the_others() -> None:
         user, place = np.divmod(np.arange(1_000 * 4), 4)
         user, moment = np.append(user, np.arange(again)), np.append(user, np.full(again, 5_000))
         item = np.append((rng.integers(40, size=1_000)[user[:4_000]] + place) % 40, np.full(again, 40))
-        return choose.parted(Interactions.from_arrays(user, item, timestamp=moment), 0)
+        data = Interactions.from_arrays(user, item, timestamp=moment)
+        assert ("times" in choose.begun(data, None, math.inf, NAMED).skipped) == (again == 12)
+        return choose.parted(data, 0)
 
     learn, valid = held(again=12)
     assert learn.timestamps is None

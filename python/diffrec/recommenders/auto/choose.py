@@ -120,7 +120,10 @@ def begun(train: Interactions, valid: Interactions | None, deadline: float, name
         if search.judged >= _FEWEST:
             return search
         few = f"{search.judged} interactions to find in it are too few to choose by; newest ones of train were held out"
-    search = Search(*parted(train, named["seed"]), named, deadline)
+    learn, held = parted(train, named["seed"])
+    search = Search(learn, held, named, deadline)
+    if train.timestamps is not None and learn.timestamps is None:
+        search.skipped["times"] = "too few users came twice to learn from what they took next"
     if few is not None:
         search.skipped["valid"] = few
     return search

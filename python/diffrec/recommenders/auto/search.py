@@ -40,6 +40,8 @@ _BLENDING = 10
 _DEARER, _DEARER_BY_VECTORS = 14, 5
 # Pairs of items of one history that neighbours are counted from in a second.
 _PAIRS_A_SECOND = 2e8
+# Epochs of a denoiser that was cut short, as a multiple of those that it had, when it is fitted on everything.
+_FURTHER = 1.5
 # Why a candidate was left out that may be tried when there is some time after all.
 NO_TIME = "no time left"
 
@@ -199,12 +201,19 @@ class Search:
 
     def _judge_trained(self, candidate: Candidate, model: Recommender, started: float) -> bool:
         """Judge a denoiser that has stopped, and say whether it was cut short."""
-        report = model.training_
-        asked = int(model.get_params()["epochs"])
-        cut_short = report.best_epoch == len(report.epochs) < asked
-        # What had too little time may go on for longer when it is fitted on everything, by the clock again.
-        epochs = asked if cut_short else max(report.best_epoch, 1)
-        final = {**candidate.settings, "epochs": epochs, "holdout": 0.0, **model._chosen_on_validation()}
+        report, settings = model.training_, model.get_params()
+        asked, done, best = int(settings["epochs"]), len(report.epochs), report.best_epoch
+        cut_short = best == done < asked
+        if cut_short:
+            # It may go on when it is fitted on everything, by the clock again, but not far beyond what is judged here.
+            epochs = min(asked, math.ceil(_FURTHER * done))
+        elif settings["lr_schedule"] == "cosine":
+            # Where neither the epochs nor patience ended it, it was the time, and the rate fell to 0 by then.
+            in_full = done == asked or done - best >= settings["patience"]
+            epochs = epochs_to_zero(best, asked if in_full else done)
+        else:
+            epochs = best
+        final = {**candidate.settings, "epochs": max(epochs, 1), "holdout": 0.0, **model._chosen_on_validation()}
         self._judge(Candidate(candidate.variant, final), model, started, keep=True)
         return cut_short
 
@@ -374,6 +383,19 @@ class Search:
             return 0.0
         lengths = np.diff(self.learn.matrix.indptr).astype(np.float64)
         return float(np.square(lengths).sum()) / _PAIRS_A_SECOND
+
+
+def epochs_to_zero(best: int, total: int) -> int:
+    """Epochs over which a rate that falls to 0 as half a cosine sums to what it did in the first of ``total`` epochs.
+
+    ``total`` epochs sum to half their number, and ``best`` of them to ``(best + total sin(pi best / total) / pi) / 2``.
+
+    Examples
+    --------
+    >>> epochs_to_zero(12, 20), epochs_to_zero(20, 20)
+    (18, 20)
+    """
+    return round(best + total * math.sin(math.pi * best / total) / math.pi)
 
 
 def objective_of(candidate: Candidate) -> str:
