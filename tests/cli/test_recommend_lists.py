@@ -66,7 +66,7 @@ def test_what_is_wrong_with_a_file_of_lists_is_said(folder: Path, lists: pa.Tabl
     assert "engine must be one of 'ray', 'spark', got 'dask'" in fail(2, *given, "--engine", "dask")
     assert "--user who is no column of lists.parquet, which has user, items" in fail(1, *given, "--user", "who")
     pq.write_table(pa.table({"user": [1], "items": [["tea", None]]}), "lists.parquet")
-    assert "row 0 of a batch has null in its list" in fail(1, *given, "--out", "top.parquet")
+    assert "entry 1 of row 0 of a batch in column 'items' is null" in fail(1, *given, "--out", "top.parquet")
     assert run(*given, "--out", "top.parquet").exit_code == 1
     assert not Path("top.parquet").exists()
     assert leftovers(folder) == []
