@@ -88,6 +88,11 @@ def test_a_fit_that_is_over_is_not_made_again(four: Processes, tmp_path: Path) -
         np.testing.assert_array_equal(again["weights"][name], values, err_msg=name)
 
 
+def test_what_cannot_be_read_of_a_checkpoint_is_told_by_all(four: Processes, tmp_path: Path) -> None:
+    for said in four.run(work.read_of_damaged, str(tmp_path / "fit"), size=2):
+        assert "fit': a process could not read or write its part: " in said[0]
+
+
 def test_a_callback_that_fails_ends_all(four: Processes) -> None:
     first, second = four.run(work.fits_that_end, size=2)
     assert first == ["ArithmeticError: enough"] * 2

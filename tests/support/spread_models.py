@@ -12,10 +12,12 @@ import diffrec.distributed.share as spread_share
 from diffrec import DiffRec
 from diffrec.data import ParquetInteractions
 from diffrec.diffusion import layout_of
-from diffrec.distributed import Spread, World
+from diffrec.distributed import Spread, SpreadCheckpoint, World
 from diffrec.distributed.share import _Gathered
 from diffrec.export.graph import served
 from diffrec.recommenders.fit import require_settings
+from diffrec.training import CheckpointError
+from diffrec.training.checkpoint import TRAINING
 from support.spread_training import data, whole
 
 SETTINGS: dict[str, Any] = {"dims": (8,), "batch_size": 16, "seed": 2, "device": "cpu", "precision": "float32"}
@@ -138,6 +140,26 @@ def fit_by_the_clock(world: World) -> tuple[int, np.ndarray]:
     network: Any = model.fit(data())._network
     alike = [values for name, values in network.named_parameters() if layout_of(values) is None]
     return len(model.training_.epochs), torch.cat([values.detach().flatten() for values in alike]).numpy()
+
+
+def read_of_damaged(world: World, folder: str) -> list[str]:
+    """Keep a state together, damage what one process wrote, and return what each says of it."""
+
+    def opened() -> SpreadCheckpoint:
+        return SpreadCheckpoint(folder, "epoch", {}, world, lambda _: None)
+
+    assert opened().keep(TRAINING, lambda: {"w": torch.arange(1000.0)})
+    assert torch.equal(opened().resume(TRAINING)["w"], torch.arange(1000.0))
+    checkpoint = opened()
+    if world.leads:
+        for piece in Path(folder).rglob("*.distcp"):
+            piece.write_bytes(piece.read_bytes()[:2000])
+    world.everyone.barrier()
+    try:
+        checkpoint.resume(TRAINING)
+    except CheckpointError as error:
+        return [str(error)]
+    return []
 
 
 def fits_that_end(world: World) -> list[str]:

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,7 +135,8 @@ class SpreadCheckpoint(Checkpoint):
             with self._world.patient.listening():
                 yield
         except CheckpointException as error:
-            raise self._unreadable(_reason(error)) from None
+            first = next(iter(error.failures.values()))[0]
+            raise self._unreadable(str(first)) from None
 
     def _unreadable(self, reason: str) -> CheckpointError:
         return CheckpointError(f"{str(self.path)!r}: a process could not read or write its part: {reason}")
@@ -164,19 +164,21 @@ class SpreadCheckpoint(Checkpoint):
         return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
 
     def _load(self, names: list[str]) -> dict[str, Tensor]:
-        from torch.distributed.checkpoint.api import CheckpointException
-        from torch.distributed.checkpoint.state_dict_loader import load
+        from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+        from torch.distributed.checkpoint.filesystem import FileSystemReader
 
         sizes = self._sizes()
         found = {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
         failed = ""
         try:
-            with warnings.catch_warnings():
-                # Each reads what is its own, by itself: who reads together is to name the same pieces.
-                warnings.simplefilter("ignore", UserWarning)
-                load(found, checkpoint_id=self._folder(), no_dist=True)
-        except CheckpointException as error:
-            failed = _reason(error)
+            # Each reads what is its own, by itself: who reads together, by ``load``, is to name the same pieces.
+            reader, planner = FileSystemReader(self._folder()), DefaultLoadPlanner()
+            metadata = reader.read_metadata()
+            planner.set_up_planner(found, metadata, is_coordinator=True)
+            reader.set_up_storage_reader(metadata, is_coordinator=True)
+            reader.read_data(reader.prepare_local_plan(planner.create_local_plan()), planner).wait()
+        except Exception as error:  # whatever storage and its format have to say
+            failed = str(error) or type(error).__name__
         failures = torch.tensor(float(bool(failed)))
         self._world.patient.add(failures)
         if failures:
@@ -227,11 +229,6 @@ class SpreadCheckpoint(Checkpoint):
         for one, shift, low, high in overlaps:
             rows[low + shift : high + shift] = found[one.name][low - one.first : high - one.first]
         return rows
-
-
-def _reason(error: Any) -> str:
-    """What the first of those that failed has to say, in a CheckpointException of torch's."""
-    return str(next(iter(error.failures.values()))[0])
 
 
 @dataclass(frozen=True)

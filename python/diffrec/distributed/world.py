@@ -342,7 +342,9 @@ def _of_machine(everyone: Group) -> tuple[int, int | None]:
     hosts = everyone.all_gather(torch.tensor(_digest(host))).tolist()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     own = 0 if count == 1 else hosts[: everyone.rank].count(hosts[everyone.rank])
-    named = f"{host} {torch.cuda.get_device_properties(own).uuid}" if own < count else ""
+    # Older versions of torch do not say which GPU it is.
+    unit = getattr(torch.cuda.get_device_properties(own), "uuid", own) if own < count else ""
+    named = f"{host} {unit}" if own < count else ""
     wanted = everyone.all_gather(torch.tensor(_digest(named))).tolist()
     distinct = len(set(wanted)) == everyone.size and _digest("") not in wanted
     return hosts.count(hosts[everyone.rank]), own if distinct and own < count else None
