@@ -19,8 +19,6 @@ TRAINED: dict[str, dict[str, Any]] = {
     "cfgan": {"dims": (4,), "discriminator_dims": (4,)},
     "sasrec": {"width": 4, "holdout": 0.1},
 }
-# The modules that draw one.
-BARS = ("diffrec.training.loop", "diffrec.recommenders.rivals.ials", "diffrec.comparison.fits")
 
 
 class Terminal(io.StringIO):
@@ -34,8 +32,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     with pytest.MonkeyPatch.context() as patch:
         stream = Terminal()
         # pytest puts its own stream back after a fixture: the bars are given this one instead.
-        for module in BARS:
-            patch.setattr(f"{module}.tqdm", functools.partial(tqdm, file=stream))
+        patch.setattr("diffrec._progress.tqdm", functools.partial(tqdm, file=stream))
+        patch.setattr("diffrec._progress._is_seen", lambda: True)
         yield stream
 
 
@@ -51,7 +49,7 @@ def test_the_loss_is_shown_between_validations(terminal: Terminal) -> None:
     loss = diffrec.fit(DATA, dims=(4,), epochs=3, validate_every=5).training_.epochs[1].loss
     with pytest.MonkeyPatch.context() as patch:
         # Drawn after every epoch, however soon it is over.
-        patch.setattr("diffrec.training.loop.tqdm", functools.partial(tqdm, file=terminal, mininterval=0))
+        patch.setattr("diffrec._progress.tqdm", functools.partial(tqdm, file=terminal, mininterval=0))
         diffrec.fit(DATA, dims=(4,), epochs=3, validate_every=5)
     second = next(line for line in terminal.getvalue().split("\r") if "| 2/3" in line)
     assert f"loss={loss:.4g}" in second
@@ -78,3 +76,17 @@ def test_nothing_is_drawn_where_there_is_no_terminal(capsys: pytest.CaptureFixtu
     diffrec.fit(DATA, variant="ials", factors=2, iterations=2)
     diffrec.compare(DATA, ["popularity"])
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("variant", ["diffrec", "ials"])
+def test_a_bar_that_nobody_sees_waits_for_no_lock(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """tqdm's is shared by forked processes, and stays taken where one is killed that holds it."""
+
+    def drawn(**_: Any) -> None:
+        raise AssertionError("tqdm was asked for a bar that nobody sees")
+
+    monkeypatch.setattr("diffrec._progress.tqdm", drawn)
+    quick = {"factors": 2, "iterations": 2} if variant == "ials" else TRAINED[variant] | {"epochs": 2}
+    diffrec.fit(DATA, variant=variant, progress=False, **quick)
+    diffrec.fit(DATA, variant=variant, **quick)
+    diffrec.compare(DATA, ["popularity"])

@@ -11,7 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from diffrec import Ids, Interactions, Recommender, Top
-from diffrec._progress import disabled, tqdm
+from diffrec._progress import progress_bar
 from diffrec.checks import one_of
 from diffrec.cli import options
 from diffrec.cli.output import json_lines, note, show, standard_output
@@ -303,7 +303,7 @@ def blocks(
     n = len(people.users) if isinstance(people, Interactions) else len(people)
     # Whole blocks of the ranking, so that what it draws for a user is what one call would draw.
     size = USER_BLOCK * max(1, min(16, _ROWS_AT_ONCE // (USER_BLOCK * k)))
-    with tqdm(total=n, unit=" users", disable=disabled(not quiet)) as bar:
+    with progress_bar(not quiet, total=n, unit=" users") as bar:
         for start in range(0, n, size):
             stop = min(start + size, n)
             some = people.take(np.arange(start, stop)) if isinstance(people, Interactions) else people[start:stop]

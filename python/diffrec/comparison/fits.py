@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import training
-from diffrec._progress import disabled, tqdm
+from diffrec._progress import progress_bar
 from diffrec.checks import unfit
 from diffrec.comparison.intervals import bootstrap_interval
 from diffrec.comparison.table import Comparison, Row
@@ -74,7 +74,7 @@ class Fits:
         """
         found: dict[str, list[_Run]] = {}
         refused: dict[str, str] = {}
-        with tqdm(total=self.seeds * len(self.settings), desc="compare", disable=disabled(progress)) as bar:
+        with progress_bar(progress, total=self.seeds * len(self.settings), desc="compare") as bar:
             for name in self.settings:
                 bar.set_postfix_str(name)
                 try:

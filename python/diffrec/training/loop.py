@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from diffrec._progress import disabled, tqdm
+from diffrec._progress import progress_bar
 from diffrec.data.stored import LARGEST_WEIGHT
 from diffrec.training.checkpoint import TRAINING, Checkpoint, Stateful
 from diffrec.training.precision import autocast
@@ -258,7 +258,7 @@ def train(
     report.tell(callbacks)
     shown: dict[str, str] = {}
     done = len(report.epochs)
-    bar = tqdm(total=epochs, initial=done, desc=description, unit="epoch", disable=disabled(progress), leave=True)
+    bar = progress_bar(progress, total=epochs, initial=done, desc=description, unit="epoch")
     with course.settling(), bar:
         for epoch in range(done + 1, epochs + 1):
             if course.over:

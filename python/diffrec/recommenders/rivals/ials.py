@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from diffrec import _core
-from diffrec._progress import disabled, tqdm
+from diffrec._progress import progress_bar
 from diffrec.checks import flag, one_of, real, whole, width
 from diffrec.data import Csr, Interactions, csr_arrays, with_values
 from diffrec.data.stored import Stored
@@ -96,8 +96,8 @@ class IALS(Recommender):
             report.tell(callbacks)
         done = len(report.epochs)
         started = time.perf_counter()
-        quiet = disabled(s.progress and self._share.speaks)
-        bar = tqdm(total=s.iterations, initial=done, desc="iALS", unit="iteration", disable=quiet)
+        shown = s.progress and self._share.speaks
+        bar = progress_bar(shown, total=s.iterations, initial=done, desc="iALS", unit="iteration")
         try:
             iterations = alternate(self._signed(train), self.item_factors_, s, done, self._share)
             for epoch, (items, loss) in enumerate(iterations, done + 1):
