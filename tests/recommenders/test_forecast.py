@@ -188,7 +188,7 @@ def test_the_next_basket_is_forecast_without_an_anchor_unless_it_is_asked_for() 
         (
             {"time_scales": ()},
             ValueError,
-            "time_scales must be a sequence of at least 1 of numbers, timedeltas and None",
+            "time_scales must be a sequence of numbers, timedeltas and None with at least 1 of them",
         ),
         ({"time_scales": 5.0}, TypeError, "time_scales must be a sequence"),
         ({"time_scales": (0.0,)}, ValueError, "time_scales must be above 0"),

@@ -97,7 +97,7 @@ def test_similar_items_are_those_of_the_heaviest_part_that_tells(stack: Stack) -
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"parts": []}, ValueError, "parts must be a sequence of at least 1 of variants, got"),
+        ({"parts": []}, ValueError, "parts must be a sequence of variants with at least 1 of them, got"),
         ({"parts": "ease"}, TypeError, "parts must be a sequence of variants, got 'ease'"),
         ({"parts": ["eas"]}, ValueError, "variant must be one of .* did you mean 'ease'"),
         ({"parts": [("ease", {"l3": 1.0})]}, TypeError, "'l3' is not a setting; did you mean 'l2'"),
