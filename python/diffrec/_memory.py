@@ -9,8 +9,13 @@ _PROCESS = Path("/proc/self/statm")
 _GROUPS, _MEMBERSHIP, _SYSTEM = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/meminfo")
 
 
-def available_memory() -> int | None:
+def available_memory(beside: int = 1) -> int | None:
     """Bytes this process may still take: what the system, the limit of a container, or its own (``ulimit -v``) leaves.
+
+    Parameters
+    ----------
+    beside : int
+        Processes, this one included, among which the first two are shared out.
 
     Returns
     -------
@@ -23,11 +28,9 @@ def available_memory() -> int | None:
     >>> free is None or free > 0
     True
     """
-    left = [
-        bytes_left
-        for bytes_left in (_left_in_system(), _left_to_process(), *_left_in_groups())
-        if bytes_left is not None
-    ]
+    shared = [left // beside for left in (_left_in_system(), *_left_in_groups()) if left is not None]
+    own = _left_to_process()
+    left = shared if own is None else [*shared, own]
     return max(0, min(left)) if left else None
 
 

@@ -1,4 +1,4 @@
-"""Whether this process was started along with others, by torchrun or a scheduler in its place."""
+"""What surrounds a process: others that were started along with it, and the processors it may use."""
 
 import os
 
@@ -20,3 +20,14 @@ def leads() -> bool:
     True
     """
     return not started_with_others() or os.environ["RANK"] == "0"
+
+
+def processors() -> int:
+    """Return how many processors this process may use.
+
+    Examples
+    --------
+    >>> processors() >= 1
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

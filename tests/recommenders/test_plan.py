@@ -102,7 +102,7 @@ def test_every_form_is_timed_and_nothing_is_changed(form: dict[str, Any]) -> Non
 def test_what_cannot_fit_is_refused_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     model = DiffRec(dims=(8,), **SMALL).fit(DATA)
     before = model.score([0])
-    monkeypatch.setattr("diffrec.training.plan.available_memory", lambda: 10_000)
+    monkeypatch.setattr("diffrec.training.plan.available_memory", lambda _beside: 10_000)
     for ask in (model.fit, model.plan):
         with pytest.raises(MemoryError, match="training 0.0 million parameters needs about .* use smaller dims"):
             ask(DATA)
@@ -139,7 +139,7 @@ def test_an_anchor_that_is_solved_needs_no_room_for_its_equations(monkeypatch: p
     settings: dict[str, Any] = {"dims": (4,), "batch_size": 4, "holdout": 0, **SMALL}
     anchor = Anchor().fit(data)
     room = DiffRec(**settings).plan(data).memory + 1_000_000
-    monkeypatch.setattr("diffrec.training.plan.available_memory", lambda: room)
+    monkeypatch.setattr("diffrec.training.plan.available_memory", lambda _beside: room)
     with pytest.raises(MemoryError, match="training"):
         DiffRec(anchor=True, **settings).fit(data)
     DiffRec(anchor=True, **settings).anchored_by(anchor).fit(data)

@@ -1,7 +1,6 @@
 """``diffrec doctor``: what is installed, what the machine can do, and whether the two get along."""
 
 import importlib.metadata
-import os
 import platform
 import re
 import tempfile
@@ -15,6 +14,7 @@ import typer
 
 import diffrec
 from diffrec import _core
+from diffrec._processes import processors
 from diffrec.cli import options
 from diffrec.cli.errors import BAD_INPUT, one_line
 from diffrec.cli.output import pairs, show
@@ -73,8 +73,8 @@ def torch_build() -> dict[str, Any]:
 
 
 def threads() -> dict[str, int | None]:
-    """Count the threads that torch and the kernels work with, and the processors there are."""
-    return {"torch": torch.get_num_threads(), "kernels": _core.threads(), "processors": os.cpu_count()}
+    """Count the threads that torch and the kernels work with, and the processors this process may use."""
+    return {"torch": torch.get_num_threads(), "kernels": _core.threads(), "processors": processors()}
 
 
 def bfloat16() -> dict[str, Any]:

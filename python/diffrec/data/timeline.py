@@ -211,9 +211,14 @@ class Timeline:
             return None
         if np.any(cuts >= self.lengths[rows]):
             raise ValueError("cuts must leave an event after them")
-        ages = self._times.max(initial=-np.inf) - self._times[self._indptr[rows] + cuts]
+        ages = self._newest - self._times[self._indptr[rows] + cuts]
         weights: NDArray[np.float32] = np.exp2(-ages / half_life.total_seconds()).astype(np.float32)
         return weights
+
+    @cached_property
+    def _newest(self) -> float:
+        """The time of the newest event of all."""
+        return float(self._times.max(initial=-np.inf))
 
     def last(self, rows: NDArray[np.int64], cuts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         """The last items before the cuts, newest last, -1 before the first: int64 (n, length).

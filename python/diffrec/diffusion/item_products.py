@@ -137,8 +137,19 @@ def gram_pays(n: int, width: int, dtype: torch.dtype) -> bool:
     return dtype.itemsize >= 4 and 2 * width < 3 * n
 
 
+def columns_at_once(n: int) -> int:
+    """Return how many columns of n rows are worked on at once.
+
+    Examples
+    --------
+    >>> columns_at_once(1), columns_at_once(1 << 40)
+    (4194304, 64)
+    """
+    return max(64, BLOCK_CELLS // max(n, 1))
+
+
 def _blocks(items: int, n: int) -> Iterator[slice]:
-    size = max(64, BLOCK_CELLS // max(n, 1))
+    size = columns_at_once(n)
     return (slice(first, min(first + size, items)) for first in range(0, items, size))
 
 

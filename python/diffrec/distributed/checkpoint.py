@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,12 @@ from diffrec.diffusion import Layout
 from diffrec.distributed.world import LostProcessError, World
 from diffrec.training import Checkpoint, CheckpointError
 from diffrec.training.checkpoint import TRAINING, Place, packed, seconds_between, stamped, unpacked
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.metadata import Metadata
+
+# By the name of a piece.
+_Sizes: TypeAlias = dict[str, tuple[torch.Size, torch.dtype]]
 
 _TREE, _STATE, _HALF = "tree", "state-", ".writing"
 # Stands for an array where only its name is asked for.
@@ -154,26 +160,24 @@ class SpreadCheckpoint(Checkpoint):
     def _folder(self) -> Path:
         return self.path / f"{_STATE}{self._number:06d}"
 
-    def _sizes(self) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    def _sizes(self) -> _Sizes:
         """Shape and type of every piece."""
         from torch.distributed.checkpoint.filesystem import FileSystemReader
-        from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
-        stored = FileSystemReader(self._folder()).read_metadata().state_dict_metadata
-        tensors = {name: one for name, one in stored.items() if isinstance(one, TensorStorageMetadata)}
-        return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
+        return _sizes_of(FileSystemReader(self._folder()).read_metadata())
 
     def _load(self, names: list[str]) -> dict[str, Tensor]:
         from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
         from torch.distributed.checkpoint.filesystem import FileSystemReader
 
-        sizes = self._sizes()
-        found = {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
+        found: dict[str, Tensor] = {}
         failed = ""
         try:
             # Each reads what is its own, by itself: who reads together, by ``load``, is to name the same pieces.
             reader, planner = FileSystemReader(self._folder()), DefaultLoadPlanner()
             metadata = reader.read_metadata()
+            sizes = _sizes_of(metadata)
+            found |= {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in names}
             planner.set_up_planner(found, metadata, is_coordinator=True)
             reader.set_up_storage_reader(metadata, is_coordinator=True)
             reader.read_data(reader.prepare_local_plan(planner.create_local_plan()), planner).wait()
@@ -229,6 +233,14 @@ class SpreadCheckpoint(Checkpoint):
         for one, shift, low, high in overlaps:
             rows[low + shift : high + shift] = found[one.name][low - one.first : high - one.first]
         return rows
+
+
+def _sizes_of(metadata: "Metadata") -> _Sizes:
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    stored = metadata.state_dict_metadata
+    tensors = {name: one for name, one in stored.items() if isinstance(one, TensorStorageMetadata)}
+    return {name: (one.size, one.properties.dtype) for name, one in tensors.items()}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from diffrec import _core
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion import Layout, uniform_at
 from diffrec.diffusion.counter_noise import normal_block
-from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.diffusion.item_products import columns_at_once
 from diffrec.distributed.world import World
 
 
@@ -193,7 +193,7 @@ class SpreadPart:
         if like.device.type != "cpu":
             # Made where they are wanted, a block of columns at a time.
             rows = torch.from_numpy(numbers).to(like.device)
-            made, wide = like.new_empty(n, views * self.size), max(64, BLOCK_CELLS // max(n, 1))
+            made, wide = like.new_empty(n, views * self.size), columns_at_once(n)
             for view, start in itertools.product(range(views), range(0, self.size, wide)):
                 place, width = view * self.items + self.first + start, min(wide, self.size - start)
                 noise = normal_block(self._draws.seed, step, rows, place, width, like.device)

@@ -181,6 +181,12 @@ class Spread(Share):
         self._world.users.add(total)
         return float(total)
 
+    def largest(self, value: float) -> float:
+        """Return the largest of all processes."""
+        largest = torch.tensor(value, dtype=torch.float64)
+        self._world.everyone.largest(largest)
+        return float(largest)
+
     def checkpoint(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> Checkpoint:
         """Open a checkpoint of torch.distributed.checkpoint, a folder that any number of processes goes on from."""
         return SpreadCheckpoint(path, every, told, self._world, self._layout_at)

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from diffrec._processes import started_with_others
+from diffrec._processes import processors, started_with_others
 from diffrec.checks import real, whole
 
 #: Seconds that a process waits for the others.
@@ -325,11 +325,6 @@ def _not_come(rank: object, size: object, timeout: float, error: Exception) -> L
         f"process {rank} of {size} on {socket.gethostname()} stops: another process of this training did not come "
         f"within {timeout:g} s ({str(error).splitlines()[0]})"
     )
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _of_machine(everyone: Group) -> tuple[int, int | None]:

@@ -193,6 +193,7 @@ class TrainedRecommender(Recommender):
                         progress=s.progress and share.speaks,
                         description=self.variant,
                         callbacks=share.callbacks(s.callbacks),
+                        largest_of_all=share.largest,
                         parts=changing,
                         checkpoint=self._checkpoint,
                     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from diffrec import _core
 from diffrec.data import Csr, csr_arrays
 from diffrec.data.sparse_rows import SparseRows
 from diffrec.diffusion.counter_noise import kept_block, normal_block
-from diffrec.diffusion.item_products import BLOCK_CELLS
+from diffrec.diffusion.item_products import columns_at_once
 from diffrec.diffusion.part import Part, Whole
 from diffrec.training.rows import HeldRows, InMemoryRows, Rows
 
@@ -26,7 +27,7 @@ class Shuffled:
     """Batches in an order that is drawn anew in every epoch; a fit goes on in the one that it was stopped in."""
 
     _shuffle: np.random.Generator
-    # How many epochs there have been, where what is drawn in one depends on it.
+    # How many batches, of cuts epochs, there have been, where what is drawn depends on it.
     _number: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -257,10 +258,8 @@ class NoisedBatch:
     ) -> Tensor:
         """``noised`` as the kernel has it, made by torch where the rows are, a block of columns at a time."""
         batches, device, columns = self._batches, self.x0.values.device, self._batches.columns
-        # Handed to the device once, not for every block of columns.
-        keys, first = torch.from_numpy(self._keys).to(device), self.part.first
-        place = batches.seed, self._number, keys
-        scaled, step = self.x0.scaled(signal), max(64, BLOCK_CELLS // max(len(self), 1))
+        first, place = self.part.first, (batches.seed, self._number, self._keys_there)
+        scaled, step = self.x0.scaled(signal), columns_at_once(len(self))
         blocks = [slice(start, min(start + step, columns)) for start in range(0, columns, step)]
 
         def noised(block: slice) -> Tensor:
@@ -284,6 +283,11 @@ class NoisedBatch:
             out[:, block] = x_t
         return out
 
+    @cached_property
+    def _keys_there(self) -> Tensor:
+        """The keys of the rows on the device, handed over once and not for every block of columns."""
+        return torch.from_numpy(self._keys).to(self.x0.values.device)
+
     def _scaled(self, noising: dict[str, Any], dropout: float, dtype: torch.dtype) -> Tensor:
         """Noise to unit length over the items of all parts, which is known once all have seen theirs."""
         wide = max(dtype, torch.float32, key=lambda one: one.itemsize)
@@ -301,10 +305,10 @@ class NoisedBatch:
         if self._noise is not None:
             block -= self._noise[:, first : first + block.shape[1]]
             return
-        place = self._batches.seed, self._number, self._keys, self.part.first + first
+        seed, at = self._batches.seed, self.part.first + first
         if block.device.type != "cpu":
-            block -= normal_block(*place, block.shape[1], block.device)
+            block -= normal_block(seed, self._number, self._keys_there, at, block.shape[1], block.device)
             return
         noise = torch.empty(block.shape, dtype=torch.float32)
-        _core.normal_rows(*place, noise.numpy())
+        _core.normal_rows(seed, self._number, self._keys, at, noise.numpy())
         block -= noise

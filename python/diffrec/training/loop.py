@@ -215,6 +215,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     parts: Mapping[str, Stateful] | None = None,
     checkpoint: Checkpoint | None = None,
+    largest_of_all: Callable[[float], float] = float,
 ) -> TrainingReport:
     """Train until the pace's end, or until validation has not improved for ``patience`` epochs; keep the best weights.
 
@@ -238,6 +239,8 @@ def train(
         By name what ``run_epoch`` changes besides the weights and torch's random state, such as its optimizer.
     checkpoint : Checkpoint, optional
         Written at the ends of epochs; where it holds a training already, that goes on, to the same bits on a processor.
+    largest_of_all : callable
+        Largest number here -> that of all processes which train these weights together, so that they stop together.
 
     Returns
     -------
@@ -271,8 +274,8 @@ def train(
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the training loss became {loss} in epoch {epoch}; try a smaller lr")
             # The loss is that of the weights before each step: what the last one made of them it does not tell.
-            largest = _largest_weight(module)
-            if not largest <= LARGEST_WEIGHT:
+            largest = largest_of_all(_largest_weight(module))
+            if largest > LARGEST_WEIGHT:
                 raise FloatingPointError(f"the largest weight became {largest:g} in epoch {epoch}; try a smaller lr")
             module.eval()
             value = None
@@ -293,10 +296,11 @@ def train(
 
 
 def _largest_weight(module: nn.Module) -> float:
-    """The size of the largest weight; NaN where one is none."""
+    """The size of the largest weight; infinite where one is no number."""
     weights = [one.detach() for one in module.parameters() if one.numel()]
     ends = [end.float() for one in weights for end in torch.aminmax(one)]
-    return float(torch.stack(ends).abs().max()) if ends else 0.0
+    largest = float(torch.stack(ends).abs().max()) if ends else 0.0
+    return math.inf if math.isnan(largest) else largest
 
 
 def run_batches(

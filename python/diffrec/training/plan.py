@@ -61,12 +61,12 @@ class Plan:
         MemoryError
             When more memory is needed than there is; nothing has been allocated then.
         """
-        left = available_memory()
-        available = None if left is None else left // beside
         if device.type == "cuda":
             # What torch holds and does not use is free for it.
             idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-            available = torch.cuda.mem_get_info(device)[0] + idle
+            available: int | None = torch.cuda.mem_get_info(device)[0] + idle
+        else:
+            available = available_memory(beside)
         require_memory(self.memory, f"training {self.parameters / 1e6:,.1f} million parameters", instead, available)
 
 

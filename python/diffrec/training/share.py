@@ -100,6 +100,10 @@ class Share:
         """Add up the shares that processes have in a number."""
         return value
 
+    def largest(self, value: float) -> float:
+        """Return the largest that a process has of a number."""
+        return value
+
     def checkpoint(self, path: str | os.PathLike[str], every: Any, told: Mapping[str, Any]) -> Checkpoint:
         """Open the checkpoint of a fit."""
         return Checkpoint(path, every, told)
