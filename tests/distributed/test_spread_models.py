@@ -99,6 +99,11 @@ def test_a_callback_that_fails_ends_all(four: Processes) -> None:
     assert second == ["RuntimeError: a callback ended the first process: ArithmeticError: enough"] * 2
 
 
+def test_all_stop_where_the_weights_of_one_explode(four: Processes) -> None:
+    said = four.run(work.fit_whose_weights_explode, size=2)
+    assert said == ["the largest weight became 1e+20 in epoch 1; try a smaller lr"] * 2
+
+
 @pytest.mark.long
 def test_a_fit_from_files_is_that_in_memory(four: Processes, tmp_path: Path) -> None:
     diffrec.datasets.synthetic(users=150, items=40, seed=2).write(tmp_path / "raw.parquet")

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -177,6 +178,17 @@ def fits_that_end(world: World) -> list[str]:
         except (ArithmeticError, RuntimeError) as error:
             said.append(f"{type(error).__name__}: {error}")
     return said
+
+
+def fit_whose_weights_explode(world: World) -> str:
+    """Fit where the weights of one process alone grow too large; return what this process says."""
+    here = 1e20 if world.everyone.rank == 1 else 1.0
+    with mock.patch("diffrec.training.loop._largest_weight", return_value=here):
+        try:
+            diffrec.fit(data(), distributed=world, progress=False, epochs=5, **SETTINGS)
+        except FloatingPointError as error:
+            return str(error)
+    return "nothing"
 
 
 def fit_in_epochs(world: World, folder: str | None, after: int | None, every: str = "epoch") -> dict[str, Any] | None:
