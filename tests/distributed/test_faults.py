@@ -1,6 +1,7 @@
 """Real processes of the command line: one of them is killed, and what becomes of the others."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -79,7 +80,8 @@ def test_a_killed_process_ends_the_others_with_one_message(table: Path, tmp_path
     assert first.returncode == 1
     assert len(said) == 1
     assert said[0].startswith("error: process 0 of 2 on ")
-    assert f"another process of this training ended, or did not answer within {TIMEOUT} s" in said[0]
+    # It may have been waiting for what the other did alone, for which it has more patience.
+    assert re.search(f"another process of this training ended, or did not answer within ({TIMEOUT}|1800) s", said[0])
     assert not (tmp_path / "out.diffrec").exists()
 
 
