@@ -191,9 +191,9 @@ def refusing(*_: Any, **__: Any) -> Any:
     raise MemoryError("no room for the map")
 
 
-def tried(*candidates: Candidate, deadline: float = math.inf) -> Search:
+def tried(*candidates: Candidate, deadline: float = math.inf, final: bool = False) -> Search:
     """A search that has judged these on walks."""
-    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline)
+    search = Search(*hold_out(walks(), 0.2, 0), NAMED, deadline, final=final)
     for candidate in candidates:
         search.try_out(candidate)
     return search
@@ -299,6 +299,36 @@ def test_an_anchor_that_takes_long_is_counted_before_a_denoiser_is_fitted_on_eve
     np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_a_denoiser_that_is_cut_short_goes_on_with_all_the_time_there_is(
+    final: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    search = tried(Candidate("popularity", {}), deadline=1000.0, final=final)
+    candidate = Candidate("t-diffrec", {"dims": (8,), "epochs": 20})
+    calls, begun, train, fit = [], [], Search.train, DiffRec.fit
+
+    def slowly(self: Search, candidate: Candidate, seconds: float, **named: Any) -> Any:
+        """Train for all of the time, which ends within the first step."""
+        calls.append((seconds, named.get("after")))
+        clock.now += seconds
+        return train(self, candidate, seconds, **named)
+
+    def noted(self: DiffRec, *given: Any, init: Any, **named: Any) -> DiffRec:
+        begun.append(init)
+        return fit(self, *given, init=init, **named)
+
+    monkeypatch.setattr("diffrec.training.loop.Pace.over", True)
+    monkeypatch.setattr(Search, "train", slowly)
+    monkeypatch.setattr(DiffRec, "fit", noted)
+    assert choose._train_in_time(search, candidate, 0.6)
+    first = search.trials[1]
+    # Unless it was trained on everything, a fit on it is planned for, until it shows that one takes all the time.
+    share = 540 if final else 270
+    assert calls == [(pytest.approx(share), None), (pytest.approx(0.9 * (1000 - share)), first)]
+    assert begun == [None, first.model]
+
+
 def test_an_anchor_that_is_a_part_is_not_solved_again_for_the_denoiser_beside_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -338,7 +368,7 @@ def test_epochs_on_everything_go_by_those_that_were_judged(monkeypatch: pytest.M
     def again(best: int, done: int, **settings: Any) -> int:
         """Epochs of the fit on everything of a denoiser that was at its best then."""
 
-        def fit(self: DiffRec, *_: Any) -> DiffRec:
+        def fit(self: DiffRec, *_: Any, **__: Any) -> DiffRec:
             epochs = [diffrec.training.EpochRecord(epoch + 1, 1.0, 1.0) for epoch in range(done)]
             self.settings, self.training_ = self._wanted, diffrec.training.TrainingReport(epochs, best)
             return self
@@ -356,6 +386,7 @@ def test_epochs_on_everything_go_by_those_that_were_judged(monkeypatch: pytest.M
     assert again(12, 20, lr_schedule="constant") == 12
     # What was cut short may go on, but for half as long again.
     assert again(7, 7) == 11
+    assert again(6, 7) == 11
     assert again(15, 15) == 20
 
 

@@ -187,20 +187,29 @@ def _train_denoisers(search: Search, done: Done) -> None:
 
 
 def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
-    """Train a denoiser in a share of the time left, once its anchor is there; say whether that was too short."""
+    """Train a denoiser in a share of the time left, once its anchor is there; say whether all of it was too short.
+
+    Where the share is too short it goes on from there with all the time left, to be handed out as it is.
+    """
 
     def seconds() -> float:
-        # Each may be handed out, and is then trained on everything for as long again.
         kept = search.reserve_with(candidate) + search.unsolved(candidate) + _RANKINGS * search.ranking
-        return share * (_SLACK * search.left - kept) / 2
+        # Each may be handed out, and is then trained on everything for as long again, unless it was before.
+        return share * (_SLACK * search.left - kept) / (1 if search.final else 2)
 
     # Where an earlier run judged the anchor it is solved for again, which takes as long as it takes.
     if seconds() >= _SHORTEST and not search.prepare(candidate):
         return False
-    if seconds() >= _SHORTEST:
-        return search.train(candidate, seconds())
-    search.skipped[str(candidate)] = NO_TIME
-    return False
+    kept = search.reserve + _RANKINGS * search.ranking
+    if seconds() < _SHORTEST:
+        search.skipped[str(candidate)] = NO_TIME
+        return False
+    trained = search.train(candidate, seconds())
+    if trained is None:
+        return False
+    # What is not trained to its end in half of the time would not be so on everything, either.
+    left = _SLACK * search.left - kept
+    return left < _SHORTEST or search.train(candidate, left, after=trained) is not None
 
 
 def _worth_a_denoiser(search: Search) -> dict[str, Mapping[str, Any]]:

@@ -80,8 +80,8 @@ class Done:
         """Return the arguments that give the fit of a candidate a checkpoint of its own."""
         return self._steps.within(str(candidate))
 
-    def tried(self, search: Search, candidate: Candidate, work: Callable[[], bool | None]) -> bool:
-        """Try a candidate out by ``work``, or put into the search what that came to before; return its answer."""
+    def tried(self, search: Search, candidate: Candidate, work: Callable[[], object]) -> bool:
+        """Try a candidate out by ``work``, or put into the search what came of it before; say if it returned anything."""
         step = str(candidate)
         kept = self._steps.done(step)
         if kept is None:

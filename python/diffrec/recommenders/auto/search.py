@@ -173,37 +173,47 @@ class Search:
         except unfit() as error:
             self._leave_out(candidate, error)
 
-    def train(self, candidate: Candidate, seconds: float | None, checkpoint: Mapping[str, Any] | None = None) -> bool:
+    def train(
+        self,
+        candidate: Candidate,
+        seconds: float | None,
+        checkpoint: Mapping[str, Any] | None = None,
+        *,
+        after: Trial | None = None,
+    ) -> Trial | None:
         """Train a denoiser for so many seconds at most, stopping early, and judge it; its model is kept.
 
-        ``checkpoint`` has the arguments of the fit that give it one.
+        ``checkpoint`` has the arguments of the fit that give it one; ``after`` is how it did before, of which training
+        goes on.
 
         Returns
         -------
-        bool
-            Whether it might have gone on improving, had there been more time.
+        Trial or None
+            How it did, where it might have gone on improving, had there been more time.
         """
-        started = time.perf_counter()
+        before = 0.0 if after is None else after.seconds
+        started = time.perf_counter() - before
         settings = {"validate_every": 2, **candidate.settings, "time_limit": seconds}
         try:
             model = make(candidate.variant, **settings, **self.named)
             anchor = self._anchor_of(candidate)
             if anchor is not None and isinstance(model, DiffRec):
                 model.anchored_by(anchor)
-            model.fit(self.learn, self._judged.valid, **(checkpoint or {}))
+            model.fit(self.learn, self._judged.valid, init=None if after is None else after.model, **(checkpoint or {}))
             with memory_errors():
                 return self._judge_trained(candidate, model, started)
         except CheckpointError:
             raise
         except unfit() as error:
             self._leave_out(candidate, error)
-            return False
+            return None
 
-    def _judge_trained(self, candidate: Candidate, model: Recommender, started: float) -> bool:
-        """Judge a denoiser that has stopped, and say whether it was cut short."""
+    def _judge_trained(self, candidate: Candidate, model: Recommender, started: float) -> Trial | None:
+        """Judge a denoiser that has stopped, and return how it did where it was cut short."""
         report, settings = model.training_, model.get_params()
         asked, done, best = int(settings["epochs"]), len(report.epochs), report.best_epoch
-        cut_short = best == done < asked
+        # The time may end an epoch soon after it began: what a few last steps made of it may be worse by luck.
+        cut_short = done < asked and done - best < int(settings["validate_every"])
         if cut_short:
             # It may go on when it is fitted on everything, by the clock again, but not far beyond what is judged here.
             epochs = min(asked, math.ceil(_FURTHER * done))
@@ -214,8 +224,8 @@ class Search:
         else:
             epochs = best
         final = {**candidate.settings, "epochs": max(epochs, 1), "holdout": 0.0, **model._chosen_on_validation()}
-        self._judge(Candidate(candidate.variant, final), model, started, keep=True)
-        return cut_short
+        trial = self._judge(Candidate(candidate.variant, final), model, started, keep=True)
+        return trial if cut_short else None
 
     def prepare(self, candidate: Candidate) -> bool:
         """Solve for the anchor of a denoiser where this run has not; say whether it could be."""
