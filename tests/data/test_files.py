@@ -164,6 +164,18 @@ def test_bad_parquet_is_explained(tmp_path: Path) -> None:
         Interactions.read(file, user=0)
 
 
+def test_an_index_beyond_its_dictionary_is_damage(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    users = pa.array([*"abcabcab"]).dictionary_encode()
+    parquet.write_table(pa.table({"user": users, "item": list(range(8))}), file, compression="none")
+    # Of two bits each, one run of eight: 0, 1, 2, 0, 1, 2, 0, 1.
+    whole, indices = file.read_bytes(), b"\x02\x03\x24\x49"
+    assert whole.count(indices) == 1
+    file.write_bytes(whole.replace(indices, b"\x02\x03\x24\x4f"))
+    with pytest.raises(ValueError, match=r"a\.parquet is not a Parquet file: .* out of bounds: 3"):
+        Interactions.read(file)
+
+
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'pip install "diffrec\[parquet\]"'):

@@ -136,7 +136,10 @@ def _whole(file: Path, held: Any, columns: list[str]) -> Any:
     if rows > _MANY:
         instead = "diffrec prepare makes parts of it that are read in turn"
         require_memory(_BYTES * rows * max(len(columns), 1), f"{file} of {rows:,} rows", instead)
-    return held.to_table(columns=columns)
+    table = held.to_table(columns=columns)
+    # An index beyond its dictionary would be met where its value is asked for, if at all.
+    table.validate(full=True)
+    return table
 
 
 @contextmanager
@@ -147,7 +150,7 @@ def opened_parquet(file: Path) -> Iterator[Any]:
 
     try:
         yield dataset.dataset(file, format="parquet", partitioning="hive" if file.is_dir() else None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowIndexError) as error:
         what = "a folder of Parquet files of the same columns" if file.is_dir() else "a Parquet file"
         raise ValueError(f"{file} is not {what}: {error}") from None
 
