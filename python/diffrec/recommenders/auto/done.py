@@ -81,7 +81,7 @@ class Done:
         return self._steps.within(str(candidate))
 
     def tried(self, search: Search, candidate: Candidate, work: Callable[[], object]) -> bool:
-        """Try a candidate out by ``work``, or put into the search what came of it before; say if it returned anything."""
+        """Try a candidate out by ``work``, or put into the search what came of it before; say if it was anything."""
         step = str(candidate)
         kept = self._steps.done(step)
         if kept is None:
