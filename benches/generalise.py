@@ -40,6 +40,7 @@ IDEAS: dict[str, tuple[Any, str, Any]] = {
     "newest": (judged, "_NEWEST", 1.0),
     "spans": (candidates, "_SPANS", ()),
     "fifth": (judged, "HOLDOUT", 0.1),
+    "places": (blend, "_CANDIDATES", 12),
     "families": (blend, "_spread", lambda order, _: order[: blend._CANDIDATES]),
 }
 

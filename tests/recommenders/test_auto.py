@@ -17,7 +17,7 @@ import diffrec
 from diffrec import DiffRec, Interactions, Recommender, Stack
 from diffrec.data import hold_out
 from diffrec.recommenders import learning
-from diffrec.recommenders.auto import choose
+from diffrec.recommenders.auto import blend, choose
 from diffrec.recommenders.auto.candidates import Candidate, _as_written, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
 from diffrec.recommenders.auto.search import Search
@@ -87,6 +87,16 @@ def test_every_family_is_on_the_table(model: Recommender) -> None:
     objectives = [name for name in found if name.startswith("anchor") and "forecast" in name]
     assert objectives
     assert len(objectives) < sum(name.startswith("anchor") for name in found)
+
+
+def test_where_stacks_are_sought_all_kinds_have_a_place_and_some_a_second() -> None:
+    # Of many items, with a clock, where what was had before is to be found again, all kinds are tried.
+    data = diffrec.datasets.synthetic(users=60, items=2_500, seed=1)
+    anchors: dict[str, dict[str, Any]] = {"forecast": {"objective": "forecast"}, "reconstruct": {}}
+    tried = [*quick(data, repeats=True), *closed_form(data), *denoisers(data, anchors, repeats=True)]
+    kinds = {one.family for one in tried}
+    assert {"topfreq None None True", "t-diffrec forecast sequence False", "diffrec None None False"} <= kinds
+    assert len(kinds) + 3 <= blend._CANDIDATES
 
 
 def test_the_next_basket_has_rivals_of_its_own() -> None:
@@ -534,7 +544,7 @@ def test_what_cannot_be_fitted_again_in_time_is_not_handed_out() -> None:
     search.trials[1] = dataclasses.replace(search.trials[1], seconds=900.0)
     fitted = search.leader[1]  # type: ignore[index]
     search.leader = None
-    assert search.reserve == pytest.approx(search.refit * 900 + 10 * search.ranking)
+    assert search.reserve == pytest.approx(search.refit * 900 + 20 * search.ranking)
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]
     search.deadline = 0.0
     assert [trial.candidate.variant for trial in search.blend()[0]] == ["popularity"]

@@ -76,6 +76,17 @@ def test_small_gains_are_kept_where_they_are_much_together() -> None:
     assert len(blend.places) == 4
 
 
+def test_however_many_kinds_there_are_a_second_of_one_may_be_a_part() -> None:
+    relevant, (one, other, _) = world()
+    rng = np.random.default_rng(5)
+    # Between the two stand as many kinds as there are, each a little of the first, and the second errs in its own way.
+    kinds = [one + 0.3 * rng.normal(size=one.shape) for _ in range(16)]
+    views = [one, *kinds, other + rng.normal(size=one.shape)]
+    families = [str(place) for place in range(17)] + ["0"]
+    blend = best_blend([lists_of(view) for view in views], sparse.csr_array(relevant), families)
+    assert 17 in blend.places
+
+
 def test_ndcg_is_that_of_reports() -> None:
     data = diffrec.datasets.synthetic(users=80, items=50, seed=2)
     learn, held = hold_out(data, 0.2, 0)

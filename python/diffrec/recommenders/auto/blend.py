@@ -20,8 +20,11 @@ CUT, KEPT = 20, 200
 _POOLED = 60
 # Score of no item: below every real one, and finite, so that sums stay numbers.
 _NOTHING = -1e9
-# Parts of a blend at most, the best candidates that may become one, and the shares a new part is tried with.
-MOST_PARTS, _CANDIDATES, _SHARES = 4, 12, (0.15, 0.3, 0.5, 0.7)
+# Parts of a blend at most, and the shares a new part is tried with.
+MOST_PARTS, _SHARES = 4, (0.15, 0.3, 0.5, 0.7)
+# The best candidates that may become parts: enough for the best of all kinds, of which there are up to 17, and for some
+# second ones, without which stacks rank lower.
+_CANDIDATES = 20
 # Standard errors that the gain of one more part has to exceed; the gain of all of them together, a whole one.
 _STEP = 0.25
 

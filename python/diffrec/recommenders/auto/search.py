@@ -32,9 +32,9 @@ METRIC = f"ndcg@{CUT}"
 _UNSURE = 1.05
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
-# As many rankings for the users who are judged as finding a stack takes as long as (10 to 23 were measured where items
+# As many rankings for the users who are judged as finding a stack takes as long as (25 to 52 were measured where items
 # are few, and rankings quick).
-_BLENDING = 10
+_BLENDING = 20
 # How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
 # approximated than iALS (4 to 5).
 _DEARER, _DEARER_BY_VECTORS = 14, 5
