@@ -76,6 +76,22 @@ def test_small_gains_are_kept_where_they_are_much_together() -> None:
     assert len(blend.places) == 4
 
 
+def test_a_gain_that_is_sure_is_kept_whatever_may_gain_more_by_luck() -> None:
+    relevant = np.zeros((N, ITEMS))
+    relevant[:, 0] = 1
+    best = np.tile(np.linspace(1, 0, ITEMS), (N, 1))
+    best[:, 0] = best[:, 1] - 0.001  # in the second place
+    alike = best.copy()
+    alike[:, 0] = best[:, 2] - 0.001  # in the third alone, and in the second in a sum
+    sure, risky = alike.copy(), alike.copy()
+    sure[:6, 0] = 100
+    risky[10:122, 0], risky[122:182, 0] = 100, -100
+    assert plain_ndcg(best + risky, relevant) > plain_ndcg(best + sure, relevant) > plain_ndcg(best, relevant)
+    views = [lists_of(view) for view in (best, sure, risky)]
+    assert best_blend(views[:1] + views[2:], sparse.csr_array(relevant)).places == [0]
+    assert best_blend(views, sparse.csr_array(relevant)).places == [0, 1]
+
+
 def test_however_many_kinds_there_are_a_second_of_one_may_be_a_part() -> None:
     relevant, (one, other, _) = world()
     rng = np.random.default_rng(5)

@@ -95,7 +95,7 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
     """Find the candidates that rank best together (greedy ensemble selection, Caruana et al., ICML 2004).
 
     It begins with the best one. In each round the candidate and share with the largest gain are mixed in, as long as
-    there is one to speak of. The sum is kept where its mean gain over the best one alone, taken over the users, is
+    there is one to speak of. The last sum is kept whose mean gain over the best one alone, taken over the users, is
     larger than its standard error, which is what a bootstrap over the users would give.
 
     Parameters
@@ -127,6 +127,7 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
     places, weights = [0], [1.0]
     mixed = pool.scores[0]
     best = current = pool.judge(mixed)
+    kept = places, weights, current
     while len(places) < min(MOST_PARTS, len(order)):
         found = [
             (pool.judge(torch.lerp(mixed, pool.scores[place], share)), place, share)
@@ -134,13 +135,15 @@ def best_blend(candidates: Sequence[Lists], relevant: Csr, families: Sequence[st
             if place not in places
             for share in _SHARES
         ]
-        judged, place, share = max(found, key=lambda one: float(one[0].mean()))
+        # What gains most may do so by luck, and another surely: what can be kept goes before what cannot.
+        judged, place, share = max(found, key=lambda one: (_exceeds(one[0] - best, 1.0), float(one[0].mean())))
         if not _exceeds(judged - current, _STEP):
             break
         mixed, current = torch.lerp(mixed, pool.scores[place], share), judged
         places, weights = [*places, place], [*(weight * (1 - share) for weight in weights), share]
-    if len(places) > 1 and not _exceeds(current - best, 1.0):
-        places, weights, current = [0], [1.0], best
+        if _exceeds(current - best, 1.0):
+            kept = places, weights, current
+    places, weights, current = kept
     # Products of shares: what is beyond their few digits is of the arithmetic.
     return Blend([order[place] for place in places], [round(weight, 9) for weight in weights], float(current.mean()))
 
