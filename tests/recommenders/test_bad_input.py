@@ -110,11 +110,34 @@ def test_valid_of_another_shape() -> None:
         diffrec.fit(GOOD, valid=Interactions.from_arrays([7], [9]), **SMALL)
 
 
-def test_time_weights_without_times() -> None:
-    with pytest.raises(ValueError, match=r"a weight by age \(kind='linear'\) needs timestamps"):
-        diffrec.fit(GOOD, variant="t-diffrec", time_weights="linear", **SMALL)
-    with pytest.raises(ValueError, match="objective='forecast' needs timestamps"):
-        diffrec.fit(GOOD, variant="t-diffrec", **SMALL)
+@pytest.mark.parametrize("holdout", [0, 0.1])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"variant": "t-diffrec"}, "objective='forecast' needs timestamps"),
+        ({"variant": "lt-diffrec"}, "objective='forecast' needs timestamps"),
+        ({"objective": "forecast"}, "objective='forecast' needs timestamps"),
+        ({"variant": "t-diffrec", "time_weights": "power"}, "time_weights='power' needs timestamps"),
+        ({"time_weights": "linear"}, "time_weights='linear' needs timestamps"),
+    ],
+)
+def test_fits_by_time_without_times(settings: dict[str, Any], words: str, holdout: float) -> None:
+    with pytest.raises(ValueError, match=f"^{words}, and these interactions have none"):
+        diffrec.fit(GOOD, **(SMALL | settings | {"holdout": holdout}))
+
+
+def test_rivals_by_time_without_times() -> None:
+    with pytest.raises(ValueError, match="^sasrec needs timestamps"):
+        diffrec.fit(GOOD, variant="sasrec", epochs=1)
+    with pytest.raises(ValueError, match="^half_life=3.0 needs timestamps"):
+        diffrec.fit(GOOD, variant="ease", half_life=3.0)
+
+
+def test_histories_without_times_for_a_model_that_reads_them() -> None:
+    data = Interactions.from_arrays([0, 0, 1, 1], [0, 1, 1, 2], timestamp=[1, 2, 3, 4])
+    model = diffrec.fit(data, variant="t-diffrec", time_weights="linear", **SMALL)
+    with pytest.raises(ValueError, match="^time_weights='linear' needs timestamps"):
+        model.score(GOOD)
 
 
 def test_a_frame_whose_columns_say_nothing() -> None:

@@ -13,16 +13,18 @@ from diffrec.checks import shown
 from diffrec.data import Csr, Decay, Ids, Interactions, binary, time_weights
 from diffrec.data._encode import encode
 from diffrec.data._table import is_table
+from diffrec.data.time_weights import require_clock
 
 
 @dataclass(frozen=True)
 class Ageing:
-    """Weights by age; see ``diffrec.data.time_weights``."""
+    """Weights by age; see ``diffrec.data.time_weights``. ``asked_by`` is the setting that asks for them, and its value."""
 
     kind: Decay
     w_min: float
     w_max: float
     half_life: float | timedelta
+    asked_by: str
 
     def __str__(self) -> str:
         named = ", ".join(f"{name}={getattr(self, name)!r}" for name in ("w_min", "w_max", "half_life"))
@@ -62,6 +64,11 @@ class Reading:
         meaning = f"{own.meaning}; times {ageing}" if values else str(ageing)
         return cls(meaning, values, ageing=ageing, by_clock=isinstance(ageing.half_life, timedelta))
 
+    def require_times(self, block: Interactions) -> None:
+        """Refuse histories without times where age counts, by the setting that has it count."""
+        if self.ageing is not None and len(block):
+            require_clock(block, self.ageing.asked_by)
+
     def weights(self, block: Interactions) -> Csr:
         """The weights of n histories, (n, items), where there is one for each item.
 
@@ -71,6 +78,7 @@ class Reading:
             When age counts and the interactions have no timestamps.
         """
         own = block.matrix if self.values else binary(block.matrix)
+        self.require_times(block)
         ageing = self.ageing
         if ageing is None or len(block) == 0:
             return own

@@ -159,11 +159,16 @@ class TrainedRecommender(Recommender):
         """Name the way to pick interactions for validation when none are given; see ``diffrec.data.split``."""
         return "random"
 
+    def _require_times(self, data: Interactions) -> None:
+        """Refuse interactions without the times that it learns from, saying what needs them."""
+
     def _fit(self, data: Interactions, valid: Interactions | None) -> None:
         s, share = self.settings, self._share
         # Preparing takes its time, too: the first optimizer of a process has torch load its compiler, for seconds.
         self._pace = pace = Pace(s.epochs, s.time_limit, cosine=s.lr_schedule == "cosine", clock=share.clock)
         device = share.device(s.device)
+        if isinstance(data, Interactions):
+            self._require_times(data)
         learn, valid = self._held_out(data, valid)
         plan = self._foresee(learn, device, valid is not None)
         if plan is not None:

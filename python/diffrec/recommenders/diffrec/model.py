@@ -177,6 +177,9 @@ class DiffRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return self._objective.held_out_by
 
+    def _require_times(self, data: Interactions) -> None:
+        self._objective.require_times(data)
+
     def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
         inputs = objective.inputs(learn)

@@ -55,6 +55,10 @@ class Objective(Protocol):
         """Reading of a history: the weights of each item, in words."""
         ...
 
+    def require_times(self, histories: Interactions) -> None:
+        """Refuse histories without the times that are read of them."""
+        ...
+
     def inputs(self, histories: Any) -> Any:
         """Take histories to learn from, and refuse those that nothing can be learnt from."""
         ...
@@ -99,8 +103,13 @@ class Reconstruction:
     def reading(self) -> Reading:
         """Reading of a history: one weight for each item."""
         s = self._settings
-        ageing = None if s.time_weights is None else Ageing(s.time_weights, s.w_min, s.w_max, s.half_life)
+        kind = s.time_weights
+        ageing = None if kind is None else Ageing(kind, s.w_min, s.w_max, s.half_life, f"time_weights={kind!r}")
         return Reading.of(values=False, ageing=ageing)
+
+    def require_times(self, histories: Interactions) -> None:
+        """Refuse histories without times where interactions are weighed by their age."""
+        self.reading.require_times(histories)
 
     def inputs(self, histories: Interactions | ParquetInteractions) -> Rows:
         """Return the vectors x_0, (users, items), and the confidence in their entries."""
@@ -166,6 +175,12 @@ class Forecasting:
     def _scales(self) -> tuple[TimeScale | RepeatView, ...]:
         """The views of network and anchor, and those of an item for itself."""
         return self._settings.time_scales + self._settings.own_terms
+
+    def require_times(self, histories: Interactions) -> None:
+        """Refuse histories without times: there is no order in them."""
+        if len(histories):
+            instead = ": give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
+            require_clock(histories, "objective='forecast'", instead)
 
     def inputs(self, histories: Interactions) -> Timeline:
         """Put histories in the order of time.
@@ -264,9 +279,7 @@ class Forecasting:
         ValueError
             When there is no order.
         """
-        if len(histories):
-            instead = ": give histories with times, such as Interactions.from_arrays(users, items, timestamp=...)"
-            require_clock(histories, "objective='forecast'", instead)
+        self.require_times(histories)
         return Timeline(histories, self._intervals)
 
 

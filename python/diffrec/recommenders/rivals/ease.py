@@ -74,7 +74,9 @@ class EASE(ItemToItem):
 
     def _reading(self) -> Reading:
         s = self.settings
-        ageing = None if s.half_life is None else Ageing("exponential", s.w_min, 1.0, s.half_life)
+        ageing = None if s.half_life is None else Ageing(
+            "exponential", s.w_min, 1.0, s.half_life, f"half_life={s.half_life!r}"
+        )
         return Reading.of(values=not s.binarize, ageing=ageing)
 
     _needs_exact_sums: ClassVar[bool] = True

@@ -96,6 +96,9 @@ class SASRec(TrainedRecommender):
     def _holdout_by(self) -> str:
         return "time"
 
+    def _require_times(self, data: Interactions) -> None:
+        require_clock(data, self.variant)
+
     def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, timeline = self.settings, self._timeline(learn)
         if timeline.baskets.max(initial=0) < 2:
