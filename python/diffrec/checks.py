@@ -12,9 +12,8 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-T = TypeVar("T")
 # Name and value of an argument -> the value to keep.
 Check = Callable[[str, Any], Any]
 
@@ -294,11 +293,6 @@ def functions(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
     if not isinstance(value, Iterable) or not all(map(callable, value)):
         raise TypeError(f"{name} must be a sequence of functions, got {shown(value)}")
     return tuple(value)
-
-
-def anything(_name: str, value: T) -> T:
-    """Accept any value: what it must be is checked where it is used."""
-    return value
 
 
 def _folded(name: str) -> str:

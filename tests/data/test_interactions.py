@@ -79,8 +79,23 @@ def test_catalogues_give_rows_to_everybody() -> None:
     items = Ids(["z", "a", "m"], "item")
     data = Interactions.from_arrays([5], ["a"], users=[9, 5], items=items, item_info={"name": ["Z", "A", "M"]})
     assert data.matrix.toarray().tolist() == [[0, 0, 0], [0, 1, 0]]
-    assert data.items is items
+    assert data.items.are(items)
     assert data.item_info["name"].tolist() == ["Z", "A", "M"]
+
+
+def test_facts_of_the_items_are_the_item_info() -> None:
+    items, price = Ids(["z", "a", "m"], "item"), np.array([1.0, 2.0, 3.0])
+    data = Interactions.from_arrays([5, 6, 7], ["a", "z", "m"], items=items, item_info={"price": price})
+    assert data.items.facts["price"] is data.item_info["price"] is price
+    assert data.split(by="random").test.items.facts is data.items.facts
+    assert data.items == items
+    assert items.facts == data.users.facts == {}
+    assert data.with_ids(items=Ids([1, 2, 3], "item")).items.facts == {}
+    data.item_info = {"name": np.array(["Z", "A", "M"])}
+    assert list(data.items.facts) == ["name"]
+    assert Interactions.from_arrays([5], ["a"], items=data.items).item_info == {}
+    pickled = pickle.loads(pickle.dumps(data))
+    assert pickled.items.facts["name"].tolist() == pickled.item_info["name"].tolist() == ["Z", "A", "M"]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,15 @@ def test_settings(settings: dict[str, Any], error: type[Exception], words: str) 
         diffrec.fit(GOOD, **(SMALL | settings))
 
 
+@pytest.mark.parametrize("kind", [DiffRec, diffrec.EASE, diffrec.IALS, diffrec.Popularity])
+def test_a_device_is_checked_when_set(kind: Any) -> None:
+    with pytest.raises(ValueError, match="device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'banana'"):
+        kind(device="banana")
+    with pytest.raises(ValueError, match="device 'cuda:99' is not there: torch sees"):
+        kind().set_params(device="cuda:99")
+    assert kind(device="cpu").get_params()["device"] == "cpu"
+
+
 def test_a_setting_is_checked_when_set_and_nothing_changes() -> None:
     model = DiffRec(dims=(8,))
     with pytest.raises(ValueError, match="lr must be above 0"):

@@ -15,7 +15,7 @@ from diffrec.checks import duration, nearest, stretch
 from diffrec.recommenders import VARIANTS
 from diffrec.recommenders.diffrec.presets import preset_settings
 from diffrec.recommenders.fit import AUTO, require_settings
-from diffrec.recommenders.loading import require_device
+from diffrec.recommenders.settings import a_device
 
 _PARAMETERS = inspect.signature(diffrec.fit).parameters
 DEFAULT_VARIANT: str = _PARAMETERS["variant"].default
@@ -121,7 +121,7 @@ def require_possible(arguments: Mapping[str, Any]) -> None:
         hint = nearest(variant, NAMES)
         raise typer.BadParameter(f"{variant!r} is none of {', '.join(NAMES)}{hint}", param_hint="--variant")
     if "device" in arguments:
-        _checked("--device", require_device, arguments["device"])
+        _checked("--device", a_device, "device", arguments["device"])
     if "budget" in arguments:
         _checked("--budget", duration, "budget", arguments["budget"])
     _checked("--preset", preset_settings, arguments.get("preset"), "diffrec" if variant == AUTO else variant)

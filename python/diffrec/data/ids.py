@@ -1,6 +1,7 @@
 """The ids of users or items and the rows they stand for."""
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, overload
 from uuid import UUID
@@ -23,6 +24,11 @@ class Ids:
         Distinct integer or string ids, in row order, shape (n,). UUIDs are kept as text, whole decimals as integers.
     name
         What one of them is called in messages: ``"user"``, ``"item"``.
+
+    Attributes
+    ----------
+    facts : Mapping[str, NDArray]
+        Columns of facts about them, each of shape (n, ...): of ``data.items`` the ``data.item_info``; else empty.
 
     Raises
     ------
@@ -75,6 +81,7 @@ class Ids:
     def _set(self, ids: IdArray, name: str) -> None:
         self._ids = ids
         self._name = name
+        self.facts: Mapping[str, NDArray[Any]] = {}
         self._sorter: NDArray[np.intp] | None = None
         self._sorted = ids
         if not bool(np.all(ids[1:] > ids[:-1])):
@@ -93,6 +100,24 @@ class Ids:
     def name(self) -> str:
         """Name of one id in messages: "user" or "item"."""
         return self._name
+
+    def with_facts(self, facts: Mapping[str, NDArray[Any]]) -> "Ids":
+        """Return these ids with other facts about them; nothing is copied.
+
+        Examples
+        --------
+        >>> Ids(["tea", "salt"], "item").with_facts({"price": np.array([3.5, 1.0])}).facts["price"]
+        array([3.5, 1. ])
+        """
+        if facts is self.facts or not (facts or self.facts):
+            return self
+        made = copy.copy(self)
+        made.facts = facts
+        return made
+
+    def are(self, other: "Ids") -> bool:
+        """Whether these are the ids of another, known without comparing them; facts do not matter."""
+        return self._ids is other._ids
 
     def rows(self, ids: Any) -> NDArray[np.int64]:
         """Look up the rows of ids.
@@ -175,11 +200,10 @@ class Ids:
         return found.item() if isinstance(found, np.generic) else found
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
         if not isinstance(other, Ids):
             return NotImplemented
-        return self._ids.dtype.kind == other._ids.dtype.kind and np.array_equal(self._ids, other._ids)
+        same_kind = self._ids.dtype.kind == other._ids.dtype.kind
+        return self.are(other) or (same_kind and np.array_equal(self._ids, other._ids))
 
     __hash__ = None  # type: ignore[assignment]
 

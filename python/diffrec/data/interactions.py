@@ -53,7 +53,7 @@ class Interactions:
     users, items : Ids
         What the rows and the columns stand for.
     item_info : Mapping[str, NDArray]
-        Columns of facts about the items (titles, genres), each aligned with ``items``.
+        Columns of facts about the items (titles, genres), each aligned with ``items``: those of ``items.facts``.
     negatives_ : NegativesReport or None
         What became of values below zero (``negatives=``) when these interactions were made; None where none was.
     report_ : ReadReport or None
@@ -89,8 +89,7 @@ class Interactions:
         self.matrix = matrix
         self.timestamps = timestamps
         self.users = users
-        self.items = items
-        self.item_info: Mapping[str, NDArray[Any]] = {} if item_info is None else item_info
+        self.items = items.with_facts(item_info or {})
         self._events = events
         self._dislikes = dislikes
         self.negatives_: NegativesReport | None = None
@@ -525,6 +524,15 @@ class Interactions:
     def shape(self) -> tuple[int, int]:
         """Users and items."""
         return len(self.users), len(self.items)
+
+    @property
+    def item_info(self) -> Mapping[str, NDArray[Any]]:
+        """Columns of facts about the items by name, each with an entry per item: ``items.facts``."""
+        return self.items.facts
+
+    @item_info.setter
+    def item_info(self, facts: Mapping[str, NDArray[Any]]) -> None:
+        self.items = self.items.with_facts(facts)
 
     @property
     def titles(self) -> NDArray[Any] | None:

@@ -232,7 +232,7 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
     Items that the model does not know are left out with one warning that counts them, or refused where ``strict``.
     """
     histories = as_interactions(users, "users", allow_empty=True)
-    if histories.items is items:
+    if histories.items.are(items):
         return histories
     if isinstance(users, Interactions) or is_table(users):
         known, left_out = histories.align(histories.users, items)

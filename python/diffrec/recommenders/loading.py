@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffrec import training
 from diffrec.checks import one_of
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.model_file import blamed_on, read
 from diffrec.recommenders.registry import VARIANTS
+from diffrec.recommenders.settings import a_device
 from diffrec.recommenders.spreading import share_for
 from diffrec.training.share import ALONE
 
@@ -52,20 +52,8 @@ def load(path: str | Path, *, device: str = "auto", distributed: "str | World" =
     ...     diffrec.load(Path(folder) / "popular.diffrec").score([0])
     array([[2., 1.]], dtype=float32)
     """
-    require_device(device)  # is the caller's, not the file's
+    a_device("device", device)  # is the caller's, not the file's
     share = share_for(distributed)
     saved = read(Path(path), mapped=share is not ALONE)
     with blamed_on(Path(path)):
         return VARIANTS[one_of(VARIANTS)("variant", saved.variant)].kind._from_saved(saved, share, device=device)
-
-
-def require_device(device: str) -> None:
-    """Refuse a device that is no device's name, or that this machine has not; the processor is always there.
-
-    Raises
-    ------
-    ValueError
-        Naming the device.
-    """
-    if device not in ("auto", "cpu"):
-        training.resolve_device(device)

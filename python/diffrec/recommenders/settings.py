@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from diffrec import training
-from diffrec.checks import Check, anything, flag, functions, nearest, one_of, whole
+from diffrec.checks import Check, flag, functions, nearest, one_of, whole
 from diffrec.data.tensor_file import checksum
 from diffrec.training import Callback
 
@@ -46,6 +46,19 @@ def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool
     )
 
 
+def a_device(_name: str, value: Any) -> Any:
+    """Accept "auto" and the devices that torch sees here; the processor is always there, and does not wait for torch.
+
+    Raises
+    ------
+    ValueError
+        Where it is no device's name, or this machine has no such device.
+    """
+    if not (isinstance(value, str) and value in ("auto", "cpu")):
+        training.named_device(value)
+    return value
+
+
 def changed(settings: "type[Settings]", name: str, default: Any) -> Any:
     """Declare a setting that other settings have, too, with another default."""
     same = settings.__dataclass_fields__[name]
@@ -60,7 +73,7 @@ class Settings:
         0, whole(0, 2**63 - 1), "seed of every random draw; the same seed, data and settings give the same model"
     )
     device: str = setting(
-        "auto", anything, "where the model is computed: 'auto' (a GPU when there is one), 'cpu' or 'cuda'", saved=False
+        "auto", a_device, "where the model is computed: 'auto' (a GPU when there is one), 'cpu' or 'cuda'", saved=False
     )
     progress: bool = setting(True, flag, "show a progress bar on a terminal", saved=False)
     repeats: str = setting(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from diffrec.training.loop import Pace, run_batches, train
     from diffrec.training.peak_memory import PeakMemory
     from diffrec.training.plan import BYTES_PER_PARAMETER, Plan, seconds_per_epoch
-    from diffrec.training.precision import PRECISIONS, autocast, product_dtype, resolve_device
+    from diffrec.training.precision import PRECISIONS, autocast, named_device, product_dtype, resolve_device
     from diffrec.training.rows import InMemoryRows, Rows, StreamedRows, rows_from
     from diffrec.training.window_batches import WindowBatch, WindowBatches
 else:
@@ -29,7 +29,13 @@ else:
             "diffrec.training.peak_memory": ["PeakMemory"],
             "diffrec.training.plan": ["BYTES_PER_PARAMETER", "Plan", "seconds_per_epoch"],
             "diffrec.training.rows": ["InMemoryRows", "Rows", "StreamedRows", "rows_from"],
-            "diffrec.training.precision": ["PRECISIONS", "autocast", "product_dtype", "resolve_device"],
+            "diffrec.training.precision": [
+                "PRECISIONS",
+                "autocast",
+                "named_device",
+                "product_dtype",
+                "resolve_device",
+            ],
             "diffrec.training.window_batches": ["WindowBatch", "WindowBatches"],
         },
     )
@@ -60,6 +66,7 @@ __all__ = [
     "autocast",
     "available_memory",
     "memory_errors",
+    "named_device",
     "product_dtype",
     "require_memory",
     "resolve_device",

@@ -24,16 +24,47 @@ def resolve_device(device: str | torch.device) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    resolved = named_device(device)
+    if not _takes_memory(resolved):
+        raise _absent(device)
+    return resolved
+
+
+def named_device(device: str | torch.device) -> torch.device:
+    """Return the device of a name that torch sees here; a GPU is left untouched, so that processes can still fork.
+
+    Raises
+    ------
+    ValueError
+        As of ``resolve_device``.
+
+    Examples
+    --------
+    >>> named_device("banana")
+    Traceback (most recent call last):
+    ValueError: device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got 'banana'
+    """
     try:
-        resolved = torch.device(device)
+        named = torch.device(device)
     except (RuntimeError, TypeError):
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
+    there = (named.index or 0) < torch.cuda.device_count() if named.type == "cuda" else _takes_memory(named)
+    if not there:
+        raise _absent(device)
+    return named
+
+
+def _takes_memory(device: torch.device) -> bool:
     try:
-        torch.empty(1, device=resolved)
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
-        count = torch.cuda.device_count()
-        raise ValueError(f"device {device!r} is not there: torch sees {count} CUDA device(s) on this machine") from None
-    return resolved
+        return False
+    return True
+
+
+def _absent(device: str | torch.device) -> ValueError:
+    count = torch.cuda.device_count()
+    return ValueError(f"device {device!r} is not there: torch sees {count} CUDA device(s) on this machine")
 
 
 def product_dtype(precision: str, device: torch.device, *, on_processor: bool = False) -> torch.dtype:
