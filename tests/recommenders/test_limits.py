@@ -133,6 +133,30 @@ def test_items_the_model_does_not_know_are_counted_in_one_warning(model: Recomme
         model.recommend(allow=["gone"])
 
 
+@pytest.mark.parametrize("limit", ["allow", "deny", "candidates"])
+def test_limits_of_nobody_are_counted_in_one_warning(model: Recommender, limit: str) -> None:
+    own: dict[Any, Any] = {user: ITEMS[:20] for user in USERS[:3].tolist()}
+    expected = model.recommend(USERS[:2], k=3, **{limit: own})
+    with pytest.warns(UserWarning, match=f"{limit}: 1 of 4 users are ones .* such as 'nobody': left out") as told:
+        found = model.recommend(USERS[:2], k=3, **{limit: own | {"nobody": ITEMS[:9]}})
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    np.testing.assert_array_equal(found.items, expected.items)
+    with pytest.raises(ValueError, match=f"{limit}: 1 of 4 users are ones that the model does not know"):
+        model.recommend(USERS[:2], k=3, strict=True, **{limit: own | {"nobody": ITEMS[:9]}})
+    skipped = model.recommend([*USERS[:2], "nobody"], k=3, unknown="skip", **{limit: own | {"nobody": ITEMS[:9]}})
+    np.testing.assert_array_equal(skipped.items, expected.items)
+
+
+def test_limits_of_people_of_whom_histories_are_given() -> None:
+    model = diffrec.fit(DATA, variant="popularity")
+    strangers = Interactions.from_arrays(["new", "newer"], ITEMS[:2])
+    top = model.recommend(strangers, k=1, deny={"new": ITEMS[1:], USERS[0]: ITEMS[:2]}, exclude_seen=False)
+    assert top.items[0].tolist() == [ITEMS[0]]
+    with pytest.warns(UserWarning, match="deny: 1 of 2 users are ones .* such as 'nwe'"):
+        model.recommend(strangers, k=1, deny={"nwe": ITEMS[1:], "new": []})
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [

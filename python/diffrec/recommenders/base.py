@@ -372,8 +372,8 @@ class Recommender(metaclass=ABCMeta):
         unknown : {"error", "skip", "popular"}
             What becomes of users that the model does not know: they are refused, left out, or get what most users have.
         strict : bool
-            Refuse items that the model does not know in ``allow``, ``deny``, ``candidates`` and histories, instead of
-            leaving them out with one warning that counts them.
+            Refuse items that the model does not know in ``allow``, ``deny``, ``candidates`` and histories, and users
+            named there that nobody is, instead of leaving them out with one warning that counts them.
         now : seconds since the epoch, datetime or ISO 8601 text, optional
             The moment of serving: ages by the clock are counted from it instead of from each history's newest
             interaction. For models that count them so, by a ``half_life`` or ``time_scales`` in timedelta. It may not
@@ -430,7 +430,9 @@ class Recommender(metaclass=ABCMeta):
             raise ValueError("cold_items cannot be guided: leave out steer, novelty and diversity")
         distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
         catalogue, titles = (train.items, train.titles) if cold is None else (cold.items, cold.titles)
-        limits = Limits.of(catalogue, asked.ids[first], allow, deny, candidates, strict=strict)
+        # Who lets strangers be skipped has named some.
+        people = None if unknown == "skip" else train.users
+        limits = Limits.of(catalogue, asked.ids[first], allow, deny, candidates, known=people, strict=strict)
         histories = self._as_of(asked.histories, now, distinct[distinct >= 0])
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)
         strange = int(np.sum(distinct < 0))

@@ -246,7 +246,7 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
 
 
 def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool) -> None:
-    """Warn once of items that the model does not know, or refuse them.
+    """Warn once of items or users that the model does not know, or refuse them.
 
     Raises
     ------

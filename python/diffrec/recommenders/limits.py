@@ -50,6 +50,7 @@ class Limits:
         deny: ItemsOrByUser = None,
         candidates: Mapping[Any, Iterable[Any]] | None = None,
         *,
+        known: Ids | None = None,
         strict: bool = False,
     ) -> "Limits":
         """Read what ``recommend`` was given.
@@ -62,13 +63,16 @@ class Limits:
             Ids of those who are asked about.
         allow, deny, candidates, strict
             As for ``Recommender.recommend``.
+        known : Ids, optional
+            All users of the model. Where it is given, a limit of somebody else, who is not asked about either, is
+            warned of, or refused where ``strict``.
 
         Raises
         ------
         TypeError
             When ``candidates`` is no mapping.
         ValueError
-            When a user has no candidates, nothing is left that is allowed, or an item is unknown and ``strict``.
+            When a user has no candidates, nothing is left that is allowed, or an item or user is unknown and ``strict``.
 
         Examples
         --------
@@ -78,12 +82,12 @@ class Limits:
         """
         denied = hidden = chosen = free = None
         if isinstance(deny, Mapping):
-            hidden = _by_user(items, users, "deny", deny, strict)
+            hidden = _by_user(items, users, "deny", deny, known, strict)
         elif deny is not None:
             denied = np.zeros(len(items), dtype=np.bool_)
             denied[_known(items, "deny", deny, strict)] = True
         if isinstance(allow, Mapping):
-            chosen = _by_user(items, users, "allow", allow, strict)
+            chosen = _by_user(items, users, "allow", allow, known, strict)
             free = np.array([user not in allow for user in users.tolist()], dtype=np.bool_)
         elif allow is not None:
             allowed = np.zeros(len(items), dtype=np.bool_)
@@ -97,7 +101,7 @@ class Limits:
             lacking = [user for user in users.tolist() if user not in candidates]
             if lacking:
                 raise ValueError(f"candidates must name items for every user, and has none for {shown(lacking[0])}")
-            chosen = _by_user(items, users, "candidates", candidates, strict)
+            chosen = _by_user(items, users, "candidates", candidates, known, strict)
         return cls(denied, hidden, chosen, free)
 
     def of_users(self, places: slice) -> "Limits":
@@ -137,9 +141,18 @@ def _either(
     return items, values
 
 
-def _by_user(items: Ids, users: NDArray[Any], argument: str, given: Mapping[Any, Iterable[Any]], strict: bool) -> Csr:
+def _by_user(
+    items: Ids,
+    users: NDArray[Any],
+    argument: str,
+    given: Mapping[Any, Iterable[Any]],
+    known_users: Ids | None,
+    strict: bool,
+) -> Csr:
     """The items of each user as cells; a user who is not named has none."""
     _require_ids(argument, given, users)
+    if known_users is not None and len(users):
+        _require_somebody(argument, given, users, known_users, strict)
     rows, ids = [], []
     for place, user in enumerate(users.tolist()):
         own = listed(argument, given.get(user, ()))
@@ -161,6 +174,17 @@ def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArr
     if strange:
         kind = "text" if text else "numbers"
         raise TypeError(f"{argument} must name users by their ids, which are {kind}, got {shown(strange[0])}")
+
+
+def _require_somebody(
+    argument: str, given: Mapping[Any, Any], users: NDArray[Any], known: Ids, strict: bool
+) -> None:
+    """Say which names are nobody's: neither of those asked about nor known; such a limit limits nothing."""
+    asked, names = set(users.tolist()), list(given)
+    others = [name for name in names if name not in asked]
+    strange = np.array(others)[known.find(others) < 0] if others else np.empty(0)
+    if len(strange):
+        say_unknown(argument, strange, f"{len(strange):,} of {len(names):,} users are ones", strict)
 
 
 def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
