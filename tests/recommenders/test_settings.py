@@ -57,6 +57,45 @@ def test_settings_of_the_next_fit_are_not_this_ones(variant: str, tmp_path: Path
     assert {name: getattr(model.settings, name) for name in changed} == changed
 
 
+@pytest.mark.parametrize(
+    ("variant", "name", "meant"),
+    [
+        ("ials", "regularization", "l2"),
+        ("ials", "n_factors", "factors"),
+        ("ials", "epochs", "iterations"),
+        ("ease", "lambda_", "l2"),
+        ("diffrec", "l2_reg", "weight_decay"),
+        ("diffrec", "learning_rate", "lr"),
+        ("diffrec", "embedding_size", "dims"),
+        ("diffrec", "random_state", "seed"),
+        ("diffrec", "n_epochs", "epochs"),
+        ("diffrec", "iterations", "epochs"),
+        ("diffrec", "T", "steps"),
+        ("diffrec", "batchsize", "batch_size"),
+        ("multivae", "embedding_dim", "latent"),
+        ("sasrec", "no_components", "width"),
+        ("itemknn", "K", "neighbors"),
+    ],
+)
+def test_names_of_other_libraries(variant: str, name: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"'{name}' is not a setting; did you mean '{meant}'\\? "):
+        make(variant, **{name: 1})
+
+
+def test_what_a_recommender_does_not_have_is_not_suggested() -> None:
+    with pytest.raises(TypeError, match=r"^'n_neighbors' is not a setting \(settings: seed, device, .*half_life\)$"):
+        make("popularity", n_neighbors=5)
+
+
+def test_an_error_names_few_of_many_settings() -> None:
+    with pytest.raises(TypeError) as raised:
+        DiffRec(sequence_lenght=5)
+    words = "'sequence_lenght' is not a setting; did you mean 'sequence_length'? (near it: sequence_length, "
+    assert str(raised.value).startswith(words)
+    assert str(raised.value).endswith(f"get_params() and help() have all {len(DiffRec().get_params())} settings)")
+    assert len(str(raised.value)) < 240
+
+
 def test_settings_before_a_fit_are_those_it_will_use() -> None:
     model = DiffRec().set_params(steps=7)
     assert model.settings.steps == 7

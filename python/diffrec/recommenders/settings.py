@@ -6,6 +6,7 @@ checks, ``get_params``, the saved file and the documentation.
 
 import dataclasses
 import datetime
+import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,26 @@ from diffrec.training import Callback
 T = TypeVar("T")
 #: Two questions: what users discover, or what they take next, old or new.
 REPEATS = ("exclude", "include")
+# Our names, of which the first that a recommender has is meant -> what other libraries and the papers' code call the
+# same, in lower case and without lines between words.
+_CALLED_ELSEWHERE = {
+    "l2 weight_decay": "regularization regularisation l2reg l2 reg reglambda lambda lambdareg weightdecay wd",
+    "lr": "learningrate",
+    "factors width latent dims": "factors nfactors numfactors ncomponents nocomponents rank embeddingsize embeddingdim "
+    "embsize latentdim hiddendim hiddensize",
+    "seed": "randomstate randomseed",
+    "epochs iterations": "epochs nepochs numepochs iterations niterations niter maxiter",
+    "steps": "t nsteps numsteps ntimesteps numtimesteps timesteps",
+    "neighbors": "k topk nneighbors numneighbors",
+    "batch_size": "batchsize",
+    "patience": "earlystopping stoppingstep",
+    "progress": "verbose",
+    "length sequence_length": "maxlen maxlength",
+    "layers": "nlayers numlayers",
+    "heads": "nheads numheads",
+}
+# Settings that an error lists all of; of more it names some that are like what was given.
+_FEW = 12
 
 
 def setting(default: T, check: Check, doc: str, *, symbol: str = "", saved: bool = True) -> T:
@@ -140,7 +161,25 @@ class Settings:
         names = [f.name for f in dataclasses.fields(cls)]
         for name in values:
             if name not in names:
-                raise TypeError(f"{name!r} is not a setting{nearest(name, names)} (settings: {', '.join(names)})")
+                hint = _called_here(name, names) or nearest(name, names)
+                raise TypeError(f"{name!r} is not a setting{hint} ({_listed(name, names)})")
+
+
+def _called_here(name: str, names: Sequence[str]) -> str:
+    """Say which setting another library's name stands for, as ``nearest`` does; an empty text for none."""
+    folded = name.lower().replace("_", "").replace("-", "")
+    meant = [
+        one for ours, theirs in _CALLED_ELSEWHERE.items() if folded in theirs.split() for one in ours.split() if one in names
+    ]
+    return f"; did you mean {meant[0]!r}?" if meant else ""
+
+
+def _listed(name: str, names: Sequence[str]) -> str:
+    """List the settings that there are, or of many those that are like a name and where all of them stand."""
+    if len(names) <= _FEW:
+        return f"settings: {', '.join(names)}"
+    like = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
+    return f"{'near it: ' + ', '.join(like) + '; ' if like else ''}get_params() and help() have all {len(names)} settings"
 
 
 def plain_setting(value: Any) -> Any:
