@@ -122,7 +122,8 @@ def written(annotation: Any) -> str:
         return ("int | " if arguments[0] is int else "") + f"Sequence[{written(arguments[0])}]"
     if annotation in (type(None), None):
         return "None"
-    named = {Any: "Any", datetime.timedelta: "datetime.timedelta"}
+    # A length of time may be a text such as "30d".
+    named = {Any: "Any", datetime.timedelta: "datetime.timedelta | str"}
     return named[annotation] if annotation in named else str(annotation.__name__)
 
 

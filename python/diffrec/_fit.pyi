@@ -75,12 +75,12 @@ class _DiffRecSettings(_NetworkSettings, total=False):
     time_weights: Literal["linear", "exponential", "power"] | None
     w_min: float
     w_max: float
-    half_life: float | datetime.timedelta
-    time_scales: Sequence[float | datetime.timedelta | None]
-    own_views: Sequence[float | datetime.timedelta | Literal["had", "often", "ago", "due", "usual"] | None] | None
+    half_life: float | datetime.timedelta | str
+    time_scales: Sequence[float | datetime.timedelta | str | None]
+    own_views: Sequence[float | datetime.timedelta | str | Literal["had", "often", "ago", "due", "usual"] | None] | None
     horizon: int
     cuts: int
-    forecast_half_life: datetime.timedelta | None
+    forecast_half_life: datetime.timedelta | str | None
     likelihood: str
     hidden_dropout: float
     denoiser: str
@@ -99,7 +99,7 @@ class _DiffRecSettings(_NetworkSettings, total=False):
     anchor_l2: float
     anchor_damping: float
     anchor_row_damping: float
-    anchor_half_life: datetime.timedelta | None
+    anchor_half_life: datetime.timedelta | str | None
     anchor_cuts: int
     anchor_exact: int
     anchor_rank: int
@@ -120,10 +120,10 @@ class _DiffRecSettings(_NetworkSettings, total=False):
     diffusion_anneal_epochs: int
 
 class _PopularitySettings(_OfEveryFit, total=False):
-    half_life: float | datetime.timedelta | None
+    half_life: float | datetime.timedelta | str | None
 
 class _TopFreqSettings(_OfEveryFit, total=False):
-    half_life: float | datetime.timedelta | None
+    half_life: float | datetime.timedelta | str | None
     popularity: float
 
 class _TIFUKNNSettings(_OfEveryFit, total=False):
@@ -149,7 +149,7 @@ class _RP3betaSettings(_OfEveryFit, total=False):
 class _EASESettings(_OfEveryFit, total=False):
     l2: float
     binarize: bool
-    half_life: float | datetime.timedelta | None
+    half_life: float | datetime.timedelta | str | None
     w_min: float
 
 class _IALSSettings(_OfEveryFit, total=False):

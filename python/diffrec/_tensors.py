@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,31 @@ def on_host(values: Array) -> NDArray[Any]:
         return values
     host: NDArray[Any] = values.detach().cpu().contiguous().numpy()
     return host
+
+
+def as_matrix(values: Any) -> Any:
+    """A tensor of any library (by DLPack), sparse or not, as a matrix of SciPy or NumPy; all else as it is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> as_matrix(torch.eye(2).to_sparse()).toarray()
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    if isinstance(values, np.ndarray) or not hasattr(values, "__dlpack__"):
+        return values
+    # torch knows all devices that such a tensor may be on.
+    import torch
+    from torch.utils.dlpack import from_dlpack
+
+    if isinstance(values, torch.Tensor) and values.layout is not torch.strided:
+        entries = values.detach().cpu().to_sparse().coalesce()
+        return sparse.coo_array(
+            (entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(entries.shape)
+        )
+    strided = values.detach() if isinstance(values, torch.Tensor) else from_dlpack(values)
+    return strided.cpu().numpy()
 
 
 def tensor_of(values: Array) -> "Tensor":

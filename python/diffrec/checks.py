@@ -140,6 +140,8 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
             raise TypeError(f"{name} must be a number, got {shown(value)}")
         try:
             number = float(value)
+        except (TypeError, ValueError):  # an array of several, or a time of NumPy's
+            raise TypeError(f"{name} must be a number, got {shown(value)}") from None
         except OverflowError:  # a whole number beyond all of them
             number = math.inf if value > 0 else -math.inf
         below = number <= low if open_low else number < low
@@ -204,7 +206,19 @@ def widths(at_least_one: bool = True) -> Check:
 
 
 def age(name: str, value: Any) -> float | datetime.timedelta:
-    """Accept a positive number of interactions, or a positive timedelta."""
+    """Accept a positive number of baskets, or a positive time: a timedelta, also NumPy's, or a text such as ``"30d"``.
+
+    Examples
+    --------
+    >>> age("half_life", 5), age("half_life", "12h")
+    (5.0, datetime.timedelta(seconds=43200))
+    """
+    value = _clock(value)
+    if isinstance(value, str) or _is_of_numpy(value):
+        raise TypeError(
+            f"{name} must be a number of baskets, or a time: a timedelta or a text such as '12h' or '30d'; "
+            f"got {shown(value)}"
+        )
     if isinstance(value, datetime.timedelta):
         if value <= datetime.timedelta():
             raise ValueError(f"{name} must be above 0, got {shown(value)}")
@@ -213,9 +227,10 @@ def age(name: str, value: Any) -> float | datetime.timedelta:
 
 
 def span(name: str, value: Any) -> datetime.timedelta:
-    """Accept a positive timedelta."""
+    """Accept a positive time, as ``age`` does."""
+    value = _clock(value)
     if not isinstance(value, datetime.timedelta):
-        raise TypeError(f"{name} must be a timedelta, got {shown(value)}")
+        raise TypeError(f"{name} must be a timedelta, or a text such as '12h' or '30d', got {shown(value)}")
     age(name, value)
     return value
 
@@ -228,6 +243,7 @@ def duration(name: str, value: Any) -> float:
     >>> duration("budget", "5min")
     300.0
     """
+    value = _clock(value)
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
     seconds = stretch(value) if isinstance(value, str) else value
@@ -246,6 +262,27 @@ def stretch(text: str) -> float | None:
     """
     parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.lower())
     return None if parts is None or parts[2] not in _SECONDS else float(parts[1]) * _SECONDS[parts[2]]
+
+
+def _clock(value: Any) -> Any:
+    """Return times that others write, as NumPy's and ``"30d"``, as a timedelta, where one can be; all else as it is."""
+    try:
+        if isinstance(value, str):
+            seconds = stretch(value)
+            return value if seconds is None else datetime.timedelta(seconds=seconds)
+        # What has no unit, years, months and NaT are no lengths of time.
+        if _is_of_numpy(value) and sys.modules["numpy"].datetime_data(value.dtype)[0] not in ("generic", "Y", "M"):
+            exact = value.astype("timedelta64[us]").item()
+            return value if exact is None else exact
+    except OverflowError:  # longer than any timedelta
+        return value
+    return value
+
+
+def _is_of_numpy(value: Any) -> bool:
+    """Whether a value is a length of time of NumPy's, which checks of the command line do not wait for."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.timedelta64)
 
 
 def optional(check: Check) -> Check:

@@ -83,7 +83,7 @@ def test_what_followed_of_late_counts_more() -> None:
         (
             {"anchor_half_life": 5.0, "objective": "forecast"},
             TypeError,
-            "anchor_half_life must be a timedelta, got 5.0",
+            "anchor_half_life must be a timedelta, or a text .* got 5.0",
         ),
     ],
 )

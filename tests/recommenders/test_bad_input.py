@@ -31,9 +31,15 @@ def csr(indptr: list[int], indices: list[int], shape: tuple[int, int]) -> sparse
         (
             "ratings.csv",
             TypeError,
-            "data must be Interactions, a user x item matrix, a data frame, .* or a mapping of columns, got str",
+            "data must be Interactions, a user x item matrix, a data frame, .* or a mapping of columns, got str: "
+            r"read a file by Interactions\.read\('ratings.csv'\)",
         ),
-        ([[1, 0]], TypeError, "data must be .* got list"),
+        (Path("r.csv"), TypeError, r"data must be .* got .*Path: read a file by Interactions\.read\('r.csv'\)"),
+        (
+            [[1, 0]],
+            TypeError,
+            r"data must be .* got list: .* Interactions\.from_arrays\(users, items\), .* numpy\.array",
+        ),
         (np.zeros(3), ValueError, r"matrix must have two dimensions, not shape \(3,\)"),
         (np.zeros((2, 2)), ValueError, "no interactions"),
         (np.array([[1, -2.0]]), ValueError, r"matrix\[0, 1\] is -2"),

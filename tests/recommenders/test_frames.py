@@ -183,5 +183,9 @@ def test_tensors_go_in() -> None:
     ):
         model = diffrec.fit(matrix, variant="ease", l2=1.0, binarize=False)
         np.testing.assert_array_equal(model.score(), expected)
+        made = diffrec.Interactions.from_csr(matrix, matrix)
+        np.testing.assert_array_equal(made.matrix.toarray(), dense)
+        assert made.timestamps is not None
+        np.testing.assert_array_equal(made.timestamps, made.matrix.data)
         np.testing.assert_array_equal(model.score(matrix), expected)
     assert model.recommend(torch.tensor([2, 0]), k=1).users.tolist() == [2, 0]

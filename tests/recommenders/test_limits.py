@@ -135,7 +135,7 @@ def test_items_the_model_does_not_know_are_counted_in_one_warning(model: Recomme
 
 @pytest.mark.parametrize("limit", ["allow", "deny", "candidates"])
 def test_limits_of_nobody_are_counted_in_one_warning(model: Recommender, limit: str) -> None:
-    own: dict[Any, Any] = {user: ITEMS[:20] for user in USERS[:3].tolist()}
+    own: dict[Any, Any] = dict.fromkeys(USERS[:3].tolist(), ITEMS[:20])
     expected = model.recommend(USERS[:2], k=3, **{limit: own})
     with pytest.warns(UserWarning, match=f"{limit}: 1 of 4 users are ones .* such as 'nobody': left out") as told:
         found = model.recommend(USERS[:2], k=3, **{limit: own | {"nobody": ITEMS[:9]}})

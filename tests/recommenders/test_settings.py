@@ -104,6 +104,19 @@ def test_settings_before_a_fit_are_those_it_will_use() -> None:
     assert model.settings.dims == (1000,)
 
 
+def test_times_are_taken_as_they_are_written() -> None:
+    day, hour = datetime.timedelta(days=1), datetime.timedelta(hours=1)
+    model = DiffRec(half_life="3d", time_scales=("12h", 2, np.timedelta64(1, "D")), objective="forecast")
+    model.set_params(own_views=("had", "60d"), forecast_half_life=np.timedelta64(7, "D"))
+    known = model.get_params()
+    assert known["half_life"] == 3 * day
+    assert known["time_scales"] == (12 * hour, 2.0, day)
+    assert known["own_views"] == ("had", 60 * day)
+    assert known["forecast_half_life"] == 7 * day
+    with pytest.raises(TypeError, match="half_life must be a number of baskets, or a time: .* got 'soon'"):
+        DiffRec(half_life="soon")
+
+
 def test_time_scales_of_the_clock_survive_the_file(tmp_path: Path) -> None:
     scales = (1.0, datetime.timedelta(days=7), None)
     model = diffrec.fit(DATA, variant="t-diffrec", dims=(4,), time_scales=scales, **QUICK)

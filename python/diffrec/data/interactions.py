@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from diffrec._shown import facts_as_html
+from diffrec._tensors import as_matrix
 from diffrec.checks import one_of, shown
 from diffrec.data._columns import Columns
 from diffrec.data._csr import Csr, Parts, align_times, empty_matrix, owners_of, stored_entries
@@ -194,9 +195,9 @@ class Interactions:
         Parameters
         ----------
         matrix
-            Any SciPy sparse matrix or array, or a two-dimensional NumPy array, shape (users, items), of
-            finite values. Stored zeros are no interactions; repeated entries are events of one
-            cell, as :meth:`from_arrays` has them. It is not changed.
+            Any SciPy sparse matrix or array, a two-dimensional NumPy array, or a tensor (torch's may be
+            sparse), shape (users, items), of finite values. Stored zeros are no interactions; repeated
+            entries are events of one cell, as :meth:`from_arrays` has them. It is not changed.
         timestamps
             A sparse matrix storing the same cells, zeros included, or None. A dense array of the same shape,
             or a vector with one time for each stored entry of the CSR ``matrix``, will do too. Seconds, or numbers
@@ -220,12 +221,12 @@ class Interactions:
         >>> Interactions.from_csr(sparse.csr_array([[0, 2], [1, 0]])).shape
         (2, 2)
         """
-        (rows, columns, stored), shape = stored_entries(matrix, "matrix")
+        (rows, columns, stored), shape = stored_entries(as_matrix(matrix), "matrix")
         signed = one_of(NEGATIVES)("negatives", negatives) != "error"
         values = require_values(stored, lambda place: f"matrix[{rows[place]}, {columns[place]}]", signed=signed)
         times, unit = None, None
         if timestamps is not None:
-            times = align_times(timestamps, (rows, columns, stored), shape, "timestamps")
+            times = align_times(as_matrix(timestamps), (rows, columns, stored), shape, "timestamps")
             require_finite(times, "timestamps")
             times, unit = in_seconds(times)
         users, items = Ids.numbered(shape[0], "user"), Ids.numbered(shape[1], "item")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffrec import _core
-from diffrec.checks import one_of, real, shown
+from diffrec.checks import age, one_of, real, shown
 from diffrec.data._csr import Csr, canonical
 from diffrec.data.interactions import Interactions
 
@@ -63,14 +63,13 @@ def time_weights(
     one_of(get_args(Decay))("kind", kind)
     w_max = real(0)("w_max", w_max)
     w_min = real(0, w_max)("w_min", w_min)
+    half_life = None if half_life is None else age("half_life", half_life)
     clock = isinstance(half_life, timedelta)
     length = half_life.total_seconds() if isinstance(half_life, timedelta) else half_life
     if length is None:
         if kind != "linear":
             raise ValueError(f"kind={kind!r} needs a half_life: a number of baskets or a timedelta")
         length = 1.0
-    if real(0)("half_life", length) == 0:
-        raise ValueError(f"half_life must be above 0, not {shown(half_life)}")
     times = require_clock(data, f"a weight by age (kind={kind!r})")
     events = data.events if data.n_events > len(data) else None
     indptr = data.matrix.indptr.astype(np.int64) if events is None else events.indptr

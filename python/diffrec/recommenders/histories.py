@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from datetime import timedelta
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from diffrec.data.time_weights import require_clock
 
 @dataclass(frozen=True)
 class Ageing:
-    """Weights by age; see ``diffrec.data.time_weights``. ``asked_by`` is the setting that asks for them, and its value."""
+    """Weights by age; see ``diffrec.data.time_weights``; ``asked_by`` is the setting that asks, and its value."""
 
     kind: Decay
     w_min: float
@@ -183,10 +184,18 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
             named = "columns are named in Interactions.from_frame(frame, user=, item=)"
             raise _kind(error)(f"{name}: {error}; {named}") from None
     if hasattr(data, "__dlpack__"):
-        return _of_matrix(_matrix(data), name, allow_empty)
+        return _of_matrix(data, name, allow_empty)
+    instead = ""
+    if isinstance(data, str | PathLike):
+        instead = f": read a file by Interactions.read({str(data)!r})"
+    elif isinstance(data, list | tuple):
+        instead = (
+            ": make columns of users and items Interactions by Interactions.from_arrays(users, items), and rows a "
+        )
+        instead += "matrix by numpy.array(rows)"
     raise TypeError(
         f"{name} must be Interactions, a user x item matrix, a data frame, a Hugging Face data set or a mapping of "
-        f"columns, got {type(data).__name__}"
+        f"columns, got {type(data).__name__}{instead}"
     )
 
 
@@ -199,21 +208,6 @@ def _of_matrix(matrix: Any, name: str, allow_empty: bool) -> Interactions:
 
 def _kind(error: Exception) -> type[Exception]:
     return TypeError if isinstance(error, TypeError) else ValueError
-
-
-def _matrix(tensor: Any) -> Any:
-    """A tensor of any library as a matrix of SciPy or NumPy."""
-    # torch knows all devices that such a tensor may be on.
-    import torch
-    from torch.utils.dlpack import from_dlpack
-
-    if isinstance(tensor, torch.Tensor) and tensor.layout is not torch.strided:
-        entries = tensor.detach().cpu().to_sparse().coalesce()
-        return sparse.coo_array(
-            (entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(entries.shape)
-        )
-    strided = tensor.detach() if isinstance(tensor, torch.Tensor) else from_dlpack(tensor)
-    return strided.cpu().numpy()
 
 
 def is_histories(users: Any) -> bool:

@@ -72,7 +72,8 @@ class Limits:
         TypeError
             When ``candidates`` is no mapping.
         ValueError
-            When a user has no candidates, nothing is left that is allowed, or an item or user is unknown and ``strict``.
+            When a user has no candidates, nothing is left that is allowed, or an item or a user is unknown, where
+            ``strict``.
 
         Examples
         --------
@@ -176,9 +177,7 @@ def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArr
         raise TypeError(f"{argument} must name users by their ids, which are {kind}, got {shown(strange[0])}")
 
 
-def _require_somebody(
-    argument: str, given: Mapping[Any, Any], users: NDArray[Any], known: Ids, strict: bool
-) -> None:
+def _require_somebody(argument: str, given: Mapping[Any, Any], users: NDArray[Any], known: Ids, strict: bool) -> None:
     """Say which names are nobody's: neither of those asked about nor known; such a limit limits nothing."""
     asked, names = set(users.tolist()), list(given)
     others = [name for name in names if name not in asked]

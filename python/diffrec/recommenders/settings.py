@@ -169,7 +169,11 @@ def _called_here(name: str, names: Sequence[str]) -> str:
     """Say which setting another library's name stands for, as ``nearest`` does; an empty text for none."""
     folded = name.lower().replace("_", "").replace("-", "")
     meant = [
-        one for ours, theirs in _CALLED_ELSEWHERE.items() if folded in theirs.split() for one in ours.split() if one in names
+        one
+        for ours, theirs in _CALLED_ELSEWHERE.items()
+        if folded in theirs.split()
+        for one in ours.split()
+        if one in names
     ]
     return f"; did you mean {meant[0]!r}?" if meant else ""
 
@@ -179,7 +183,9 @@ def _listed(name: str, names: Sequence[str]) -> str:
     if len(names) <= _FEW:
         return f"settings: {', '.join(names)}"
     like = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
-    return f"{'near it: ' + ', '.join(like) + '; ' if like else ''}get_params() and help() have all {len(names)} settings"
+    return (
+        f"{'near it: ' + ', '.join(like) + '; ' if like else ''}get_params() and help() have all {len(names)} settings"
+    )
 
 
 def plain_setting(value: Any) -> Any:

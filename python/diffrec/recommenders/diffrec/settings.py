@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from diffrec.anchors.ridge import EXACT
-from diffrec.checks import age, each, flag, layers, one_of, optional, real, span, whole, width, widths
+from diffrec.checks import age, each, flag, layers, one_of, optional, real, span, stretch, whole, width, widths
 from diffrec.data import REPEAT_VIEWS, Decay, RepeatView, TimeScale
 from diffrec.diffusion import LIKELIHOODS, NOISE_SCHEDULES, STEP_SAMPLINGS, noise_betas
 from diffrec.recommenders.diffrec.groups import embeddings
@@ -21,7 +21,8 @@ DENOISERS = ("mlp", "sequence")
 
 def _own_view(name: str, value: Any) -> TimeScale | RepeatView:
     """Accept a time constant, or a view of how an item was taken before."""
-    return (one_of(REPEAT_VIEWS) if isinstance(value, str) else optional(age))(name, value)  # type: ignore[no-any-return]
+    named = isinstance(value, str) and stretch(value) is None
+    return (one_of(REPEAT_VIEWS) if named else optional(age))(name, value)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +105,8 @@ class DiffRecSettings(NetworkSettings):
     half_life: float | datetime.timedelta = setting(
         5.0,
         age,
-        "age, as a number of the user's newer baskets or a timedelta, at which exponential and power weights are "
-        "half way down from `w_max` to `w_min`",
+        "age, as a number of the user's newer baskets or a timedelta (or '3d'), at which exponential and power weights "
+        "are half way down from `w_max` to `w_min`",
     )
 
     # Forecasting

@@ -74,8 +74,10 @@ class EASE(ItemToItem):
 
     def _reading(self) -> Reading:
         s = self.settings
-        ageing = None if s.half_life is None else Ageing(
-            "exponential", s.w_min, 1.0, s.half_life, f"half_life={s.half_life!r}"
+        ageing = (
+            None
+            if s.half_life is None
+            else Ageing("exponential", s.w_min, 1.0, s.half_life, f"half_life={s.half_life!r}")
         )
         return Reading.of(values=not s.binarize, ageing=ageing)
 
