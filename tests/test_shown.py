@@ -102,7 +102,8 @@ def test_models_data_reports_comparisons_and_explanations() -> None:
     table = Table(report._repr_html_())
     assert table.rows[0] == ["metric", "@5", "@10"]
     assert ["ndcg", f"{report['ndcg@5']:.4f}", f"{report['ndcg@10']:.4f}"] in table.rows
-    assert table.caption == "mean over 60 users"
+    assert "what users discover: what they had before is neither" in table.caption
+    assert "mean over 60 users" in table.caption
     compared = diffrec.compare(DATA, ["popularity", "ease"], progress=False)
     table = Table(compared._repr_html_())
     assert [row[0] for row in table.rows] == ["name", *(row.name for row in compared)]

@@ -77,6 +77,7 @@ def test_a_split_is_used_part_by_part(folder: Path) -> None:
     split = diffrec.Split.read("split.npz")
     expected = diffrec.load("m").evaluate(split.test, seen=split.valid, k=[1])
     # A list of one has no pairs: NaN, which is no JSON.
+    assert told["question"] == "discover"
     assert told["metrics"] == {name: None if np.isnan(mean) else mean for name, mean in expected.means.items()}
     succeed("fit", "split.npz", "--part", "all", "--out", "m", "--variant", "popularity")
     assert len(diffrec.load("m").train_) == 8

@@ -155,6 +155,18 @@ def test_histories_without_times_for_a_model_that_reads_them() -> None:
         model.score(GOOD)
 
 
+def test_a_frame_of_users_alone() -> None:
+    model = diffrec.fit(GOOD, variant="popularity")
+    with pytest.raises(ValueError, match="users: no column .* users that the model knows are named by their ids alone"):
+        model.recommend(pd.DataFrame({"user": [0, 1]}))
+
+
+def test_a_model_is_not_saved_over_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=f"^{tmp_path} is a folder; name a file$"):
+        diffrec.fit(GOOD, variant="popularity").save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_frame_whose_columns_say_nothing() -> None:
     frame = pd.DataFrame({"Kunden-Nr": [1, 2], "Artikel": [3, 4]})
     words = r"data: .*name it with user=.*named in Interactions\.from_frame\(frame, user=, item=\)"

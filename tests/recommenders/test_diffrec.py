@@ -287,7 +287,7 @@ def test_items_nobody_touched_have_a_group_too() -> None:
         ({"item_embeddings": np.full((14, 2), np.nan)}, "item_embeddings must be finite, got nan"),
         ({"item_embeddings": np.ones(14)}, "item_embeddings must be numbers of shape"),
         ({"item_embeddings": "svt"}, "did you mean 'svd'"),
-        ({"latent_dims": (1,)}, "a width of 1 cannot be shared by 2 groups"),
+        ({"latent_dims": (1,)}, "a width of 1 cannot be shared by 2 groups .* latent_dims .* wider, or groups fewer"),
         ({"kl_weight": -1}, "kl_weight must be at least 0, got -1"),
     ],
 )

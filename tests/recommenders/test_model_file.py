@@ -415,3 +415,11 @@ def test_a_next_basket_file_from_before_usual_intervals_loads(files: dict[str, P
     assert "usual" not in model.settings.own_views
     assert model.recommend(k=2, exclude_seen=False).items.shape[1] == 2
     assert model.get_params()["own_views"] is None
+
+
+def test_a_table_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("user,item\nann,tea\n" * 20)
+    with pytest.raises(
+        ModelFileError, match="r.csv' is not a diffrec model, .*: it does not begin as a safetensors file"
+    ):
+        diffrec.load(tmp_path / "r.csv")

@@ -135,6 +135,14 @@ def test_both_questions_are_answered() -> None:
         assert discover.repeats_left_out > 0
         assert again.repeats_left_out == 0
         assert len(again.users) > len(discover.users)
+        for report, question, words in (
+            (discover, "discover", "what users discover: what they had before is neither recommended nor relevant"),
+            (again, "next basket", "what users take next, old or new"),
+        ):
+            assert report.question == question
+            assert words in str(report).splitlines()
+            assert words in report._repr_html_()
+            assert f"({question})" in repr(report)
 
 
 def test_without_timestamps_values_are_counts() -> None:

@@ -124,6 +124,7 @@ def evaluate(
         with table_file(per_user) as append:
             append({"user": report.users, **report.per_user})
     values = {
+        "question": report.question,
         "metrics": report.means,
         "users": len(report.users),
         "users_without_relevant": report.users_without_relevant,

@@ -28,8 +28,13 @@ def replacing(path: Path) -> Iterator[Path]:
     taken away by whoever writes ``path`` next. A symbolic link stays one, and the file it leads to is replaced; who may
     read and write a file that is replaced may do so afterwards. The block writes into the file that is there: one that
     it put in its place would not be known to be in use.
+
+    Raises
+    ------
+    IsADirectoryError
+        When ``path`` is a folder.
     """
-    path = _target(path)
+    path = _target_file(path)
     with _fresh(path, folder=False) as temporary:
         yield temporary
         _put(temporary, path)
@@ -43,7 +48,7 @@ def replacing_with_companions(path: Path) -> Iterator[Path]:
     by what it holds, as :func:`named_by_content` does, is that of one file alone: whoever is left with the old file is
     left with the old companion, which goes once the new file has taken its place.
     """
-    path = _target(path)
+    path = _target_file(path)
     with _fresh(path, folder=True) as folder:
         temporary = folder / path.name
         yield temporary
@@ -112,6 +117,13 @@ def _target(path: Path) -> Path:
     path = path.resolve() if path.is_symlink() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _target_file(path: Path) -> Path:
+    """Return the path to replace, refusing a folder by its name."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
+    return _target(path)
 
 
 @contextmanager

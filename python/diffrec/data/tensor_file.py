@@ -58,7 +58,10 @@ def read_tensors(path: Path, *, mapped: str | None = None) -> tuple[dict[str, st
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8:
+        if size < 8 or file.read(1) != b"{":
+            raise ValueError("it does not begin as a safetensors file does")
+        file.seek(8)
+        if length > size - 8:
             raise ValueError(f"its first 8 bytes promise a header of {length:,} bytes, and it has {size:,}")
         if length > HEADER_LIMIT:
             raise ValueError(f"its header has {length:,} bytes, more than the {HEADER_LIMIT:,} that one may have")

@@ -28,6 +28,11 @@ LIST_METRICS = ("coverage", "gini")
 METRICS = (*USER_METRICS, *LIST_METRICS)
 # Those of which more is better, and which lists and what is relevant are enough for.
 MAXIMISED = (*_OF_KERNEL, "map", "coverage")
+# The two questions that a report may answer, in words.
+_ASKED = {
+    "discover": "what users discover: what they had before is neither recommended nor relevant",
+    "next basket": "what users take next, old or new",
+}
 
 
 def parse_metric(name: str, known: Sequence[str] = METRICS) -> tuple[str, int]:
@@ -74,6 +79,9 @@ class Report(Mapping[str, float]):
         Test interactions with items that the user disliked before, which are never recommended.
     groups : dict
         Fact -> its groups of users or items, with their figures, where ``evaluate`` was asked for them (``by=``).
+    question : {"discover", "next basket", ""}
+        Which question the figures answer: what users *discover* (``exclude_seen=True``), or all that they take next,
+        old or new (False); empty where only lists were measured.
     """
 
     means: dict[str, float]
@@ -85,6 +93,7 @@ class Report(Mapping[str, float]):
     repeats_left_out: int = 0
     dislikes_left_out: int = 0
     groups: dict[str, Groups] = field(default_factory=dict)
+    question: str = ""
 
     def __getitem__(self, name: str) -> float:
         try:
@@ -99,7 +108,8 @@ class Report(Mapping[str, float]):
         return len(self.means)
 
     def __repr__(self) -> str:
-        return f"<Report: {len(self.means)} metrics of {len(self.users):,} users>"
+        question = f" ({self.question})" if self.question else ""
+        return f"<Report{question}: {len(self.means)} metrics of {len(self.users):,} users>"
 
     def __str__(self) -> str:
         """Lay the means out as a table, metrics by k."""
@@ -122,7 +132,8 @@ class Report(Mapping[str, float]):
     def _of_whom(self) -> str:
         """Say what the means are over, and what is left out."""
         without = f"; {self.users_without_relevant:,} without relevant items left out"
-        lines = [f"mean over {len(self.users):,} users" + (without if self.users_without_relevant else "")]
+        lines = [_ASKED[self.question]] if self.question else []
+        lines.append(f"mean over {len(self.users):,} users" + (without if self.users_without_relevant else ""))
         if self.interactions_left_out:
             lines.append(f"{self.interactions_left_out:,} interactions of unknown users or items left out")
         if self.repeats_left_out:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffrec.checks import shown
 from diffrec.diffusion import Part
 
 
@@ -94,5 +95,8 @@ def shared_widths(sizes: Sequence[int], width: int) -> tuple[int, ...]:
     widths = [max(1, size * width // total) for size in sizes[:-1]]
     rest = width - sum(widths)
     if rest < 1:
-        raise ValueError(f"a width of {width} cannot be shared by {len(sizes)} groups of sizes {tuple(sizes)}")
+        raise ValueError(
+            f"a width of {width} cannot be shared by {len(sizes)} groups of sizes {shown(tuple(sizes))}: "
+            "latent_dims and decoder_dims must be wider, or groups fewer"
+        )
     return (*widths, rest)

@@ -705,7 +705,7 @@ class Recommender(metaclass=ABCMeta):
         Returns
         -------
         Report
-            Means over the users with relevant items, and values per user.
+            Means over the users with relevant items, and values per user; its ``question`` says which was asked.
 
         Raises
         ------

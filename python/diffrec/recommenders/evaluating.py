@@ -1,6 +1,7 @@
 """How well a model predicts what its users took later; of histories in files a block of users at a time."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,13 @@ def evaluated(
     model: "Recommender", test: Any, seen: Any, exclude_seen: bool, k: Sequence[int], by: By, bins: int
 ) -> Report:
     """Measure a fitted model; see ``Recommender.evaluate``."""
+    report = _report(model, test, seen, exclude_seen, k, by, bins)
+    return replace(report, question="discover" if exclude_seen else "next basket")
+
+
+def _report(
+    model: "Recommender", test: Any, seen: Any, exclude_seen: bool, k: Sequence[int], by: By, bins: int
+) -> Report:
     train = model._fitted().train_
     if streamed(test, "test") is not None:
         if seen is not None or by is not None:

@@ -182,21 +182,24 @@ def as_interactions(data: Any, name: str, *, allow_empty: bool = False) -> Inter
             return Interactions.from_frame(data)
         except (ValueError, TypeError) as error:
             named = "columns are named in Interactions.from_frame(frame, user=, item=)"
+            if name == "users":
+                named += "; users that the model knows are named by their ids alone, without a frame around them"
             raise _kind(error)(f"{name}: {error}; {named}") from None
     if hasattr(data, "__dlpack__"):
         return _of_matrix(data, name, allow_empty)
-    instead = ""
-    if isinstance(data, str | PathLike):
-        instead = f": read a file by Interactions.read({str(data)!r})"
-    elif isinstance(data, list | tuple):
-        instead = (
-            ": make columns of users and items Interactions by Interactions.from_arrays(users, items), and rows a "
-        )
-        instead += "matrix by numpy.array(rows)"
     raise TypeError(
         f"{name} must be Interactions, a user x item matrix, a data frame, a Hugging Face data set or a mapping of "
-        f"columns, got {type(data).__name__}{instead}"
+        f"columns, got {type(data).__name__}{_instead_of(data)}"
     )
+
+
+def _instead_of(data: Any) -> str:
+    """Say what to make of a path, and of lists."""
+    if isinstance(data, str | PathLike):
+        return f": read a file by Interactions.read({str(data)!r})"
+    if isinstance(data, list | tuple):
+        return ": of columns make Interactions.from_arrays(users, items), of rows a matrix, numpy.array(rows)"
+    return ""
 
 
 def _of_matrix(matrix: Any, name: str, allow_empty: bool) -> Interactions:
