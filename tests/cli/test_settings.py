@@ -10,7 +10,7 @@ import typer
 
 import diffrec
 from diffrec.cli.named_settings import fit_arguments, parse_value, whole_numbers
-from support.commands import fail, succeed
+from support.commands import fail, run, succeed
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,12 @@ def test_bad_settings_are_refused_before_the_data_is_read(tmp_path: Path, given:
 
 
 def test_settings_reach_the_model(folder: Path) -> None:
-    succeed(
+    told = run(
         *("fit", "ratings.csv", "--out", "m.diffrec", "--preset", "paper/ml-1m_clean", "--seed", 5, "--device", "cpu"),
         *("--set", "dims=8", "--set", "epochs=1", "--set", "normalize=true", "--set", "half_life=30d"),
     )
+    assert told.exit_code == 0, told.output
+    assert "warning: half_life has no effect without time_weights" in told.stderr.splitlines()
     settings = diffrec.load(folder / "m.diffrec").get_params()
     expected = {
         "dims": (8,),

@@ -104,6 +104,36 @@ def test_settings_before_a_fit_are_those_it_will_use() -> None:
     assert model.settings.dims == (1000,)
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"half_life": 3.0}, "^half_life has no effect without time_weights$"),
+        ({"w_min": 0.2, "kl_weight": 0.1}, "^kl_weight has no effect without groups; w_min has no .* time_weights$"),
+        (
+            {"variant": "t-diffrec", "half_life": 3.0},
+            "^half_life has no effect .* time_weights='exponential' or 'power'$",
+        ),
+    ],
+)
+def test_a_named_setting_without_effect_is_said(named: dict[str, Any], words: str) -> None:
+    with pytest.warns(UserWarning, match=words) as told:
+        diffrec.fit(DATA, dims=(4,), **named, **QUICK)
+    assert [one.filename for one in told] == [__file__]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"variant": "t-diffrec", "half_life": datetime.timedelta(days=3)},
+        {"variant": "t-diffrec", "w_min": 0.2},
+        {"time_weights": "power", "half_life": 3.0},
+        {"variant": "l-diffrec", "kl_weight": 0.1, "latent_dims": 4},
+    ],
+)
+def test_a_named_setting_with_effect_is_taken_in_silence(named: dict[str, Any]) -> None:
+    diffrec.fit(DATA, dims=(4,), **named, **QUICK)  # warnings are errors here
+
+
 def test_times_are_taken_as_they_are_written() -> None:
     day, hour = datetime.timedelta(days=1), datetime.timedelta(hours=1)
     model = DiffRec(half_life="3d", time_scales=("12h", 2, np.timedelta64(1, "D")), objective="forecast")

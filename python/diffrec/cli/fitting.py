@@ -13,7 +13,7 @@ from diffrec._shown import size
 from diffrec.cli import options
 from diffrec.cli.describe import described, in_words
 from diffrec.cli.named_settings import DEFAULT_BUDGET, DEFAULT_VARIANT, NAMES, fit_arguments
-from diffrec.cli.output import note, pairs, show
+from diffrec.cli.output import note, pairs, show, warnings_as_notes
 from diffrec.cli.reading import Source, known_part, refuse, require_place, say_left_out
 from diffrec.data.streamed import is_prepared
 from diffrec.recommenders import PRESETS
@@ -138,7 +138,8 @@ def fit(
 
     started = time.perf_counter()
     callbacks = [] if quiet else [print_epoch]
-    model = diffrec.fit(train, valid=held_out, progress=not quiet, callbacks=callbacks, **arguments)
+    with warnings_as_notes():
+        model = diffrec.fit(train, valid=held_out, progress=not quiet, callbacks=callbacks, **arguments)
     seconds = time.perf_counter() - started
     model.save(out)
 

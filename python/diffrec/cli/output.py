@@ -26,9 +26,11 @@ def warnings_as_notes() -> Iterator[None]:
     """Say on standard error what is warned of, each warning on a line."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        yield
-    for one in caught:
-        note(f"warning: {one.message}")
+        try:
+            yield
+        finally:
+            for one in caught:
+                note(f"warning: {one.message}")
 
 
 def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:

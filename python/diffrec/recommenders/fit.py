@@ -6,7 +6,8 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from diffrec.checks import duration, one_of
@@ -157,12 +158,21 @@ def fit(
         model = type(init)(**(init.settings.values() | said | settings))
     else:
         model = make("diffrec" if variant == AUTO else variant, preset, **(settings | named))
+    _say_idle(model, settings)
     if share is not ALONE:
         model.spread_over(share)
     return model.fit(data, valid, init=init, checkpoint=checkpoint, every=every)
 
 
 _PARAMETERS = inspect.signature(fit).parameters
+
+
+def _say_idle(model: Recommender, named: Iterable[str]) -> None:
+    """Warn once of settings that were named and have no say beside the others."""
+    idle = {name: needs for name, needs in model.settings.idle().items() if name in named}
+    if idle:
+        said = "; ".join(f"{name} has no effect without {needs}" for name, needs in idle.items())
+        warnings.warn(said, stacklevel=3)
 
 
 def require_settings(

@@ -115,6 +115,10 @@ class Settings:
     def check_together(self) -> None:
         """Raise ``ValueError`` where settings that are fine alone are impossible together."""
 
+    def idle(self) -> dict[str, str]:
+        """Name settings that have no say beside the others as they are, each with what would give it one."""
+        return {}
+
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Make from keyword values; a name that is no setting is a ``TypeError`` that suggests the nearest."""

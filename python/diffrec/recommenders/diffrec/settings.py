@@ -17,6 +17,12 @@ OBJECTIVES = ("reconstruct", "forecast")
 # each customer of Online Retail.
 OWN_VIEWS: tuple[TimeScale | RepeatView, ...] = ("had", "often", "ago", "usual", 3.0, datetime.timedelta(days=60))
 DENOISERS = ("mlp", "sequence")
+# Settings that only the latent forms read.
+_OF_GROUPS = (
+    "latent_dims", "decoder_dims", "item_embeddings", "group_balance", "encoder_dropout", "autoencoder_lr",
+    "autoencoder_weight_decay", "kl_weight", "kl_anneal_batches", "diffusion_weight", "diffusion_weight_min",
+    "diffusion_anneal_epochs",
+)  # fmt: skip
 
 
 def _own_view(name: str, value: Any) -> TimeScale | RepeatView:
@@ -304,6 +310,16 @@ class DiffRecSettings(NetworkSettings):
         if self.own_views is not None:
             return self.own_views
         return OWN_VIEWS if self.repeats == "include" else ()
+
+    def idle(self) -> dict[str, str]:
+        """Name settings of weights by age, and of latent forms, where these are not asked for."""
+        idle = {} if self.groups is not None else dict.fromkeys(_OF_GROUPS, "groups")
+        if self.time_weights is None:
+            idle |= dict.fromkeys(("w_min", "w_max", "half_life"), "time_weights")
+        elif self.time_weights == "linear" and not isinstance(self.half_life, datetime.timedelta):
+            # One by the clock makes weights that are linear in time, whatever its length.
+            idle["half_life"] = "time_weights='exponential' or 'power'"
+        return idle
 
     def check_together(self) -> None:
         """Refuse combinations that no data could make possible."""
