@@ -137,7 +137,8 @@ def test_valid_of_another_shape() -> None:
     ],
 )
 def test_fits_by_time_without_times(settings: dict[str, Any], words: str, holdout: float) -> None:
-    with pytest.raises(ValueError, match=f"^{words}, and these interactions have none"):
+    variant = settings.get("variant", "t-diffrec")
+    with pytest.raises(ValueError, match=f"^{variant}: {words}, and these interactions have none"):
         diffrec.fit(GOOD, **(SMALL | settings | {"holdout": holdout}))
 
 

@@ -178,7 +178,10 @@ class DiffRec(TrainedRecommender):
         return self._objective.held_out_by
 
     def _require_times(self, data: Interactions) -> None:
-        self._objective.require_times(data)
+        try:
+            self._objective.require_times(data)
+        except ValueError as error:  # who named the variant alone has not heard of its objective
+            raise ValueError(f"{self.variant}: {error}") from None
 
     def _prepare(self, learn: Interactions, device: torch.device) -> Trainable:
         s, objective, part = self.settings, objective_of(self.settings), self._share.part(learn.shape[1])
