@@ -295,18 +295,46 @@ def test_an_anchor_that_takes_long_is_counted_before_a_denoiser_is_fitted_on_eve
     # Time is kept for both of them.
     assert search.reserve == pytest.approx(search.refit * 20)
     search.trials[-1] = denoiser = dataclasses.replace(denoiser, seconds=40.0)
-    clock.now = 40.0
+    clock.now = 60.0
     (model,) = choose._fitted(search, [denoiser], [1.0], walks(), Done())
-    # 54 seconds are left to plan with, and some 25 + 40 are needed: not even the anchor is solved for.
-    assert clock.now == 40.0
+    # 36 seconds are left to plan with, and some 25 and an epoch of 20 are needed: not even the anchor is solved for.
+    assert clock.now == 60.0
     np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
     search.whole.clear()
-    monkeypatch.setattr(diffrec.Anchor, "_equations", clock.slowed(50.0, equations))
+    monkeypatch.setattr(diffrec.Anchor, "_equations", clock.slowed(65.0, equations))
     clock.now = 20.0
     (model,) = choose._fitted(search, [denoiser], [1.0], walks(), Done())
     # It took longer than foreseen, and what is left would make a worse denoiser.
-    assert clock.now == 70.0
+    assert clock.now == 85.0
     np.testing.assert_array_equal(model.score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
+
+
+def test_a_denoiser_without_the_time_for_a_fit_on_everything_goes_on_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, begun, fit = Clock(monkeypatch), [], DiffRec.fit
+    search = tried(Candidate("popularity", {}), deadline=100.0)
+    search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 6, "patience": 6}), 60.0)
+    search.trials[-1] = denoiser = dataclasses.replace(search.trials[-1], seconds=60.0)
+    epochs = denoiser.candidate.settings["epochs"]
+
+    def noted(self: DiffRec, *given: Any, init: Any, **named: Any) -> DiffRec:
+        begun.append(init)
+        return fit(self, *given, init=init, **named)
+
+    def handed_out() -> Any:
+        search.whole.clear()
+        return choose._fitted(search, [denoiser], [1.0], walks(), Done())[0]
+
+    monkeypatch.setattr(DiffRec, "fit", noted)
+    assert len(handed_out().training_.epochs) == epochs
+    clock.now = 50.0
+    model = handed_out()
+    # From its weights, for a fifth of its epochs; a later fit is a whole one.
+    assert len(model.training_.epochs) == math.ceil(epochs / 5) < epochs
+    assert model.get_params()["epochs"] == epochs
+    assert begun == [None, denoiser.model]
+    clock.now = 99.0
+    np.testing.assert_array_equal(handed_out().score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
+    assert len(begun) == 2
 
 
 @pytest.mark.parametrize("final", [False, True])
@@ -333,9 +361,9 @@ def test_a_denoiser_that_is_cut_short_goes_on_with_all_the_time_there_is(
     monkeypatch.setattr(DiffRec, "fit", noted)
     assert choose._train_in_time(search, candidate, 0.6)
     first = search.trials[1]
-    # Unless it was trained on everything, a fit on it is planned for, until it shows that one takes all the time.
-    share = 540 if final else 270
-    assert calls == [(pytest.approx(share), None), (pytest.approx(0.9 * (1000 - share)), first)]
+    # Unless it was trained on everything, a fit on it is planned for; then, as one takes all the time, a fifth of it.
+    share, rest = (540, 0.9 * (1000 - 540)) if final else (270, 0.9 * (1000 - 270) / 1.2)
+    assert calls == [(pytest.approx(share), None), (pytest.approx(rest), first)]
     assert begun == [None, first.model]
 
 

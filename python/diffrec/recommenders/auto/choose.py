@@ -43,6 +43,8 @@ _FIRST, _SHORTEST = 0.6, 5.0
 # How often a denoiser ranks for the users who are judged, at least: to validate, to weigh its anchor, whose rankings by
 # each weight are of scores made once, and to be judged.
 _RANKINGS = 5
+# Of the epochs of a denoiser, those that it goes on for on everything where there is no time to begin anew.
+_FEW = 0.2
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -189,7 +191,7 @@ def _train_denoisers(search: Search, done: Done) -> None:
 def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     """Train a denoiser in a share of the time left, once its anchor is there; say whether all of it was too short.
 
-    Where the share is too short it goes on from there with all the time left, to be handed out as it is.
+    Where the share is too short it goes on from there with all the time left, but for a few epochs on everything.
     """
 
     def seconds() -> float:
@@ -200,7 +202,7 @@ def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     # Where an earlier run judged the anchor it is solved for again, which takes as long as it takes.
     if seconds() >= _SHORTEST and not search.prepare(candidate):
         return False
-    kept = search.reserve + _RANKINGS * search.ranking
+    kept = search.reserve_with(candidate) + _RANKINGS * search.ranking
     if seconds() < _SHORTEST:
         search.skipped[str(candidate)] = NO_TIME
         return False
@@ -208,7 +210,7 @@ def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     if trained is None:
         return False
     # What is not trained to its end in half of the time would not be so on everything, either.
-    left = _SLACK * search.left - kept
+    left = (_SLACK * search.left - kept) / (1 if search.final else 1 + _FEW)
     return left < _SHORTEST or search.train(candidate, left, after=trained) is not None
 
 
@@ -255,24 +257,36 @@ def _fitted(
 def _on_everything(
     search: Search, trial: Trial, train: Interactions, anchors: dict[str, Anchor], done: Done
 ) -> Recommender:
-    """Fit one candidate on everything, or return it as the search fitted it where there is too little time for more."""
+    """Fit one candidate on everything, or return it as the search fitted it where there is too little time for more.
+
+    A denoiser that there is too little time to train again goes on from its weights for a few epochs.
+    """
     candidate, settings = trial.candidate, dict(trial.candidate.settings)
     fitted = search.as_it_is(trial)
-    if fitted is not None and (trial.model is None or search.final or not _enough(search, trial, anchors)):
+    if fitted is not None and (trial.model is None or search.final):
         return knowing(fitted, train)
+    before = None
     if fitted is not None and search.left < math.inf:
-        _anchored(candidate, search, train, anchors)
-        if not _enough(search, trial, anchors):
+        epochs = int(settings["epochs"])
+        if _enough(search, trial, anchors, 1 / epochs):
+            _anchored(candidate, search, train, anchors)
+        if not _enough(search, trial, anchors, 1 / epochs):
             return knowing(fitted, train)
+        if not _enough(search, trial, anchors):
+            before, settings["epochs"] = fitted, math.ceil(_FEW * epochs)
         settings["time_limit"] = _SLACK * search.left
-    return done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors))
+    model = done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors, before))
+    if before is not None:
+        # A later fit of it begins anew.
+        model.set_params(epochs=candidate.settings["epochs"])
+    return model
 
 
-def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor]) -> bool:
-    """Whether a denoiser has as much time as in the search, after its anchor is solved for: it would be a worse one."""
+def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor], share: float = 1.0) -> bool:
+    """Whether a denoiser has as much of its time in the search, after its anchor is solved for."""
     solved = repr(trial.candidate.anchor) in anchors
-    before = 0.0 if solved else search.refit * search.seconds_of_anchor(trial.candidate)
-    return _SLACK * search.left - before >= trial.seconds
+    first = 0.0 if solved else search.refit * search.seconds_of_anchor(trial.candidate)
+    return _SLACK * search.left - first >= share * trial.seconds
 
 
 def _fit(
@@ -281,14 +295,18 @@ def _fit(
     search: Search,
     train: Interactions,
     anchors: dict[str, Anchor],
+    before: Recommender | None,
     **checkpoint: Any,
 ) -> Recommender:
-    """Fit a candidate on everything, with an anchor that is solved once for all that have it."""
+    """Fit a candidate on everything, with an anchor that is solved once for all that have it.
+
+    ``before`` is the model whose weights it begins with, if any.
+    """
     model = make(candidate.variant, **settings, **search.named)
     anchor = _anchored(candidate, search, train, anchors)
     if anchor is not None and isinstance(model, DiffRec):
         model.anchored_by(anchor)
-    return model.fit(train, **checkpoint)
+    return model.fit(train, init=before, **checkpoint)
 
 
 def _anchored(candidate: Candidate, search: Search, train: Interactions, anchors: dict[str, Anchor]) -> Anchor | None:
