@@ -361,9 +361,9 @@ def test_a_denoiser_that_is_cut_short_goes_on_with_all_the_time_there_is(
     monkeypatch.setattr(DiffRec, "fit", noted)
     assert choose._train_in_time(search, candidate, 0.6)
     first = search.trials[1]
-    # Unless it was trained on everything, a fit on it is planned for; then, as one takes all the time, a fifth of it.
-    share, rest = (540, 0.9 * (1000 - 540)) if final else (270, 0.9 * (1000 - 270) / 1.2)
-    assert calls == [(pytest.approx(share), None), (pytest.approx(rest), first)]
+    # Unless it was trained on everything, a fit on it is planned for, until it shows that one takes all the time.
+    share = 540 if final else 270
+    assert calls == [(pytest.approx(share), None), (pytest.approx(0.9 * (1000 - share)), first)]
     assert begun == [None, first.model]
 
 

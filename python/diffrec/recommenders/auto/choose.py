@@ -191,7 +191,7 @@ def _train_denoisers(search: Search, done: Done) -> None:
 def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     """Train a denoiser in a share of the time left, once its anchor is there; say whether all of it was too short.
 
-    Where the share is too short it goes on from there with all the time left, but for a few epochs on everything.
+    Where the share is too short it goes on from there with all the time left.
     """
 
     def seconds() -> float:
@@ -202,7 +202,7 @@ def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     # Where an earlier run judged the anchor it is solved for again, which takes as long as it takes.
     if seconds() >= _SHORTEST and not search.prepare(candidate):
         return False
-    kept = search.reserve_with(candidate) + _RANKINGS * search.ranking
+    kept = search.reserve + _RANKINGS * search.ranking
     if seconds() < _SHORTEST:
         search.skipped[str(candidate)] = NO_TIME
         return False
@@ -210,7 +210,7 @@ def _train_in_time(search: Search, candidate: Candidate, share: float) -> bool:
     if trained is None:
         return False
     # What is not trained to its end in half of the time would not be so on everything, either.
-    left = (_SLACK * search.left - kept) / (1 if search.final else 1 + _FEW)
+    left = _SLACK * search.left - kept
     return left < _SHORTEST or search.train(candidate, left, after=trained) is not None
 
 
