@@ -197,6 +197,26 @@ def test_a_denoiser_without_time_for_a_second_fit_knows_whole_histories() -> Non
     np.testing.assert_array_equal(model.score(), search.trials[0].model.score(data))  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("others", [("ease",), ("ease", "itemknn")])
+def test_who_has_no_history_gets_what_is_popular(others: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, users = walks(), np.arange(152)
+
+    def handed_out(data: Interactions) -> Recommender:
+        search = tried(Candidate("popularity", {}), *(Candidate(one, {}) for one in others))
+        best = search.trials[1:], blend.Blend([1, 2], [1 / len(others)] * len(others), 1.0)
+        monkeypatch.setattr(search, "blend", lambda: best)
+        return choose.handed_out(search, data, NAMED)
+
+    plain, model = handed_out(data), handed_out(data.align(users)[0])
+    assert isinstance(model, Stack)
+    assert "popularity() for the users without a history" in str(model.training_.facts["chosen"])
+    popular = diffrec.fit(data, variant="popularity").recommend([0], k=5, exclude_seen=False).items
+    np.testing.assert_array_equal(model.recommend([150, 151], k=5).items, np.tile(popular, (2, 1)))
+    # Nothing moves for the others, and nothing is added where everybody has a history.
+    np.testing.assert_array_equal(model.recommend(users[:150], k=5).items, plain.recommend(k=5).items)
+    assert len(getattr(plain, "parts_", [plain])) == len(others)
+
+
 def refusing(*_: Any, **__: Any) -> Any:
     raise MemoryError("no room for the map")
 

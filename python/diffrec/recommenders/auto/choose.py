@@ -6,8 +6,11 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from diffrec.checks import unfit
 from diffrec.data import Interactions
@@ -45,6 +48,8 @@ _FIRST, _SHORTEST = 0.6, 5.0
 _RANKINGS = 5
 # Of the epochs of a denoiser, those that it goes on for on everything where there is no time to begin anew.
 _FEW = 0.2
+# Share of what ranks for users without a history, where nothing else does: too little to move anything for the others.
+_LEAST = 1e-4
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -142,6 +147,14 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
         models = [model for model in found if model is not None]
         if len(models) == len(chosen):
             break
+    text = _reason(search, chosen, blend, train)
+    if _leave_somebody_out(models, train):
+        popular = max((t for t in search.trials if t.candidate.variant == "popularity"), key=lambda trial: trial.value)
+        (last,) = _fitted(search, [popular], [1.0], train, done or Done())
+        if last is not None:
+            shares = [*(weight * (1 - _LEAST) for weight in blend.weights), _LEAST]
+            models, chosen, blend = [*models, last], [*chosen, popular], replace(blend, weights=shares)
+            text += f"; {popular.candidate} for the users without a history"
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -149,7 +162,13 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
         f"{trial.candidate}: {METRIC} {trial.value:.4f}, {trial.seconds:.1f} s"
         for trial in sorted(search.trials, key=lambda trial: -trial.value)
     )
-    return _noted(model, _reason(search, chosen, blend, train), search, named)
+    return _noted(model, text, search, named)
+
+
+def _leave_somebody_out(models: list[Recommender], train: Interactions) -> bool:
+    """Whether some users have no history, and all items are alike to these models then."""
+    without = np.flatnonzero(np.diff(train.matrix.indptr) == 0)[:1]
+    return len(without) > 0 and all(np.ptp(model._written(train, without)) == 0 for model in models)
 
 
 def table(search: Search, done: Done | None = None) -> None:
