@@ -47,9 +47,10 @@ def as_matrix(values: Any) -> Any:
     from torch.utils.dlpack import from_dlpack
 
     if isinstance(values, torch.Tensor) and values.layout is not torch.strided:
-        entries = values.detach().cpu().to_sparse().coalesce()
+        # Not coalesced, which would add up repeated entries, and their times.
+        entries = values.detach().cpu().to_sparse()
         return sparse.coo_array(
-            (entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(entries.shape)
+            (entries._values().numpy(), tuple(entries._indices().numpy())), shape=tuple(entries.shape)
         )
     strided = values.detach() if isinstance(values, torch.Tensor) else from_dlpack(values)
     return strided.cpu().numpy()

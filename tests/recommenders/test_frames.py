@@ -189,3 +189,16 @@ def test_tensors_go_in() -> None:
         np.testing.assert_array_equal(made.timestamps, made.matrix.data)
         np.testing.assert_array_equal(model.score(matrix), expected)
     assert model.recommend(torch.tensor([2, 0]), k=1).users.tolist() == [2, 0]
+
+
+def _uncoalesced(cells: list[list[int]], values: list[float]) -> torch.Tensor:
+    return torch.sparse_coo_tensor(cells, values, (2, 2), check_invariants=True)
+
+
+def test_repeated_entries_of_a_tensor_are_events_of_one_cell() -> None:
+    cells = [[0, 0, 1, 0], [1, 1, 0, 0]]
+    values, times = (_uncoalesced(cells, of) for of in ([1.0, 2, 1, 1], [10.0, 20, 5, 7]))
+    data = diffrec.Interactions.from_csr(values, times)
+    np.testing.assert_array_equal(data.matrix.toarray(), [[1, 3], [1, 0]])
+    assert data.events.times is not None
+    assert sorted(data.events.times.tolist()) == [5, 7, 10, 20]

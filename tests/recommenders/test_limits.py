@@ -1,5 +1,6 @@
 """Lists that are limited: for everyone, for each user, to candidates; and people and items the model does not know."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -153,8 +154,19 @@ def test_limits_of_people_of_whom_histories_are_given() -> None:
     strangers = Interactions.from_arrays(["new", "newer"], ITEMS[:2])
     top = model.recommend(strangers, k=1, deny={"new": ITEMS[1:], USERS[0]: ITEMS[:2]}, exclude_seen=False)
     assert top.items[0].tolist() == [ITEMS[0]]
-    with pytest.warns(UserWarning, match="deny: 1 of 2 users are ones .* such as 'nwe'"):
-        model.recommend(strangers, k=1, deny={"nwe": ITEMS[1:], "new": []})
+    # One mapping may serve for block after block of them: warnings are errors here.
+    model.recommend(strangers, k=1, deny={"elsewhere": ITEMS[1:], "new": []}, strict=True)
+
+
+def test_limits_name_users_as_the_data_may() -> None:
+    model = diffrec.fit(DATA.matrix, variant="popularity")
+    own = model.recommend([0], k=3, deny={0: [1, 2]}).items
+    np.testing.assert_array_equal(model.recommend([0], k=3, deny={Decimal(0): [1, 2], Decimal(1): [3]}).items, own)
+    with pytest.warns(UserWarning, match=r"deny: 1 of 2 users are ones .* such as Decimal\('99999'\): left out"):
+        model.recommend([0], k=3, deny={Decimal(99999): [1], 0: []})
+    for strange in (None, 1.5, (1, 2)):
+        with pytest.raises((TypeError, ValueError), match="^deny must name users by their ids: user ids must be"):
+            model.recommend([0], k=3, deny={strange: [1]})
 
 
 @pytest.mark.parametrize(

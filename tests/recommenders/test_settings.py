@@ -111,7 +111,7 @@ def test_settings_before_a_fit_are_those_it_will_use() -> None:
         ({"w_min": 0.2, "kl_weight": 0.1}, "^kl_weight has no effect without groups; w_min has no .* time_weights$"),
         (
             {"variant": "t-diffrec", "half_life": 3.0},
-            "^half_life has no effect .* time_weights='exponential' or 'power'$",
+            "^half_life does not count by its length with time_weights='linear'; time_weights='exponential' uses it$",
         ),
     ],
 )
@@ -128,10 +128,16 @@ def test_a_named_setting_without_effect_is_said(named: dict[str, Any], words: st
         {"variant": "t-diffrec", "w_min": 0.2},
         {"time_weights": "power", "half_life": 3.0},
         {"variant": "l-diffrec", "kl_weight": 0.1, "latent_dims": 4},
+        {"w_min": DiffRec().settings.w_min, "kl_weight": DiffRec().settings.kl_weight},
     ],
 )
 def test_a_named_setting_with_effect_is_taken_in_silence(named: dict[str, Any]) -> None:
     diffrec.fit(DATA, dims=(4,), **named, **QUICK)  # warnings are errors here
+
+
+def test_the_settings_of_a_model_fit_another_in_silence() -> None:
+    settings = DiffRec(dims=(4,), **QUICK).get_params()
+    diffrec.fit(DATA, variant="diffrec", **settings)
 
 
 def test_times_are_taken_as_they_are_written() -> None:

@@ -20,7 +20,7 @@ def time_weights(
     *,
     w_min: float = 0.1,
     w_max: float = 1.0,
-    half_life: float | timedelta | None = None,
+    half_life: float | str | timedelta | np.timedelta64 | None = None,
 ) -> Csr:
     """Weigh each user's interactions by their age.
 
@@ -39,7 +39,7 @@ def time_weights(
     w_min, w_max
         The weights' range, ``0 <= w_min <= w_max``.
     half_life
-        Age at which half of the fall is done: a number of baskets, or a ``timedelta`` for clock time.
+        Age at which half of the fall is done: a number of baskets, or clock time as a ``timedelta`` or ``"30d"``.
         ``"linear"`` needs none; a ``timedelta`` of any length makes it linear in clock time.
 
     Returns

@@ -25,7 +25,7 @@ from diffrec.recommenders.cold import ColdUsers, FactMap, cold_items_of
 from diffrec.recommenders.evaluating import evaluated
 from diffrec.recommenders.explanation import Explanation, Reasons, explanations
 from diffrec.recommenders.guidance import Best, Guidance
-from diffrec.recommenders.histories import Asked, Reading, learnt_from
+from diffrec.recommenders.histories import Asked, Reading, is_histories, learnt_from
 from diffrec.recommenders.learning import learn, learn_more
 from diffrec.recommenders.limits import ItemsOrByUser, Limits
 from diffrec.recommenders.model_file import Saved, write
@@ -373,7 +373,8 @@ class Recommender(metaclass=ABCMeta):
             What becomes of users that the model does not know: they are refused, left out, or get what most users have.
         strict : bool
             Refuse items that the model does not know in ``allow``, ``deny``, ``candidates`` and histories, and users
-            named there that nobody is, instead of leaving them out with one warning that counts them.
+            named there that nobody is, instead of leaving them out with one warning that counts them. Where histories
+            are handed in, limits may be of others, too: one mapping may serve for many of them.
         now : seconds since the epoch, datetime or ISO 8601 text, optional
             The moment of serving: ages by the clock are counted from it instead of from each history's newest
             interaction. For models that count them so, by a ``half_life`` or ``time_scales`` in timedelta. It may not
@@ -430,8 +431,8 @@ class Recommender(metaclass=ABCMeta):
             raise ValueError("cold_items cannot be guided: leave out steer, novelty and diversity")
         distinct, first, place = np.unique(asked.rows, return_index=True, return_inverse=True)
         catalogue, titles = (train.items, train.titles) if cold is None else (cold.items, cold.titles)
-        # Who lets strangers be skipped has named some.
-        people = None if unknown == "skip" else train.users
+        # Who lets strangers be skipped has named some, and limits may be of more people than are in these histories.
+        people = None if unknown == "skip" or is_histories(users) else train.users
         limits = Limits.of(catalogue, asked.ids[first], allow, deny, candidates, known=people, strict=strict)
         histories = self._as_of(asked.histories, now, distinct[distinct >= 0])
         seen = histories.matrix if exclude_seen else empty_like(histories.matrix)

@@ -168,11 +168,15 @@ _PARAMETERS = inspect.signature(fit).parameters
 
 
 def _say_idle(model: Recommender, named: Iterable[str]) -> None:
-    """Warn once of settings that were named and have no say beside the others."""
-    idle = {name: needs for name, needs in model.settings.idle().items() if name in named}
-    if idle:
-        said = "; ".join(f"{name} has no effect without {needs}" for name, needs in idle.items())
-        warnings.warn(said, stacklevel=3)
+    """Warn once of settings that were named other than by default, and have no say beside the others."""
+    usual = type(model.settings)()
+    said = [
+        f"{name} {why}"
+        for name, why in model.settings.idle().items()
+        if name in named and getattr(model.settings, name) != getattr(usual, name)
+    ]
+    if said:
+        warnings.warn("; ".join(said), stacklevel=3)
 
 
 def require_settings(

@@ -235,22 +235,24 @@ def fold_in(users: Any, items: Ids, *, strict: bool = False) -> Interactions:
         known, left_out = histories.align(histories.users, items)
         if left_out:
             strange = histories.items.ids[items.find(histories.items) < 0]
-            say_unknown("users", strange, f"{left_out:,} of {len(histories):,} interactions are with items", strict)
+            say_unknown(
+                "users", strange[0].item(), f"{left_out:,} of {len(histories):,} interactions are with items", strict
+            )
         return known.as_of(histories.now)
     if histories.shape[1] != len(items):
         raise ValueError(f"users must have {len(items)} columns, one per item, got shape {histories.shape}")
     return histories.with_ids(items=items)
 
 
-def say_unknown(argument: str, strange: NDArray[Any], counted: str, strict: bool) -> None:
-    """Warn once of items or users that the model does not know, or refuse them.
+def say_unknown(argument: str, first: object, counted: str, strict: bool) -> None:
+    """Warn once of items or users that the model does not know, by the first of them, or refuse them.
 
     Raises
     ------
     ValueError
         Where ``strict``.
     """
-    text = f"{argument}: {counted} that the model does not know, such as {shown(strange[0].item())}"
+    text = f"{argument}: {counted} that the model does not know, such as {shown(first)}"
     if strict:
         raise ValueError(text)
     warnings.warn(f"{text}: left out", stacklevel=_OUTSIDE)

@@ -179,11 +179,15 @@ def _require_ids(argument: str, given: Mapping[Any, Iterable[Any]], users: NDArr
 
 def _require_somebody(argument: str, given: Mapping[Any, Any], users: NDArray[Any], known: Ids, strict: bool) -> None:
     """Say which names are nobody's: neither of those asked about nor known; such a limit limits nothing."""
-    asked, names = set(users.tolist()), list(given)
-    others = [name for name in names if name not in asked]
-    strange = np.array(others)[known.find(others) < 0] if others else np.empty(0)
-    if len(strange):
-        say_unknown(argument, strange, f"{len(strange):,} of {len(names):,} users are ones", strict)
+    asked = set(users.tolist())
+    others = [name for name in given if name not in asked]
+    try:
+        rows = known.find(others)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{argument} must name users by their ids: {error}") from None
+    strange = [name for name, row in zip(others, rows.tolist(), strict=True) if row < 0]
+    if strange:
+        say_unknown(argument, strange[0], f"{len(strange):,} of {len(given):,} users are ones", strict)
 
 
 def _known(items: Ids, argument: str, given: Iterable[Any], strict: bool) -> NDArray[np.int64]:
@@ -215,7 +219,7 @@ def listed(argument: str, ids: Any) -> NDArray[Any]:
 
 def _say(argument: str, ids: Any, found: NDArray[np.int64], strict: bool) -> None:
     strange = np.asarray(ids)[found < 0]
-    say_unknown(argument, strange, f"{len(strange):,} of {len(ids):,} items are ones", strict)
+    say_unknown(argument, strange[0].item(), f"{len(strange):,} of {len(ids):,} items are ones", strict)
 
 
 def require_for_all(**given: Any) -> None:

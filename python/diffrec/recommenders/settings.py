@@ -116,7 +116,7 @@ class Settings:
         """Raise ``ValueError`` where settings that are fine alone are impossible together."""
 
     def idle(self) -> dict[str, str]:
-        """Name settings that have no say beside the others as they are, each with what would give it one."""
+        """Name settings that have no say beside the others as they are, each with what to say of it."""
         return {}
 
     @classmethod

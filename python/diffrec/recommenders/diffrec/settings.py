@@ -313,12 +313,14 @@ class DiffRecSettings(NetworkSettings):
 
     def idle(self) -> dict[str, str]:
         """Name settings of weights by age, and of latent forms, where these are not asked for."""
-        idle = {} if self.groups is not None else dict.fromkeys(_OF_GROUPS, "groups")
+        idle = {} if self.groups is not None else dict.fromkeys(_OF_GROUPS, "has no effect without groups")
         if self.time_weights is None:
-            idle |= dict.fromkeys(("w_min", "w_max", "half_life"), "time_weights")
+            idle |= dict.fromkeys(("w_min", "w_max", "half_life"), "has no effect without time_weights")
         elif self.time_weights == "linear" and not isinstance(self.half_life, datetime.timedelta):
             # One by the clock makes weights that are linear in time, whatever its length.
-            idle["half_life"] = "time_weights='exponential' or 'power'"
+            idle["half_life"] = (
+                "does not count by its length with time_weights='linear'; time_weights='exponential' uses it"
+            )
         return idle
 
     def check_together(self) -> None:
