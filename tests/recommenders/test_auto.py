@@ -209,12 +209,41 @@ def test_who_has_no_history_gets_what_is_popular(others: tuple[str, ...], monkey
 
     plain, model = handed_out(data), handed_out(data.align(users)[0])
     assert isinstance(model, Stack)
-    assert "popularity() for the users without a history" in str(model.training_.facts["chosen"])
+    assert "Users without a history get popularity()" in str(model.training_.facts["chosen"])
     popular = diffrec.fit(data, variant="popularity").recommend([0], k=5, exclude_seen=False).items
     np.testing.assert_array_equal(model.recommend([150, 151], k=5).items, np.tile(popular, (2, 1)))
     # Nothing moves for the others, and nothing is added where everybody has a history.
     np.testing.assert_array_equal(model.recommend(users[:150], k=5).items, plain.recommend(k=5).items)
     assert len(getattr(plain, "parts_", [plain])) == len(others)
+
+
+def test_newcomers_get_what_is_popular_where_the_last_ones_came() -> None:
+    # Tastes that change: those who come in an hour take the items of that hour, which is over with it.
+    user, place = np.divmod(np.arange(600 * 3), 3)
+    hour = user // 100
+    items = hour * 5 + (user + place) % 5
+    data = Interactions.from_arrays(user, items, timestamp=user + place / 8, items=np.arange(30))
+    of_late = {"half_life": datetime.timedelta(seconds=50)}
+    search = tried(Candidate("popularity", {}), Candidate("popularity", of_late))
+    best = choose._popular_with_newcomers(search, data)
+    assert best is not None
+    assert best.candidate.settings == of_late
+    # Without a clock it is the best of the table.
+    assert choose._popular_with_newcomers(search, walks()) is max(search.trials, key=lambda trial: trial.value)
+    search.trials.clear()
+    assert choose._popular_with_newcomers(search, walks()) is None
+
+
+def test_what_was_fitted_on_everything_is_taken_back_however_short_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    search, done = tried(Candidate("popularity", {}), deadline=time.perf_counter() + 1000), Done()
+    search.train(Candidate("t-diffrec", {"dims": (8,), "epochs": 2}), 60.0)
+    search.deadline = 0.0
+    kept = diffrec.fit(walks(), variant="popularity")
+    monkeypatch.setattr(done, "fitted", lambda *_: kept)
+    assert choose._fitted(search, search.trials[1:], [1.0], walks(), done) != [kept]
+    search.whole.clear()
+    monkeypatch.setattr(done, "holds", lambda _: True)
+    assert choose._fitted(search, search.trials[1:], [1.0], walks(), done) == [kept]
 
 
 def refusing(*_: Any, **__: Any) -> Any:
@@ -350,7 +379,8 @@ def test_a_denoiser_without_the_time_for_a_fit_on_everything_goes_on_there(monke
     model = handed_out()
     # From its weights, for a fifth of its epochs; a later fit is a whole one.
     assert len(model.training_.epochs) == math.ceil(epochs / 5) < epochs
-    assert model.get_params()["epochs"] == epochs
+    assert model.get_params()["epochs"] == model.settings.epochs == epochs
+    assert model.get_params()["time_limit"] is model.settings.time_limit is None
     assert begun == [None, denoiser.model]
     clock.now = 99.0
     np.testing.assert_array_equal(handed_out().score(), denoiser.model.score(walks()))  # type: ignore[union-attr]
@@ -380,7 +410,10 @@ def test_a_denoiser_that_is_cut_short_goes_on_with_all_the_time_there_is(
     monkeypatch.setattr(Search, "train", slowly)
     monkeypatch.setattr(DiffRec, "fit", noted)
     assert choose._train_in_time(search, candidate, 0.6)
-    first = search.trials[1]
+    first, second = calls[1][1], search.trials[-1]
+    # The better one of both is on the table, with the epochs of both.
+    assert len(search.trials) == 2 + (second.value < first.value)
+    assert (first.candidate.settings["epochs"], second.candidate.settings["epochs"]) == (2, 3)
     # Unless it was trained on everything, a fit on it is planned for, until it shows that one takes all the time.
     share = 540 if final else 270
     assert calls == [(pytest.approx(share), None), (pytest.approx(0.9 * (1000 - share)), first)]

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from diffrec.checks import unfit
-from diffrec.data import Interactions
+from diffrec.data import Interactions, has_clock
 from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
 from diffrec.recommenders.auto.done import Done
-from diffrec.recommenders.auto.judged import parted
+from diffrec.recommenders.auto.judged import newcomers, parted
 from diffrec.recommenders.auto.search import METRIC, NO_TIME, Search, Trial
 from diffrec.recommenders.base import Recommender
 from diffrec.recommenders.diffrec.anchor import Anchor
@@ -68,7 +68,8 @@ def choose_and_fit(
 
     The newest baskets of the histories are held out. Quick rivals, maps in closed form and denoisers are judged on
     them, those of the users who came last where there is a clock, and what is handed out is the best of the table, or
-    the stack of up to four of them that ranks better than it by more than luck.
+    the stack of up to four of them that ranks better than it by more than luck; with popularity beside it for users who
+    have no history, where nothing else has anything to say of them.
 
     Parameters
     ----------
@@ -148,13 +149,12 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
         if len(models) == len(chosen):
             break
     text = _reason(search, chosen, blend, train)
-    if _leave_somebody_out(models, train):
-        popular = max((t for t in search.trials if t.candidate.variant == "popularity"), key=lambda trial: trial.value)
-        (last,) = _fitted(search, [popular], [1.0], train, done or Done())
-        if last is not None:
-            shares = [*(weight * (1 - _LEAST) for weight in blend.weights), _LEAST]
-            models, chosen, blend = [*models, last], [*chosen, popular], replace(blend, weights=shares)
-            text += f"; {popular.candidate} for the users without a history"
+    popular = _popular_with_newcomers(search, train) if _leave_somebody_out(models, train) else None
+    (last,) = (None,) if popular is None else _fitted(search, [popular], [1.0], train, done or Done())
+    if popular is not None and last is not None:
+        shares = [*(weight * (1 - _LEAST) for weight in blend.weights), _LEAST]
+        models, chosen, blend = [*models, last], [*chosen, popular], replace(blend, weights=shares)
+        text = f"{text}. Users without a history get {popular.candidate}"
     for model in models:
         model.set_params(progress=named["progress"], callbacks=named["callbacks"])
     model = models[0] if len(models) == 1 else _stacked(chosen, blend, models, named)
@@ -169,6 +169,18 @@ def _leave_somebody_out(models: list[Recommender], train: Interactions) -> bool:
     """Whether some users have no history, and all items are alike to these models then."""
     without = np.flatnonzero(np.diff(train.matrix.indptr) == 0)[:1]
     return len(without) > 0 and all(np.ptp(model._written(train, without)) == 0 for model in models)
+
+
+def _popular_with_newcomers(search: Search, train: Interactions) -> Trial | None:
+    """The popularity that ranks best for users who come: by the last who came where a clock tells, else as for all."""
+    trials = [trial for trial in search.trials if trial.candidate.variant == "popularity"]
+    if has_clock(train) and _SLACK * search.left > len(trials) * sum(trial.seconds for trial in trials):
+        among = Search(*newcomers(train), search.named, final=True)
+        if among.judged >= _FEWEST:
+            for trial in trials:
+                among.try_out(trial.candidate)
+            return next((trial for trial in trials if among.trials and trial.candidate is among.best.candidate), None)
+    return max(trials, key=lambda trial: trial.value, default=None)
 
 
 def table(search: Search, done: Done | None = None) -> None:
@@ -285,7 +297,7 @@ def _on_everything(
     if fitted is not None and (trial.model is None or search.final):
         return knowing(fitted, train)
     before = None
-    if fitted is not None and search.left < math.inf:
+    if fitted is not None and search.left < math.inf and not done.holds(candidate):
         epochs = int(settings["epochs"])
         if _enough(search, trial, anchors, 1 / epochs):
             _anchored(candidate, search, train, anchors)
@@ -294,11 +306,7 @@ def _on_everything(
         if not _enough(search, trial, anchors):
             before, settings["epochs"] = fitted, math.ceil(_FEW * epochs)
         settings["time_limit"] = _SLACK * search.left
-    model = done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors, before))
-    if before is not None:
-        # A later fit of it begins anew.
-        model.set_params(epochs=candidate.settings["epochs"])
-    return model
+    return done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors, before))
 
 
 def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor], share: float = 1.0) -> bool:
@@ -325,7 +333,11 @@ def _fit(
     anchor = _anchored(candidate, search, train, anchors)
     if anchor is not None and isinstance(model, DiffRec):
         model.anchored_by(anchor)
-    return model.fit(train, init=before, **checkpoint)
+    model.fit(train, init=before, **checkpoint)
+    # How long it might take was said for this fit alone.
+    usual = {name: candidate.settings.get(name) for name in ("epochs", "time_limit") if name in settings}
+    model.settings = model.settings.replaced(usual)
+    return model.set_params(**usual)
 
 
 def _anchored(candidate: Candidate, search: Search, train: Interactions, anchors: dict[str, Anchor]) -> Anchor | None:

@@ -105,11 +105,15 @@ class Done:
                 search.note_anchor(trial)
         return bool(kept["answer"])
 
+    def holds(self, candidate: Candidate) -> bool:
+        """Whether an earlier run fitted a candidate on everything."""
+        return self._steps.done(_on_everything(candidate)) is not None
+
     def fitted(
         self, candidate: Candidate, search: Search, train: Interactions, fit: Callable[..., Recommender]
     ) -> Recommender:
         """Fit a candidate on everything, by ``fit`` of the arguments for its checkpoint, or take the model back."""
-        step = f"{candidate} on everything"
+        step = _on_everything(candidate)
         kept = self._steps.done(step)
         if kept is not None:
             return _again(kept, train, search.named)
@@ -118,6 +122,10 @@ class Done:
         if self._checkpoint is not None:
             self._steps.note(step, _whole(model))
         return model
+
+
+def _on_everything(candidate: Candidate) -> str:
+    return f"{candidate} on everything"
 
 
 def _of_trial(trial: Trial) -> dict[str, Any]:

@@ -43,6 +43,12 @@ def parted(train: Interactions, seed: int) -> tuple[Interactions, Interactions]:
     return hold_out(train, HOLDOUT, seed)
 
 
+def newcomers(train: Interactions) -> tuple[Interactions, Interactions]:
+    """Part the data at one moment of the clock: what was known then, and what those took who came afterwards."""
+    known, _, later = train.split(by="global-time", valid=0, test=HOLDOUT)
+    return known, _of_users(later, np.diff(known.matrix.indptr) == 0)
+
+
 @dataclass(frozen=True)
 class Judged:
     """Users that candidates are judged by.

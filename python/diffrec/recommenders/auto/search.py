@@ -201,15 +201,23 @@ class Search:
                 model.anchored_by(anchor)
             model.fit(self.learn, self._judged.valid, init=None if after is None else after.model, **(checkpoint or {}))
             with memory_errors():
-                return self._judge_trained(candidate, model, started)
+                return self._judge_trained(candidate, model, started, after)
         except CheckpointError:
             raise
         except unfit() as error:
-            self._leave_out(candidate, error)
-            return None
+            if after is None:
+                self._leave_out(candidate, error)
+            else:
+                _LOG.info("could not go on with %s: %s", candidate, error)
+            return after
 
-    def _judge_trained(self, candidate: Candidate, model: Recommender, started: float) -> Trial | None:
-        """Judge a denoiser that has stopped, and return how it did where it was cut short."""
+    def _judge_trained(
+        self, candidate: Candidate, model: Recommender, started: float, after: Trial | None
+    ) -> Trial | None:
+        """Judge a denoiser that has stopped, and return how it did where it was cut short.
+
+        It takes the place of how it did before, if that was no better.
+        """
         report, settings = model.training_, model.get_params()
         asked, done, best = int(settings["epochs"]), len(report.epochs), report.best_epoch
         # The time may end an epoch soon after it began: what a few last steps made of it may be worse by luck.
@@ -223,8 +231,12 @@ class Search:
             epochs = epochs_to_zero(best, asked if in_full else done)
         else:
             epochs = best
+        if after is not None and after.model is not None:
+            epochs = min(asked, epochs + after.model.training_.best_epoch)
         final = {**candidate.settings, "epochs": max(epochs, 1), "holdout": 0.0, **model._chosen_on_validation()}
         trial = self._judge(Candidate(candidate.variant, final), model, started, keep=True)
+        if after is not None and trial.value >= after.value:
+            self.trials.remove(after)
         return trial if cut_short else None
 
     def prepare(self, candidate: Candidate) -> bool:
