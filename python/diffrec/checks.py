@@ -23,6 +23,11 @@ _COUNT = 2**31 - 1
 _WIDEST, _DEEPEST = 2**20, 100
 # Characters that an error repeats of a value.
 _LONGEST = 200
+# What NumPy's units of time take.
+_ATTOSECONDS = {
+    **{unit: seconds * 10**18 for unit, seconds in (("W", 604800), ("D", 86400), ("h", 3600), ("m", 60), ("s", 1))},
+    **{unit: 1000**power for power, unit in enumerate(("as", "fs", "ps", "ns", "us", "ms"))},
+}
 _SECONDS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
@@ -247,7 +252,7 @@ def duration(name: str, value: Any) -> float:
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
     seconds = stretch(value) if isinstance(value, str) else value
-    if seconds is None:
+    if seconds is None or _is_of_numpy(value):
         raise ValueError(f"{name} must be a time such as '90s', '5min' or '1h', got {shown(value)}")
     return cast(float, real(0, open_low=True)(name, seconds))
 
@@ -271,9 +276,13 @@ def _clock(value: Any) -> Any:
             seconds = stretch(value)
             return value if seconds is None else datetime.timedelta(seconds=seconds)
         # What has no unit, years, months and NaT are no lengths of time.
-        if _is_of_numpy(value) and sys.modules["numpy"].datetime_data(value.dtype)[0] not in ("generic", "Y", "M"):
-            exact = value.astype("timedelta64[us]").item()
-            return value if exact is None else exact
+        if _is_of_numpy(value) and not sys.modules["numpy"].isnat(value):
+            unit, count = sys.modules["numpy"].datetime_data(value.dtype)
+            if unit in _ATTOSECONDS:
+                # By integers of Python, which do not overflow.
+                return datetime.timedelta(
+                    microseconds=int(value.astype("int64")) * count * _ATTOSECONDS[unit] // 10**12
+                )
     except OverflowError:  # longer than any timedelta
         return value
     return value

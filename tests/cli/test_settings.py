@@ -1,6 +1,7 @@
 """What ``--set`` reads, and what it refuses before any data is read."""
 
 import datetime
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import typer
 
 import diffrec
 from diffrec.cli.named_settings import fit_arguments, parse_value, whole_numbers
+from diffrec.cli.output import warnings_as_notes
 from support.commands import fail, run, succeed
 
 
@@ -126,3 +128,17 @@ def test_the_variant_may_be_a_setting(folder: Path) -> None:
 def test_cuts_are_whole_numbers(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="must be whole numbers above 0 separated by commas"):
         whole_numbers(text, "--k")
+
+
+def test_a_warning_is_said_at_once_and_once_and_by_the_first_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warnings_as_notes():
+        for words in ("warning: too little\n", ""):
+            warnings.warn("too little", stacklevel=1)
+            assert capsys.readouterr().err == words
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with warnings_as_notes():
+        warnings.warn("too little", stacklevel=1)
+    assert capsys.readouterr().err == ""

@@ -454,3 +454,21 @@ def test_items_go_by_title_or_name_or_id() -> None:
 def test_copies_hold_the_same(restore: Any) -> None:
     data = Interactions.from_arrays(["b", "a"], [1, 2], [3, 4], item_info={"title": ["one", "two"]})
     assert contents(restore(data)) == contents(data)
+
+
+def test_what_was_pickled_before_ids_had_facts() -> None:
+    data = Interactions.from_arrays([0, 1], [3, 1], item_info={"name": ["A", "Z"]}, items=[1, 3])
+    state = data.__dict__ | {"items": Ids([1, 3], "item"), "item_info": {"name": np.array(["A", "Z"])}}
+    old = Interactions.__new__(Interactions)
+    old.__setstate__(state)
+    assert "facts" not in vars(state["items"])
+    assert old.item_info["name"].tolist() == old.items.facts["name"].tolist() == ["A", "Z"]
+    assert pickle.loads(pickle.dumps(old)).item_info["name"].tolist() == ["A", "Z"]
+    assert old.users.facts == {}
+
+
+def test_no_facts_are_nobodys_to_change() -> None:
+    with pytest.raises(TypeError):
+        Ids([1, 2]).facts["name"] = np.array(["A", "Z"])  # type: ignore[index]
+    bare = Ids([1, 2]).with_facts({"name": np.array(["A", "Z"])}).with_facts(Ids([5]).facts)
+    assert pickle.loads(pickle.dumps(bare)) == bare

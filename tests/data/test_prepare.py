@@ -303,3 +303,17 @@ def test_a_line_that_cannot_be_read_is_no_bad_row(line: bytes, said: str, on_bad
     with pytest.raises(ValueError, match=rf"raw\.csv cannot be read: .*{said}") as refused:
         prepare(raw, tmp_path / "out", on_bad_row=on_bad_row, valid=0, test=0)
     assert len(str(refused.value)) < 500
+
+
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
+    raw, said = tmp_path / "raw.parquet", []
+    pq.write_table(pa.table({"user": [i % 97 for i in range(3000)], "item": [i % 89 for i in range(3000)]}), raw)
+    whole = raw.read_bytes()
+    for place in range(4, 64, 4):
+        raw.write_bytes(whole[:place] + b"\xff" * 8 + whole[place + 8 :])
+        try:
+            prepare(raw, tmp_path / f"out{place}", valid=0, test=0)
+        except ValueError as error:
+            said.append(str(error))
+    assert said
+    assert all(words.startswith(f"{raw} cannot be read: ") for words in said), said

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from diffrec._processes import leads
 from diffrec._shown import harmless
 
 if TYPE_CHECKING:
@@ -23,14 +24,18 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Say on standard error what is warned of, each warning on a line."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Say on standard error what is warned of, at once, each once and on a line; of processes the first does."""
+    said: set[str] = set()
+
+    def say(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            note(f"warning: {message}", quiet=not leads())
+
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        try:
-            yield
-        finally:
-            for one in caught:
-                note(f"warning: {one.message}")
+        warnings.showwarning = say
+        yield
 
 
 def show(text: str, values: Mapping[str, Any], *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, overload
 from uuid import UUID
 
@@ -48,6 +49,9 @@ class Ids:
     False
     """
 
+    # Also of those that were pickled before there were facts.
+    facts: Mapping[str, NDArray[Any]] = MappingProxyType({})
+
     def __init__(self, ids: ArrayLike, name: str = "id") -> None:
         self._set(id_array(ids, name), name)
         self._require_distinct()
@@ -81,7 +85,6 @@ class Ids:
     def _set(self, ids: IdArray, name: str) -> None:
         self._ids = ids
         self._name = name
-        self.facts: Mapping[str, NDArray[Any]] = {}
         self._sorter: NDArray[np.intp] | None = None
         self._sorted = ids
         if not bool(np.all(ids[1:] > ids[:-1])):
@@ -112,7 +115,7 @@ class Ids:
         if facts is self.facts or not (facts or self.facts):
             return self
         made = copy.copy(self)
-        made.facts = facts
+        made.facts = facts or {}
         return made
 
     def are(self, other: "Ids") -> bool:

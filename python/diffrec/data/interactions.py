@@ -535,6 +535,13 @@ class Interactions:
     def item_info(self, facts: Mapping[str, NDArray[Any]]) -> None:
         self.items = self.items.with_facts(facts)
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take what was pickled, also when facts about items were an attribute of their own."""
+        self.__dict__.update(state)
+        facts = self.__dict__.pop("item_info", None)
+        if facts is not None:
+            self.item_info = facts
+
     @property
     def titles(self) -> NDArray[Any] | None:
         """The column of ``item_info`` that holds titles or names, (items,), empty where there is none; None without."""

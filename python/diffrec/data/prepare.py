@@ -204,7 +204,8 @@ class _Database:
             ) from None
         if isinstance(error, errors.IOException):
             raise OSError(f"{self._source} cannot be read: {_first_line(error)}") from None
-        if isinstance(error, errors.InvalidInputException | errors.ConversionException):
+        # A damaged file ends in any of them.
+        if isinstance(error, errors.Error):
             raise ValueError(f"{self._source} cannot be read: {_in_short(error)}") from None
 
     def _one(self, query: str) -> tuple[Any, ...]:
