@@ -76,7 +76,7 @@ def test_every_kind_of_list_is_read(kind: pa.DataType) -> None:
         column = pa.ListArray.from_arrays(pa.array([0, 2, 4, 4, 6], pa.int32()), flat)
     else:
         column = pa.array(entries, kind)
-    batch = pa.record_batch({"user": pa.array([9, 8, 7, 6], pa.uint8()), "items": column}).slice(1)
+    batch = pa.RecordBatch.from_pydict({"user": pa.array([9, 8, 7, 6], pa.uint8()), "items": column}).slice(1)
     made = BatchRecommender(model, 1)(batch)
     assert made.schema == pa.schema(
         {"user": pa.uint8(), "item": pa.string(), "rank": pa.int64(), "score": pa.float32()}
@@ -87,7 +87,7 @@ def test_every_kind_of_list_is_read(kind: pa.DataType) -> None:
 
 def test_who_stands_twice_gets_two_lists_and_who_has_all_gets_none(model: diffrec.Recommender) -> None:
     everything = list(range(40))
-    batch = pa.record_batch({"user": ["Ann", "Ann", "Bob"], "items": [[1], [1, 1, 2], everything]})
+    batch = pa.RecordBatch.from_pydict({"user": ["Ann", "Ann", "Bob"], "items": [[1], [1, 1, 2], everything]})
     made = BatchRecommender(model, 3)(batch).to_pydict()
     assert made["user"] == ["Ann"] * 6
     assert made["rank"] == [1, 2, 3] * 2
@@ -101,7 +101,7 @@ def test_times_may_have_any_unit(data: diffrec.Interactions) -> None:
     found = []
     seconds = [[one / 1e9 for one in row] for row in moments]
     for times in (pa.array(moments, pa.list_(pa.timestamp("ns", "UTC"))), pa.array(seconds)):
-        batch = pa.record_batch(given | {"times": times})
+        batch = pa.RecordBatch.from_pydict(given | {"times": times})
         found.append(BatchRecommender(aged, 3, times="times")(batch))
     assert found[0].equals(found[1])
 
@@ -115,7 +115,7 @@ def test_a_worker_reads_what_was_saved_anew(data: diffrec.Interactions, tmp_path
 
 
 def test_an_empty_batch_has_empty_lists(model: diffrec.Recommender) -> None:
-    batch = pa.record_batch({"user": pa.array([], pa.int64()), "items": pa.array([], pa.list_(pa.int64()))})
+    batch = pa.RecordBatch.from_pydict({"user": pa.array([], pa.int64()), "items": pa.array([], pa.list_(pa.int64()))})
     assert BatchRecommender(model)(batch).num_rows == 0
 
 
@@ -165,15 +165,17 @@ def test_bad_batches_are_refused(
     model: diffrec.Recommender, columns: dict[str, Any], choice: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        list(recommend_batches(model, [pa.record_batch({"user": ["Ann"], **columns})], **choice))
+        list(recommend_batches(model, [pa.RecordBatch.from_pydict({"user": ["Ann"], **columns})], **choice))
 
 
 def test_rows_that_are_refused_are_named(model: diffrec.Recommender) -> None:
-    batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [None]]})
+    batch = pa.RecordBatch.from_pydict({"user": [0, 1, 2], "items": [[1, 2], [], [None]]})
     with pytest.raises(ValueError, match="entry 0 of row 2 of a batch"):
         BatchRecommender(model)(batch)
     nan = float("nan")
-    batch = pa.record_batch({"user": [0, 1, 2], "items": [[1, 2], [], [3, 4]], "at": [[1.0, 2.0], [], [3.0, nan]]})
+    batch = pa.RecordBatch.from_pydict(
+        {"user": [0, 1, 2], "items": [[1, 2], [], [3, 4]], "at": [[1.0, 2.0], [], [3.0, nan]]}
+    )
     for name, said in (("times", "nan, no finite number"), ("values", "nan: values must be finite")):
         with pytest.raises(ValueError, match=f"^entry 1 of row 2 of a batch in column 'at' is {said}"):
             BatchRecommender(model, **{name: "at"})(batch)  # type: ignore[arg-type]
@@ -205,13 +207,13 @@ def test_choices_are_checked_before_any_batch(model: diffrec.Recommender, choice
 def test_one_item_may_be_named_alone() -> None:
     bought = diffrec.Interactions.from_arrays([0, 0, 1, 1, 2], ["tea", "salt", "tea", "milk", "milk"])
     model = diffrec.fit(bought, variant="popularity")
-    batch = pa.record_batch({"user": [9], "items": [["salt"]]})
+    batch = pa.RecordBatch.from_pydict({"user": [9], "items": [["salt"]]})
     assert BatchRecommender(model, 3, deny="tea")(batch)["item"].to_pylist() == ["milk"]
     assert BatchRecommender(model, 3, allow="tea")(batch)["item"].to_pylist() == ["tea"]
 
 
 @pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([[], None])])
 def test_a_batch_in_which_nobody_has_a_history_is_ranked(model: diffrec.Recommender, nothing: pa.Array) -> None:
-    batch = pa.record_batch({"user": ["Ann", "Bob"], "items": nothing, "times": nothing})
+    batch = pa.RecordBatch.from_pydict({"user": ["Ann", "Bob"], "items": nothing, "times": nothing})
     found = BatchRecommender(model, 2, times="times", values="times")(batch)
     assert found["user"].to_pylist() == ["Ann"] * 2 + ["Bob"] * 2

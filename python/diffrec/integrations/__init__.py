@@ -5,7 +5,7 @@ it the batches of a Ray Data set, ``diffrec.integrations.spark`` those of a Spar
 
 >>> import diffrec, numpy, pyarrow
 >>> model = diffrec.fit(numpy.array([[1, 1, 0], [1, 1, 0], [0, 1, 1], [1, 0, 0]]), variant="ease", l2=1.0)
->>> histories = pyarrow.record_batch({"user": ["Ann", "Bob"], "items": [[0], [1, 2]]})
+>>> histories = pyarrow.RecordBatch.from_pydict({"user": ["Ann", "Bob"], "items": [[0], [1, 2]]})
 >>> lists = next(recommend_batches(model, [histories], k=1))
 >>> [column.to_pylist() for column in lists.columns[:3]]
 [['Ann', 'Bob'], [1, 0], [1, 1]]

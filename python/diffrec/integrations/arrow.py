@@ -58,7 +58,7 @@ class BatchRecommender:
     >>> import diffrec, pyarrow
     >>> sold = diffrec.Interactions.from_arrays([1, 1, 2, 2, 3], ["tea", "milk", "tea", "milk", "salt"])
     >>> lists_of = BatchRecommender(diffrec.fit(sold, variant="popularity"), k=1)
-    >>> lists_of(pyarrow.record_batch({"user": ["Ann"], "items": [["milk"]]})).to_pylist()
+    >>> lists_of(pyarrow.RecordBatch.from_pydict({"user": ["Ann"], "items": [["milk"]]})).to_pylist()
     [{'user': 'Ann', 'item': 'tea', 'rank': 1, 'score': 2.0}]
     """
 
@@ -105,7 +105,7 @@ class BatchRecommender:
         # What is wrong with the choice, or missing, is said before any batch: of someone with an item, and of nobody.
         held = {"items": self._ids[:1], "times": pa.array([0.0]), "values": pa.array([1.0])}
         given = {self._columns[name]: pa.array([one.to_pylist()]) for name, one in held.items() if self._columns[name]}
-        someone = pa.record_batch(given)
+        someone = pa.RecordBatch.from_pydict(given)
         model._read(self._histories(someone))
         model.recommend(self._histories(someone[:0]), self._k, **self._choice)
 
