@@ -67,6 +67,7 @@ def test_what_is_possible_is_kept(check: Check, value: Any, kept: Any) -> None:
         (checks.one_of(["time"]), [1], ValueError, "x must be one of 'time', got .1."),
         (checks.real(0, 1, open_high=True), 1.0, ValueError, "x must be at least 0 and below 1, got 1.0"),
         (checks.real(), np.timedelta64(3, "D"), TypeError, "x must be a number, got .*timedelta64"),
+        (checks.real(), np.timedelta64(3, "ns"), TypeError, "x must be a number, got .*timedelta64"),
         (checks.real(), np.zeros(2), TypeError, "x must be a number, got array"),
         (checks.age, "soon", TypeError, "x must be a number of baskets, or a time: .* '30d'; got 'soon'"),
         (checks.age, "9" * 30 + "d", TypeError, "or a text such as '12h' or '30d'; got '999"),

@@ -141,11 +141,12 @@ def real(low: float = -math.inf, high: float = math.inf, *, open_low: bool = Fal
     """
 
     def check(name: str, value: Any) -> float:
-        if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        # NumPy has a number for a time of some units, too, nanoseconds among them.
+        if isinstance(value, bool | str) or _is_of_numpy(value) or not hasattr(value, "__float__"):
             raise TypeError(f"{name} must be a number, got {shown(value)}")
         try:
             number = float(value)
-        except (TypeError, ValueError):  # an array of several, or a time of NumPy's
+        except (TypeError, ValueError):  # an array of several
             raise TypeError(f"{name} must be a number, got {shown(value)}") from None
         except OverflowError:  # a whole number beyond all of them
             number = math.inf if value > 0 else -math.inf

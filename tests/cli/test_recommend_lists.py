@@ -72,6 +72,20 @@ def test_what_is_wrong_with_a_file_of_lists_is_said(folder: Path, lists: pa.Tabl
     assert leftovers(folder) == []
 
 
+@pytest.mark.usefixtures("lists")
+def test_an_index_beyond_its_dictionary_is_damage(folder: Path) -> None:
+    users = pa.array([*"abcabcab"]).dictionary_encode()
+    pq.write_table(pa.table({"user": users, "items": [[0]] * 8}), "bad.parquet", compression="none")
+    # Of two bits each, one run of eight: 0, 1, 2, 0, 1, 2, 0, 1.
+    whole, indices = Path("bad.parquet").read_bytes(), b"\x02\x03\x24\x49"
+    assert whole.count(indices) == 1
+    Path("bad.parquet").write_bytes(whole.replace(indices, b"\x02\x03\x24\x4f"))
+    said = fail(1, "recommend", "model.diffrec", "--histories", "bad.parquet", "--out", "top.parquet")
+    assert "bad.parquet is not a Parquet file" in said
+    assert "out of bounds: 3" in said
+    assert leftovers(folder) == []
+
+
 def test_a_ray_that_does_not_start_is_said(folder: Path, lists: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     def late(**_: object) -> None:
         raise Exception("the node timed out")

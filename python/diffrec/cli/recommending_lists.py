@@ -81,6 +81,8 @@ def recommend_lists(
         with _opened(out, schema, as_json=as_json) as write:
             # A few batches are read ahead, whatever the size of the file.
             for batch in held.to_batches(columns=wanted, batch_size=_AT_ONCE, batch_readahead=2, fragment_readahead=1):
+                # An index beyond its dictionary would be met, if at all, where it is written.
+                batch.validate(full=True)
                 lists = lists_of(batch)
                 write(lists)
                 people += batch.num_rows

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffrec.checks import unfit
-from diffrec.data import Interactions, has_clock
+from diffrec.data import Interactions, has_clock, union
 from diffrec.data.stored import Stored
 from diffrec.recommenders.auto.blend import Blend
 from diffrec.recommenders.auto.candidates import Candidate, closed_form, denoisers, quick
@@ -48,8 +48,8 @@ _FIRST, _SHORTEST = 0.6, 5.0
 _RANKINGS = 5
 # Of the epochs of a denoiser, those that it goes on for on everything where there is no time to begin anew.
 _FEW = 0.2
-# Share of what ranks for users without a history, where nothing else does: too little to move anything for the others.
-_LEAST = 1e-4
+# Share of what ranks for users without a history, where nothing else does: it moves others' items only where they tie.
+_LEAST = 1e-7
 # Of the time left, what is not planned with: scoring and judging take some, too.
 _SLACK = 0.9
 
@@ -142,15 +142,19 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
 
     What cannot be fitted to everything is handed out as the search fitted it, or left out and chosen without.
     """
+    done = done or Done()
+    # What an earlier run fitted to everything takes no time any more.
+    held = {trial: done.held(trial.candidate, search, train) for trial in search.trials}
+    search.whole |= {trial: model for trial, model in held.items() if model is not None}
     while True:
         chosen, blend = search.blend()
-        found = _fitted(search, chosen, blend.weights, train, done or Done())
+        found = _fitted(search, chosen, blend.weights, train, done)
         models = [model for model in found if model is not None]
         if len(models) == len(chosen):
             break
     text = _reason(search, chosen, blend, train)
     popular = _popular_with_newcomers(search, train) if _leave_somebody_out(models, train) else None
-    (last,) = (None,) if popular is None else _fitted(search, [popular], [1.0], train, done or Done())
+    (last,) = (None,) if popular is None else _fitted(search, [popular], [1.0], train, done)
     if popular is not None and last is not None:
         shares = [*(weight * (1 - _LEAST) for weight in blend.weights), _LEAST]
         models, chosen, blend = [*models, last], [*chosen, popular], replace(blend, weights=shares)
@@ -167,14 +171,15 @@ def handed_out(search: Search, train: Interactions, named: Mapping[str, Any], do
 
 def _leave_somebody_out(models: list[Recommender], train: Interactions) -> bool:
     """Whether some users have no history, and all items are alike to these models then."""
-    without = np.flatnonzero(np.diff(train.matrix.indptr) == 0)[:1]
+    known = train.matrix if train.dislike_parts is None else union(train.matrix, train.dislikes)
+    without = np.flatnonzero(np.diff(known.indptr) == 0)[:1]
     return len(without) > 0 and all(np.ptp(model._written(train, without)) == 0 for model in models)
 
 
 def _popular_with_newcomers(search: Search, train: Interactions) -> Trial | None:
     """The popularity that ranks best for users who come: by the last who came where a clock tells, else as for all."""
     trials = [trial for trial in search.trials if trial.candidate.variant == "popularity"]
-    if has_clock(train) and _SLACK * search.left > len(trials) * sum(trial.seconds for trial in trials):
+    if trials and has_clock(train) and _SLACK * search.left > sum(trial.seconds for trial in trials):
         among = Search(*newcomers(train), search.named, final=True)
         if among.judged >= _FEWEST:
             for trial in trials:
@@ -267,21 +272,26 @@ def _fitted(
     # What was trained by the clock comes last, and of that what has the most to say first: it takes what it needs.
     for place in sorted(range(len(chosen)), key=lambda place: (chosen[place].model is not None, -weights[place])):
         trial = chosen[place]
-        if trial in search.whole:
-            continue
-        search.say(f"fits {trial.candidate} on everything")
-        model: Recommender | None
-        try:
-            model = _on_everything(search, trial, train, anchors, done)
-        except CheckpointError:
-            raise
-        except unfit() as error:
-            fitted = search.without_refit(trial, error)
-            model = None if fitted is None else knowing(fitted, train)
+        if trial not in search.whole:
+            search.say(f"fits {trial.candidate} on everything")
+            try:
+                search.whole[trial] = _on_everything(search, trial, train, anchors, done)
+            except CheckpointError:
+                raise
+            except unfit() as error:
+                fitted = search.without_refit(trial, error)
+                if fitted is None:
+                    continue
+                search.whole[trial] = knowing(fitted, train)
+        model = search.whole[trial]
         if isinstance(model, Anchor):
             anchors[repr(trial.candidate.anchor)] = model
-        if model is not None:
-            search.whole[trial] = model
+        if trial.model is not None:
+            # How long this fit might take, and what it was held against, is of it alone.
+            usual = make(trial.candidate.variant, **trial.candidate.settings).get_params()
+            usual = {name: usual[name] for name in ("epochs", "time_limit", "holdout", "validate_every")}
+            model.settings = model.settings.replaced(usual)
+            model.set_params(**usual)
     return [search.whole.get(trial) for trial in chosen]
 
 
@@ -297,7 +307,7 @@ def _on_everything(
     if fitted is not None and (trial.model is None or search.final):
         return knowing(fitted, train)
     before = None
-    if fitted is not None and search.left < math.inf and not done.holds(candidate):
+    if fitted is not None and search.left < math.inf:
         epochs = int(settings["epochs"])
         if _enough(search, trial, anchors, 1 / epochs):
             _anchored(candidate, search, train, anchors)
@@ -306,7 +316,7 @@ def _on_everything(
         if not _enough(search, trial, anchors):
             before, settings["epochs"] = fitted, math.ceil(_FEW * epochs)
         settings["time_limit"] = _SLACK * search.left
-    return done.fitted(candidate, search, train, partial(_fit, candidate, settings, search, train, anchors, before))
+    return done.fitted(candidate, search, partial(_fit, candidate, settings, search, train, anchors, before))
 
 
 def _enough(search: Search, trial: Trial, anchors: dict[str, Anchor], share: float = 1.0) -> bool:
@@ -333,11 +343,7 @@ def _fit(
     anchor = _anchored(candidate, search, train, anchors)
     if anchor is not None and isinstance(model, DiffRec):
         model.anchored_by(anchor)
-    model.fit(train, init=before, **checkpoint)
-    # How long it might take was said for this fit alone.
-    usual = {name: candidate.settings.get(name) for name in ("epochs", "time_limit") if name in settings}
-    model.settings = model.settings.replaced(usual)
-    return model.set_params(**usual)
+    return model.fit(train, init=before, **checkpoint)
 
 
 def _anchored(candidate: Candidate, search: Search, train: Interactions, anchors: dict[str, Anchor]) -> Anchor | None:

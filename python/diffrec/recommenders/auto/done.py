@@ -105,18 +105,14 @@ class Done:
                 search.note_anchor(trial)
         return bool(kept["answer"])
 
-    def holds(self, candidate: Candidate) -> bool:
-        """Whether an earlier run fitted a candidate on everything."""
-        return self._steps.done(_on_everything(candidate)) is not None
+    def held(self, candidate: Candidate, search: Search, train: Interactions) -> Recommender | None:
+        """Return what an earlier run fitted on everything, if it did."""
+        kept = self._steps.done(_on_everything(candidate))
+        return None if kept is None else _again(kept, train, search.named)
 
-    def fitted(
-        self, candidate: Candidate, search: Search, train: Interactions, fit: Callable[..., Recommender]
-    ) -> Recommender:
-        """Fit a candidate on everything, by ``fit`` of the arguments for its checkpoint, or take the model back."""
+    def fitted(self, candidate: Candidate, search: Search, fit: Callable[..., Recommender]) -> Recommender:
+        """Fit a candidate on everything, by ``fit`` of the arguments for its checkpoint."""
         step = _on_everything(candidate)
-        kept = self._steps.done(step)
-        if kept is not None:
-            return _again(kept, train, search.named)
         # What is left of a time is another in every run, and a fit within it another one.
         model = fit(**({} if search.left < math.inf else self._steps.within(step)))
         if self._checkpoint is not None:

@@ -32,8 +32,8 @@ METRIC = f"ndcg@{CUT}"
 _UNSURE = 1.05
 # Share of the best candidate's metric from which on another may well become a part of what is handed out.
 _NEAR = 0.9
-# As many rankings for the users who are judged as finding a stack takes as long as (25 to 52 were measured where items
-# are few, and rankings quick).
+# As many rankings for the users who are judged as finding a stack takes as long as, at least: where items are few, and
+# rankings quick, 25 to 52 were measured, of a second or two.
 _BLENDING = 20
 # How much longer a forecast in closed form takes than EASE on the same items (12 to 18 times were measured), and
 # approximated than iALS (4 to 5).
@@ -205,11 +205,8 @@ class Search:
         except CheckpointError:
             raise
         except unfit() as error:
-            if after is None:
-                self._leave_out(candidate, error)
-            else:
-                _LOG.info("could not go on with %s: %s", candidate, error)
-            return after
+            self._leave_out(candidate, error, "" if after is None else ", going on")
+            return None
 
     def _judge_trained(
         self, candidate: Candidate, model: Recommender, started: float, after: Trial | None
@@ -380,9 +377,9 @@ class Search:
             left = "" if self.left == math.inf else f" ({max(self.left, 0):.0f} s left)"
             print(f"diffrec {text}{left}", file=sys.stderr)
 
-    def _leave_out(self, candidate: Candidate, error: Exception) -> None:
-        _LOG.info("left out %s: %s", candidate, error)
-        self.skipped[str(candidate)] = str(error)
+    def _leave_out(self, candidate: Candidate, error: Exception, doing: str = "") -> None:
+        _LOG.info("left out %s%s: %s", candidate, doing, error)
+        self.skipped[f"{candidate}{doing}"] = str(error)
 
     def _guess(self, candidate: Candidate) -> float:
         """Seconds that a candidate may take: as many as others of its family, else of its variant, else as any.
